@@ -1,0 +1,1 @@
+"""Stores, clips, transforms and samplers: from files to batches."""

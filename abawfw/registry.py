@@ -1,0 +1,49 @@
+"""Every registry of abawfw and, in a comment line, what it holds.
+
+A component registers itself with ``@REGISTRY.register_module()`` and is named in a config by its class
+name. ``locations`` makes MMEngine import the package that defines a component when it is first looked up,
+so no config needs ``custom_imports`` for what abawfw ships.
+"""
+
+from mmengine import registry as mmengine
+from mmengine.registry import Registry
+
+
+def _registry(name: str, *locations: str, parent: Registry | None = None) -> Registry:
+    return Registry(name, parent=parent, scope='abawfw', locations=[f'abawfw.{x}' for x in locations])
+
+
+# --- data: where features lie, what is cut, what is done to a clip, and in which order clips come
+STORES = _registry('store', 'datasets.stores')  # where features and labels lie
+SPLITS = _registry('split', 'datasets.splits')  # which videos train, which validate
+CLIPS = _registry('clip rule', 'datasets.clips')  # how a video is cut into clips
+TRANSFORMS = _registry('transform', 'datasets.transforms', parent=mmengine.TRANSFORMS)  # what is done to a clip
+SAMPLERS = _registry('sampler', 'datasets.samplers', parent=mmengine.DATA_SAMPLERS)  # clips -> batches
+DATASETS = _registry('dataset', 'datasets.clip_dataset', parent=mmengine.DATASETS)  # clips of videos
+
+# --- models: one registry per slot of the estimator
+MODELS = _registry('model', 'models', parent=mmengine.MODELS)  # whole estimators, data preprocessors, wrappers
+BACKBONES = _registry('backbone', 'models.backbones')  # pixels or log-mel -> one vector per frame
+ENCODERS = _registry('encoder', 'models.encoders')  # temporal model of one modality
+FUSIONS = _registry('fusion', 'models.fusions')  # modalities -> one sequence
+CONTEXTS = _registry('context', 'models.contexts')  # temporal models after fusion, possibly stateful
+HEADS = _registry('head', 'models.heads')  # sequence -> valence and arousal
+LOSSES = _registry('loss', 'models.losses')  # what a head is trained with
+
+# --- running: loops, hooks, optimisation, measuring
+LOOPS = _registry('loop', 'engine.loops', parent=mmengine.LOOPS)  # training and evaluation loops
+HOOKS = _registry('hook', 'engine.hooks', parent=mmengine.HOOKS)  # what happens around iterations and epochs
+OPTIM_WRAPPERS = _registry('optim wrapper', 'engine.optim', parent=mmengine.OPTIM_WRAPPERS)  # precision, clipping
+OPTIM_WRAPPER_CONSTRUCTORS = _registry(  # parameter groups
+    'optim wrapper constructor', 'engine.optim', parent=mmengine.OPTIM_WRAPPER_CONSTRUCTORS
+)
+OPTIMIZERS = _registry('optimizer', 'engine.optim', parent=mmengine.OPTIMIZERS)  # torch's optimisers
+PARAM_SCHEDULERS = _registry('parameter scheduler', 'engine.schedulers', parent=mmengine.PARAM_SCHEDULERS)  # lr
+METRICS = _registry('metric', 'evaluation', parent=mmengine.METRICS)  # predictions -> numbers
+EVALUATORS = _registry('evaluator', parent=mmengine.EVALUATOR)  # MMEngine's bundle of metrics
+LOG_PROCESSORS = _registry('log processor', parent=mmengine.LOG_PROCESSORS)  # MMEngine's log formatting
+VISUALIZERS = _registry('visualizer', parent=mmengine.VISUALIZERS)  # MMEngine's scalar recorder
+VISBACKENDS = _registry('visualizer backend', parent=mmengine.VISBACKENDS)  # TensorBoard and others
+
+# Arguments that the builder of a component supplies; a config never states them.
+BUILDER_ARGUMENTS = frozenset({'in_dim', 'in_dims', 'input_dims', 'targets', 'dataset', 'seed'})
