@@ -39,7 +39,7 @@ OPTIM_WRAPPER_CONSTRUCTORS = _registry(  # parameter groups
 )
 OPTIMIZERS = _registry('optimizer', 'engine.optim', parent=mmengine.OPTIMIZERS)  # torch's optimisers
 PARAM_SCHEDULERS = _registry('parameter scheduler', 'engine.schedulers', parent=mmengine.PARAM_SCHEDULERS)  # lr
-METRICS = _registry('metric', 'evaluation', parent=mmengine.METRICS)  # predictions -> numbers
+METRICS = _registry('metric', 'evaluation.va_metric', parent=mmengine.METRICS)  # predictions -> numbers
 EVALUATORS = _registry('evaluator', parent=mmengine.EVALUATOR)  # MMEngine's bundle of metrics
 LOG_PROCESSORS = _registry('log processor', parent=mmengine.LOG_PROCESSORS)  # MMEngine's log formatting
 VISUALIZERS = _registry('visualizer', parent=mmengine.VISUALIZERS)  # MMEngine's scalar recorder

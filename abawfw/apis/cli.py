@@ -1,0 +1,26 @@
+"""The frame around every command line."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from abawfw.errors import AbawfwError
+
+
+def run(main: Callable[[], int | None]) -> None:
+    """Run a command line's ``main`` and leave the process.
+
+    An error that abawfw raises on purpose becomes one message on standard error and exit code 2, without a
+    traceback; Ctrl-C becomes exit code 130; anything else is a bug and keeps its traceback.
+    """
+    try:
+        code = main()
+    except AbawfwError as error:
+        sys.stdout.flush()
+        sys.stderr.write(f'error: {error}\n')
+        code = 2
+    except KeyboardInterrupt:
+        sys.stderr.write('interrupted\n')
+        code = 130
+    sys.exit(code or 0)
