@@ -1,0 +1,201 @@
+"""What a store of features and labels promises."""
+
+from __future__ import annotations
+
+import difflib
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from abawfw.datasets.stores.labels import clean_labels
+from abawfw.datasets.stores.running_moments import RunningMoments
+from abawfw.errors import DataError
+
+if TYPE_CHECKING:
+    from abawfw.datasets.stores.survey import Survey
+
+PARTITIONS = ('train', 'val', 'test')
+
+CHUNK_ELEMENTS = 1 << 20
+"""Numbers read at a time in a pass over all data: 8 MB as float64, whatever the size of the store."""
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """One video of a store: its name, partition ('train', 'val', 'test'), frames, and frames per second if known."""
+
+    video_id: str
+    partition: str
+    num_frames: int
+    fps: float | None = None
+    has_labels: bool = True
+
+
+@dataclass(frozen=True)
+class FeatureInfo:
+    """Shape of one frame of a feature and the numpy name of its type on disk."""
+
+    dims: tuple[int, ...]
+    dtype: str
+
+
+class FeatureStore(ABC):
+    """Where features and labels lie: which videos there are, and any stretch of frames of them.
+
+    A store can be pickled and used after a fork: open files belong to one process.
+
+    Args:
+        root: folder of the store.
+
+    Attributes:
+        short_name: what command lines call this kind of store.
+    """
+
+    short_name: ClassVar[str] = ''
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root)
+        if not self.root.is_dir():
+            raise DataError(
+                f'{self.root}: no such folder; set the data root (--data-root) to an existing store'
+            )
+
+    @abstractmethod
+    def videos(self) -> tuple[VideoInfo, ...]:
+        """All videos, in the order of the store; ids are unique and no video is empty."""
+
+    @abstractmethod
+    def features(self) -> dict[str, FeatureInfo]:
+        """All features that every partition has, by name."""
+
+    @abstractmethod
+    def _read(self, video: VideoInfo, feature: str, start: int, stop: int) -> np.ndarray:
+        """Frames of a feature, (stop - start, *dims); the arguments are known to be right."""
+
+    @abstractmethod
+    def _labels(self, video: VideoInfo, start: int, stop: int) -> np.ndarray:
+        """Labels on disk, (stop - start, 2); only asked of a video that has labels."""
+
+    def _valid(self, video: VideoInfo, feature: str, start: int, stop: int) -> np.ndarray:
+        """Where the feature was observed, (stop - start,) bool; stores with such a mask override this."""
+        return np.ones(stop - start, dtype=bool)
+
+    @classmethod
+    def survey(cls, root: str | Path) -> Survey:
+        """A view of the store at ``root`` that goes on past broken parts, for tools/check_data.py."""
+        from abawfw.datasets.stores.survey import StoreSurvey
+
+        return StoreSurvey(cls(root))
+
+    def read(self, video_id: str, feature: str, start: int, stop: int) -> np.ndarray:
+        """Frames ``start`` to ``stop`` of a feature, (stop - start, *dims).
+
+        float32, or float16 or uint8 where the store keeps these.
+
+        Raises:
+            DataError: unknown video or feature, frames that the video does not have, damaged or disagreeing files.
+        """
+        video = self.video(video_id)
+        self.feature(feature)
+        self._check_range(video, start, stop)
+        return self._read(video, feature, start, stop)
+
+    def valid(self, video_id: str, feature: str, start: int, stop: int) -> np.ndarray:
+        """Where the feature was observed, (stop - start,) bool: False for instance where no face was found."""
+        video = self.video(video_id)
+        self.feature(feature)
+        self._check_range(video, start, stop)
+        return self._valid(video, feature, start, stop)
+
+    def labels(self, video_id: str, start: int, stop: int) -> np.ndarray:
+        """Valence and arousal, (stop - start, 2) float32, NaN where there is no valid label.
+
+        Raises:
+            DataError: unknown video, frames that it does not have, or a label outside [-1, 1].
+        """
+        video = self.video(video_id)
+        self._check_range(video, start, stop)
+        if not video.has_labels:
+            return np.full((stop - start, 2), np.nan, dtype=np.float32)
+        return clean_labels(self._labels(video, start, stop), video_id, start)
+
+    def moments(self, feature: str, video_ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and population standard deviation over all frames of these videos, (*dims) float64; 0 becomes 1."""
+        info = self.feature(feature)
+        moments = RunningMoments(info.dims)
+        for video_id in video_ids:
+            for start, stop in chunks(self.video(video_id).num_frames, info.dims):
+                values = self.read(video_id, feature, start, stop)
+                check_finite(values, feature, video_id, start)
+                moments.add(values)
+        if not moments.count:
+            raise DataError(
+                f'{self.root}: no frames to take the mean of feature {feature!r} from: no videos given'
+            )
+        return moments.result()
+
+    def video(self, video_id: str) -> VideoInfo:
+        """The video of this name; DataError with the nearest right name if there is none."""
+        try:
+            return self._by_id[video_id]
+        except KeyError:
+            raise DataError(f'{self.root}: no video {video_id!r}{nearest(video_id, self._by_id)}') from None
+
+    def feature(self, name: str) -> FeatureInfo:
+        """The feature of this name; DataError with the nearest right name if there is none."""
+        features = self.features()
+        if name not in features:
+            raise DataError(f'{self.root}: no feature {name!r}{nearest(name, features)}')
+        return features[name]
+
+    @cached_property
+    def _by_id(self) -> dict[str, VideoInfo]:
+        return {video.video_id: video for video in self.videos()}
+
+    def _check_range(self, video: VideoInfo, start: int, stop: int) -> None:
+        if not 0 <= start <= stop <= video.num_frames:
+            raise DataError(
+                f'{self.root}: frames {start} to {stop} of video {video.video_id!r}, which has {video.num_frames}'
+            )
+
+
+def chunks(num_frames: int, dims: tuple[int, ...]) -> Iterable[tuple[int, int]]:
+    """(start, stop) of consecutive pieces of a video, each of at most about CHUNK_ELEMENTS numbers."""
+    step = max(1, CHUNK_ELEMENTS // max(1, int(np.prod(dims))))
+    return ((start, min(start + step, num_frames)) for start in range(0, num_frames, step))
+
+
+def check_finite(values: np.ndarray, feature: str, video_id: str, start: int = 0) -> None:
+    """Refuse NaN and infinity: DataError with feature, video, first bad frame and count.
+
+    Args:
+        values: (frames, *dims).
+        feature: named in the error.
+        video_id: named in the error.
+        start: index of the first frame in its video.
+    """
+    # A sum is finite unless an element is not (or it overflows): one fast pass decides in nearly all cases.
+    if values.dtype.kind != 'f' or np.isfinite(values.sum(dtype=np.float64)):
+        return
+    bad = ~np.isfinite(values).reshape(len(values), -1).all(axis=1)
+    if bad.any():
+        raise DataError(
+            f'feature {feature!r} of video {video_id!r} is NaN or infinite in {int(bad.sum())} of the frames '
+            f'{start} to {start + len(values)}, first in frame {start + int(bad.argmax())}; '
+            'extract it again, or mend these frames and mark them as not valid (tools/check_data.py lists all)'
+        )
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """End of a sentence that says which right name is meant: '; did you mean ...?' or '; there are: ...'."""
+    names = list(names)
+    close = difflib.get_close_matches(name, names, n=1)
+    if close:
+        return f'; did you mean {close[0]!r}?'
+    listed = ', '.join(names[:10]) + (f', ... ({len(names)} in all)' if len(names) > 10 else '')
+    return f'; there are: {listed or "none"}'

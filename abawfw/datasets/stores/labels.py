@@ -1,0 +1,46 @@
+"""Labels as they lie on disk -> labels as everything above a store sees them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from abawfw.errors import DataError
+
+NO_LABEL = -5.0
+"""What Aff-Wild2 writes for a frame that could not be annotated (spec/affwild2.md)."""
+
+COLUMNS = ('valence', 'arousal')
+
+
+def clean_labels(raw: np.ndarray, video_id: str, start: int = 0) -> np.ndarray:
+    """Replace what is no valid label by NaN and refuse what cannot be a label.
+
+    Args:
+        raw: labels on disk, (frames, 2), columns valence and arousal.
+        video_id: named in errors.
+        start: index of the first row in its video, for errors.
+
+    Returns:
+        (frames, 2) float32; NaN in both columns where either is -5 or NaN on disk.
+
+    Raises:
+        DataError: a value outside [-1, 1] that is not -5.
+    """
+    raw = np.asarray(raw)
+    unlabelled = unlabelled_frames(raw)
+    bad = (~unlabelled[:, None]) & ~(np.abs(raw) <= 1)
+    if bad.any():
+        frame, column = np.argwhere(bad)[0]
+        raise DataError(
+            f'video {video_id!r}, frame {start + frame}: {COLUMNS[column]} is {raw[frame, column]:g}, outside '
+            f'[-1, 1] and not {NO_LABEL:g} (no label); {int(bad.any(axis=1).sum())} frames of these '
+            f'{len(raw)} are like that. Scale the annotation to [-1, 1] and write {NO_LABEL:g} where there is none'
+        )
+    labels = raw.astype(np.float32)
+    labels[unlabelled] = np.nan
+    return labels
+
+
+def unlabelled_frames(raw: np.ndarray) -> np.ndarray:
+    """Frames, (frames,) bool, of labels (frames, 2) of which a column is -5 or NaN."""
+    return ((raw == NO_LABEL) | np.isnan(raw)).any(axis=1)

@@ -1,0 +1,198 @@
+"""Writes the HDF5 layout of RUCAIM3."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from abawfw.errors import DataError
+
+PARTITIONS = ('train', 'val', 'test')
+KEPT_DTYPES = ('float16', 'uint8')
+INVALID_LABEL = -5.0
+
+
+class RUCAIM3Writer:
+    """Write a data set in the HDF5 layout of ``spec/rucaim3.md``, one video at a time.
+
+    Everything goes to a temporary folder beside ``root``, which is renamed when the ``with`` block ends and
+    removed when it fails: a half-written data set never carries the final name. Videos keep the order in which
+    they are added. Mean and population deviation over all frames of the training partition are written to
+    ``features/mean_std_on_trn``. What is read later decides whether values are acceptable: the writer checks
+    shapes and names, not values.
+
+    Args:
+        root: Folder to make; it may exist only if it is empty.
+        features: Shape of one frame of every feature, without the frame axis.
+
+    Raises:
+        DataError: If ``root`` exists and is not an empty folder.
+    """
+
+    def __init__(self, root: str | os.PathLike[str], features: Mapping[str, tuple[int, ...]]) -> None:
+        self.root = Path(root)
+        if self.root.exists() and not (self.root.is_dir() and not any(self.root.iterdir())):
+            raise DataError(
+                f'{self.root}: exists and is not an empty folder; choose another one or remove it'
+            )
+        self.features = {name: tuple(dims) for name, dims in features.items()}
+        self._files: dict[str, h5py.File] = {}
+        self._partition_of: dict[str, str] = {}
+        self._moments = {n: (0, np.zeros(dims), np.zeros(dims)) for n, dims in self.features.items()}
+        parent = self.root.resolve().parent
+        parent.mkdir(parents=True, exist_ok=True)
+        self._folder = Path(tempfile.mkdtemp(prefix=f'.{self.root.name}.', dir=parent))
+
+    def __enter__(self) -> RUCAIM3Writer:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self._discard()
+
+    def add(
+        self,
+        video_id: str,
+        partition: str,
+        features: Mapping[str, NDArray],
+        labels: NDArray | None = None,
+        valid: Mapping[str, NDArray] | None = None,
+        fps: float | None = None,
+    ) -> None:
+        """Append one video to its partition.
+
+        Args:
+            video_id: Name of the video, unique within the data set.
+            partition: ``train``, ``val`` or ``test``.
+            features: For every feature of the data set an array (frames, *dims). float16 and uint8 are kept,
+                anything else becomes float32.
+            labels: (frames, 2) valence and arousal; NaN in either column is stored as -5 in both. None: the video
+                has no labels and only its length is stored.
+            valid: (frames,) bool for the features that have such a mask; False where nothing was observed.
+            fps: Frames per second, stored beside the length if given.
+
+        Raises:
+            DataError: If the video is there already, or a feature, a shape or a length does not fit.
+        """
+        valid = valid or {}
+        num_frames = self._check(video_id, partition, features, labels, valid)
+        self._partition_of[video_id] = partition
+        targets = self._file(partition, f'targets/{partition}_valid_targets.h5').create_group(video_id)
+        targets['length'] = np.int64(num_frames)
+        if fps is not None:
+            targets['fps'] = np.float64(fps)
+        if labels is not None:
+            columns = np.array(labels, np.float32)
+            columns[np.isnan(columns).any(axis=1)] = INVALID_LABEL
+            targets['valence'], targets['arousal'] = columns[:, 0], columns[:, 1]
+        for name in self.features:
+            values = np.asarray(features[name])
+            if values.dtype.name not in KEPT_DTYPES:
+                values = values.astype(np.float32, copy=False)
+            group = self._file(partition, f'features/{partition}_{name}.h5').create_group(video_id)
+            group['fts'] = values
+            if name in valid:
+                group['valid'] = np.asarray(valid[name], np.int32)
+            if partition == 'train' and num_frames:
+                self._moments[name] = _merge(self._moments[name], values.astype(np.float64))
+
+    def close(self) -> None:
+        """Write the statistics of train and give the folder its final name.
+
+        Raises:
+            DataError: If no video was added.
+        """
+        if not self._partition_of:
+            self._discard()
+            raise DataError(f'{self.root}: no video was added, nothing is written')
+        for name, (count, mean, squares) in self._moments.items():
+            if count:
+                std = np.sqrt(squares / count)
+                group = self._file('', f'features/mean_std_on_trn/{name}.h5').create_group('train')
+                group['mean'], group['std'] = mean, np.where(std == 0, 1.0, std)
+        self._close_files()
+        self._folder.chmod(0o755)  # mkdtemp keeps others out
+        if self.root.exists():
+            self.root.rmdir()
+        self._folder.rename(self.root)
+
+    def _check(
+        self,
+        video_id: str,
+        partition: str,
+        features: Mapping[str, NDArray],
+        labels: NDArray | None,
+        valid: Mapping[str, NDArray],
+    ) -> int:
+        """Refuse what does not fit; returns the number of frames."""
+        if partition not in PARTITIONS:
+            raise DataError(f'{video_id}: partition {partition!r} is none of {", ".join(PARTITIONS)}')
+        if not video_id or '/' in video_id or video_id == '.':
+            raise DataError(
+                f'{video_id!r} cannot be the name of a video: HDF5 takes no "/", no "." and no empty name'
+            )
+        if video_id in self._partition_of:
+            raise DataError(f'{video_id}: added twice, to {self._partition_of[video_id]} and to {partition}')
+        if missing := sorted(set(self.features) - set(features)):
+            raise DataError(f'{video_id}: no values for feature {", ".join(missing)}')
+        if unknown := sorted((set(features) | set(valid)) - set(self.features)):
+            raise DataError(
+                f'{video_id}: feature {", ".join(unknown)} is not one of {", ".join(self.features)}'
+            )
+        arrays = {f'feature {name}': np.shape(features[name]) for name in self.features}
+        if labels is not None:
+            arrays['labels'] = np.shape(labels)
+        arrays.update({f'valid mask of {name}': np.shape(mask) for name, mask in valid.items()})
+        dims = {f'feature {name}': dims for name, dims in self.features.items()} | {'labels': (2,)}
+        for what, shape in arrays.items():
+            if not shape or shape[1:] != dims.get(what, ()):
+                raise DataError(
+                    f'{video_id}: {what} has shape {shape}, expected (frames, *{dims.get(what, ())})'
+                )
+        reference = 'labels' if labels is not None else next(iter(arrays), '')
+        for what, shape in arrays.items():
+            if shape[0] != arrays[reference][0]:
+                raise DataError(
+                    f'{video_id}: {what} has {shape[0]} frames, {reference} has {arrays[reference][0]}; '
+                    'all must have one row per frame of the video'
+                )
+        return int(arrays[reference][0]) if arrays else 0
+
+    def _file(self, partition: str, name: str) -> h5py.File:
+        """The file of this name, made at its first use."""
+        if name not in self._files:
+            path = self._folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # creation order = order of the videos: HDF5 would sort the groups by name
+            self._files[name] = h5py.File(path, 'w', track_order=True)
+        return self._files[name]
+
+    def _close_files(self) -> None:
+        for file in self._files.values():
+            file.close()
+        self._files.clear()
+
+    def _discard(self) -> None:
+        self._close_files()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _merge(moments: tuple[int, NDArray, NDArray], values: NDArray) -> tuple[int, NDArray, NDArray]:
+    """Add the rows of values to (count, mean, sum of squared deviations): stable where sums of squares are not."""
+    count, mean, squares = moments
+    total = count + len(values)
+    delta = values.mean(axis=0) - mean
+    squares = (
+        squares + ((values - values.mean(axis=0)) ** 2).sum(axis=0) + delta**2 * (count * len(values) / total)
+    )
+    return total, mean + delta * (len(values) / total), squares
