@@ -1,0 +1,107 @@
+"""Smoothing of predictions over time."""
+
+from __future__ import annotations
+
+from math import comb
+from typing import Any
+
+import numpy as np
+
+from abawfw.errors import ConfigError, DataError
+
+KERNELS = ('mean', 'binomial')
+
+
+def smooth(x: Any, window: int, kernel: str = 'mean') -> np.ndarray:
+    """Weighted mean over the frames ``t - window .. t + window`` of a video.
+
+    ``mean`` weighs the frames equally; at the ends of the video, the frames that exist are averaged. Its cost
+    does not depend on ``window``.
+
+    ``binomial`` weighs them by C(2 window, k) / 4^window. As in the reference, weights that fall beyond the ends
+    of a video are lost, which shrinks the outermost frames towards 0, by almost a half. Where a video is shorter
+    than the whole window, which the reference cannot smooth, the remaining weights are scaled to sum to 1.
+
+    Args:
+        x: (frames,) or (frames, columns).
+        window: frames on one side; 50 stands for 101 frames in all.
+        kernel: 'mean' or 'binomial'.
+
+    Returns:
+        The smoothed sequence, of the shape of ``x``, float64. Source: spec/rucaim3.md, inference.
+
+    Raises:
+        ConfigError: unknown kernel, or a window that is no whole number from 0 on.
+        DataError: ``x`` has another shape or holds NaN or infinity.
+
+    >>> smooth([0.0, 3.0, 6.0], 1)
+    array([1.5, 3. , 4.5])
+    """
+    x = np.asarray(x, dtype=np.float64)
+    if kernel not in KERNELS:
+        raise ConfigError(f'no smoothing kernel {kernel!r}; there are {", ".join(KERNELS)}')
+    if int(window) != window or window < 0:
+        raise ConfigError(f'smoothing window {window!r}: it must be a whole number of frames, 0 or more')
+    if x.ndim not in (1, 2):
+        raise DataError(
+            f'cannot smooth an array of shape {x.shape}: it must be (frames,) or (frames, columns)'
+        )
+    if not np.isfinite(x).all():
+        frame = int(np.argmin(np.isfinite(x.reshape(len(x), -1)).all(axis=1)))
+        raise DataError(f'cannot smooth a sequence that is not finite, first in frame {frame}')
+    if not len(x) or window == 0:
+        return x.copy()
+    return _mean(x, int(window)) if kernel == 'mean' else _binomial(x, int(window))
+
+
+def smooth_and_clip(x: Any, window: int, kernel: str = 'mean') -> np.ndarray:
+    """Smooth raw predictions, then clip them to [-1, 1]: the order of the reference. Raises as ``smooth``."""
+    return np.clip(smooth(x, window, kernel), -1.0, 1.0)
+
+
+def _mean(x: np.ndarray, window: int) -> np.ndarray:
+    n = len(x)
+    # Running sums about the mean stay small, so that their differences keep their digits in long videos.
+    centre = x.mean(axis=0)
+    sums = np.empty((n + 1, *x.shape[1:]))
+    sums[0] = 0.0
+    np.cumsum(x - centre, axis=0, out=sums[1:])
+    width = 2 * window + 1
+    result = np.empty_like(x)
+    ends = np.arange(n)
+    if n >= width:
+        inner = result[window : n - window]
+        np.subtract(sums[width:], sums[:-width], out=inner)
+        inner /= width
+        ends = np.concatenate([ends[:window], ends[n - window :]])
+    start, stop = np.maximum(ends - window, 0), np.minimum(ends + window + 1, n)
+    result[ends] = (sums[stop] - sums[start]) / (stop - start).reshape(-1, *[1] * (x.ndim - 1))
+    result += centre
+    return result
+
+
+def _binomial(x: np.ndarray, window: int) -> np.ndarray:
+    n, total = len(x), 4**window
+    weights = np.array([comb(2 * window, k) / total for k in range(2 * window + 1)])
+    result = _convolve(x, weights)
+    if n < len(weights):
+        result /= _convolve(np.ones(n), weights).reshape(-1, *[1] * (x.ndim - 1))
+    return result
+
+
+def _convolve(x: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The middle ``len(x)`` values of the full convolution along time, by Fourier transforms."""
+    n, tail = len(x), len(weights) - 1
+    # Overlap-add: short transforms stay in the cache, and a block reaches only into the next one.
+    block = min(1 << (max(n, tail) - 1).bit_length(), 1 << (4 * len(weights) + 1000).bit_length())
+    blocks = -(-n // block)
+    padded = np.zeros((blocks * block, *x.shape[1:]))
+    padded[:n] = x
+    size = 1 << (block + tail - 1).bit_length()
+    spectrum = np.fft.rfft(weights, size).reshape(-1, *[1] * (x.ndim - 1))
+    parts = np.fft.rfft(padded.reshape(blocks, block, *x.shape[1:]), size, axis=1)
+    parts = np.fft.irfft(parts * spectrum, size, axis=1)
+    full = np.zeros((blocks + 1, block, *x.shape[1:]))
+    full[:-1] = parts[:, :block]
+    full[1:, :tail] += parts[:, block : block + tail]
+    return full.reshape(-1, *x.shape[1:])[tail // 2 : tail // 2 + n]

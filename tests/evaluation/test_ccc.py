@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from abawfw.errors import DataError
+from abawfw.evaluation.functional import Moments, bootstrap_ccc, ccc, moments, mse, pcc, rmse
+
+CASES = (
+    'correlated',
+    'anti',
+    'equal',
+    'constant_pred',
+    'constant_pred_at_mean',
+    'constant_true',
+    'constant_both_equal',
+)
+CASES += ('constant_both_different', 'two_points', 'one_point')
+
+
+@pytest.mark.parametrize('case', CASES)
+def test_golden(golden: Path, case: str) -> None:
+    numbers = np.load(golden / 'metrics.npz')
+    true, pred = numbers[f'{case}/true'], numbers[f'{case}/pred']
+    expected = numbers[f'{case}/float64/mse_rmse_pcc_ccc']
+    constant = 'constant' in case or case == 'one_point'
+    found = [mse(true, pred), rmse(true, pred), pcc(true, pred), ccc(true, pred)]
+    np.testing.assert_allclose(found[:2], expected[:2], rtol=1e-12, atol=1e-15)
+    if constant:
+        assert found[2:] == [0.0, 0.0]
+    else:
+        np.testing.assert_allclose(found[2:], expected[2:], rtol=1e-12)
+
+
+def test_frames_without_label_are_left_out() -> None:
+    true = np.array([0.1, np.nan, 0.5, -0.3])
+    pred = np.array([0.2, np.nan, 0.4, 0.0])
+    assert ccc(true, pred) == ccc(true[[0, 2, 3]], pred[[0, 2, 3]])
+
+
+def test_bad_input() -> None:
+    with pytest.raises(DataError, match=r'\(2,\).*\(3,\)'):
+        ccc(np.zeros(2), np.zeros(3))
+    with pytest.raises(DataError, match='no frame has a label'):
+        pcc([np.nan], [0.0])
+    with pytest.raises(DataError, match='predictions are not finite in 1 frames, first in frame 2'):
+        rmse([np.nan, 0.0, 1.0], [0.0, 0.0, np.nan])
+    with pytest.raises(DataError, match='labels are not finite'):
+        mse([np.inf], [0.0])
+
+
+@given(
+    st.lists(st.integers(0, 30), min_size=1, max_size=8),
+    st.integers(0, 2**32 - 1),
+    st.sampled_from([0.0, 1e4]),
+)
+def test_pooled_is_direct(lengths: list[int], seed: int, offset: float) -> None:
+    rng = np.random.default_rng(seed)
+    lengths = [*lengths, 5]
+    true = [offset + rng.normal(rng.normal(), 1, n) for n in lengths]
+    pred = [offset + rng.normal(rng.normal(), 1, n) for n in lengths]
+    pooled = Moments.pool(moments(t, p) for t, p in zip(true, pred, strict=True))
+    direct = moments(np.concatenate(true), np.concatenate(pred))
+    for name in ('ccc', 'pcc', 'mse', 'rmse'):
+        np.testing.assert_allclose(getattr(pooled, name), getattr(direct, name), rtol=1e-7, atol=1e-9)
+
+
+def test_a_constant_video_counts_in_the_pool() -> None:
+    first = moments(np.full(4, 0.3), np.array([0.1, 0.2, 0.3, 0.2]))
+    second = moments(np.array([0.0, 0.5]), np.array([0.1, 0.3]))
+    assert first.ccc == 0.0
+    assert first.constant
+    assert Moments.pool([first, second]).ccc == pytest.approx(
+        ccc([0.3, 0.3, 0.3, 0.3, 0.0, 0.5], [0.1, 0.2, 0.3, 0.2, 0.1, 0.3]), rel=1e-12
+    )
+
+
+def test_bootstrap_draws_videos() -> None:
+    rng = np.random.default_rng(1)
+    videos = []
+    for n in rng.integers(50, 500, 20):
+        true = rng.normal(rng.normal(0, 0.4), 0.3, n)
+        videos.append((true, true * 0.5 + rng.normal(0, 0.2, n)))
+    parts = [moments(t, p) for t, p in videos]
+    slow = []
+    for _ in range(400):
+        drawn = rng.integers(0, 20, 20)
+        slow.append(ccc(*(np.concatenate([videos[i][k] for i in drawn]) for k in (0, 1))))
+    low, high = bootstrap_ccc([*parts, Moments()]) or (0, 0)
+    assert low == pytest.approx(np.quantile(slow, 0.025), abs=0.03)
+    assert high == pytest.approx(np.quantile(slow, 0.975), abs=0.03)
+    assert low < Moments.pool(parts).ccc < high
+    assert bootstrap_ccc(parts, seed=3) == bootstrap_ccc(parts, seed=3)
+    assert bootstrap_ccc(parts, seed=3) != bootstrap_ccc(parts, seed=4)
+
+
+def test_bootstrap_needs_two_videos() -> None:
+    assert bootstrap_ccc([moments([0.0, 1.0], [0.0, 0.5]), Moments()]) is None
