@@ -1,0 +1,9 @@
+"""Heads: from a sequence to valence and arousal, and the losses they are trained with."""
+
+from abawfw.models.heads.bin_head import BinHead
+from abawfw.models.heads.bins import Bins, make_bins
+from abawfw.models.heads.head_output import HeadOutput
+from abawfw.models.heads.regression_head import RegressionHead
+from abawfw.models.heads.va_head import VAHead
+
+__all__ = ['BinHead', 'Bins', 'HeadOutput', 'RegressionHead', 'VAHead', 'make_bins']

@@ -1,0 +1,42 @@
+"""Head that predicts the targets directly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+
+from abawfw.models.heads.head_output import HeadOutput
+from abawfw.models.heads.va_head import VAHead
+from abawfw.registry import HEADS
+
+
+@HEADS.register_module()
+class RegressionHead(VAHead):
+    """[Linear, ReLU, Dropout]* then Linear to the targets (spec/rucaim3.md, Regressor); unbounded.
+
+    Args:
+        in_dim: width of the sequence that comes in.
+        targets: names of what is predicted, in the order of the columns.
+        layers: widths of the hidden layers.
+        dropout: probability of dropping a hidden unit.
+        losses: one dict per loss; the reference's default is CCC over the batch.
+
+    Raises:
+        ConfigError: a loss does not fit the head.
+    """
+
+    def __init__(
+        self,
+        in_dim: int,
+        targets: Sequence[str],
+        layers: Sequence[int] = (256, 256),
+        dropout: float = 0.3,
+        losses: Sequence[dict[str, Any]] = ({'type': 'CCCLoss'},),
+    ) -> None:
+        super().__init__(in_dim, targets, layers, dropout, losses)
+
+    def forward(self, x: Tensor) -> HeadOutput:
+        """Predict from a sequence ``(batch, time, in_dim)``."""
+        return HeadOutput(self.out(self.hidden(x)).float())

@@ -1,0 +1,107 @@
+"""What all heads have in common: the regressor network, and the losses."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+from torch import Tensor, nn
+
+from abawfw.errors import ConfigError
+from abawfw.models.heads.head_output import HeadOutput
+from abawfw.models.layers import Dropout, linear
+from abawfw.models.losses import VALoss
+from abawfw.registry import LOSSES
+
+
+class VAHead(nn.Module, ABC):
+    """[Linear, ReLU, Dropout]* then Linear, trained with a sum of losses (spec/rucaim3.md, Regressor).
+
+    ``hidden.{3 i}`` and ``out`` hold the same parameters as ``module.{3 i}`` and ``fc_out`` of the reference.
+    Weights start from N(0, 0.02), biases from 0, as there.
+
+    Args:
+        in_dim: width of the sequence that comes in.
+        targets: names of what is predicted, in the order of the columns.
+        layers: widths of the hidden layers.
+        dropout: probability of dropping a hidden unit.
+        losses: one dict per loss of `LOSSES`. Its `targets` may name some of the head's.
+        classes: outputs per target.
+
+    Raises:
+        ConfigError: a loss names a target that the head does not have, or needs a head of another kind.
+    """
+
+    classifies = False
+
+    def __init__(
+        self,
+        in_dim: int,
+        targets: Sequence[str],
+        layers: Sequence[int],
+        dropout: float,
+        losses: Sequence[dict[str, Any]],
+        classes: int = 1,
+    ) -> None:
+        super().__init__()
+        self.targets = tuple(targets)
+        widths = [in_dim, *layers]
+        hidden: list[nn.Module] = []
+        for width, wider in pairwise(widths):
+            hidden += [linear(width, wider), nn.ReLU(), Dropout(dropout)]
+        self.hidden = nn.Sequential(*hidden)
+        self.out = linear(widths[-1], len(self.targets) * classes)
+        self.losses = nn.ModuleDict()
+        self._columns: dict[str, slice | list[int]] = {}
+        for cfg in losses:
+            self._add_loss(LOSSES.build(dict(cfg)))
+
+    def _add_loss(self, loss: VALoss) -> None:
+        if loss.on_classes and not self.classifies:
+            raise ConfigError(
+                f'{type(loss).__name__} needs classes, {type(self).__name__} has none: use BinHead'
+            )
+        chosen = self.targets if loss.targets is None else loss.targets
+        unknown = [x for x in chosen if x not in self.targets]
+        if unknown or not chosen:
+            raise ConfigError(
+                f'{type(loss).__name__}: targets={list(chosen)}, but the head predicts {list(self.targets)}; '
+                'name some of these, or leave targets out for all of them'
+            )
+        name = '_'.join(['loss', loss.name, *(loss.targets or ())])
+        same = sum(isinstance(x, type(loss)) and x.targets == loss.targets for x in self.losses.values())
+        key = f'{name}_{same + 1}' if same else name
+        self.losses[key] = loss
+        self._columns[key] = slice(None) if loss.targets is None else [self.targets.index(x) for x in chosen]
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> HeadOutput:
+        """Predict from a sequence ``(batch, time, in_dim)``."""
+
+    def classes_of(self, label: Tensor) -> Tensor:
+        """Return the class of each label ``(batch, time, targets)``; -1 where there is none."""
+        raise NotImplementedError(f'{type(self).__name__} has no classes')
+
+    def loss(self, output: HeadOutput, gt: Tensor, valid: Tensor) -> dict[str, Tensor]:
+        """Return every loss, weighted, as float32 scalars with a graph.
+
+        Args:
+            output: what `forward` returned.
+            gt: labels ``(batch, time, targets)``, NaN where there is none.
+            valid: ``(batch, time)`` bool, False on padding and wherever a frame must not count.
+
+        Returns:
+            ``loss_{name}``, followed by the loss's targets where it names some (``loss_ccc_valence``), and by
+            a number where that occurs again (``loss_ccc_2``).
+        """
+        values = {}
+        for key, loss in self.losses.items():
+            columns = self._columns[key]
+            if loss.on_classes and output.logits is not None:
+                pred, label = output.logits, self.classes_of(gt)
+            else:
+                pred, label = output.va, gt
+            values[key] = loss(pred[:, :, columns], label[:, :, columns], valid)
+        return values

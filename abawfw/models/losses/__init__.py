@@ -1,0 +1,8 @@
+"""Losses of the heads: masked to valid, labelled frames, per target, in float32."""
+
+from abawfw.models.losses.binned_cross_entropy_loss import BinnedCrossEntropyLoss
+from abawfw.models.losses.ccc_loss import CCCLoss
+from abawfw.models.losses.mse_loss import MSELoss
+from abawfw.models.losses.va_loss import VALoss
+
+__all__ = ['BinnedCrossEntropyLoss', 'CCCLoss', 'MSELoss', 'VALoss']

@@ -1,0 +1,58 @@
+"""One minus the concordance correlation coefficient."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from abawfw.errors import ConfigError
+from abawfw.models.losses.va_loss import VALoss
+from abawfw.registry import LOSSES
+
+EPS = 1e-9  # spec/rucaim3.md: keeps the quotient of two constant sequences at 0
+
+
+@LOSSES.register_module()
+class CCCLoss(VALoss):
+    """1 - CCC per target, averaged over targets (spec/rucaim3.md, Training).
+
+    CCC = 2 cov / (var + var + (mean difference)^2 + 1e-9), biased moments.
+
+    Args:
+        over: ``'batch'``: all valid frames of the batch as one sequence (the reference's ``batch_ccc``).
+            ``'clip'``: each clip on its own, then averaged (its ``ccc``). As in the reference, frames that do
+            not count enter a clip's moments as zeros on both sides, so a clip's loss depends on the length to
+            which its batch was padded, and a clip without any valid frame adds a constant 1 to the average.
+        targets: the targets this loss acts on; None: all of the head's.
+        weight: factor of the returned value.
+
+    Raises:
+        ConfigError: `over` is neither ``'batch'`` nor ``'clip'``.
+    """
+
+    name = 'ccc'
+
+    def __init__(
+        self, over: str = 'batch', targets: Sequence[str] | None = None, weight: float = 1.0
+    ) -> None:
+        super().__init__(targets, weight)
+        if over not in ('batch', 'clip'):
+            raise ConfigError(f"CCCLoss: over={over!r} is unknown; choose 'batch' or 'clip'")
+        self.over = over
+
+    def compute(self, pred: Tensor, label: Tensor, known: Tensor) -> Tensor:
+        """Return the mean over targets (and clips) of 1 - CCC."""
+        if self.over == 'clip':
+            axes: tuple[int, ...] = (1,)
+            share = torch.full_like(pred, 1.0 / known.shape[1])
+        else:
+            axes = (0, 1)
+            share = known.float() / known.sum(axes, keepdim=True).clamp(min=1)
+        mean_pred = (share * pred).sum(axes, keepdim=True)
+        mean_label = (share * label).sum(axes, keepdim=True)
+        pred, label = pred - mean_pred, label - mean_label
+        covariance = (share * pred * label).sum(axes, keepdim=True)
+        variances = (share * (pred.square() + label.square())).sum(axes, keepdim=True)
+        return (1.0 - 2.0 * covariance / (variances + (mean_pred - mean_label).square() + EPS)).mean()
