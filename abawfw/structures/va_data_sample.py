@@ -17,7 +17,8 @@ class VADataSample(BaseDataElement):
     Data:
         gt_va (Tensor): labels, (time, 2), float32, columns valence and arousal, NaN where there is none.
         valid (Tensor): (time,), bool, True where the frame exists, False for padding.
-        pred_va (Tensor): predictions, (time, number of targets), float32, set by the estimator.
+        pred_va (Tensor): predictions without padding, (num_frames, number of targets), float32, set by the
+            estimator.
 
     ``time`` is the length of the batch the clip stands in, ``num_frames`` or more.
     """

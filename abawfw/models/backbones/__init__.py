@@ -1,0 +1,1 @@
+"""Backbones: pixels or log-mel spectrograms to one vector per frame. None is shipped yet."""

@@ -1,0 +1,76 @@
+"""Transformer encoder over the frames of a clip."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from abawfw.errors import ConfigError
+from abawfw.models.layers import EncoderLayer, PositionTable, linear
+from abawfw.registry import CONTEXTS
+
+
+@CONTEXTS.register_module()
+class TransformerContext(nn.Module):
+    """Transformer encoder within a clip (spec/rucaim3.md, transformer encoder).
+
+    Args:
+        in_dim: vector length of a frame.
+        hidden: width of the encoder.
+        layers: number of encoder layers.
+        heads: attention heads of a layer.
+        ffn: width of a layer's feed-forward part.
+        dropout: share of activations dropped in training.
+        affine: map the input linearly to ``hidden`` first; without it ``in_dim`` must be ``hidden``.
+        position: add the sinusoidal position table.
+        residual: add the encoder's input to its output; needs ``affine=False``.
+
+    Raises:
+        ConfigError: the widths contradict ``affine`` or ``residual``.
+    """
+
+    stateful = False
+
+    def __init__(
+        self,
+        in_dim: int,
+        hidden: int = 256,
+        layers: int = 4,
+        heads: int = 4,
+        ffn: int = 1024,
+        dropout: float = 0.1,
+        affine: bool = True,
+        position: bool = True,
+        residual: bool = False,
+    ) -> None:
+        super().__init__()
+        if in_dim != hidden and not affine:
+            raise ConfigError(
+                f'TransformerContext without affine gets vectors of {in_dim} but has hidden={hidden}: '
+                f'set hidden={in_dim} or affine=True'
+            )
+        if in_dim != hidden and residual:
+            raise ConfigError(
+                f'TransformerContext with residual gets vectors of {in_dim} but has hidden={hidden}: '
+                f'set hidden={in_dim} or residual=False'
+            )
+        self.affine = linear(in_dim, hidden) if affine else nn.Identity()
+        self.position = PositionTable(hidden) if position else nn.Identity()
+        self.layers = nn.ModuleList(EncoderLayer(hidden, heads, ffn, dropout) for _ in range(layers))
+        self.residual = residual
+        self.out_dim = hidden
+
+    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
+        """Map ``x``, (batch, time, in_dim), to (batch, time, hidden).
+
+        Args:
+            x: the frames.
+            valid: (batch, time) bool, False for padding.
+        """
+        mask = None
+        if not valid.all():
+            # A row without any frame would be a softmax over nothing: let it see all of its padding.
+            mask = valid | ~valid.any(dim=1, keepdim=True)
+        y = self.position(self.affine(x))
+        for layer in self.layers:
+            y = layer(y, mask)
+        return x + y if self.residual else y

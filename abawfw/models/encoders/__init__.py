@@ -1,0 +1,1 @@
+"""Encoders: temporal models of one modality, before fusion. None is shipped yet."""

@@ -1,0 +1,203 @@
+"""The estimator: every system is a composition of its slots."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from mmengine.model import BaseModel
+from torch import Tensor, nn
+
+from abawfw.errors import ConfigError
+from abawfw.models.lane_states import LaneStates, State
+from abawfw.models.parts import build_per_modality, find_part, load_part
+from abawfw.registry import BACKBONES, CONTEXTS, ENCODERS, FUSIONS, HEADS, MODELS
+from abawfw.structures import VADataSample
+
+TARGETS = ('valence', 'arousal')
+
+
+@MODELS.register_module()
+class VAEstimator(BaseModel):
+    """Valence and arousal per frame: backbones -> encoders -> fusion -> context -> head.
+
+    Each slot is told the vector length that the slot before it gives, so a config states no input size.
+
+    Args:
+        input_dims: dims of each modality as the dataset gives them, in the order of concatenation; an int
+            is a vector, a tuple needs a backbone.
+        head: config of the head.
+        backbones: ``{modality: config}``, for modalities that are no vectors yet.
+        encoders: ``{modality: config}``, temporal models of one modality.
+        fusion: config of the fusion.
+        context: configs of the temporal models after fusion, in order.
+        targets: what is estimated, some of ``valence`` and ``arousal``.
+        frozen: names of parts that are not trained, such as ``context.0``; they stay in evaluation mode.
+        pretrained: ``{part: checkpoint file}``: parts that start training from the part of the same name in a
+            checkpoint of this framework.
+        data_preprocessor: config; moves batches to the device unless told otherwise.
+
+    Raises:
+        ConfigError: a slot names a modality, a part or a target that does not exist.
+    """
+
+    def __init__(
+        self,
+        input_dims: dict[str, int | tuple[int, ...]],
+        head: dict,
+        backbones: dict[str, dict] | None = None,
+        encoders: dict[str, dict] | None = None,
+        fusion: dict | None = None,
+        context: Sequence[dict] = (),
+        targets: Sequence[str] = TARGETS,
+        frozen: Sequence[str] = (),
+        pretrained: dict[str, str] | None = None,
+        data_preprocessor: dict | None = None,
+    ) -> None:
+        preprocessor = MODELS.build(data_preprocessor or {'type': 'abawfw.VADataPreprocessor'})
+        super().__init__(data_preprocessor=preprocessor)
+        self.targets = tuple(targets)
+        if self.targets not in (TARGETS, TARGETS[:1], TARGETS[1:]):
+            raise ConfigError(f'targets must be valence, arousal or both in this order, not {self.targets}')
+        dims: dict[str, Any] = dict(input_dims)
+        self.modalities = tuple(dims)
+        self.backbones = build_per_modality(BACKBONES, 'backbones', backbones, dims)
+        for name, dim in dims.items():
+            if not isinstance(dim, int):
+                raise ConfigError(f'modality {name} has frames of shape {tuple(dim)}: it needs a backbone')
+        self.encoders = build_per_modality(ENCODERS, 'encoders', encoders, dims)
+        self.fusion = FUSIONS.build(fusion or {'type': 'ConcatFusion'}, default_args={'in_dims': dims})
+        dim = self.fusion.out_dim
+        self.context = nn.ModuleList()
+        for cfg in context:
+            self.context.append(CONTEXTS.build(cfg, default_args={'in_dim': dim}))
+            dim = self.context[-1].out_dim
+        self.head = HEADS.build(head, default_args={'in_dim': dim, 'targets': self.targets})
+        self.pretrained = dict(pretrained or {})
+        self.frozen = tuple(frozen)
+        for name in self.pretrained:
+            find_part(self, name)
+        for name in self.frozen:
+            find_part(self, name).requires_grad_(False)
+        self._columns = [TARGETS.index(t) for t in self.targets]
+        # Evaluation in mid-epoch must not disturb the videos that are being trained on.
+        self._lanes = {True: LaneStates(), False: LaneStates()}
+
+    def forward(
+        self, inputs: dict[str, Tensor], data_samples: list[VADataSample] | None = None, mode: str = 'tensor'
+    ) -> Any:
+        """Run over a batch of clips.
+
+        Args:
+            inputs: ``{modality: (batch, time, *dims)}``.
+            data_samples: one per clip; without them (``tensor`` only) every frame is valid and every clip
+                starts a video.
+            mode: ``loss``, ``predict`` or ``tensor``.
+
+        Returns:
+            ``loss``: dict of losses; ``predict``: the data samples; ``tensor``: the head's output. The first
+            two set ``pred_va`` of each sample: float32 (num_frames, targets), detached, on the CPU after
+            ``predict`` and on the model's device after ``loss``.
+        """
+        first = next(iter(inputs.values()))
+        if data_samples is None:
+            valid = torch.ones(first.shape[:2], dtype=torch.bool, device=first.device)
+        else:
+            valid = torch.stack([s.valid for s in data_samples]).to(first.device, non_blocking=True)
+        x = self._extract(inputs, valid, data_samples)
+        # The head is a small part of the work, and a CCC of values rounded to 8 bits would be another number.
+        with torch.autocast(first.device.type, enabled=False):
+            output = self.head(x.float())
+            if mode == 'tensor':
+                return output
+            if data_samples is None:
+                raise ValueError(f'mode {mode!r} needs data samples')
+            va = output.va.detach()
+            if mode == 'predict':
+                va = va.cpu()
+            for row, sample in zip(va, data_samples, strict=True):
+                sample.pred_va = row[: sample.num_frames]
+            if mode == 'predict':
+                return data_samples
+            gt = torch.stack([s.gt_va for s in data_samples]).to(first.device, non_blocking=True)
+            return self.head.loss(output, gt[..., self._columns], valid)
+
+    def _extract(
+        self, inputs: dict[str, Tensor], valid: Tensor, samples: list[VADataSample] | None
+    ) -> Tensor:
+        """Everything before the head: (batch, time, dim)."""
+        sequences = {name: inputs[name] for name in self.modalities}
+        for name, backbone in self.backbones.items():
+            sequences[name] = backbone(sequences[name])
+        for name, encoder in self.encoders.items():
+            sequences[name] = encoder(sequences[name], valid)
+        x = self.fusion(sequences, valid)
+        stateful: list[Any] = [c for c in self.context if c.stateful]
+        if samples is None:
+            before = [c.initial_state(len(x), x.device) for c in stateful]
+        elif stateful:
+            before = self._lanes[self.training].gather(stateful, samples, x.device)
+        after: list[State] = []
+        for context in self.context:
+            if context.stateful:
+                x, state = context(x, valid, before[len(after)])
+                after.append(state)
+            else:
+                x = context(x, valid)
+        if samples is not None and stateful:
+            self._lanes[self.training].scatter(samples, after)
+        return x
+
+    def train(self, mode: bool = True) -> VAEstimator:
+        """Switch between training and evaluation; frozen parts stay in evaluation mode, without dropout."""
+        super().train(mode)
+        for name in self.frozen:
+            find_part(self, name).eval()
+        return self
+
+    def init_weights(self) -> None:
+        """Initialise parts that have an own way to, then load what ``pretrained`` names.
+
+        Called before training, not before testing. Shipped parts are initialised when they are built.
+
+        Raises:
+            CheckpointError: a file cannot be read or does not hold the part.
+        """
+        for part in (
+            *self.backbones.values(),
+            *self.encoders.values(),
+            self.fusion,
+            *self.context,
+            self.head,
+        ):
+            if hasattr(part, 'init_weights'):
+                part.init_weights()
+        for name, checkpoint in self.pretrained.items():
+            load_part(self, name, checkpoint)
+
+    def subnetworks(self) -> dict[str, nn.Module]:
+        """The parts whose gradients are clipped apart, by name: those that have something to train."""
+        named = {f'backbones.{k}': v for k, v in self.backbones.items()}
+        named |= {f'encoders.{k}': v for k, v in self.encoders.items()}
+        named['fusion'] = self.fusion
+        named |= {f'context.{i}': v for i, v in enumerate(self.context)}
+        named['head'] = self.head
+        return {k: v for k, v in named.items() if any(p.requires_grad for p in v.parameters())}
+
+    def lane_state(self) -> dict[str, Tensor]:
+        """The states of the training lanes, for a checkpoint written in mid-epoch."""
+        return self._lanes[True].export()
+
+    def load_lane_state(self, state: dict[str, Tensor]) -> None:
+        """Continue the training lanes where :meth:`lane_state` was taken.
+
+        Raises:
+            CheckpointError: these are not the states of lanes.
+        """
+        self._lanes[True].restore(state)
+
+    def reset_lanes(self) -> None:
+        """Forget what was carried from clip to clip, in training and in evaluation."""
+        for lanes in self._lanes.values():
+            lanes.clear()
