@@ -1,0 +1,165 @@
+"""Clips of videos, ready for a model."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from torch.utils.data import Dataset
+
+from abawfw.datasets.clip_request import ClipRequest
+from abawfw.datasets.stores.base import FeatureStore, VideoInfo, nearest
+from abawfw.errors import ConfigError, DataError
+from abawfw.registry import CLIPS, DATASETS, SPLITS, STORES, TRANSFORMS
+
+
+class Clip(NamedTuple):
+    """Frames ``start`` to ``stop`` of a video of the dataset.
+
+    Attributes:
+        video: index in ``dataset.videos``.
+        start: first frame.
+        stop: frame after the last.
+        position: how many clips of the same video come before this one; 0 starts the video.
+    """
+
+    video: int
+    start: int
+    stop: int
+    position: int
+
+
+@DATASETS.register_module()
+class ClipDataset(Dataset):
+    """Clips of the videos of one partition, in store order, each run through a pipeline of transforms.
+
+    Building it opens the store but makes no pass over the data, unless a transform has a method
+    ``fit(store, train_videos)``, which is called once with the training videos of the fold.
+    A transform that acts on some features only names them in its attribute ``features``; None there is set to
+    all features of the dataset.
+
+    Args:
+        store: config of a registered store, or a store.
+        features: names of the features to load; their order is the order of the model's inputs.
+        partition: 'train', 'val' or 'test'.
+        clips: config of a registered rule that cuts a video into clips.
+        pipeline: configs of registered transforms, in order; the last one makes tensors (``PackVA``).
+        split: config of a registered fold rule.
+
+    Attributes:
+        videos: the videos of the partition, in store order.
+        clips: all their clips, video by video, in order of time.
+        input_dims: size of one frame of each feature, an int where the frame is a vector.
+        seed: seed of random transforms; set by ``build_dataloader``.
+
+    Raises:
+        DataError: a feature that the store does not have, no video in the partition, an empty video.
+        ConfigError: no feature, the same feature twice, a transform for a feature that is not loaded.
+    """
+
+    def __init__(
+        self,
+        store: dict | FeatureStore,
+        features: Sequence[str],
+        partition: str,
+        clips: dict,
+        pipeline: Sequence[dict],
+        split: dict | None = None,
+    ) -> None:
+        self.store: FeatureStore = store if isinstance(store, FeatureStore) else STORES.build(store)
+        self.features = list(features)
+        self.partition = partition
+        self.seed = 0
+        self.input_dims = self._input_dims()
+
+        fold = SPLITS.build(split or {'type': 'OfficialSplit'})
+        self.videos: list[VideoInfo] = fold.videos(self.store.videos(), partition)
+        if not self.videos:
+            found = Counter(video.partition for video in self.store.videos())
+            listed = ', '.join(f'{name} ({count})' for name, count in found.items()) or 'no videos at all'
+            raise DataError(f'{self.store.root}: no video in partition {partition!r}; the store has {listed}')
+        rule = CLIPS.build(clips)
+        self.clips = [
+            Clip(index, start, stop, position)
+            for index, video in enumerate(self.videos)
+            for position, (start, stop) in enumerate(self._cut(rule, video))
+        ]
+
+        self.pipeline = [TRANSFORMS.build(transform) for transform in pipeline]
+        for transform in self.pipeline:
+            self._settle_features(transform)
+            if hasattr(transform, 'fit'):
+                transform.fit(self.store, fold.videos(self.store.videos(), 'train'))
+
+    @property
+    def metainfo(self) -> dict[str, Any]:
+        """What MMEngine's loops hand on to metrics and visualisers."""
+        return {'partition': self.partition, 'features': list(self.features)}
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, request: ClipRequest) -> dict[str, Any]:
+        """The clip asked for: inputs {feature: (time, *dims) float32} and data_sample; not padded.
+
+        Raises:
+            DataError: the store cannot give the clip, or a feature is NaN or infinite in it.
+        """
+        clip = self.clips[request.clip]
+        results: dict[str, Any] = {
+            'store': self.store,
+            'video': self.videos[clip.video],
+            'clip': clip,
+            'features': self.features,
+            'request': request,
+            # Called for the generator: making one costs 20 us, and most clips need none.
+            'rng': functools.cache(lambda: np.random.default_rng([self.seed, request.epoch, request.clip])),
+        }
+        for transform in self.pipeline:
+            results = transform(results)
+        return _emptied(results) if request.filler else results
+
+    def _input_dims(self) -> dict[str, int | tuple[int, ...]]:
+        if not self.features:
+            raise ConfigError('ClipDataset needs at least one feature; set `features`')
+        twice = [name for name, count in Counter(self.features).items() if count > 1]
+        if twice:
+            raise ConfigError(f'ClipDataset: named twice in `features`: {", ".join(twice)}')
+        found = self.store.features()
+        for name in self.features:
+            if name not in found:
+                raise DataError(f'{self.store.root}: no feature {name!r}{nearest(name, found)}')
+        shapes = {name: found[name].dims for name in self.features}
+        return {name: dims[0] if len(dims) == 1 else dims for name, dims in shapes.items()}
+
+    def _cut(self, rule: Any, video: VideoInfo) -> list[tuple[int, int]]:
+        if video.num_frames < 1:
+            raise DataError(f'{self.store.root}: video {video.video_id!r} has no frames; remove it')
+        return rule.cut(video.num_frames)
+
+    def _settle_features(self, transform: Any) -> None:
+        if not hasattr(transform, 'features'):
+            return
+        if transform.features is None:
+            transform.features = list(self.features)
+        for name in transform.features:
+            if name not in self.input_dims:
+                raise ConfigError(
+                    f'{type(transform).__name__}(features=...): {name!r} is not loaded by the dataset'
+                    f'{nearest(name, self.features)}'
+                )
+
+
+def _emptied(item: dict[str, Any]) -> dict[str, Any]:
+    """The sample with its shapes kept, but no valid frame and no label."""
+    for values in item['inputs'].values():
+        values.zero_()
+    sample = item['data_sample']
+    sample.gt_va.fill_(math.nan)
+    sample.valid.fill_(False)
+    sample.set_metainfo({'num_frames': 0, 'starts_video': False})
+    return item

@@ -1,0 +1,40 @@
+"""Overlapping clips."""
+
+from __future__ import annotations
+
+from abawfw.errors import ConfigError
+from abawfw.registry import CLIPS
+
+
+@CLIPS.register_module()
+class SlidingWindow:
+    """Cut a video into windows every ``hop`` frames, a last one flush with the end if a tail is left.
+
+    A video shorter than a window gives one clip, the whole video (spec/tagf.md).
+
+    Args:
+        length: frames of a window.
+        hop: frames from the start of one window to the start of the next.
+
+    Raises:
+        ConfigError: a hop below 1, or longer than the window, which would leave frames out.
+    """
+
+    def __init__(self, length: int, hop: int) -> None:
+        if not 1 <= hop <= length:
+            raise ConfigError(
+                f'SlidingWindow(length={length}, hop={hop}): hop must lie in 1 .. length, '
+                'or frames would be in no window'
+            )
+        self.length = length
+        self.hop = hop
+
+    def cut(self, num_frames: int) -> list[tuple[int, int]]:
+        """(start, stop) of every clip of a video of ``num_frames`` frames, in order."""
+        if num_frames <= self.length:
+            return [(0, num_frames)] if num_frames else []
+        last = num_frames - self.length
+        starts = list(range(0, last + 1, self.hop))
+        if starts[-1] != last:
+            starts.append(last)
+        return [(s, s + self.length) for s in starts]

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from memory_store import PIPELINE, MemoryStore
+
+from abawfw.datasets.clip_dataset import Clip, ClipDataset
+from abawfw.datasets.clip_request import ClipRequest
+from abawfw.datasets.collate import collate_clips
+from abawfw.errors import ConfigError, DataError
+from abawfw.registry import DATASETS, TRANSFORMS
+
+SEGMENTS = {'type': 'Segments', 'length': 4}
+
+
+def build(store: MemoryStore, **kwargs: Any) -> ClipDataset:
+    arguments = {'features': ['face'], 'partition': 'train', 'clips': SEGMENTS, 'pipeline': PIPELINE} | kwargs
+    return ClipDataset(store, **arguments)
+
+
+def test_clips_follow_the_order_of_the_store():
+    store = MemoryStore([9, 3, 4], partitions=['train', 'val', 'train'])
+    dataset = build(store)
+    assert [v.video_id for v in dataset.videos] == ['v0', 'v2']
+    assert dataset.clips == [Clip(0, 0, 4, 0), Clip(0, 4, 8, 1), Clip(0, 8, 9, 2), Clip(1, 0, 4, 0)]
+    assert len(dataset) == 4
+
+
+def test_a_clip_holds_its_frames_labels_and_origin():
+    store = MemoryStore([9], dims={'face': (3,), 'audio': (2,), 'pixels': (2, 2, 3)})
+    dataset = build(store, features=['audio', 'pixels'])
+    assert list(dataset.input_dims.items()) == [('audio', 2), ('pixels', (2, 2, 3))]
+
+    item = dataset[ClipRequest(1, lane=3, epoch=2)]
+    assert list(item['inputs']) == ['audio', 'pixels']
+    for feature, values in item['inputs'].items():
+        assert values.dtype == torch.float32
+        np.testing.assert_array_equal(values, store.data['v0', feature][4:8])
+    sample = item['data_sample']
+    np.testing.assert_array_equal(sample.gt_va, store.va['v0'][4:8])
+    assert sample.valid.tolist() == [True] * 4
+    assert sample.metainfo == {
+        'video_id': 'v0',
+        'start': 4,
+        'num_frames': 4,
+        'video_length': 9,
+        'lane': 3,
+        'starts_video': False,
+    }
+    assert dataset[ClipRequest(0)]['data_sample'].starts_video
+    assert dataset[ClipRequest(2)]['data_sample'].num_frames == 1
+
+
+def test_a_sample_can_be_changed_without_changing_the_store():
+    store = MemoryStore([4])
+    before = store.data['v0', 'face'].copy()
+    build(store)[ClipRequest(0)]['inputs']['face'].zero_()
+    np.testing.assert_array_equal(store.data['v0', 'face'], before)
+
+
+def test_the_test_partition_needs_no_labels():
+    item = build(MemoryStore([5], partitions=['test']), partition='test')[ClipRequest(0)]
+    assert item['data_sample'].gt_va.isnan().all()
+    assert item['data_sample'].valid.all()
+
+
+@pytest.mark.parametrize('dtype', [np.float16, np.uint8])
+def test_compact_types_on_disk_arrive_as_float32(dtype: type):
+    store = MemoryStore([4])
+    store.data['v0', 'face'] = np.arange(12).reshape(4, 3).astype(dtype)
+    values = build(store)[ClipRequest(0)]['inputs']['face']
+    assert values.dtype == torch.float32
+    np.testing.assert_array_equal(values, np.arange(12).reshape(4, 3))
+
+
+def test_a_filler_keeps_the_shapes_but_holds_nothing():
+    item = build(MemoryStore([6]))[ClipRequest(0, epoch=1, filler=True)]
+    sample = item['data_sample']
+    assert item['inputs']['face'].shape == (4, 3)
+    assert not item['inputs']['face'].any()
+    assert sample.gt_va.isnan().all()
+    assert not sample.valid.any()
+    assert (sample.num_frames, sample.starts_video) == (0, False)
+
+
+def test_errors_name_what_is_wrong_and_the_nearest_right_name():
+    store = MemoryStore([4, 4], partitions=['train', 'val'])
+    with pytest.raises(DataError, match="no feature 'fase'; did you mean 'face'"):
+        build(store, features=['fase'])
+    with pytest.raises(DataError, match=r"partition 'test'; the store has train \(1\), val \(1\)"):
+        build(store, partition='test')
+    with pytest.raises(DataError, match="'v1' has no frames"):
+        build(MemoryStore([4, 0]))
+    with pytest.raises(ConfigError, match='at least one feature'):
+        build(store, features=[])
+    with pytest.raises(ConfigError, match='named twice in `features`: face'):
+        build(store, features=['face', 'audio', 'face'])
+    normalize = {'type': 'Normalize', 'method': 'train', 'features': ['audio']}
+    with pytest.raises(ConfigError, match=r"Normalize.*'audio' is not loaded"):
+        build(store, pipeline=[PIPELINE[0], normalize, PIPELINE[1]])
+
+
+def test_fit_sees_the_training_videos_of_the_fold_once():
+    seen = []
+
+    class Fitted:
+        def fit(self, store: Any, videos: Any) -> None:
+            seen.append([v.video_id for v in videos])
+
+        def __call__(self, results: dict) -> dict:
+            return results
+
+    TRANSFORMS.register_module(module=Fitted)
+    try:
+        store = MemoryStore([4, 4, 4], partitions=['train', 'val', 'train'])
+        build(store, partition='val', pipeline=[{'type': 'Fitted'}, *PIPELINE])
+    finally:
+        TRANSFORMS.module_dict.pop('Fitted')
+    assert seen == [['v0', 'v2']]
+
+
+def test_building_makes_no_pass_over_the_data(monkeypatch: pytest.MonkeyPatch):
+    store = MemoryStore([2500] * 600, dims={'face': (1,)})
+    monkeypatch.setattr(MemoryStore, '_read', None)
+    monkeypatch.setattr(MemoryStore, '_labels', None)
+    cfg = {'features': ['face'], 'partition': 'train', 'clips': SEGMENTS, 'pipeline': PIPELINE}
+    assert len(DATASETS.build({'type': 'ClipDataset', 'store': store, **cfg})) == 600 * 625
+
+
+def test_a_batch_is_padded_to_its_longest_clip_only():
+    dataset = build(MemoryStore([6, 3]), features=['face', 'audio'])
+    items = [dataset[ClipRequest(i)] for i in (1, 2)]  # 2 frames of v0, 3 of v1
+    batch = collate_clips([dataset[ClipRequest(i)] for i in (1, 2)])
+    assert {f: tuple(x.shape) for f, x in batch['inputs'].items()} == {'face': (2, 3, 3), 'audio': (2, 3, 2)}
+    for row, item in enumerate(items):
+        n = item['data_sample'].num_frames
+        sample = batch['data_samples'][row]
+        for feature, values in item['inputs'].items():
+            assert torch.equal(batch['inputs'][feature][row, :n], values)
+            assert not batch['inputs'][feature][row, n:].any()
+        assert torch.equal(sample.gt_va[:n], item['data_sample'].gt_va)
+        assert sample.gt_va[n:].isnan().all()
+        assert sample.valid.tolist() == [True] * n + [False] * (3 - n)
+        assert sample.metainfo == item['data_sample'].metainfo
+        assert sample.gt_va.dtype == torch.float32
+        assert sample.valid.dtype == torch.bool
