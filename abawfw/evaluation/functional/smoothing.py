@@ -18,9 +18,10 @@ def smooth(x: Any, window: int, kernel: str = 'mean') -> np.ndarray:
     ``mean`` weighs the frames equally; at the ends of the video, the frames that exist are averaged. Its cost
     does not depend on ``window``.
 
-    ``binomial`` weighs them by C(2 window, k) / 4^window. As in the reference, weights that fall beyond the ends
-    of a video are lost, which shrinks the outermost frames towards 0, by almost a half. Where a video is shorter
-    than the whole window, which the reference cannot smooth, the remaining weights are scaled to sum to 1.
+    ``binomial`` weighs them by C(2 window, k) / 4^window. As in the reference, weights that fall beyond the
+    ends of a video are lost, which shrinks the outermost frames towards 0, by almost a half. Where a video is
+    shorter than the whole window, which the reference cannot smooth, the remaining weights are scaled to sum
+    to 1.
 
     Args:
         x: (frames,) or (frames, columns).
@@ -99,8 +100,8 @@ def _convolve(x: np.ndarray, weights: np.ndarray) -> np.ndarray:
     padded[:n] = x
     size = 1 << (block + tail - 1).bit_length()
     spectrum = np.fft.rfft(weights, size).reshape(-1, *[1] * (x.ndim - 1))
-    parts = np.fft.rfft(padded.reshape(blocks, block, *x.shape[1:]), size, axis=1)
-    parts = np.fft.irfft(parts * spectrum, size, axis=1)
+    spectra = np.fft.rfft(padded.reshape(blocks, block, *x.shape[1:]), size, axis=1) * spectrum
+    parts = np.fft.irfft(spectra, size, axis=1)
     full = np.zeros((blocks + 1, block, *x.shape[1:]))
     full[:-1] = parts[:, :block]
     full[1:, :tail] += parts[:, block : block + tail]

@@ -1,0 +1,162 @@
+"""The prediction files of a run, in the reference's names and structure (spec/rucaim3.md, inference)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from abawfw.errors import ConfigError, DataError
+from abawfw.evaluation.atomic import write_text
+from abawfw.evaluation.functional import Moments, moments, smooth_and_clip
+
+PARTITIONS = ('val', 'tst')
+INVALID = -5.0  # stands for a label that is not there
+KINDS = {'raw': 'nosmooth_ori', 'clipped': 'nosmooth', 'smoothed': 'smooth'}
+
+
+class Predictions(NamedTuple):
+    """Predictions of one target and, if the file has any, labels (NaN: invalid); (frames,) by video."""
+
+    preds: dict[str, np.ndarray]
+    labels: dict[str, np.ndarray] | None
+
+
+def write_predictions(
+    folder: Path | str,
+    partition: str,
+    target: str,
+    preds: Mapping[str, Any],
+    labels: Mapping[str, Any] | None,
+    window: int,
+    kernel: str = 'mean',
+) -> list[Path]:
+    """Write raw predictions (val only), clipped ones, smoothed ones, and the CCC of each (val only).
+
+    Args:
+        folder: made if needed.
+        partition: 'val' or 'tst'.
+        target: 'valence' or 'arousal'.
+        preds: raw predictions of each video, (frames,).
+        labels: of each video, NaN where invalid (written as -5); needed for 'val', not written for 'tst'.
+        window: one-sided smoothing window, frames.
+        kernel: see ``smooth``.
+
+    Returns:
+        The files, each written to a temporary name and renamed.
+
+    Raises:
+        DataError: labels are missing or of another length, or a prediction is not finite; nothing is written.
+    """
+    _check_partition(partition)
+    raw = {video: np.asarray(pred, dtype=np.float64) for video, pred in preds.items()}
+    for video, pred in raw.items():
+        if pred.ndim != 1 or not np.isfinite(pred).all():
+            raise DataError(f'video {video}: predictions of {target} are not one finite number per frame')
+    stages = {
+        'raw': raw,
+        'clipped': {video: np.clip(pred, -1.0, 1.0) for video, pred in raw.items()},
+        'smoothed': {video: smooth_and_clip(pred, window, kernel) for video, pred in raw.items()},
+    }
+    if partition == 'tst':
+        del stages['raw']
+        labels = None
+    texts = {}
+    if partition == 'val':
+        if labels is None:
+            raise DataError('predictions of val are written together with their labels, but there are none')
+        _check_labels(raw, labels, target)
+        scores = [Moments.pool(moments(labels[v], p[v]) for v in p).ccc for p in stages.values()]
+        names = ('nosmooth_ori_ccc', 'nosmooth_ccc', 'smoothed_ccc', 'setting window')
+        lines = [f'{name}:\t{value}' for name, value in zip(names, [*scores, window], strict=True)]
+        texts[f'val_pred_{target}_result.txt'] = '\n'.join(lines)
+    for kind, values in stages.items():
+        texts[file_name(partition, target, kind)] = _to_json(values, labels)
+    paths = []
+    for name, text in texts.items():
+        path = Path(folder) / name
+        write_text(path, text)
+        paths.append(path)
+    return paths
+
+
+def file_name(partition: str, target: str, kind: str) -> str:
+    """Name of the file that holds the 'raw', 'clipped' or 'smoothed' predictions."""
+    return f'{partition}_pred_{target}_{KINDS[kind]}.json'
+
+
+def predictions_folder(run: Path | str) -> Path:
+    """Where a run keeps its prediction files: RUN/predictions, or RUN itself if it holds them."""
+    inner = Path(run) / 'predictions'
+    return inner if inner.is_dir() else Path(run)
+
+
+def read_predictions(
+    folder: Path | str, partition: str, target: str, smoothed: bool = False, raw: bool = False
+) -> Predictions:
+    """Read one file of a run: clipped predictions, or ``smoothed``, or ``raw`` ones (val only).
+
+    Raises:
+        DataError: the file is missing, is no JSON of the expected structure, or holds values that cannot be.
+    """
+    _check_partition(partition)
+    kind = 'raw' if raw else 'smoothed' if smoothed else 'clipped'
+    path = Path(folder) / file_name(partition, target, kind)
+    if not path.is_file():
+        option = '' if partition == 'val' else ' --partition test'
+        raise DataError(f'{path} is missing; it is made by: python tools/test.py RUN{option}')
+    try:
+        content = json.loads(path.read_text(encoding='utf-8'))
+        preds = {video: np.array(entry['pred'], dtype=np.float64) for video, entry in content.items()}
+        with_labels = [video for video, entry in content.items() if 'label' in entry]
+        labels = {video: np.array(content[video]['label'], dtype=np.float64) for video in with_labels}
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise DataError(
+            f'{path} is no prediction file, {{video: {{"video_id", "pred", "label"}}}}: {error}; '
+            'write it again with: python tools/test.py RUN'
+        ) from error
+    if labels and len(labels) != len(preds):
+        raise DataError(f'{path}: {len(preds)} videos, but labels of {len(labels)}')
+    for video, pred in preds.items():
+        if pred.ndim != 1 or not np.isfinite(pred).all():
+            raise DataError(f'{path}, video {video}: "pred" is not one finite number per frame')
+    if not labels:
+        return Predictions(preds, None)
+    for label in labels.values():
+        label[label == INVALID] = np.nan
+    _check_labels(preds, labels, target, f'{path}, ')
+    return Predictions(preds, labels)
+
+
+def _check_partition(partition: str) -> None:
+    if partition not in PARTITIONS:
+        raise ConfigError(
+            f'no partition {partition!r} in prediction files; there are {", ".join(PARTITIONS)}'
+        )
+
+
+def _check_labels(preds: Mapping[str, Any], labels: Mapping[str, Any], target: str, where: str = '') -> None:
+    for video, pred in preds.items():
+        label = np.asarray(labels.get(video, ()))
+        if label.shape != pred.shape:
+            raise DataError(
+                f'{where}video {video}: {len(pred)} predictions of {target}, but {len(label)} labels'
+            )
+        if (np.abs(label) > 1).any() or np.isinf(label).any():
+            frame = int(np.argmax(np.abs(label) > 1))
+            raise DataError(
+                f'{where}video {video}, frame {frame}: label {label[frame]} of {target} is not in [-1, 1]'
+            )
+
+
+def _to_json(preds: Mapping[str, np.ndarray], labels: Mapping[str, Any] | None) -> str:
+    content: dict[str, dict[str, Any]] = {}
+    for video, pred in preds.items():
+        content[video] = {'video_id': video, 'pred': pred.tolist()}
+        if labels is not None:
+            label = np.asarray(labels[video], dtype=np.float64)
+            content[video]['label'] = np.where(np.isnan(label), INVALID, label).tolist()
+    return json.dumps(content, allow_nan=False)

@@ -1,0 +1,164 @@
+"""The metric of a run: predictions of clips -> numbers of whole videos."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from mmengine.dist import all_gather_object
+from mmengine.evaluator import BaseMetric
+
+from abawfw.errors import ConfigError, DataError
+from abawfw.evaluation.functional import Moments, assemble, moments, smooth_and_clip
+from abawfw.registry import METRICS
+
+COLUMNS = {'valence': 0, 'arousal': 1}  # of the labels
+WINDOWS = {'valence': 50, 'arousal': 20}  # spec/rucaim3.md: one-sided, chosen on Aff-Wild2's val
+
+
+class VideoPrediction(NamedTuple):
+    """Predictions and labels of a whole video, (frames, targets) each, labels NaN where there are none."""
+
+    pred: np.ndarray
+    label: np.ndarray
+
+
+class _Clip(NamedTuple):
+    video_id: str
+    start: int
+    video_length: int
+    pred: np.ndarray
+    label: np.ndarray
+
+
+@METRICS.register_module()
+class VAMetric(BaseMetric):
+    """CCC, PCC and RMSE over the frames of all videos.
+
+    Every frame counts once: clips that two ranks have both seen are counted once, clips that overlap are
+    averaged, videos are assembled before anything is measured. Keys are ``ccc_valence``, ``pcc_valence``,
+    ``rmse_valence``, the same for arousal, and ``ccc``, the mean over the targets; then all of them again
+    with the suffix ``_clipped`` (to [-1, 1]) and ``_smoothed`` (smoothed, then clipped). Only targets of the
+    model have keys.
+
+    Args:
+        targets: columns of the predictions.
+        windows: one-sided smoothing window of each target, in frames.
+
+    Attributes:
+        videos: what the last ``collect`` or ``evaluate`` assembled, by video, in the order of their names;
+            the same on every rank.
+    """
+
+    def __init__(
+        self, targets: Sequence[str] = ('valence', 'arousal'), windows: Mapping[str, int] | None = None
+    ) -> None:
+        # MMEngine warns about a metric without prefix; ours has keys that are clear without one.
+        super().__init__(prefix='va')
+        self.prefix = None
+        unknown = [t for t in targets if t not in COLUMNS]
+        if unknown or not targets:
+            raise ConfigError(f'targets {list(targets)}: choose from {list(COLUMNS)}')
+        self.targets = tuple(targets)
+        self.windows = dict(WINDOWS if windows is None else windows)
+        missing = [t for t in targets if t not in self.windows]
+        if missing:
+            raise ConfigError(f'windows {self.windows} of VAMetric lack the target {missing[0]}')
+        self.videos: dict[str, VideoPrediction] = {}
+
+    def process(self, data_batch: Any, data_samples: Sequence[Any]) -> None:
+        """Keep one entry per clip; fillers (no frames) are skipped.
+
+        Args:
+            data_batch: not used.
+            data_samples: ``VADataSample`` with ``pred_va``, or the dicts that MMEngine makes of them.
+        """
+        columns = [COLUMNS[t] for t in self.targets]
+        for sample in data_samples:
+            s = sample if isinstance(sample, dict) else sample.to_dict()
+            n = s['num_frames']
+            if not n:
+                continue
+            pred = s['pred_va'].detach().float().cpu().numpy()[:n].copy()
+            label = s['gt_va'].detach().float().cpu().numpy()[:n][:, columns].copy()
+            if pred.shape != (n, len(columns)) or label.shape != pred.shape:
+                raise DataError(
+                    f'video {s["video_id"]}, clip from frame {s["start"]}: predictions {pred.shape} '
+                    f'and labels {label.shape}, but {n} frames of the targets {", ".join(self.targets)} are expected'
+                )
+            self.results.append(_Clip(s['video_id'], s['start'], s['video_length'], pred, label))
+
+    def collect(self) -> dict[str, VideoPrediction]:
+        """Gather the clips of all ranks, assemble every video, and forget the clips.
+
+        Use it instead of ``evaluate`` for a partition without labels. To be called by all ranks.
+
+        Raises:
+            DataError: a prediction is not finite, or a frame is covered by no clip (on every rank alike).
+        """
+        clips: dict[str, dict[int, _Clip]] = {}
+        for part in all_gather_object(self.results):
+            for clip in part:
+                clips.setdefault(clip.video_id, {})[clip.start] = clip
+        self.results.clear()
+        self.videos = {name: _assemble(name, list(clips[name].values())) for name in sorted(clips)}
+        return self.videos
+
+    def evaluate(self, size: int) -> dict[str, float]:
+        """Assemble and measure. Every rank computes the same numbers from the same frames.
+
+        Args:
+            size: not used; MMEngine cuts the results to this many, which loses frames of clips.
+        """
+        return self.compute_metrics(list(self.collect().values()))
+
+    def compute_metrics(self, results: list[VideoPrediction]) -> dict[str, float]:
+        """All metrics of assembled videos.
+
+        Raises:
+            DataError: there is no video, or a target has no label in any of them.
+        """
+        if not results:
+            raise DataError('there are no predictions to measure: the data loader gave no clip with frames')
+        metrics = {}
+        for suffix in ('', '_clipped', '_smoothed'):
+            for k, target in enumerate(self.targets):
+                pooled = Moments.pool(
+                    moments(v.label[:, k], self._finish(v.pred[:, k], target, suffix)) for v in results
+                )
+                if not pooled.n:
+                    raise DataError(
+                        f'none of the {len(results)} videos has a valid label of {target}: nothing to measure'
+                    )
+                metrics[f'ccc_{target}{suffix}'] = pooled.ccc
+                metrics[f'pcc_{target}{suffix}'] = pooled.pcc
+                metrics[f'rmse_{target}{suffix}'] = pooled.rmse
+            ccc = [metrics[f'ccc_{t}{suffix}'] for t in self.targets]
+            metrics[f'ccc{suffix}'] = sum(ccc) / len(ccc)
+        return metrics
+
+    def _finish(self, pred: np.ndarray, target: str, suffix: str) -> np.ndarray:
+        if suffix == '_smoothed':
+            return smooth_and_clip(pred, self.windows[target])
+        return np.clip(pred, -1.0, 1.0) if suffix == '_clipped' else pred
+
+
+def _assemble(video_id: str, clips: list[_Clip]) -> VideoPrediction:
+    lengths = sorted({clip.video_length for clip in clips})
+    if len(lengths) > 1:
+        raise DataError(
+            f'video {video_id}: its clips state different lengths, {lengths[0]} and {lengths[-1]}'
+        )
+    clips.sort(key=lambda clip: clip.start)
+    pred = assemble(((clip.start, clip.pred) for clip in clips), lengths[0], video_id)
+    finite = np.isfinite(pred).all(axis=1)
+    if not finite.all():
+        raise DataError(
+            f'video {video_id}: predictions of {np.count_nonzero(~finite)} of {len(pred)} frames are not '
+            f'finite, first in frame {int(np.argmin(finite))}; the model has diverged or its weights are damaged'
+        )
+    label = np.empty(pred.shape, dtype=np.float64)
+    for clip in clips:
+        label[clip.start : clip.start + len(clip.label)] = clip.label
+    return VideoPrediction(pred, label)
