@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from abawfw.datasets.stores.checks import check_finite, chunks, nearest
 from abawfw.datasets.stores.labels import clean_labels
 from abawfw.datasets.stores.running_moments import RunningMoments
 from abawfw.errors import DataError
@@ -21,13 +21,10 @@ if TYPE_CHECKING:
 
 PARTITIONS = ('train', 'val', 'test')
 
-CHUNK_ELEMENTS = 1 << 20
-"""Numbers read at a time in a pass over all data: 8 MB as float64, whatever the size of the store."""
-
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """One video of a store: its name, partition ('train', 'val', 'test'), frames, and frames per second if known."""
+    """One video of a store: its name, partition ('train', 'val' or 'test'), frames, and fps if known."""
 
     video_id: str
     partition: str
@@ -53,17 +50,21 @@ class FeatureStore(ABC):
         root: folder of the store.
 
     Attributes:
-        short_name: what command lines call this kind of store.
+        short_name: what command lines call this kind of store; the class name without 'Store', in lower
+            case, unless a class says otherwise.
     """
 
-    short_name: ClassVar[str] = ''
+    short_name: ClassVar[str]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if 'short_name' not in cls.__dict__:
+            cls.short_name = cls.__name__.removesuffix('Store').lower()
 
     def __init__(self, root: str | Path) -> None:
         self.root = Path(root)
         if not self.root.is_dir():
-            raise DataError(
-                f'{self.root}: no such folder; set the data root (--data-root) to an existing store'
-            )
+            raise DataError(f'{self.root}: no such folder; set the data root (--data-root) to a store')
 
     @abstractmethod
     def videos(self) -> tuple[VideoInfo, ...]:
@@ -86,6 +87,11 @@ class FeatureStore(ABC):
         return np.ones(stop - start, dtype=bool)
 
     @classmethod
+    def recognises(cls, root: Path) -> bool:
+        """Whether the folder looks like a store of this kind, to be told by a glance at its names."""
+        return False
+
+    @classmethod
     def survey(cls, root: str | Path) -> Survey:
         """A view of the store at ``root`` that goes on past broken parts, for tools/check_data.py."""
         from abawfw.datasets.stores.survey import StoreSurvey
@@ -98,7 +104,8 @@ class FeatureStore(ABC):
         float32, or float16 or uint8 where the store keeps these.
 
         Raises:
-            DataError: unknown video or feature, frames that the video does not have, damaged or disagreeing files.
+            DataError: unknown video or feature, frames that the video does not have, damaged files,
+                or a feature with another number of frames than the labels.
         """
         video = self.video(video_id)
         self.feature(feature)
@@ -106,7 +113,7 @@ class FeatureStore(ABC):
         return self._read(video, feature, start, stop)
 
     def valid(self, video_id: str, feature: str, start: int, stop: int) -> np.ndarray:
-        """Where the feature was observed, (stop - start,) bool: False for instance where no face was found."""
+        """Where the feature was observed, (stop - start,) bool: False where no face was found."""
         video = self.video(video_id)
         self.feature(feature)
         self._check_range(video, start, stop)
@@ -125,7 +132,10 @@ class FeatureStore(ABC):
         return clean_labels(self._labels(video, start, stop), video_id, start)
 
     def moments(self, feature: str, video_ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and population standard deviation over all frames of these videos, (*dims) float64; 0 becomes 1."""
+        """Mean and population standard deviation of all frames of these videos.
+
+        Both (*dims) float64; a deviation of 0 becomes 1, ready to divide by.
+        """
         info = self.feature(feature)
         moments = RunningMoments(info.dims)
         for video_id in video_ids:
@@ -134,9 +144,7 @@ class FeatureStore(ABC):
                 check_finite(values, feature, video_id, start)
                 moments.add(values)
         if not moments.count:
-            raise DataError(
-                f'{self.root}: no frames to take the mean of feature {feature!r} from: no videos given'
-            )
+            raise DataError(f'{self.root}: no videos given to take the mean of feature {feature!r} over')
         return moments.result()
 
     def video(self, video_id: str) -> VideoInfo:
@@ -160,42 +168,6 @@ class FeatureStore(ABC):
     def _check_range(self, video: VideoInfo, start: int, stop: int) -> None:
         if not 0 <= start <= stop <= video.num_frames:
             raise DataError(
-                f'{self.root}: frames {start} to {stop} of video {video.video_id!r}, which has {video.num_frames}'
+                f'{self.root}: frames {start} to {stop} asked of video {video.video_id!r}, '
+                f'which has {video.num_frames}'
             )
-
-
-def chunks(num_frames: int, dims: tuple[int, ...]) -> Iterable[tuple[int, int]]:
-    """(start, stop) of consecutive pieces of a video, each of at most about CHUNK_ELEMENTS numbers."""
-    step = max(1, CHUNK_ELEMENTS // max(1, int(np.prod(dims))))
-    return ((start, min(start + step, num_frames)) for start in range(0, num_frames, step))
-
-
-def check_finite(values: np.ndarray, feature: str, video_id: str, start: int = 0) -> None:
-    """Refuse NaN and infinity: DataError with feature, video, first bad frame and count.
-
-    Args:
-        values: (frames, *dims).
-        feature: named in the error.
-        video_id: named in the error.
-        start: index of the first frame in its video.
-    """
-    # A sum is finite unless an element is not (or it overflows): one fast pass decides in nearly all cases.
-    if values.dtype.kind != 'f' or np.isfinite(values.sum(dtype=np.float64)):
-        return
-    bad = ~np.isfinite(values).reshape(len(values), -1).all(axis=1)
-    if bad.any():
-        raise DataError(
-            f'feature {feature!r} of video {video_id!r} is NaN or infinite in {int(bad.sum())} of the frames '
-            f'{start} to {start + len(values)}, first in frame {start + int(bad.argmax())}; '
-            'extract it again, or mend these frames and mark them as not valid (tools/check_data.py lists all)'
-        )
-
-
-def nearest(name: str, names: Iterable[str]) -> str:
-    """End of a sentence that says which right name is meant: '; did you mean ...?' or '; there are: ...'."""
-    names = list(names)
-    close = difflib.get_close_matches(name, names, n=1)
-    if close:
-        return f'; did you mean {close[0]!r}?'
-    listed = ', '.join(names[:10]) + (f', ... ({len(names)} in all)' if len(names) > 10 else '')
-    return f'; there are: {listed or "none"}'

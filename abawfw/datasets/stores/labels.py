@@ -32,9 +32,10 @@ def clean_labels(raw: np.ndarray, video_id: str, start: int = 0) -> np.ndarray:
     if bad.any():
         frame, column = np.argwhere(bad)[0]
         raise DataError(
-            f'video {video_id!r}, frame {start + frame}: {COLUMNS[column]} is {raw[frame, column]:g}, outside '
-            f'[-1, 1] and not {NO_LABEL:g} (no label); {int(bad.any(axis=1).sum())} frames of these '
-            f'{len(raw)} are like that. Scale the annotation to [-1, 1] and write {NO_LABEL:g} where there is none'
+            f'video {video_id!r}, frame {start + frame}: {COLUMNS[column]} is {raw[frame, column]:g}, '
+            f'which is outside [-1, 1] and not {NO_LABEL:g} (no label); {int(bad.any(axis=1).sum())} of the '
+            f'{len(raw)} frames read are like that. Scale the annotation to [-1, 1], with {NO_LABEL:g} where '
+            'there is none'
         )
     labels = raw.astype(np.float32)
     labels[unlabelled] = np.nan

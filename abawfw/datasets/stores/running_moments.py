@@ -38,6 +38,6 @@ class RunningMoments:
         self.count = total
 
     def result(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and population standard deviation, (*dims) each; a deviation of 0 becomes 1, ready to divide by."""
+        """Mean and population standard deviation, (*dims) each; a deviation of 0 becomes 1."""
         std = np.sqrt(self.m2 / max(self.count, 1))
         return self.mean.copy(), np.where(std == 0, 1.0, std)

@@ -1,0 +1,155 @@
+"""Everything that is wrong with the data of a store, at once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from abawfw.datasets.check_content import ContentCheck
+from abawfw.datasets.stores.base import PARTITIONS, FeatureStore, VideoInfo
+from abawfw.datasets.stores.checks import nearest
+from abawfw.datasets.stores.open_store import find_store_kind, store_kinds
+from abawfw.datasets.stores.problem import SEVERITIES, Problem
+from abawfw.datasets.stores.survey import Survey
+from abawfw.errors import ConfigError, DataError
+
+
+@dataclass(frozen=True)
+class DataReport:
+    """What a check looked at and what it found, errors first.
+
+    Attributes:
+        root: folder of the store.
+        videos: the videos that were looked at.
+        features: the features that were looked at.
+        problems: the findings.
+    """
+
+    root: Path
+    videos: tuple[VideoInfo, ...]
+    features: tuple[str, ...]
+    problems: tuple[Problem, ...]
+
+    def count(self, severity: str) -> int:
+        """Number of findings of a severity: 'error', 'warning' or 'note'."""
+        return sum(problem.severity == severity for problem in self.problems)
+
+
+def check_data(target: str | Path, progress: Callable[[int, int], None] | None = None) -> DataReport:
+    """Check the data that a config uses, or all data of a store.
+
+    Args:
+        target: a config file (.py; its training store and its features) or the folder of a store.
+        progress: called before each video with the videos done and all videos.
+
+    Raises:
+        DataError: there is no such folder, or nothing in it that looks like a store.
+        ConfigError: the config cannot be loaded or names no store.
+    """
+    target = Path(target)
+    if target.suffix != '.py':
+        return check_store(find_store_kind(target), target, None, progress)
+    from abawfw.config import load_config, resolve  # needs MMEngine's configs, which a store does not
+
+    config = resolve(load_config(target))
+    try:
+        store, features = dict(config.train_dataloader.dataset.store), list(config.features)
+        root = store['root']
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f'{target}: needs features and train_dataloader.dataset.store.root ({error}); give the folder of the '
+            'store instead to check all of it'
+        ) from error
+    kinds = {cls.__name__: cls for cls in store_kinds().values()}
+    kind = store.get('type')
+    if kind not in kinds:
+        raise ConfigError(f'{target}: store of type {kind!r}{nearest(str(kind), kinds)}')
+    return check_store(kinds[kind], root, features, progress)
+
+
+def check_store(
+    kind: type[FeatureStore],
+    root: str | Path,
+    features: Sequence[str] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> DataReport:
+    """Check a store; a broken part never hides what is wrong with others.
+
+    Args:
+        kind: the class of the store.
+        root: its folder.
+        features: names of the features to check; None checks all it has.
+        progress: called before each video with the videos done and all videos.
+    """
+    root = Path(root)
+    try:
+        survey = kind.survey(root)
+    except DataError as error:
+        return DataReport(root, (), (), (Problem('error', 'store', str(error)),))
+    problems = [*survey.problems(), *_partitions(survey), *_features(survey, features), *_videos(survey)]
+    available = survey.features()
+    checked = [name for name in (features if features is not None else available) if name in available]
+    content = ContentCheck(survey, checked)
+    videos = survey.videos()
+    for done, video in enumerate(videos):
+        if progress:
+            progress(done, len(videos))
+        if video.num_frames:
+            content.add(video)
+    problems += content.problems()
+    # The same broken file is met once per video: say it once.
+    unique = sorted(dict.fromkeys(problems), key=lambda problem: SEVERITIES.index(problem.severity))
+    return DataReport(root, tuple(videos), tuple(checked), tuple(unique))
+
+
+def _partitions(survey: Survey) -> Iterator[Problem]:
+    present = {video.partition for video in survey.videos()}
+    for partition in PARTITIONS:
+        if partition not in present:
+            yield Problem(
+                'warning', 'partition', 'no videos: this partition is missing or unreadable', partition
+            )
+
+
+def _features(survey: Survey, wanted: Sequence[str] | None) -> Iterator[Problem]:
+    available = survey.features()
+    if wanted is None and not available:
+        yield Problem('error', 'feature', 'the store has no features')
+    partitions = [p for p in PARTITIONS if any(p in having for having in available.values())]
+    partitions += [v.partition for v in survey.videos() if v.partition not in partitions]
+    for name in available if wanted is None else wanted:
+        if name not in available:
+            text = f'the store has no feature {name!r}{nearest(name, available)}'
+            yield Problem('error', 'feature', text, feature=name)
+            continue
+        for partition in dict.fromkeys(partitions):
+            if partition not in available[name]:
+                yield Problem(
+                    'warning' if wanted is None else 'error',
+                    'feature',
+                    f'this partition has no feature {name!r}; extract it, or leave the feature out',
+                    partition,
+                    feature=name,
+                )
+
+
+def _videos(survey: Survey) -> Iterator[Problem]:
+    videos = survey.videos()
+    places: dict[str, list[str]] = {}
+    for video in videos:
+        places.setdefault(video.video_id, []).append(video.partition)
+    for video_id, count in Counter(video.video_id for video in videos).items():
+        if count > 1:
+            text = (
+                f'there {count} times, in {" and in ".join(places[video_id])}; remove or rename all but one'
+            )
+            yield Problem('error', 'duplicate', text, places[video_id][0], video_id)
+    for video in videos:
+        if not video.num_frames:
+            text = 'has no frames; remove it from the store'
+            yield Problem('error', 'empty', text, video.partition, video.video_id)
+        elif video.num_frames == 1:
+            text = 'has one frame: no statistics over time, and its own CCC is 0'
+            yield Problem('warning', 'one frame', text, video.partition, video.video_id)

@@ -1,0 +1,146 @@
+"""What is wrong with the values of labels and features."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from abawfw.datasets.stores.base import VideoInfo
+from abawfw.datasets.stores.checks import chunks, not_finite
+from abawfw.datasets.stores.labels import COLUMNS, unlabelled_frames
+from abawfw.datasets.stores.problem import Problem
+from abawfw.datasets.stores.survey import Survey
+from abawfw.errors import DataError
+
+
+class ContentCheck:
+    """Reads every video once and keeps what it finds.
+
+    Args:
+        survey: the store.
+        features: names of the features to read.
+    """
+
+    def __init__(self, survey: Survey, features: Sequence[str]) -> None:
+        self._survey = survey
+        self._features = features
+        self._available = survey.features()
+        self._problems: list[Problem] = []
+        self._dims: dict[str, tuple[tuple[int, ...], str]] = {}
+        self._observed: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
+        self._same_labels: dict[bytes, list[str]] = defaultdict(list)
+        self._same_content: dict[bytes, list[str]] = defaultdict(list)
+
+    def add(self, video: VideoInfo) -> None:
+        """Look at one video; what cannot be read becomes a problem."""
+        content = hashlib.blake2b()
+        whole = True
+        for name in ['', *(f for f in self._features if video.partition in self._available[f])]:
+            try:
+                found = self._feature(video, name, content) if name else self._labels(video, content)
+                self._problems += found
+            except DataError as error:
+                whole = False
+                # no video here: a broken file reads the same for all its videos
+                self._problems.append(
+                    Problem('error', 'unreadable', str(error), video.partition, feature=name)
+                )
+        if whole and self._features:
+            self._same_content[content.digest()].append(video.video_id)
+
+    def problems(self) -> list[Problem]:
+        """All findings, with those that need all videos at the end."""
+        return [*self._problems, *self._copies(), *self._masks()]
+
+    def _labels(self, video: VideoInfo, content: hashlib.blake2b) -> Iterator[Problem]:
+        if not video.has_labels:
+            return
+        labels = self._survey.labels(video)
+        where = {'partition': video.partition, 'video_id': video.video_id}
+        content.update(np.ascontiguousarray(labels, np.float32).data)
+        missing = unlabelled_frames(labels)
+        if missing.any():
+            edges = np.flatnonzero(np.diff(np.concatenate([[0], missing.astype(np.int8), [0]])))
+            runs = edges[1::2] - edges[::2]
+            severity = 'warning' if missing.all() else 'note'
+            text = (
+                f'{int(missing.sum())} of {len(missing)} frames have no valid label (-5), in {len(runs)} runs, the '
+                f'longest {runs.max()} frames; first at frame {int(missing.argmax())}'
+            )
+            yield Problem(severity, 'no label', text, **where)
+        for column, name in enumerate(COLUMNS):
+            values = labels[~missing, column]
+            outside = ~(np.abs(labels[:, column]) <= 1) & ~missing
+            if outside.any():
+                first = int(outside.argmax())
+                text = (
+                    f'{name} is outside [-1, 1] in {int(outside.sum())} frames, first {labels[first, column]:g} in '
+                    f'frame {first}; scale the annotation to [-1, 1], with -5 where there is none'
+                )
+                yield Problem('error', 'label range', text, **where)
+            elif len(values) > 1 and (values == values[0]).all():
+                text = (
+                    f'{name} is {values[0]:g} in all labelled frames: its own CCC is 0 whatever is predicted'
+                )
+                yield Problem('note', 'constant label', text, **where)
+        if len(labels) > 1 and (labels[~missing] != labels[~missing][:1]).any():
+            self._same_labels[hashlib.blake2b(np.ascontiguousarray(labels).data).digest()].append(
+                video.video_id
+            )
+
+    def _feature(self, video: VideoInfo, name: str, content: hashlib.blake2b) -> Iterator[Problem]:
+        frames, *rest = self._survey.shape(video, name)
+        dims = tuple(rest)
+        where = {'partition': video.partition, 'video_id': video.video_id, 'feature': name}
+        if frames != video.num_frames:
+            text = f'{frames} frames, the labels have {video.num_frames}; extract it for exactly the labelled frames'
+            yield Problem('error', 'length', text, **where)
+        expected, first_video = self._dims.setdefault(name, (dims, video.video_id))
+        if dims != expected:
+            text = f'{dims} numbers per frame, {first_video!r} has {expected}; extract it again'
+            yield Problem('error', 'dimension', text, **where)
+        bad, constant, first = [], True, None
+        for start, stop in chunks(frames, dims):
+            values = self._survey.read(video, name, start, stop)
+            content.update(np.ascontiguousarray(values).data)
+            bad.append(not_finite(values))
+            first = values[0] if first is None else first
+            constant = constant and bool((values == first).all())
+        wrong = np.concatenate(bad) if bad else np.zeros(0, dtype=bool)
+        if wrong.any():
+            text = (
+                f'NaN or infinite in {int(wrong.sum())} of {frames} frames, first in frame {int(wrong.argmax())}; '
+                'extract it again, or mend these frames and mark them as not valid'
+            )
+            yield Problem('error', 'not finite', text, **where)
+        elif constant and frames > 1:
+            yield Problem('note', 'constant', f'the same in all {frames} frames of the video', **where)
+        valid = self._survey.valid(video, name)
+        if valid is not None:
+            if len(valid) != frames:
+                text = f'valid has {len(valid)} frames, the feature {frames}; write both again'
+                yield Problem('error', 'length', text, **where)
+            observed = self._observed[video.partition, name]
+            observed[0] += int(valid.sum())
+            observed[1] += len(valid)
+
+    def _copies(self) -> Iterator[Problem]:
+        seen = set()
+        for videos in self._same_content.values():
+            if len(videos) > 1:
+                seen.add(tuple(videos))
+                text = f'the same labels and features as {", ".join(videos[1:])}; is it one video under several names?'
+                yield Problem('warning', 'duplicate', text, video_id=videos[0])
+        for videos in self._same_labels.values():
+            if len(videos) > 1 and tuple(videos) not in seen:
+                text = f'the same labels as {", ".join(videos[1:])}'
+                yield Problem('warning', 'duplicate', text, video_id=videos[0])
+
+    def _masks(self) -> Iterator[Problem]:
+        for (partition, name), (observed, frames) in self._observed.items():
+            if observed < frames:
+                text = f'observed (valid) in {observed} of {frames} frames, {observed / frames:.1%}'
+                yield Problem('note', 'valid frames', text, partition, feature=name)

@@ -1,0 +1,87 @@
+"""Small helpers that every store needs: pieces of a video, finite values, right names."""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from abawfw.errors import DataError
+
+if TYPE_CHECKING:
+    from abawfw.datasets.stores.base import VideoInfo
+
+CHUNK_ELEMENTS = 1 << 20
+"""Numbers read at a time in a pass over all data: 8 MB as float64, whatever the size of the store."""
+
+
+def chunks(num_frames: int, dims: tuple[int, ...]) -> Iterator[tuple[int, int]]:
+    """(start, stop) of consecutive pieces of a video, each of at most about CHUNK_ELEMENTS numbers."""
+    step = max(1, CHUNK_ELEMENTS // max(1, int(np.prod(dims))))
+    return ((start, min(start + step, num_frames)) for start in range(0, num_frames, step))
+
+
+def not_finite(values: np.ndarray) -> np.ndarray:
+    """Frames, (frames,) bool, of values (frames, *dims) in which anything is NaN or infinite."""
+    # A sum is finite unless an element is not: one fast pass decides in nearly all cases.
+    with np.errstate(all='ignore'):
+        if values.dtype.kind != 'f' or np.isfinite(np.sum(values, dtype=np.float64)):
+            return np.zeros(len(values), dtype=bool)
+    bad: np.ndarray = ~np.isfinite(values).reshape(len(values), -1).all(axis=1)
+    return bad
+
+
+def check_finite(values: np.ndarray, feature: str, video_id: str, start: int = 0) -> None:
+    """Refuse NaN and infinity: DataError with feature, video, first bad frame and count.
+
+    Args:
+        values: (frames, *dims).
+        feature: named in the error.
+        video_id: named in the error.
+        start: index of the first frame in its video.
+    """
+    bad = not_finite(values)
+    if bad.any():
+        raise DataError(not_finite_message(feature, video_id, start + int(bad.argmax()), int(bad.sum())))
+
+
+def not_finite_message(feature: str, video_id: str, first: int, count: int) -> str:
+    """What is wrong with a feature of a video that is NaN or infinite, and the way out."""
+    return (
+        f'feature {feature!r} of video {video_id!r} is NaN or infinite in {count} frame(s) read here, '
+        f'first in frame {first}; extract it again, or mend these frames and mark them as not valid '
+        '(tools/check_data.py lists everything of the kind)'
+    )
+
+
+def check_videos(videos: Iterable[VideoInfo], root: Path) -> None:
+    """Refuse empty videos and a name that two videos carry: DataError that names them."""
+    videos = list(videos)
+    empty = [video.video_id for video in videos if video.num_frames < 1]
+    if empty:
+        raise DataError(
+            f'{root}: video {", ".join(map(repr, empty))} has no frames; remove it from the store'
+        )
+    partitions: dict[str, list[str]] = {}
+    for video in videos:
+        partitions.setdefault(video.video_id, []).append(video.partition)
+    for video_id, count in Counter(video.video_id for video in videos).items():
+        if count > 1:
+            raise DataError(
+                f'{root}: video {video_id!r} is there {count} times, '
+                f'in {" and in ".join(partitions[video_id])}; a video belongs to one partition: remove or rename the other'
+            )
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """End of a sentence that says which right name is meant: '; did you mean ...?' or '; there are: ...'."""
+    names = list(names)
+    close = difflib.get_close_matches(name, names, n=1)
+    if close:
+        return f'; did you mean {close[0]!r}?'
+    listed = ', '.join(names[:10]) + (f', ... ({len(names)} in all)' if len(names) > 10 else '')
+    return f'; there are: {listed or "none"}'

@@ -1,0 +1,41 @@
+"""Finding the right kind of store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from abawfw.datasets.stores.base import FeatureStore
+from abawfw.errors import DataError
+from abawfw.registry import STORES
+
+
+def store_kinds() -> dict[str, type[FeatureStore]]:
+    """Every registered store by its short name, e.g. 'packed' and 'rucaim3'; sorted."""
+    STORES.import_from_location()
+    return {
+        cls.short_name: cls for cls in sorted(STORES.module_dict.values(), key=lambda cls: cls.short_name)
+    }
+
+
+def find_store_kind(path: str | Path) -> type[FeatureStore]:
+    """The kind of store that lies in a folder, by a glance at the names in it.
+
+    Raises:
+        DataError: no such folder, or no registered store recognises it.
+    """
+    root = Path(path)
+    if not root.is_dir():
+        raise DataError(f'{root}: no such folder; set the data root (--data-root) to a store')
+    kinds = store_kinds()
+    for cls in kinds.values():
+        if cls.recognises(root):
+            return cls
+    raise DataError(
+        f'{root}: no store of a known kind ({", ".join(kinds)}); a packed store has an index.json, '
+        'the HDF5 layout of RUCAIM3 a folder targets/'
+    )
+
+
+def open_store(path: str | Path) -> FeatureStore:
+    """Open whatever kind of store lies in a folder."""
+    return find_store_kind(path)(path)

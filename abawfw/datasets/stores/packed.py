@@ -1,0 +1,94 @@
+"""The native store: one array per feature, all videos back to back, and an index."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from abawfw.datasets.stores.base import FeatureInfo, FeatureStore, VideoInfo
+from abawfw.datasets.stores.checks import check_videos
+from abawfw.datasets.stores.packed_array import PackedArray
+from abawfw.datasets.stores.packed_index import INDEX, PackedIndex
+from abawfw.datasets.stores.running_moments import RunningMoments
+from abawfw.errors import DataError
+from abawfw.registry import STORES
+
+
+@STORES.register_module()
+class PackedStore(FeatureStore):
+    """Features and labels as plain .npy files; start-up and memory do not grow with the data.
+
+    In the folder (``frames`` counts those of all videos, one after another):
+
+    - ``index.json``: which video lies where, and shape and type of every feature;
+    - ``labels.npy``: (frames, 2) float32, NaN where there is no valid label;
+    - ``feature_NAME.npy``: (frames, *dims);
+    - ``moments_NAME.npy``: (videos, 2, *dims) float64, mean and sum of squared deviations of every video, from
+      which the statistics of any fold follow without a pass over the data;
+    - ``valid_NAME.npy``: (frames,) bool, where some frames of the feature were not observed.
+
+    Args:
+        root: folder written by tools/pack_features.py.
+
+    Raises:
+        DataError: the index is missing, damaged or of another version, or a file disagrees with it.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        super().__init__(root)
+        self._index = PackedIndex.read(self.root)
+        check_videos(self._index.videos, self.root)
+        frames, videos = self._index.num_frames, len(self._index.videos)
+        self._label_array = PackedArray(self.root / 'labels.npy', (frames, 2), 'float32')
+        self._arrays: dict[str, PackedArray] = {}
+        self._moments: dict[str, PackedArray] = {}
+        self._masks: dict[str, PackedArray] = {}
+        for name, info in self._index.features.items():
+            self._arrays[name] = PackedArray(
+                self.root / f'feature_{name}.npy', (frames, *info.dims), info.dtype
+            )
+            self._moments[name] = PackedArray(
+                self.root / f'moments_{name}.npy', (videos, 2, *info.dims), 'float64'
+            )
+            if name in self._index.masked:
+                self._masks[name] = PackedArray(self.root / f'valid_{name}.npy', (frames,), 'bool')
+
+    @classmethod
+    def recognises(cls, root: Path) -> bool:
+        """A folder with index.json."""
+        return (root / INDEX).is_file()
+
+    def videos(self) -> tuple[VideoInfo, ...]:
+        """All videos, in the order of the store that was packed."""
+        return self._index.videos
+
+    def features(self) -> dict[str, FeatureInfo]:
+        """All features, by name."""
+        return self._index.features
+
+    def moments(self, feature: str, video_ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and deviation, from the sums that were kept per video."""
+        moments = RunningMoments(self.feature(feature).dims)
+        for video_id in video_ids:
+            row = self._index.rows[self.video(video_id).video_id]
+            ((mean, m2),) = self._moments[feature].read(row, row + 1)
+            moments.merge(self._index.videos[row].num_frames, mean, m2)
+        if not moments.count:
+            raise DataError(f'{self.root}: no videos given to take the mean of feature {feature!r} over')
+        return moments.result()
+
+    def _read(self, video: VideoInfo, feature: str, start: int, stop: int) -> np.ndarray:
+        offset = self._index.offsets[video.video_id]
+        return self._arrays[feature].read(offset + start, offset + stop)
+
+    def _valid(self, video: VideoInfo, feature: str, start: int, stop: int) -> np.ndarray:
+        if feature not in self._masks:
+            return super()._valid(video, feature, start, stop)
+        offset = self._index.offsets[video.video_id]
+        return self._masks[feature].read(offset + start, offset + stop)
+
+    def _labels(self, video: VideoInfo, start: int, stop: int) -> np.ndarray:
+        offset = self._index.offsets[video.video_id]
+        return self._label_array.read(offset + start, offset + stop)

@@ -1,0 +1,120 @@
+"""The index of a packed store."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+from abawfw.datasets.stores.base import FeatureInfo, VideoInfo
+from abawfw.errors import DataError
+
+FORMAT, VERSION = 'abawfw-packed', 1
+INDEX = 'index.json'
+DTYPES = ('float32', 'float16', 'uint8')
+
+
+@dataclass(frozen=True)
+class PackedIndex:
+    """What lies where in a packed store; plain JSON on disk.
+
+    Attributes:
+        videos: in the order in which their frames follow one another.
+        features: by name.
+        masked: names of the features of which some frames were not observed (they have a valid_*.npy).
+        source: where the store was packed from.
+    """
+
+    videos: tuple[VideoInfo, ...]
+    features: dict[str, FeatureInfo]
+    masked: frozenset[str]
+    source: str
+
+    @cached_property
+    def offsets(self) -> dict[str, int]:
+        """First frame of every video, counted over all videos."""
+        starts = accumulate((video.num_frames for video in self.videos), initial=0)
+        return {video.video_id: start for video, start in zip(self.videos, starts, strict=False)}
+
+    @cached_property
+    def rows(self) -> dict[str, int]:
+        """Position of every video in the order of the store."""
+        return {video.video_id: row for row, video in enumerate(self.videos)}
+
+    @cached_property
+    def num_frames(self) -> int:
+        """Frames of all videos together."""
+        return sum(video.num_frames for video in self.videos)
+
+    def to_json(self) -> dict[str, Any]:
+        """What stands in index.json."""
+        return {
+            'format': FORMAT,
+            'version': VERSION,
+            'source': self.source,
+            'features': {
+                name: {'dims': list(info.dims), 'dtype': info.dtype, 'valid': name in self.masked}
+                for name, info in self.features.items()
+            },
+            'videos': [asdict(video) | {'offset': self.offsets[video.video_id]} for video in self.videos],
+        }
+
+    @classmethod
+    def read(cls, root: Path) -> PackedIndex:
+        """Read and check index.json of a store.
+
+        Raises:
+            DataError: missing, damaged, of another format or of a version that this code does not know.
+        """
+        path = root / INDEX
+        try:
+            data = json.loads(path.read_text(encoding='utf-8'))
+        except FileNotFoundError:
+            raise DataError(
+                f'{path}: no such file; {root} is no packed store (tools/pack_features.py)'
+            ) from None
+        except (OSError, ValueError) as error:
+            raise DataError(f'{path}: {error}; pack the store again') from error
+        found = data.get('format') if isinstance(data, dict) else type(data).__name__
+        if found != FORMAT:
+            raise DataError(f'{path}: format {found!r} instead of {FORMAT!r}; this is no packed store')
+        if data.get('version') != VERSION:
+            raise DataError(
+                f'{path}: version {data.get("version")!r}, this code reads version {VERSION}; '
+                'pack the store again, or use the abawfw that wrote it'
+            )
+        try:
+            index = cls._from_json(data)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise DataError(f'{path}: {type(error).__name__}: {error}; pack the store again') from error
+        for video, entry in zip(index.videos, data['videos'], strict=True):
+            if entry['offset'] != index.offsets[video.video_id]:
+                raise DataError(
+                    f'{path}: video {video.video_id!r} starts at frame {entry["offset"]}, the lengths before it '
+                    f'sum to {index.offsets[video.video_id]}; pack the store again'
+                )
+        return index
+
+    @classmethod
+    def _from_json(cls, data: dict[str, Any]) -> PackedIndex:
+        features = {}
+        for name, entry in data['features'].items():
+            # An index may come from outside: a name must not lead out of the folder of the store.
+            if Path(name).name != name or entry['dtype'] not in DTYPES:
+                raise ValueError(f'feature {name!r} of type {entry["dtype"]!r}')
+            features[name] = FeatureInfo(tuple(int(n) for n in entry['dims']), entry['dtype'])
+        videos = tuple(
+            VideoInfo(
+                str(entry['video_id']),
+                str(entry['partition']),
+                int(entry['num_frames']),
+                None if entry['fps'] is None else float(entry['fps']),
+                bool(entry['has_labels']),
+            )
+            for entry in data['videos']
+        )
+        masked = frozenset(name for name, entry in data['features'].items() if entry['valid'])
+        return cls(videos, features, masked, str(data['source']))

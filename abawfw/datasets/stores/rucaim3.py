@@ -1,0 +1,128 @@
+"""The HDF5 layout of RUCAIM3."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from abawfw.datasets.stores.base import FeatureInfo, FeatureStore, VideoInfo
+from abawfw.datasets.stores.checks import check_videos, nearest
+from abawfw.datasets.stores.rucaim3_files import RUCAIM3Files
+from abawfw.errors import DataError
+from abawfw.registry import STORES
+
+if TYPE_CHECKING:
+    from abawfw.datasets.stores.survey import Survey
+
+KEPT_DTYPES = ('float16', 'float32', 'uint8')
+"""Types handed out as they are stored; everything else becomes float32."""
+
+
+@STORES.register_module()
+class RUCAIM3Store(FeatureStore):
+    """Features and labels in HDF5, one group per video (spec/rucaim3.md).
+
+    The order of the videos is the order of the groups of the targets files, train before val before test. A
+    video without valence and arousal (the test partition) has no labels.
+
+    Args:
+        root: folder with ``targets/`` and ``features/``.
+
+    Raises:
+        DataError: missing or unreadable files, empty videos, a video in two partitions.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        super().__init__(root)
+        self._files = RUCAIM3Files(self.root)
+        self._videos = tuple(
+            self._files.video(partition, video_id)
+            for partition in self._files.partitions
+            for video_id in self._files.video_ids(partition)
+        )
+        check_videos(self._videos, self.root)
+        self._infos: dict[str, FeatureInfo] = {}
+
+    @classmethod
+    def recognises(cls, root: Path) -> bool:
+        """A folder with targets/."""
+        return (root / 'targets').is_dir()
+
+    @classmethod
+    def survey(cls, root: str | Path) -> Survey:
+        """A view that goes on past broken files."""
+        from abawfw.datasets.stores.rucaim3_survey import RUCAIM3Survey
+
+        return RUCAIM3Survey(Path(root))
+
+    def videos(self) -> tuple[VideoInfo, ...]:
+        """All videos, partition by partition, in the order of the targets files."""
+        return self._videos
+
+    def features(self) -> dict[str, FeatureInfo]:
+        """The features that every partition with a targets file has; shape and type from the first video."""
+        return {name: self.feature(name) for name in self._names()}
+
+    def feature(self, name: str) -> FeatureInfo:
+        """Shape and type of a feature; opens no file of another feature."""
+        if name not in self._infos:
+            names = self._names()
+            if name not in names:
+                having = self._files.features().get(name, [])
+                absent = [
+                    self._files.feature_path(p, name) for p in self._files.partitions if p not in having
+                ]
+                hint = f': no {", ".join(map(str, absent))}' if having else nearest(name, names)
+                raise DataError(f'{self.root}: no feature {name!r}{hint}')
+            shape, dtype = self._files.shape(self._videos[0], name)
+            self._infos[name] = FeatureInfo(shape[1:], dtype.name)
+        return self._infos[name]
+
+    def moments(self, feature: str, video_ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and deviation; read from features/mean_std_on_trn if the videos are those of train."""
+        train = {video.video_id for video in self._videos if video.partition == 'train'}
+        self.feature(feature)
+        if not train or set(video_ids) != train or (stored := self._files.train_moments(feature)) is None:
+            return super().moments(feature, video_ids)
+        mean, std = stored
+        return mean, np.where(std == 0, 1.0, std)
+
+    def _read(self, video: VideoInfo, feature: str, start: int, stop: int) -> np.ndarray:
+        self._check_shape(video, feature)
+        values = self._files.read(video, feature, start, stop)
+        return values if values.dtype.name in KEPT_DTYPES else values.astype(np.float32)
+
+    def _valid(self, video: VideoInfo, feature: str, start: int, stop: int) -> np.ndarray:
+        valid = self._files.valid(video, feature, start, stop)
+        if valid is None:
+            return super()._valid(video, feature, start, stop)
+        if len(valid) != stop - start:
+            raise DataError(
+                f'{self._files.feature_path(video.partition, feature)}: valid of video {video.video_id!r} '
+                f'ends at frame {start + len(valid)}, its labels at {video.num_frames}; write both again'
+            )
+        return valid
+
+    def _labels(self, video: VideoInfo, start: int, stop: int) -> np.ndarray:
+        return self._files.labels(video, start, stop)
+
+    def _names(self) -> list[str]:
+        return [f for f, partitions in self._files.features().items() if partitions == self._files.partitions]
+
+    def _check_shape(self, video: VideoInfo, feature: str) -> None:
+        (num_frames, *dims), _ = self._files.shape(video, feature)
+        if num_frames != video.num_frames:
+            raise DataError(
+                f'feature {feature!r} of video {video.video_id!r} has {num_frames} frames, its labels have '
+                f'{video.num_frames}; extract the feature again for exactly the labelled frames '
+                f'({self._files.feature_path(video.partition, feature)})'
+            )
+        if tuple(dims) != self.feature(feature).dims:
+            raise DataError(
+                f'feature {feature!r} of video {video.video_id!r} has {tuple(dims)} numbers per frame, '
+                f'that of {self._videos[0].video_id!r} has {self.feature(feature).dims}; extract it again '
+                f'({self._files.feature_path(video.partition, feature)})'
+            )

@@ -1,0 +1,81 @@
+"""A view of a store that goes on past broken parts."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+
+from abawfw.datasets.stores.base import FeatureStore, VideoInfo
+from abawfw.datasets.stores.problem import Problem
+
+
+class Survey(ABC):
+    """What a store holds, complete with what a FeatureStore would refuse.
+
+    Every method but the first three fails with a DataError for the one video or file in question.
+    """
+
+    @abstractmethod
+    def problems(self) -> list[Problem]:
+        """What was found wrong while listing videos and features."""
+
+    @abstractmethod
+    def videos(self) -> list[VideoInfo]:
+        """Every entry that can be read, with empty ones and with names that occur twice."""
+
+    @abstractmethod
+    def features(self) -> dict[str, list[str]]:
+        """Every feature, with the partitions that have it."""
+
+    @abstractmethod
+    def labels(self, video: VideoInfo) -> np.ndarray:
+        """Labels of a video, (frames, 2), as they lie on disk."""
+
+    @abstractmethod
+    def shape(self, video: VideoInfo, feature: str) -> tuple[int, ...]:
+        """Shape (frames, *dims) of a feature of a video; its frames may differ from those of the labels."""
+
+    @abstractmethod
+    def read(self, video: VideoInfo, feature: str, start: int, stop: int) -> np.ndarray:
+        """Frames of a feature, (stop - start, *dims)."""
+
+    @abstractmethod
+    def valid(self, video: VideoInfo, feature: str) -> np.ndarray | None:
+        """Where a feature was observed, (frames,) bool; None if the store does not say."""
+
+
+class StoreSurvey(Survey):
+    """The survey of a store that opens, by the methods that every store has."""
+
+    def __init__(self, store: FeatureStore) -> None:
+        self._store = store
+
+    def problems(self) -> list[Problem]:
+        """None: a store that opens lists all it has."""
+        return []
+
+    def videos(self) -> list[VideoInfo]:
+        """The videos of the store."""
+        return list(self._store.videos())
+
+    def features(self) -> dict[str, list[str]]:
+        """The features of the store; all partitions have them."""
+        partitions = list(dict.fromkeys(video.partition for video in self._store.videos()))
+        return {name: partitions for name in self._store.features()}
+
+    def labels(self, video: VideoInfo) -> np.ndarray:
+        """Labels as the store hands them out."""
+        return self._store.labels(video.video_id, 0, video.num_frames)
+
+    def shape(self, video: VideoInfo, feature: str) -> tuple[int, ...]:
+        """Shape by the index of the store."""
+        return (video.num_frames, *self._store.feature(feature).dims)
+
+    def read(self, video: VideoInfo, feature: str, start: int, stop: int) -> np.ndarray:
+        """Frames as the store hands them out."""
+        return self._store.read(video.video_id, feature, start, stop)
+
+    def valid(self, video: VideoInfo, feature: str) -> np.ndarray | None:
+        """The mask of the store."""
+        return self._store.valid(video.video_id, feature, 0, video.num_frames)

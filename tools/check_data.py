@@ -1,0 +1,45 @@
+"""Show everything that is wrong with the data of a config or of a store, in one table."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from abawfw.apis.cli import run
+from abawfw.datasets.check import check_data
+
+COLUMNS = ('severity', 'check', 'partition', 'video_id', 'feature')
+TITLES = ('severity', 'check', 'partition', 'video', 'feature')
+
+
+def main() -> int:
+    """Print the table; 1 if there is an error in it, else 0."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('target', metavar='CONFIG | STORE', help='a config (.py) or the folder of a store')
+    args = parser.parse_args()
+    report = check_data(args.target, _progress)
+    if sys.stderr.isatty():
+        sys.stderr.write('\r\033[K')
+    rows = [[getattr(problem, name) or '-' for name in COLUMNS] for problem in report.problems]
+    if rows:
+        widths = [max(map(len, column)) for column in zip(TITLES, *rows, strict=True)]
+        for row, text in zip([TITLES, *rows], ['found', *(p.text for p in report.problems)], strict=True):
+            print(
+                '  '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)), text, sep='  '
+            )
+        print()
+    frames = sum(video.num_frames for video in report.videos)
+    print(
+        f'{report.root}: {len(report.videos)} videos, {frames} frames, features: {", ".join(report.features)}'
+    )
+    print(f'{report.count("error")} errors, {report.count("warning")} warnings, {report.count("note")} notes')
+    return 1 if report.count('error') else 0
+
+
+def _progress(done: int, total: int) -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write(f'\r\033[Kvideo {done + 1} of {total}')
+
+
+if __name__ == '__main__':
+    run(main)

@@ -1,0 +1,40 @@
+"""Turn any store of features and labels into the packed native store."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from abawfw.apis.cli import run
+from abawfw.datasets.stores.open_store import store_kinds
+from abawfw.datasets.stores.pack import pack_store
+
+
+def main() -> None:
+    """Pack what the command line names."""
+    kinds = store_kinds()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--from', dest='kind', required=True, choices=list(kinds), help='layout of SRC')
+    parser.add_argument('src', metavar='SRC', help='folder of the store to read')
+    parser.add_argument('dst', metavar='DST', help='folder to make')
+    parser.add_argument('--features', nargs='+', metavar='NAME', help='take only these (default: all)')
+    parser.add_argument('--dtype', choices=('float32', 'float16'), default='float32', help='type on disk')
+    parser.add_argument('--overwrite', action='store_true', help='replace an old packed store at DST')
+    args = parser.parse_args()
+    source = kinds[args.kind](args.src)
+    store = pack_store(source, args.dst, args.features, args.dtype, args.overwrite, _progress)
+    if sys.stderr.isatty():
+        sys.stderr.write('\r\033[K')
+    frames = sum(video.num_frames for video in store.videos())
+    print(f'{store.root}: {len(store.videos())} videos, {frames} frames')
+    for name, info in store.features().items():
+        print(f'  {name:24} {"x".join(map(str, info.dims)):>10}  {info.dtype}')
+
+
+def _progress(feature: str, done: int, total: int) -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write(f'\r\033[K{feature}: video {done + 1} of {total}')
+
+
+if __name__ == '__main__':
+    run(main)
