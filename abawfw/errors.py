@@ -19,3 +19,7 @@ class CheckpointError(AbawfwError):
 
 class TrainingError(AbawfwError):
     """Training cannot go on; what was saved and how to continue is in the message."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """The user stopped a run; the message says what was saved and which command continues it."""

@@ -10,7 +10,8 @@ from mmengine.registry import Registry
 
 
 def _registry(name: str, *locations: str, parent: Registry | None = None) -> Registry:
-    return Registry(name, parent=parent, scope='abawfw', locations=[f'abawfw.{x}' for x in locations])
+    modules = [x if x.startswith('mmengine.') else f'abawfw.{x}' for x in locations]
+    return Registry(name, parent=parent, scope='abawfw', locations=modules)
 
 
 # --- data: where features lie, what is cut, what is done to a clip, and in which order clips come
@@ -31,19 +32,17 @@ HEADS = _registry('head', 'models.heads')  # sequence -> valence and arousal
 LOSSES = _registry('loss', 'models.losses')  # what a head is trained with
 
 # --- running: loops, hooks, optimisation, measuring
-LOOPS = _registry('loop', 'engine.loops', parent=mmengine.LOOPS)  # training and evaluation loops
-HOOKS = _registry('hook', 'engine.hooks', parent=mmengine.HOOKS)  # what happens around iterations and epochs
+RUNNERS = _registry('runner', 'engine.va_runner', parent=mmengine.RUNNERS)  # builds and runs everything below
+LOOPS = _registry('loop', 'engine.loops', 'mmengine.runner', parent=mmengine.LOOPS)  # training and evaluation loops
+HOOKS = _registry('hook', 'engine.hooks', 'mmengine.hooks', parent=mmengine.HOOKS)  # what happens around iterations and epochs
 OPTIM_WRAPPERS = _registry('optim wrapper', 'engine.optim', parent=mmengine.OPTIM_WRAPPERS)  # precision, clipping
 OPTIM_WRAPPER_CONSTRUCTORS = _registry(  # parameter groups
     'optim wrapper constructor', 'engine.optim', parent=mmengine.OPTIM_WRAPPER_CONSTRUCTORS
 )
-OPTIMIZERS = _registry('optimizer', 'engine.optim', parent=mmengine.OPTIMIZERS)  # torch's optimisers
-PARAM_SCHEDULERS = _registry('parameter scheduler', 'engine.schedulers', parent=mmengine.PARAM_SCHEDULERS)  # lr
+OPTIMIZERS = _registry('optimizer', 'mmengine.optim', parent=mmengine.OPTIMIZERS)  # torch's optimisers
+PARAM_SCHEDULERS = _registry('parameter scheduler', 'engine.schedulers', 'mmengine.optim', parent=mmengine.PARAM_SCHEDULERS)  # lr
 METRICS = _registry('metric', 'evaluation.va_metric', parent=mmengine.METRICS)  # predictions -> numbers
-EVALUATORS = _registry('evaluator', parent=mmengine.EVALUATOR)  # MMEngine's bundle of metrics
-LOG_PROCESSORS = _registry('log processor', parent=mmengine.LOG_PROCESSORS)  # MMEngine's log formatting
-VISUALIZERS = _registry('visualizer', parent=mmengine.VISUALIZERS)  # MMEngine's scalar recorder
-VISBACKENDS = _registry('visualizer backend', parent=mmengine.VISBACKENDS)  # TensorBoard and others
-
-# Arguments that the builder of a component supplies; a config never states them.
-BUILDER_ARGUMENTS = frozenset({'in_dim', 'in_dims', 'input_dims', 'targets', 'dataset', 'seed'})
+EVALUATORS = _registry('evaluator', 'mmengine.evaluator', parent=mmengine.EVALUATOR)  # MMEngine's bundle of metrics
+LOG_PROCESSORS = _registry('log processor', 'mmengine.runner', parent=mmengine.LOG_PROCESSORS)  # MMEngine's log formatting
+VISUALIZERS = _registry('visualizer', 'mmengine.visualization', parent=mmengine.VISUALIZERS)  # MMEngine's scalar recorder
+VISBACKENDS = _registry('visualizer backend', 'mmengine.visualization', parent=mmengine.VISBACKENDS)  # TensorBoard and others

@@ -20,7 +20,7 @@ def run(main: Callable[[], int | None]) -> None:
         sys.stdout.flush()
         sys.stderr.write(f'error: {error}\n')
         code = 2
-    except KeyboardInterrupt:
-        sys.stderr.write('interrupted\n')
+    except KeyboardInterrupt as interruption:
+        sys.stderr.write(f'{interruption or "interrupted"}\n')
         code = 130
     sys.exit(code or 0)

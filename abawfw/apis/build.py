@@ -1,0 +1,58 @@
+"""From a loaded config to data loaders and a model."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.dist import get_dist_info
+from torch.utils.data import DataLoader
+
+from abawfw.datasets.loader import build_dataloader
+from abawfw.engine.checkpoint import load_checkpoint, load_state_dict
+from abawfw.errors import CheckpointError
+from abawfw.registry import MODELS
+
+
+def build_loader(cfg: Config, key: str, partition: str | None = None) -> DataLoader:
+    """Build ``train_dataloader`` or ``val_dataloader`` of a resolved config, for this rank.
+
+    Args:
+        cfg: resolved config.
+        key: which of the two.
+        partition: read this partition instead of the one in the config.
+    """
+    loader = copy.deepcopy(cfg[key].to_dict())
+    if partition is not None:
+        loader['dataset']['partition'] = partition
+    rank, world_size = get_dist_info()
+    return build_dataloader(loader, seed=cfg.seed, rank=rank, world_size=world_size)
+
+
+def model_config(cfg: Config, input_dims: dict[str, int]) -> dict[str, Any]:
+    """The model's config, completed with what the data say: the size of every feature, in the config's order."""
+    return {**cfg.model.to_dict(), 'input_dims': dict(input_dims)}
+
+
+def load_model(cfg: Config, checkpoint: Path, input_dims: dict[str, int]) -> torch.nn.Module:
+    """Build the model of a resolved config with the weights of a checkpoint, in evaluation mode.
+
+    Raises:
+        CheckpointError: the checkpoint cannot be read, or was trained on other features or targets.
+    """
+    stored = load_checkpoint(checkpoint)
+    meta = stored['meta']
+    for name, here in (('input_dims', dict(input_dims)), ('targets', list(cfg.targets))):
+        if name in meta and (list(meta[name].items()) if isinstance(here, dict) else list(meta[name])) != (
+            list(here.items()) if isinstance(here, dict) else here
+        ):
+            raise CheckpointError(
+                f'{checkpoint}: trained with {name} {meta[name]}, but config and data give {here}; '
+                f'use the config and the features (in their order) it was trained with'
+            )
+    model = MODELS.build(model_config(cfg, input_dims))
+    load_state_dict(model, stored['state_dict'], checkpoint)
+    return model.eval()

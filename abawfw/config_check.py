@@ -1,0 +1,162 @@
+"""Checking a config before anything is built: every mistake at once, with the nearest right name."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.registry import DefaultScope, Registry
+
+from abawfw import registry as registries
+from abawfw.config import referenced_names, resolve
+
+# Keys of MMEngine's Runner that abawfw uses, and our own. `custom_imports` is for users' own packages.
+RUNNER_KEYS = frozenset(
+    'model train_dataloader val_dataloader train_cfg val_cfg optim_wrapper param_scheduler val_evaluator default_hooks '
+    'custom_hooks load_from env_cfg visualizer default_scope randomness custom_imports'.split()
+)
+OWN_KEYS = frozenset('data_root features targets seed windows'.split())
+REQUIRED_KEYS = (
+    'data_root features targets seed model train_dataloader val_dataloader train_cfg optim_wrapper val_evaluator'.split()
+)
+
+# Which registry a value belongs to, by the key it stands under.
+REGISTRY_OF = {
+    'model': registries.MODELS,
+    'data_preprocessor': registries.MODELS,
+    'dataset': registries.DATASETS,
+    'store': registries.STORES,
+    'split': registries.SPLITS,
+    'clips': registries.CLIPS,
+    'pipeline': registries.TRANSFORMS,
+    'sampler': registries.SAMPLERS,
+    'backbones': registries.BACKBONES,
+    'encoders': registries.ENCODERS,
+    'fusion': registries.FUSIONS,
+    'context': registries.CONTEXTS,
+    'head': registries.HEADS,
+    'losses': registries.LOSSES,
+    'train_cfg': registries.LOOPS,
+    'val_cfg': registries.LOOPS,
+    'optim_wrapper': registries.OPTIM_WRAPPERS,
+    'optimizer': registries.OPTIMIZERS,
+    'param_scheduler': registries.PARAM_SCHEDULERS,
+    'val_evaluator': registries.METRICS,
+    'default_hooks': registries.HOOKS,
+    'custom_hooks': registries.HOOKS,
+    'visualizer': registries.VISUALIZERS,
+    'vis_backends': registries.VISBACKENDS,
+}
+
+# Arguments that the builder supplies and a config does not state, by registry name.
+SUPPLIED = {
+    'model': {'input_dims'},
+    'encoder': {'in_dim'},
+    'fusion': {'in_dims'},
+    'context': {'in_dim'},
+    'head': {'in_dim', 'targets'},
+    'sampler': {'dataset', 'seed', 'rank', 'world_size'},
+    'loop': {'runner', 'dataloader', 'evaluator'},
+    'optim wrapper': {'optimizer'},
+    'optimizer': {'params'},
+    'parameter scheduler': {'optimizer', 'param_name'},
+    'visualizer': {'name', 'save_dir'},
+    'visualizer backend': {'save_dir'},
+}
+
+# Keys that MMEngine takes out before it calls the component.
+TAKEN_OUT = {'optim wrapper': {'optimizer', 'constructor', 'paramwise_cfg'}, 'hook': {'priority'}}
+
+
+def config_problems(config: Config) -> list[str]:
+    """Compare a loaded config with the registries and the signatures of the components it names.
+
+    Returns:
+        One line per problem: unknown or missing top-level keys, unknown components, arguments a component does
+        not have, arguments it needs and does not get.
+    """
+    problems = list(_top_level(config))
+    resolved = resolve(config).to_dict()
+    with DefaultScope.overwrite_default_scope('abawfw'):
+        for key in RUNNER_KEYS & resolved.keys():
+            problems += _walk(resolved[key], key, REGISTRY_OF.get(key))
+    return sorted(problems)
+
+
+def nearest(name: str, known: Any) -> str:
+    """A hint with the nearest known name, or with all of them when none is near."""
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    return f"did you mean '{close[0]}'?" if close else f'known: {", ".join(known)}'
+
+
+def _top_level(config: Config) -> Iterator[str]:
+    known = RUNNER_KEYS | OWN_KEYS | referenced_names(config)
+    for key in config:
+        if key not in known:
+            close = nearest(key, known)
+            yield f"unknown top-level key '{key}': {close} (a value of your own must be referred to as '${{{key}}}')"
+    for key in REQUIRED_KEYS:
+        if key not in config:
+            yield f"top-level key '{key}' is missing"
+
+
+def _walk(node: Any, place: str, registry: Registry | None) -> Iterator[str]:
+    if isinstance(node, (list, tuple)):
+        for i, item in enumerate(node):
+            yield from _walk(item, f'{place}[{i}]', registry)
+    elif isinstance(node, dict) and 'type' in node:
+        yield from _component(node, place, registry)
+    elif isinstance(node, dict):
+        for key, value in node.items():
+            # a mapping of names to components, such as default_hooks, or a mere group of settings
+            inner = REGISTRY_OF.get(key) if registry is None else registry
+            yield from _walk(value, f'{place}.{key}', inner)
+
+
+def _component(node: dict, place: str, registry: Registry | None) -> Iterator[str]:
+    arguments = {k: v for k, v in node.items() if k not in ('type', '_scope_')}
+    for key, value in arguments.items():
+        yield from _walk(value, f'{place}.{key}', REGISTRY_OF.get(key))
+    if registry is None:
+        yield f"{place}: no component is expected here (type '{node['type']}')"
+        return
+    component = node['type'] if not isinstance(node['type'], str) else registry.get(node['type'])
+    if component is None:
+        yield f"{place}: no {registry.name} is called '{node['type']}': {nearest(node['type'], _names(registry))}"
+        return
+    name = component.__name__
+    allowed, required = _signature(component)
+    supplied = SUPPLIED.get(registry.name, set())
+    taken_out = TAKEN_OUT.get(registry.name, set())
+    for key in arguments:
+        if key in supplied - taken_out:
+            yield f"{place}.{key}: is set by what {name} is built from; leave it away"
+        elif key not in allowed | taken_out:
+            yield f"{place}.{key}: {name} has no such argument: {nearest(key, allowed - supplied)}"
+    for key in required - supplied - arguments.keys():
+        yield f"{place}: {name} needs the argument '{key}'"
+
+
+def _names(registry: Registry) -> set[str]:
+    registry.import_from_location()
+    parent = registry.parent
+    return set(registry.module_dict) | (_names(parent) if parent is not None else set())
+
+
+def _signature(component: Any) -> tuple[set[str], set[str]]:
+    """Names a component accepts and names it cannot do without; ``**kwargs`` are followed to the base classes."""
+    functions = [c.__init__ for c in component.__mro__ if '__init__' in vars(c)] if inspect.isclass(component) else [component]
+    allowed: set[str] = set()
+    required: set[str] = set()
+    for function in functions:
+        parameters = [p for p in inspect.signature(function).parameters.values() if p.name != 'self']
+        named = [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+        allowed |= {p.name for p in named}
+        required |= {p.name for p in named if p.default is p.empty}
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            break
+    return allowed, required

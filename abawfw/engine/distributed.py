@@ -1,0 +1,43 @@
+"""Joining the processes of one run, on GPUs or on CPUs."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+from mmengine.dist import init_dist, is_distributed
+
+from abawfw.errors import ConfigError
+
+# What each launcher must have put into the environment.
+_REQUIRED = {'pytorch': 'LOCAL_RANK', 'slurm': 'SLURM_PROCID', 'mpi': 'OMPI_COMM_WORLD_LOCAL_RANK'}
+
+
+def init_distributed(launcher: str) -> None:
+    """Join the other processes of this run; nothing to do for launcher 'none'.
+
+    MMEngine's own start needs CUDA whatever the backend (spec/mmengine-traps.md, B11), so on CPUs the group is
+    made here, with gloo, from what torchrun, srun or mpirun put into the environment.
+
+    Raises:
+        ConfigError: the launcher did not start this process.
+    """
+    if launcher == 'none' or is_distributed():
+        return
+    variable = _REQUIRED[launcher]
+    if variable not in os.environ:
+        how = {'pytorch': 'torchrun (tools/dist_train.sh)', 'slurm': 'srun (tools/slurm_train.sh)', 'mpi': 'mpirun'}[launcher]
+        raise ConfigError(f'--launcher {launcher}, but {variable} is not set: start the run with {how}')
+    if torch.cuda.is_available():
+        init_dist(launcher, backend='nccl')
+        return
+    if launcher == 'slurm':
+        os.environ |= {'RANK': os.environ['SLURM_PROCID'], 'WORLD_SIZE': os.environ['SLURM_NTASKS']}
+    if launcher == 'mpi':
+        os.environ |= {
+            'RANK': os.environ['OMPI_COMM_WORLD_RANK'],
+            'WORLD_SIZE': os.environ['OMPI_COMM_WORLD_SIZE'],
+        }
+    os.environ.setdefault('MASTER_ADDR', '127.0.0.1')
+    os.environ.setdefault('MASTER_PORT', '29500')
+    torch.distributed.init_process_group('gloo')

@@ -1,0 +1,21 @@
+"""What happens around iterations and epochs."""
+
+from abawfw.engine.hooks.checkpoint_hook import VACheckpointHook
+from abawfw.engine.hooks.early_stop_hook import EarlyStopHook
+from abawfw.engine.hooks.epoch_log_hook import EpochLogHook
+from abawfw.engine.hooks.interrupt_hook import InterruptHook
+from abawfw.engine.hooks.non_finite_loss_hook import NonFiniteLossHook
+from abawfw.engine.hooks.progress_hook import ProgressHook
+from abawfw.engine.hooks.summary_hook import SummaryHook
+from abawfw.engine.hooks.training_metric_hook import TrainingMetricHook
+
+__all__ = [
+    'EarlyStopHook',
+    'EpochLogHook',
+    'InterruptHook',
+    'NonFiniteLossHook',
+    'ProgressHook',
+    'SummaryHook',
+    'TrainingMetricHook',
+    'VACheckpointHook',
+]

@@ -1,0 +1,84 @@
+"""summary.json: the state of a run in one small file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from pathlib import Path
+from typing import Any
+
+import mmengine
+import numpy as np
+import torch
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+import abawfw
+from abawfw.engine.files import write_atomically
+from abawfw.engine.hooks.checkpoint_hook import VACheckpointHook
+from abawfw.registry import HOOKS
+
+
+@HOOKS.register_module()
+class SummaryHook(Hook):
+    """Keep ``summary.json`` of the work_dir up to date.
+
+    Keys: ``status`` (running, done, interrupted, failed), ``epochs`` done and planned, ``best`` (per key: score, epoch, file),
+    ``seed``, ``config_sha256``, ``versions``, ``device``, ``seconds``, ``frames_per_second`` (of the last epoch).
+    """
+
+    priority = 'LOWEST'
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def before_train(self, runner: Runner) -> None:
+        """Say that the run has begun."""
+        self._write(runner, 'running')
+
+    def after_epoch(self, runner: Runner) -> None:
+        """Say how far it is."""
+        record = runner.train_loop.record
+        self.seconds += record['train_seconds'] + record.get('val_seconds', 0.0)
+        self._write(runner, 'running')
+
+    def after_train(self, runner: Runner) -> None:
+        """Say that it is done."""
+        self._write(runner, 'done')
+
+    def after_stop(self, runner: Runner, status: str) -> None:
+        """Say that the run ended early: 'interrupted' or 'failed'."""
+        self._write(runner, status)
+
+    def _write(self, runner: Runner, status: str) -> None:
+        if runner.rank != 0:
+            return
+        best = next((h.best for h in runner.hooks if isinstance(h, VACheckpointHook)), {})
+        summary = {
+            'status': status,
+            'epochs': {'done': runner.epoch, 'planned': runner.max_epochs},
+            'best': best,
+            'seed': runner.seed,
+            'config_sha256': hashlib.sha256(runner.cfg.pretty_text.encode()).hexdigest(),
+            'versions': {
+                'abawfw': abawfw.__version__,
+                'python': platform.python_version(),
+                'torch': torch.__version__,
+                'mmengine': mmengine.__version__,
+                'numpy': np.__version__,
+            },
+            'device': torch.cuda.get_device_name() if torch.cuda.is_available() else f'cpu ({platform.machine()})',
+            'processes': runner.world_size,
+            'seconds': round(self.seconds, 3),
+            'frames_per_second': runner.train_loop.record.get('frames_per_second'),
+        }
+        write_atomically(Path(runner.work_dir) / 'summary.json', json.dumps(summary, indent=1) + '\n')
+
+    def state_dict(self) -> dict[str, Any]:
+        """Seconds spent so far."""
+        return {'seconds': self.seconds}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue counting."""
+        self.seconds = state['seconds']

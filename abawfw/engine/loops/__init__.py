@@ -1,0 +1,5 @@
+"""Training loops."""
+
+from abawfw.engine.loops.va_train_loop import VATrainLoop
+
+__all__ = ['VATrainLoop']

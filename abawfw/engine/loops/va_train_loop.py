@@ -1,0 +1,83 @@
+"""Training epochs that can start and stop between any two batches."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import torch
+from mmengine.runner.loops import BaseLoop, EpochBasedTrainLoop
+from torch.utils.data import DataLoader
+
+from abawfw.engine.training_state import bare_model, set_random_state
+from abawfw.registry import LOOPS
+
+
+@LOOPS.register_module()
+class VATrainLoop(EpochBasedTrainLoop):
+    """Train for a number of epochs, validating after each.
+
+    Differs from MMEngine's loop in two ways. It starts in mid-epoch exactly where a checkpoint was taken:
+    the batch sampler drops the batches already done and the random generators are set once the data loader
+    runs. And the hook call ``after_epoch`` comes after validation, so what is saved there holds the scores of
+    the epoch it names (spec/mmengine-traps.md, B5 and B12).
+
+    Attributes:
+        batch (int): batches of the current epoch that are done.
+        record (dict): figures of the current epoch; hooks add to it, the log writes it as one row.
+    """
+
+    def __init__(self, runner: Any, dataloader: DataLoader, max_epochs: int) -> None:
+        BaseLoop.__init__(self, runner, dataloader)
+        self._max_epochs = int(max_epochs)
+        self._epoch = self._iter = self.batch = 0
+        self._random_state: dict[str, Any] | None = None
+        self.stop_training = False
+        self.record: dict[str, float] = {}
+
+    @property
+    def max_iters(self) -> int:
+        """Number of updates, as far as the current epoch tells: lanes may differ by a few between epochs."""
+        return self._max_epochs * len(self.dataloader.batch_sampler)
+
+    def continue_from(self, epoch: int, iteration: int, batch: int, random_state: dict[str, Any]) -> None:
+        """Start at this position instead of at the beginning."""
+        self._epoch, self._iter, self.batch, self._random_state = epoch, iteration, batch, random_state
+
+    def run(self) -> torch.nn.Module:
+        """Train to the end, or until a hook sets ``stop_training``."""
+        self.runner.call_hook('before_train')
+        while self._epoch < self._max_epochs and not self.stop_training:
+            self.record = {'epoch': self._epoch + 1}
+            self.run_epoch()
+            if self.runner.val_loop is not None:
+                started = time.perf_counter()
+                self.record.update({f'val_{k}': v for k, v in self.runner.val_loop.run().items()})
+                self.record['val_seconds'] = time.perf_counter() - started
+            self.runner.call_hook('after_epoch')
+        self.runner.call_hook('after_train')
+        return self.runner.model
+
+    def run_epoch(self) -> None:
+        """Train on the batches of the current epoch that are not done yet."""
+        self.dataloader.batch_sampler.set_epoch(self._epoch, self.batch)
+        batches = iter(self.dataloader)
+        model = bare_model(self.runner)
+        if self.batch == 0:
+            model.reset_lanes()
+        if self._random_state is not None:
+            set_random_state(self._random_state)
+            self._random_state = None
+        self.runner.call_hook('before_train_epoch')
+        self.runner.model.train()
+        for data_batch in batches:
+            self.run_iter(self.batch, data_batch)
+        self.runner.call_hook('after_train_epoch')
+        self._epoch += 1
+        self.batch = 0
+
+    def run_iter(self, idx: int, data_batch: dict) -> None:
+        """One update. ``after_iter`` is called when the counters already point behind it."""
+        super().run_iter(idx, data_batch)
+        self.batch += 1
+        self.runner.call_hook('after_iter')

@@ -1,0 +1,81 @@
+"""Precision and gradient clipping of a training step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+
+import torch
+from mmengine.device import get_device
+from mmengine.optim import OptimWrapper
+
+from abawfw.errors import ConfigError
+from abawfw.registry import OPTIM_WRAPPERS
+
+PRECISIONS = {'fp32': None, 'bf16': torch.bfloat16, 'fp16': torch.float16}
+
+
+@OPTIM_WRAPPERS.register_module()
+class VAOptimWrapper(OptimWrapper):
+    """Optimiser wrapper for one loss and any device.
+
+    MMEngine's own wrapper for mixed precision refuses CPUs (spec/mmengine-traps.md, B7); this one autocasts on
+    the device the model is on. bf16 needs no loss scaling; fp16 does and is for GPUs only.
+
+    Args:
+        optimizer: the optimiser; each of its parameter groups is clipped on its own.
+        precision: 'fp32', 'bf16' or 'fp16'.
+        max_norm: largest gradient norm of a parameter group, None for no clipping.
+
+    Raises:
+        ConfigError: unknown precision, or fp16 without a GPU.
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer, precision: str = 'fp32', max_norm: float | None = None) -> None:
+        super().__init__(optimizer)
+        if precision not in PRECISIONS:
+            raise ConfigError(f'precision {precision!r} is unknown; choose from {", ".join(PRECISIONS)}')
+        self.device = get_device()
+        if precision == 'fp16' and self.device == 'cpu':
+            raise ConfigError('fp16 needs a GPU and none is visible: use --amp bf16, or leave --amp away')
+        self.dtype, self.max_norm = PRECISIONS[precision], max_norm
+        self.scaler = torch.amp.GradScaler(self.device) if precision == 'fp16' else None
+
+    @contextmanager
+    def optim_context(self, model: torch.nn.Module) -> Iterator[None]:
+        """Autocast the forward pass if the precision asks for it."""
+        cast = torch.autocast(self.device, self.dtype) if self.dtype is not None else nullcontext()
+        with super().optim_context(model), cast:
+            yield
+
+    def backward(self, loss: torch.Tensor) -> None:
+        """Gradients of the (scaled) loss."""
+        super().backward(self.scaler.scale(loss) if self.scaler else loss)
+
+    def step(self) -> None:
+        """Clip each parameter group, then update."""
+        if self.scaler:
+            self.scaler.unscale_(self.optimizer)
+        if self.max_norm is not None:
+            for group in self.optimizer.param_groups:
+                torch.nn.utils.clip_grad_norm_(group['params'], self.max_norm)
+        if self.scaler:
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+        else:
+            self.optimizer.step()
+
+    def state_dict(self) -> dict:
+        """State of the optimiser and of the loss scale."""
+        state = super().state_dict()
+        if self.scaler:
+            state['loss_scaler'] = self.scaler.state_dict()
+        return state
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        """Restore what :meth:`state_dict` gave."""
+        state = dict(state_dict)
+        scale = state.pop('loss_scaler', None)
+        if self.scaler and scale is not None:
+            self.scaler.load_state_dict(scale)
+        super().load_state_dict(state)

@@ -1,0 +1,32 @@
+"""RUCAIM3's learning rate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmengine.optim import LinearLR
+
+from abawfw.registry import PARAM_SCHEDULERS
+
+
+@PARAM_SCHEDULERS.register_module()
+class ConstantThenLinearLR(LinearLR):
+    """Constant for the first epochs, then linearly towards zero, which the epoch after the last would have.
+
+    In epoch e = 1, 2, ... the rate is ``lr * (1 - max(0, e - constant_epochs) / (end - constant_epochs + 1))``
+    (spec/rucaim3.md, Training).
+
+    Args:
+        optimizer: optimiser or wrapper whose rate is scheduled.
+        constant_epochs: epochs at the full rate.
+        end: epochs of the whole training.
+    """
+
+    def __init__(self, optimizer: Any, constant_epochs: int, end: int) -> None:
+        self.constant_epochs, self.decay_epochs = constant_epochs, end - constant_epochs
+        super().__init__(optimizer, start_factor=1.0, end_factor=0.0, end=end + 1)
+
+    def _get_value(self) -> list[float]:
+        past = max(0, self.last_step + 1 - self.constant_epochs)
+        factor = 1 - past / (self.decay_epochs + 1)
+        return [base * factor for base in self.base_values]

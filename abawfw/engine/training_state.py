@@ -1,0 +1,117 @@
+"""Everything a resumed run needs to go on as if nothing had happened."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from mmengine.dist import all_gather_object, get_rank, get_world_size
+from mmengine.model import is_model_wrapper
+
+from abawfw.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from mmengine.runner import Runner
+
+
+def bare_model(runner: Runner) -> torch.nn.Module:
+    """The model without the wrapper of distributed training."""
+    return runner.model.module if is_model_wrapper(runner.model) else runner.model
+
+
+def random_state() -> dict[str, Any]:
+    """State of every random generator of this process, as tensors and plain values."""
+    version, words, gauss = random.getstate()
+    _, keys, position, has_gauss, cached = np.random.get_state()  # noqa: NPY002 (the global state is what we save)
+    return {
+        'torch': torch.get_rng_state(),
+        'cuda': torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        'python': [version, list(words), gauss],
+        'numpy': [torch.from_numpy(keys.astype(np.int64)), int(position), int(has_gauss), float(cached)],
+    }
+
+
+def set_random_state(state: dict[str, Any]) -> None:
+    """Put every random generator of this process back into a saved state."""
+    torch.set_rng_state(state['torch'].cpu())
+    if torch.cuda.is_available() and state['cuda']:
+        torch.cuda.set_rng_state_all([s.cpu() for s in state['cuda']])
+    version, words, gauss = state['python']
+    random.setstate((version, tuple(words), gauss))
+    keys, position, has_gauss, cached = state['numpy']
+    words32 = keys.cpu().numpy().astype(np.uint32)
+    np.random.set_state(('MT19937', words32, position, has_gauss, cached))  # noqa: NPY002
+
+
+def _cpu(value: Any) -> Any:
+    """The same nest of dicts and lists with its tensors on the CPU, detached from the run."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().cpu().clone()
+    if isinstance(value, dict):
+        return {k: _cpu(v) for k, v in value.items()}
+    return [_cpu(v) for v in value] if isinstance(value, (list, tuple)) else value
+
+
+def capture(runner: Runner) -> dict[str, Any]:
+    """Collect the training state; every rank must call this at the same point.
+
+    Returns:
+        ``meta`` (position, seed, what the model expects), ``state_dict``, ``optimizer``, ``param_schedulers``,
+        ``hooks`` (state of every hook that has some, by class name) and ``ranks``: per rank its random
+        generators, carried lane states and per-rank hook states.
+    """
+    loop, model = runner.train_loop, bare_model(runner)
+    own = {
+        'random': random_state(),
+        'lanes': _cpu(model.lane_state()),
+        'hooks': {type(h).__name__: _cpu(h.rank_state()) for h in runner.hooks if hasattr(h, 'rank_state')},
+    }
+    return {
+        'meta': {**model_meta(runner), 'epoch': loop.epoch, 'iter': loop.iter, 'batch': loop.batch},
+        'state_dict': _cpu(model.state_dict()),
+        'optimizer': _cpu(runner.optim_wrapper.state_dict()),
+        'param_schedulers': [_cpu(s.state_dict()) for s in runner.param_schedulers or []],
+        'hooks': {type(h).__name__: _cpu(h.state_dict()) for h in runner.hooks if hasattr(h, 'state_dict')},
+        'ranks': all_gather_object(own) if get_world_size() > 1 else [own],
+    }
+
+
+def model_meta(runner: Runner) -> dict[str, Any]:
+    """What a reader of the weights must know: inputs, targets, seed, and the config as text."""
+    model = bare_model(runner)
+    return {
+        'input_dims': dict(model.input_dims),
+        'targets': list(model.targets),
+        'seed': runner.seed,
+        'config': runner.cfg.pretty_text,
+    }
+
+
+def restore(runner: Runner, checkpoint: dict[str, Any]) -> None:
+    """Put a runner, built from the same config, into a captured state.
+
+    Raises:
+        CheckpointError: the checkpoint has no training state, or was written by another number of processes.
+    """
+    if 'ranks' not in checkpoint:
+        raise CheckpointError('a best_*.pth holds weights only; resume from an epoch_*.pth of the same run')
+    ranks = checkpoint['ranks']
+    if len(ranks) != get_world_size():
+        raise CheckpointError(
+            f'the checkpoint was written by {len(ranks)} processes and this run has {get_world_size()}: '
+            f'continue with {len(ranks)}'
+        )
+    loop, meta, own = runner.train_loop, checkpoint['meta'], ranks[get_rank()]
+    runner.optim_wrapper.load_state_dict(checkpoint['optimizer'])
+    for scheduler, state in zip(runner.param_schedulers or [], checkpoint['param_schedulers'], strict=True):
+        scheduler.load_state_dict(state)
+    for hook in runner.hooks:
+        name = type(hook).__name__
+        if name in checkpoint['hooks']:
+            hook.load_state_dict(checkpoint['hooks'][name])
+        if name in own['hooks']:
+            hook.load_rank_state(own['hooks'][name])
+    bare_model(runner).load_lane_state(own['lanes'])
+    loop.continue_from(meta['epoch'], meta['iter'], meta['batch'], own['random'])

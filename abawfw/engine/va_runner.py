@@ -1,0 +1,111 @@
+"""MMEngine's runner with the repairs that abawfw needs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.device import get_device
+from mmengine.model import MMDistributedDataParallel
+from mmengine.runner import Runner
+
+from abawfw.engine.checkpoint import (
+    load_checkpoint,
+    load_state_dict,
+    resumable_checkpoints,
+    resumable_name,
+    save_checkpoint,
+)
+from abawfw.engine.files import write_atomically
+from abawfw.engine.training_state import bare_model, capture, restore
+from abawfw.errors import CheckpointError
+from abawfw.registry import RUNNERS
+
+
+@RUNNERS.register_module()
+class VARunner(Runner):
+    """Runner whose checkpoints load without running code and resume exactly.
+
+    Differences from MMEngine 0.10.7, each named in spec/mmengine-traps.md: checkpoints are read with
+    ``weights_only=True`` (B1); resuming restores every generator and carried state (B12), from the newest
+    checkpoint that is whole, wherever the work_dir has moved to (B5.6); distributed training runs on CPUs (B11).
+    """
+
+    def dump_config(self) -> None:
+        """Write the config, overrides included, as ``config.py`` of the work_dir."""
+        if self.rank == 0:
+            write_atomically(Path(self.work_dir) / 'config.py', self.cfg.pretty_text)
+
+    def _log_env(self, env_cfg: dict) -> None:
+        """MMEngine runs compilers to describe the machine here, which takes seconds; summary.json has versions."""
+
+    def get_hooks_info(self) -> str:
+        """The hooks in one line; MMEngine logs forty at every start."""
+        return ', '.join(type(h).__name__ for h in self.hooks)
+
+    def wrap_model(self, model_wrapper_cfg: dict | None, model: torch.nn.Module) -> torch.nn.Module:
+        """Move the model to its device and, in distributed training, wrap it."""
+        if not self.distributed:
+            return model.to(get_device())
+        device = torch.device(get_device())
+        if device.type == 'cuda':
+            device = torch.device('cuda', torch.cuda.current_device())
+        return MMDistributedDataParallel(
+            module=model.to(device),
+            device_ids=[device.index] if device.type == 'cuda' else None,
+            broadcast_buffers=False,
+            # a memory is not attended to before it holds something, so its weights may go unused in a step
+            find_unused_parameters=True,
+        )
+
+    def load_or_resume(self) -> None:
+        """Load weights, or continue from the newest whole checkpoint, as asked for at construction."""
+        if self._has_loaded:
+            return
+        self._has_loaded = True
+        if not self._resume:
+            if self._load_from is not None:
+                path = Path(self._load_from)
+                load_state_dict(bare_model(self), load_checkpoint(path)['state_dict'], path)
+            return
+        if self._load_from is not None:
+            self._resume_from(Path(self._load_from))
+            return
+        damaged = []
+        for path in resumable_checkpoints(Path(self.work_dir)):
+            try:
+                self._resume_from(path)
+            except CheckpointError as error:
+                if 'damaged' not in str(error):
+                    raise
+                damaged.append(str(error))
+                self.logger.warning(f'{error}; trying the one before')
+                continue
+            return
+        if damaged:
+            raise CheckpointError('no checkpoint of this run can be read: ' + '; '.join(damaged))
+        self.logger.info(f'nothing to resume in {self.work_dir}: starting from the beginning')
+
+    def _resume_from(self, path: Path) -> None:
+        checkpoint: dict[str, Any] = load_checkpoint(path)
+        load_state_dict(bare_model(self), checkpoint['state_dict'], path)
+        restore(self, checkpoint)
+        self.logger.info(f'resumed from {path}: epoch {self.epoch}, batch {self.train_loop.batch}')
+
+    def save_training_state(self, keep: int = 2) -> Path:
+        """Save everything that a resumed run needs; every rank must call this at the same point.
+
+        Args:
+            keep: how many training states stay in the work_dir, so that one remains if another is damaged.
+
+        Returns:
+            The file written.
+        """
+        path = Path(self.work_dir) / resumable_name(self.train_loop.epoch, self.train_loop.batch)
+        state = capture(self)
+        if self.rank == 0:
+            save_checkpoint(state, path)
+            for old in resumable_checkpoints(Path(self.work_dir))[keep:]:
+                old.unlink()
+        return path

@@ -1,0 +1,19 @@
+# RUCAIM3's fclstm-xl (spec/rucaim3.md, The four models).
+hidden = 512
+regressor = [512, 256]
+regressor_dropout = 0.3
+losses = [dict(type='CCCLoss', over='batch')]
+segment_length = 100
+
+model = dict(
+    type='VAEstimator',
+    targets='${targets}',
+    context=[
+        dict(type='FeedForward', hidden='${hidden}', dropout=0.1),
+        dict(type='LSTMContext', hidden='${hidden}'),
+    ],
+    head=dict(type='RegressionHead', layers='${regressor}', dropout='${regressor_dropout}', losses='${losses}'),
+)
+
+train_sampler = dict(type='LaneBatchSampler', lanes=4, shuffle=True)
+val_sampler = dict(type='LaneBatchSampler', lanes=16, shuffle=False)

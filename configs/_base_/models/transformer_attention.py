@@ -1,0 +1,23 @@
+# RUCAIM3's transformer with attention to a memory of earlier segments (spec/rucaim3.md, The four models).
+_base_ = './transformer.py'
+memory_average = 10
+memory_capacity = 100
+
+model = dict(
+    context=[
+        dict(
+            type='TransformerContext', hidden='${hidden}', layers='${layers}', heads='${heads}', ffn='${ffn}', dropout=0.1
+        ),
+        dict(
+            type='MemoryAttention',
+            mode='multihead',
+            heads='${heads}',
+            average='${memory_average}',
+            capacity='${memory_capacity}',
+        ),
+    ],
+)
+
+# The memory is carried from one segment of a video to the next: lanes keep the order.
+train_sampler = dict(_delete_=True, type='LaneBatchSampler', lanes=4, shuffle=True)
+val_sampler = dict(_delete_=True, type='LaneBatchSampler', lanes=16, shuffle=False)
