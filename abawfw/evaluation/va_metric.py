@@ -85,7 +85,7 @@ class VAMetric(BaseMetric):
             if pred.shape != (n, len(columns)) or label.shape != pred.shape:
                 raise DataError(
                     f'video {s["video_id"]}, clip from frame {s["start"]}: predictions {pred.shape} '
-                    f'and labels {label.shape}, but {n} frames of the targets {", ".join(self.targets)} are expected'
+                    f'and labels {label.shape}, but {n} frames of {", ".join(self.targets)} are expected'
                 )
             self.results.append(_Clip(s['video_id'], s['start'], s['video_length'], pred, label))
 
@@ -156,7 +156,7 @@ def _assemble(video_id: str, clips: list[_Clip]) -> VideoPrediction:
     if not finite.all():
         raise DataError(
             f'video {video_id}: predictions of {np.count_nonzero(~finite)} of {len(pred)} frames are not '
-            f'finite, first in frame {int(np.argmin(finite))}; the model has diverged or its weights are damaged'
+            f'finite, first in frame {np.argmin(finite)}; the model has diverged or its weights are damaged'
         )
     label = np.empty(pred.shape, dtype=np.float64)
     for clip in clips:

@@ -1,0 +1,1 @@
+"""From the prediction files of runs to what a challenge accepts."""

@@ -1,0 +1,52 @@
+"""Whether runs predicted the same frames of the same videos."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from abawfw.evaluation.prediction_files import Predictions
+
+SHOWN = 5  # differences of one kind that are listed by name
+
+
+def differences(names: Sequence[str], runs: Sequence[Predictions]) -> list[str]:
+    """What differs between the first run and each other one: videos, numbers of frames, labels.
+
+    Args:
+        names: of the runs, for the text.
+        runs: their predictions of one target and partition.
+
+    Returns:
+        One line per kind of difference and pair of runs; empty if all agree.
+    """
+    lines: list[str] = []
+    if not runs:
+        return lines
+    first = runs[0]
+    for name, run in zip(names[1:], runs[1:], strict=True):
+        pair = f'{names[0]} and {name}'
+        lines += _line(f'only {names[0]} has the videos', [v for v in first.preds if v not in run.preds])
+        lines += _line(f'only {name} has the videos', [v for v in run.preds if v not in first.preds])
+        both = [v for v in first.preds if v in run.preds]
+        frames = {v: (len(first.preds[v]), len(run.preds[v])) for v in both}
+        unequal = [f'{v} ({a} and {b})' for v, (a, b) in frames.items() if a != b]
+        lines += _line(f'{pair} differ in the number of frames of', unequal)
+        if (first.labels is None) != (run.labels is None):
+            lines.append(
+                f'{names[0] if run.labels is None else name} has labels, the other of {pair} has none'
+            )
+        elif first.labels is not None and run.labels is not None:
+            a, b = first.labels, run.labels
+            same = [v for v in both if frames[v][0] == frames[v][1]]
+            other = [v for v in same if not np.allclose(a[v], b[v], rtol=0, atol=1e-6, equal_nan=True)]
+            lines += _line(f'{pair} differ in the labels of', other)
+    return lines
+
+
+def _line(text: str, items: Sequence[str]) -> list[str]:
+    if not items:
+        return []
+    more = f' and {len(items) - SHOWN} more' if len(items) > SHOWN else ''
+    return [f'{text} {", ".join(items[:SHOWN])}{more}']

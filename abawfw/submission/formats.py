@@ -1,0 +1,104 @@
+"""The challenge's file formats (spec/rucaim3.md, inference; spec/affwild2.md, formats)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import numpy as np
+
+from abawfw.errors import ConfigError, DataError
+from abawfw.submission.sample_file import HEADER, SampleFile
+
+TARGETS = ('valence', 'arousal')
+TargetPredictions: TypeAlias = Mapping[str, Mapping[str, np.ndarray]]  # target -> video -> (frames,)
+
+
+@dataclass(frozen=True)
+class Submission:
+    """Files of a submission, not written yet.
+
+    Attributes:
+        files: text by path below the output folder.
+        rows: lines with values, over all files.
+        repairs: what was repeated or left out to fit the sample, one line per video.
+    """
+
+    files: dict[str, str]
+    rows: int
+    repairs: list[str] = field(default_factory=list)
+
+
+def per_target(preds: TargetPredictions, sample: SampleFile | None, allow_repair: int) -> Submission:
+    """``TARGET/VIDEO.txt``: header line = target, one value per line."""
+    _no_sample(sample, 'per-target')
+    files = {}
+    for target, videos in preds.items():
+        for video, pred in videos.items():
+            files[f'{target}/{_file(video)}'] = '\n'.join([target, *map(str, _clip(pred))]) + '\n'
+    return Submission(files, sum(len(p) for videos in preds.values() for p in videos.values()))
+
+
+def per_video(preds: TargetPredictions, sample: SampleFile | None, allow_repair: int) -> Submission:
+    """``VIDEO.txt``: header ``valence,arousal``, both values per line (2022)."""
+    _no_sample(sample, 'per-video')
+    both = _both(preds, 'per-video')
+    files = {}
+    for video, values in both.items():
+        lines = [f'{v},{a}' for v, a in zip(_clip(values[0]), _clip(values[1]), strict=True)]
+        files[_file(video)] = '\n'.join(['valence,arousal', *lines]) + '\n'
+    return Submission(files, sum(values.shape[1] for values in both.values()))
+
+
+def abaw(preds: TargetPredictions, sample: SampleFile | None, allow_repair: int) -> Submission:
+    """``predictions.txt``: exactly the rows of the official sample, in its order (from 2023)."""
+    if sample is None:
+        raise ConfigError('the format abaw has the rows of the official sample: give it with --sample FILE')
+    both = _both(preds, 'abaw')
+    repairs = sample.fit({video: values.shape[1] for video, values in both.items()}, allow_repair)
+    texts = {
+        video: [f'{v},{a}' for v, a in zip(_clip(both[video][0]), _clip(both[video][1]), strict=True)]
+        for video in dict.fromkeys(sample.videos)
+    }
+    lines = [HEADER]
+    for row, video, frame in zip(sample.rows, sample.videos, sample.frames.tolist(), strict=True):
+        values = texts[video]
+        lines.append(f'{row},{values[min(frame, len(values) - 1)]}')
+    return Submission({'predictions.txt': '\n'.join(lines) + '\n'}, len(sample.rows), repairs)
+
+
+Format: TypeAlias = Callable[[TargetPredictions, SampleFile | None, int], Submission]
+FORMATS: dict[str, Format] = {'per-target': per_target, 'per-video': per_video, 'abaw': abaw}
+
+
+def _clip(pred: np.ndarray) -> list[float]:
+    return np.clip(np.asarray(pred, dtype=np.float64), -1.0, 1.0).tolist()
+
+
+def _both(preds: TargetPredictions, name: str) -> dict[str, np.ndarray]:
+    missing = [t for t in TARGETS if t not in preds]
+    if missing:
+        raise ConfigError(
+            f'the format {name} needs valence and arousal; {missing[0]} is not among the targets'
+        )
+    valence, arousal = preds['valence'], preds['arousal']
+    different = [v for v in {**valence, **arousal} if len(valence.get(v, ())) != len(arousal.get(v, ()))]
+    if different:
+        v = different[0]
+        raise DataError(
+            f'valence and arousal differ in {len(different)} videos, first {v}: {len(valence.get(v, ()))} '
+            f'and {len(arousal.get(v, ()))} frames'
+        )
+    return {video: np.stack([valence[video], arousal[video]]) for video in valence}
+
+
+def _no_sample(sample: SampleFile | None, name: str) -> None:
+    if sample is not None:
+        raise ConfigError(f'a sample fixes the rows of the format abaw; {name} has none')
+
+
+def _file(video: str) -> str:
+    if video in ('', '.', '..') or '/' in video or '\\' in video:
+        raise DataError(f'video {video!r} cannot be the name of a file')
+    return f'{video}.txt'
