@@ -55,13 +55,15 @@ def check_data(target: str | Path, progress: Callable[[int, int], None] | None =
 
     config = resolve(load_config(target))
     try:
-        store, features = dict(config.train_dataloader.dataset.store), list(config.features)
-        root = store['root']
+        store, features = config.train_dataloader.dataset.store, list(config.features)
+        root = store if isinstance(store, str) else store['root']
     except (AttributeError, KeyError, TypeError) as error:
         raise ConfigError(
-            f'{target}: needs features and train_dataloader.dataset.store.root ({error}); give the folder of the '
+            f'{target}: needs features and train_dataloader.dataset.store ({error}); give the folder of the '
             'store instead to check all of it'
         ) from error
+    if isinstance(store, str):
+        return check_store(find_store_kind(root), root, features, progress)
     kinds = {cls.__name__: cls for cls in store_kinds().values()}
     kind = store.get('type')
     if kind not in kinds:

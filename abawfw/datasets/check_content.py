@@ -40,14 +40,14 @@ class ContentCheck:
         whole = True
         for name in ['', *(f for f in self._features if video.partition in self._available[f])]:
             try:
-                found = self._feature(video, name, content) if name else self._labels(video, content)
-                self._problems += found
+                self._problems.extend(
+                    self._feature(video, name, content) if name else self._labels(video, content)
+                )
             except DataError as error:
                 whole = False
-                # no video here: a broken file reads the same for all its videos
-                self._problems.append(
-                    Problem('error', 'unreadable', str(error), video.partition, feature=name)
-                )
+                # Without the video: a broken file reads the same for all its videos and is listed once.
+                problem = Problem('error', 'unreadable', str(error), video.partition, feature=name)
+                self._problems.append(problem)
         if whole and self._features:
             self._same_content[content.digest()].append(video.video_id)
 
@@ -67,8 +67,8 @@ class ContentCheck:
             runs = edges[1::2] - edges[::2]
             severity = 'warning' if missing.all() else 'note'
             text = (
-                f'{int(missing.sum())} of {len(missing)} frames have no valid label (-5), in {len(runs)} runs, the '
-                f'longest {runs.max()} frames; first at frame {int(missing.argmax())}'
+                f'{int(missing.sum())} of {len(missing)} frames have no valid label (-5), in {len(runs)} '
+                f'runs, the longest {runs.max()} frames; first at frame {int(missing.argmax())}'
             )
             yield Problem(severity, 'no label', text, **where)
         for column, name in enumerate(COLUMNS):
@@ -77,8 +77,8 @@ class ContentCheck:
             if outside.any():
                 first = int(outside.argmax())
                 text = (
-                    f'{name} is outside [-1, 1] in {int(outside.sum())} frames, first {labels[first, column]:g} in '
-                    f'frame {first}; scale the annotation to [-1, 1], with -5 where there is none'
+                    f'{name} is outside [-1, 1] in {int(outside.sum())} frames, first {labels[first, column]:g} '
+                    f'in frame {first}; scale the annotation to [-1, 1], with -5 where there is none'
                 )
                 yield Problem('error', 'label range', text, **where)
             elif len(values) > 1 and (values == values[0]).all():
@@ -96,7 +96,7 @@ class ContentCheck:
         dims = tuple(rest)
         where = {'partition': video.partition, 'video_id': video.video_id, 'feature': name}
         if frames != video.num_frames:
-            text = f'{frames} frames, the labels have {video.num_frames}; extract it for exactly the labelled frames'
+            text = f'{frames} frames, the labels {video.num_frames}; extract it for exactly these'
             yield Problem('error', 'length', text, **where)
         expected, first_video = self._dims.setdefault(name, (dims, video.video_id))
         if dims != expected:
@@ -112,8 +112,8 @@ class ContentCheck:
         wrong = np.concatenate(bad) if bad else np.zeros(0, dtype=bool)
         if wrong.any():
             text = (
-                f'NaN or infinite in {int(wrong.sum())} of {frames} frames, first in frame {int(wrong.argmax())}; '
-                'extract it again, or mend these frames and mark them as not valid'
+                f'NaN or infinite in {int(wrong.sum())} of {frames} frames, first in frame '
+                f'{int(wrong.argmax())}; extract it again, or mend these frames and mark them as not valid'
             )
             yield Problem('error', 'not finite', text, **where)
         elif constant and frames > 1:
@@ -132,7 +132,7 @@ class ContentCheck:
         for videos in self._same_content.values():
             if len(videos) > 1:
                 seen.add(tuple(videos))
-                text = f'the same labels and features as {", ".join(videos[1:])}; is it one video under several names?'
+                text = f'the same content as {", ".join(videos[1:])}; is it one video under several names?'
                 yield Problem('warning', 'duplicate', text, video_id=videos[0])
         for videos in self._same_labels.values():
             if len(videos) > 1 and tuple(videos) not in seen:

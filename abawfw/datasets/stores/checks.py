@@ -73,7 +73,8 @@ def check_videos(videos: Iterable[VideoInfo], root: Path) -> None:
         if count > 1:
             raise DataError(
                 f'{root}: video {video_id!r} is there {count} times, '
-                f'in {" and in ".join(partitions[video_id])}; a video belongs to one partition: remove or rename the other'
+                f'in {" and in ".join(partitions[video_id])}; '
+                'a video belongs to one partition: remove or rename the other'
             )
 
 

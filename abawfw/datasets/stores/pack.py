@@ -144,8 +144,8 @@ def _pieces(source: FeatureStore, video: VideoInfo, name: str, info: FeatureInfo
             frame = int(too_large.argmax())
             value = values[frame][~np.isfinite(packed[frame])][0]
             raise DataError(
-                f'feature {name!r} of video {video.video_id!r}, frame {start + frame}: {value:g} is too large '
-                f'for {info.dtype} (at most {np.finfo(info.dtype).max:g}); pack with --dtype float32'
+                f'feature {name!r} of video {video.video_id!r}, frame {start + frame}: {value:g} is too '
+                f'large for {info.dtype} (at most {np.finfo(info.dtype).max:g}); pack with --dtype float32'
             )
         yield packed
 

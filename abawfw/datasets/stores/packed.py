@@ -25,8 +25,8 @@ class PackedStore(FeatureStore):
     - ``index.json``: which video lies where, and shape and type of every feature;
     - ``labels.npy``: (frames, 2) float32, NaN where there is no valid label;
     - ``feature_NAME.npy``: (frames, *dims);
-    - ``moments_NAME.npy``: (videos, 2, *dims) float64, mean and sum of squared deviations of every video, from
-      which the statistics of any fold follow without a pass over the data;
+    - ``moments_NAME.npy``: (videos, 2, *dims) float64, mean and sum of squared deviations of every video,
+      from which the statistics of any fold follow without a pass over the data;
     - ``valid_NAME.npy``: (frames,) bool, where some frames of the feature were not observed.
 
     Args:

@@ -93,8 +93,8 @@ class PackedIndex:
         for video, entry in zip(index.videos, data['videos'], strict=True):
             if entry['offset'] != index.offsets[video.video_id]:
                 raise DataError(
-                    f'{path}: video {video.video_id!r} starts at frame {entry["offset"]}, the lengths before it '
-                    f'sum to {index.offsets[video.video_id]}; pack the store again'
+                    f'{path}: video {video.video_id!r} starts at frame {entry["offset"]}, the lengths '
+                    f'before it sum to {index.offsets[video.video_id]}; pack the store again'
                 )
         return index
 

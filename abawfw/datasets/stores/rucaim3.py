@@ -84,10 +84,15 @@ class RUCAIM3Store(FeatureStore):
     def moments(self, feature: str, video_ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """Mean and deviation; read from features/mean_std_on_trn if the videos are those of train."""
         train = {video.video_id for video in self._videos if video.partition == 'train'}
-        self.feature(feature)
+        dims = self.feature(feature).dims
         if not train or set(video_ids) != train or (stored := self._files.train_moments(feature)) is None:
             return super().moments(feature, video_ids)
         mean, std = stored
+        if mean.shape != dims:
+            raise DataError(
+                f'{self.root}: features/mean_std_on_trn/{feature}.h5 has a mean of {mean.shape}, the feature '
+                f'has {dims}; remove that file, and the statistics are computed from train'
+            )
         return mean, np.where(std == 0, 1.0, std)
 
     def _read(self, video: VideoInfo, feature: str, start: int, stop: int) -> np.ndarray:

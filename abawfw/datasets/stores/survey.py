@@ -62,7 +62,7 @@ class StoreSurvey(Survey):
     def features(self) -> dict[str, list[str]]:
         """The features of the store; all partitions have them."""
         partitions = list(dict.fromkeys(video.partition for video in self._store.videos()))
-        return {name: partitions for name in self._store.features()}
+        return dict.fromkeys(self._store.features(), partitions)
 
     def labels(self, video: VideoInfo) -> np.ndarray:
         """Labels as the store hands them out."""
