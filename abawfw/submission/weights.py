@@ -96,11 +96,14 @@ def _fit(statistics: RunMoments) -> np.ndarray:
     """Maximise the CCC over the simplex; it has local maxima, so start in its middle and at each corner."""
     from scipy.optimize import LinearConstraint, minimize
 
+    def cost(weights: np.ndarray) -> float:
+        return 1 - statistics.ccc(weights)
+
     runs = len(statistics.mean) - 1
     best = np.full(runs, 1 / runs)
     for start in [best, *np.eye(runs)]:
         found = minimize(
-            lambda weights: 1 - statistics.ccc(weights),
+            cost,
             start,
             method='SLSQP',
             bounds=[(0.0, 1.0)] * runs,

@@ -94,11 +94,12 @@ def _convolve(x: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """The middle ``len(x)`` values of the full convolution along time, by Fourier transforms."""
     n, tail = len(x), len(weights) - 1
     # Overlap-add: short transforms stay in the cache, and a block reaches only into the next one.
-    block = min(1 << (max(n, tail) - 1).bit_length(), 1 << (4 * len(weights) + 1000).bit_length())
+    wanted = 1 << (min(n + tail, 8 * tail + 2000) - 1).bit_length()
+    block = max(wanted - tail, tail)
+    size = 1 << (block + tail - 1).bit_length()
     blocks = -(-n // block)
     padded = np.zeros((blocks * block, *x.shape[1:]))
     padded[:n] = x
-    size = 1 << (block + tail - 1).bit_length()
     spectrum = np.fft.rfft(weights, size).reshape(-1, *[1] * (x.ndim - 1))
     spectra = np.fft.rfft(padded.reshape(blocks, block, *x.shape[1:]), size, axis=1) * spectrum
     parts = np.fft.irfft(spectra, size, axis=1)
