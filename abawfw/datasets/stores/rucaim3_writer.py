@@ -13,21 +13,21 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from abawfw.datasets.stores.labels import NO_LABEL, unlabelled_frames
+from abawfw.datasets.stores.rucaim3_files import PARTITIONS
+from abawfw.datasets.stores.running_moments import RunningMoments
 from abawfw.errors import DataError
 
-PARTITIONS = ('train', 'val', 'test')
 KEPT_DTYPES = ('float16', 'uint8')
-INVALID_LABEL = -5.0
 
 
 class RUCAIM3Writer:
     """Write a data set in the HDF5 layout of ``spec/rucaim3.md``, one video at a time.
 
     Everything goes to a temporary folder beside ``root``, which is renamed when the ``with`` block ends and
-    removed when it fails: a half-written data set never carries the final name. Videos keep the order in which
-    they are added. Mean and population deviation over all frames of the training partition are written to
-    ``features/mean_std_on_trn``. What is read later decides whether values are acceptable: the writer checks
-    shapes and names, not values.
+    removed when it fails: a half-written data set never carries the final name. Videos keep the order in
+    which they are added. Mean and population deviation over all frames of the training partition go to
+    ``features/mean_std_on_trn``. Shapes and names are checked here, values when they are read.
 
     Args:
         root: Folder to make; it may exist only if it is empty.
@@ -46,7 +46,7 @@ class RUCAIM3Writer:
         self.features = {name: tuple(dims) for name, dims in features.items()}
         self._files: dict[str, h5py.File] = {}
         self._partition_of: dict[str, str] = {}
-        self._moments = {n: (0, np.zeros(dims), np.zeros(dims)) for n, dims in self.features.items()}
+        self._moments = {name: RunningMoments(dims) for name, dims in self.features.items()}
         parent = self.root.resolve().parent
         parent.mkdir(parents=True, exist_ok=True)
         self._folder = Path(tempfile.mkdtemp(prefix=f'.{self.root.name}.', dir=parent))
@@ -76,8 +76,8 @@ class RUCAIM3Writer:
             partition: ``train``, ``val`` or ``test``.
             features: For every feature of the data set an array (frames, *dims). float16 and uint8 are kept,
                 anything else becomes float32.
-            labels: (frames, 2) valence and arousal; NaN in either column is stored as -5 in both. None: the video
-                has no labels and only its length is stored.
+            labels: (frames, 2) valence and arousal; NaN in either column is stored as -5 in both. None: the
+                video has no labels and only its length is stored.
             valid: (frames,) bool for the features that have such a mask; False where nothing was observed.
             fps: Frames per second, stored beside the length if given.
 
@@ -87,24 +87,24 @@ class RUCAIM3Writer:
         valid = valid or {}
         num_frames = self._check(video_id, partition, features, labels, valid)
         self._partition_of[video_id] = partition
-        targets = self._file(partition, f'targets/{partition}_valid_targets.h5').create_group(video_id)
+        targets = self._file(f'targets/{partition}_valid_targets.h5').create_group(video_id)
         targets['length'] = np.int64(num_frames)
         if fps is not None:
             targets['fps'] = np.float64(fps)
         if labels is not None:
             columns = np.array(labels, np.float32)
-            columns[np.isnan(columns).any(axis=1)] = INVALID_LABEL
+            columns[unlabelled_frames(columns)] = NO_LABEL
             targets['valence'], targets['arousal'] = columns[:, 0], columns[:, 1]
         for name in self.features:
             values = np.asarray(features[name])
             if values.dtype.name not in KEPT_DTYPES:
                 values = values.astype(np.float32, copy=False)
-            group = self._file(partition, f'features/{partition}_{name}.h5').create_group(video_id)
+            group = self._file(f'features/{partition}_{name}.h5').create_group(video_id)
             group['fts'] = values
             if name in valid:
                 group['valid'] = np.asarray(valid[name], np.int32)
-            if partition == 'train' and num_frames:
-                self._moments[name] = _merge(self._moments[name], values.astype(np.float64))
+            if partition == 'train':
+                self._moments[name].add(values)
 
     def close(self) -> None:
         """Write the statistics of train and give the folder its final name.
@@ -115,11 +115,10 @@ class RUCAIM3Writer:
         if not self._partition_of:
             self._discard()
             raise DataError(f'{self.root}: no video was added, nothing is written')
-        for name, (count, mean, squares) in self._moments.items():
-            if count:
-                std = np.sqrt(squares / count)
-                group = self._file('', f'features/mean_std_on_trn/{name}.h5').create_group('train')
-                group['mean'], group['std'] = mean, np.where(std == 0, 1.0, std)
+        for name, moments in self._moments.items():
+            if moments.count:
+                group = self._file(f'features/mean_std_on_trn/{name}.h5').create_group('train')
+                group['mean'], group['std'] = moments.result()
         self._close_files()
         self._folder.chmod(0o755)  # mkdtemp keeps others out
         if self.root.exists():
@@ -168,7 +167,7 @@ class RUCAIM3Writer:
                 )
         return int(arrays[reference][0]) if arrays else 0
 
-    def _file(self, partition: str, name: str) -> h5py.File:
+    def _file(self, name: str) -> h5py.File:
         """The file of this name, made at its first use."""
         if name not in self._files:
             path = self._folder / name
@@ -185,14 +184,3 @@ class RUCAIM3Writer:
     def _discard(self) -> None:
         self._close_files()
         shutil.rmtree(self._folder, ignore_errors=True)
-
-
-def _merge(moments: tuple[int, NDArray, NDArray], values: NDArray) -> tuple[int, NDArray, NDArray]:
-    """Add the rows of values to (count, mean, sum of squared deviations): stable where sums of squares are not."""
-    count, mean, squares = moments
-    total = count + len(values)
-    delta = values.mean(axis=0) - mean
-    squares = (
-        squares + ((values - values.mean(axis=0)) ** 2).sum(axis=0) + delta**2 * (count * len(values) / total)
-    )
-    return total, mean + delta * (len(values) / total), squares

@@ -1,0 +1,1 @@
+"""From the files of a published data set to a feature store."""

@@ -1,0 +1,141 @@
+"""CEAP-360VR, from its public repository's JSON to the HDF5 layout of RUCAIM3."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from abawfw.datasets.converters.ceap360vr_features import gaze_features, head_features, luminance_features
+from abawfw.datasets.converters.ceap360vr_files import annotation_path, read_recordings, read_stimuli
+from abawfw.datasets.converters.checked_json import read_json, value_of
+from abawfw.datasets.stores.rucaim3_files import PARTITIONS
+from abawfw.datasets.stores.rucaim3_writer import RUCAIM3Writer
+from abawfw.errors import DataError
+
+PARTICIPANTS = range(1, 33)
+SPLIT_SEED = 20240101
+SPLIT_SIZES = {'train': 20, 'val': 6, 'test': 6}
+FEATURES = {'lum': (2,), 'head': (8,), 'gaze': (7,)}
+
+
+class CEAPReport(NamedTuple):
+    """What an import did: sequences per partition, participants not in the folder, what was repaired."""
+
+    sequences: dict[str, tuple[str, ...]]
+    missing_participants: tuple[int, ...]
+    repairs: tuple[str, ...]
+
+
+def split_participants() -> dict[int, str]:
+    """Partition of every participant: 32 ids permuted by a fixed seed, 20 / 6 / 6 (``spec/ceap360vr.md``)."""
+    order = np.random.default_rng(SPLIT_SEED).permutation(PARTICIPANTS)
+    partitions = np.repeat(list(SPLIT_SIZES), list(SPLIT_SIZES.values()))
+    return {
+        int(participant): str(partition) for participant, partition in zip(order, partitions, strict=True)
+    }
+
+
+def convert_ceap360vr(
+    source: str | os.PathLike[str],
+    root: str | os.PathLike[str],
+    splits: str | os.PathLike[str] | None = None,
+) -> CEAPReport:
+    """Import the participants that are there; one sequence is one participant and one video, ``P01_V1``.
+
+    The labels of the test partition are not written: it is scored apart. A fixation that lasts past the last
+    frame ends there and is reported.
+
+    Args:
+        source: The folder ``CEAP-360VR`` of the public repository.
+        root: Data set to write; must not exist or be empty.
+        splits: JSON with lists ``train``, ``val``, ``test`` of sequences, in place of ``split_participants``.
+
+    Raises:
+        DataError: If a file is missing or malformed (file and key are named), two lengths disagree, or a
+            sequence is in no list or in two lists of ``splits``.
+    """
+    source = Path(source)
+    present = [n for n in PARTICIPANTS if annotation_path(source, n).is_file()]
+    if not present:
+        folder = annotation_path(source, 1).parent
+        raise DataError(
+            f'{folder}: no P1..P32_Annotation_FrameData.json; give the folder CEAP-360VR of the repository'
+        )
+    stimuli = read_stimuli(source)
+    listed = None if splits is None else _read_splits(Path(splits))
+    by_participant = split_participants()
+    done: dict[str, list[str]] = {partition: [] for partition in PARTITIONS}
+    repairs: list[str] = []
+    with RUCAIM3Writer(root, FEATURES) as writer:
+        for participant in present:
+            for name, recording in read_recordings(source, participant).items():
+                sequence = f'P{participant:02d}_{name}'
+                if name not in stimuli:
+                    raise DataError(f'{source / "1_Stimuli"}: no frame rate or no luminance of video {name}')
+                if listed is not None and sequence not in listed:
+                    raise DataError(f'{splits}: sequence {sequence} is in none of {", ".join(PARTITIONS)}')
+                partition = by_participant[participant] if listed is None else listed[sequence]
+                fps, luminance = stimuli[name]
+                num_frames = len(recording.annotation)
+                fixations = _cut_fixations(recording.fixations, num_frames, sequence, repairs)
+                gaze, seen = gaze_features(fixations, num_frames, fps)
+                labels = ((recording.annotation - 5) / 4).astype(np.float32)
+                writer.add(
+                    sequence,
+                    partition,
+                    features={
+                        'lum': luminance_features(luminance, fps),
+                        'head': head_features(recording.head, num_frames, fps),
+                        'gaze': gaze,
+                    },
+                    labels=None if partition == 'test' else labels,
+                    valid={
+                        'lum': np.ones(len(luminance), bool),
+                        'head': np.ones(num_frames, bool),
+                        'gaze': seen,
+                    },
+                    fps=fps,
+                )
+                done[partition].append(sequence)
+    return CEAPReport(
+        {partition: tuple(sequences) for partition, sequences in done.items()},
+        tuple(n for n in PARTICIPANTS if n not in present),
+        tuple(repairs),
+    )
+
+
+def _read_splits(path: Path) -> dict[str, str]:
+    """Partition of every listed sequence."""
+    content = read_json(path)
+    partition_of: dict[str, str] = {}
+    for partition in PARTITIONS:
+        for sequence in value_of(content, partition, list, path, 'the file'):
+            if sequence in partition_of:
+                raise DataError(
+                    f'{path}: {sequence} is listed twice, in {partition_of[sequence]} and in {partition}'
+                )
+            partition_of[sequence] = partition
+    return partition_of
+
+
+def _cut_fixations(
+    fixations: NDArray[np.float64], num_frames: int, sequence: str, repairs: list[str]
+) -> NDArray[np.float64]:
+    """Refuse fixations that begin outside the sequence; cut, and list in repairs, those that end outside."""
+    for start, end in fixations[:, :2]:
+        if not 0 <= start <= end or start >= num_frames:
+            raise DataError(
+                f'{sequence}: fixation with StartFrame {start:g}, EndFrame {end:g} does not fit '
+                f'{num_frames} frames'
+            )
+        if end >= num_frames:
+            repairs.append(
+                f'{sequence}: fixation from frame {start:g} ends at {end:g}, cut at frame {num_frames - 1}'
+            )
+    fixations = fixations.copy()
+    fixations[:, 1] = np.minimum(fixations[:, 1], num_frames - 1)
+    return fixations
