@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from small_rucaim3 import edit, write_rucaim3
+
+from abawfw.datasets.stores import PackedStore, RUCAIM3Store
+
+TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'pack_features.py'
+
+
+def pack(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(TOOL), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return write_rucaim3(tmp_path / 'data', {'train': {'b': 5, 'a': 7}, 'val': {'c': 4}})
+
+
+def test_packs_a_store(root: Path, tmp_path: Path) -> None:
+    done = pack('--from', 'rucaim3', root, tmp_path / 'packed', '--features', 'face_pose')
+    assert (done.returncode, done.stderr) == (0, '')
+    assert '3 videos, 16 frames' in done.stdout
+    expected = RUCAIM3Store(root).read('a', 'face_pose', 0, 7)
+    np.testing.assert_array_equal(PackedStore(tmp_path / 'packed').read('a', 'face_pose', 0, 7), expected)
+    done = pack('--from', 'packed', tmp_path / 'packed', tmp_path / 'half', '--dtype', 'float16')
+    assert done.returncode == 0
+    assert PackedStore(tmp_path / 'half').features()['face_pose'].dtype == 'float16'
+
+
+def test_mistakes_are_one_message_and_exit_code_2(root: Path, tmp_path: Path) -> None:
+    def spoil(file: h5py.File) -> None:
+        file['a/fts'][3, 0] = np.nan
+
+    cases = [
+        (('--from', 'nothing', root, tmp_path / 'out'), "invalid choice: 'nothing'"),
+        (('--from', 'rucaim3', tmp_path / 'none', tmp_path / 'out'), 'no such folder'),
+        (('--from', 'rucaim3', root, root), 'exists'),
+        (('--from', 'rucaim3', root, root, '--overwrite'), 'no packed store'),
+        (
+            ('--from', 'rucaim3', root, tmp_path / 'out', '--features', 'facepose'),
+            "did you mean 'face_pose'?",
+        ),
+    ]
+    for arguments, text in cases:
+        done = pack(*arguments)
+        assert done.returncode == 2
+        assert text in done.stderr
+        assert 'Traceback' not in done.stderr
+    edit(root, 'features/train_face_pose', spoil)
+    done = pack('--from', 'rucaim3', root, tmp_path / 'out')
+    assert (done.returncode, done.stdout) == (2, '')
+    assert "'face_pose' of video 'a' is NaN" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ['data']

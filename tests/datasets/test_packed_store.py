@@ -1,0 +1,283 @@
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from abawfw.datasets.stores import FeatureInfo, FeatureStore, PackedStore, RUCAIM3Store, VideoInfo, open_store
+from abawfw.datasets.stores.pack import pack_store
+from abawfw.datasets.stores.running_moments import RunningMoments
+from abawfw.errors import DataError
+
+
+class MemoryStore(FeatureStore):
+    """A store of arrays in memory."""
+
+    def __init__(
+        self, root: Path, features: dict[str, list[np.ndarray]], valid: np.ndarray | None = None
+    ) -> None:
+        super().__init__(root)
+        self.arrays, self.mask = features, valid
+        lengths = [len(x) for x in next(iter(features.values()))]
+        partitions = ['train', 'val', 'test']
+        self.infos = tuple(
+            VideoInfo(f'v{i}', partitions[i % 3], n, 25.0 + i, i % 3 < 2) for i, n in enumerate(lengths)
+        )
+
+    def videos(self) -> tuple[VideoInfo, ...]:
+        return self.infos
+
+    def features(self) -> dict[str, FeatureInfo]:
+        return {n: FeatureInfo(x[0].shape[1:], x[0].dtype.name) for n, x in self.arrays.items()}
+
+    def _read(self, video: VideoInfo, feature: str, start: int, stop: int) -> np.ndarray:
+        return self.arrays[feature][int(video.video_id[1:])][start:stop]
+
+    def _labels(self, video: VideoInfo, start: int, stop: int) -> np.ndarray:
+        labels = np.stack(
+            [np.linspace(-1, 1, video.num_frames), np.linspace(1, -1, video.num_frames)], axis=1
+        )
+        labels[0] = -5
+        return labels[start:stop]
+
+    def _valid(self, video: VideoInfo, feature: str, start: int, stop: int) -> np.ndarray:
+        if self.mask is not None and video.video_id == 'v0' and feature == 'pose':
+            return self.mask[start:stop]
+        return super()._valid(video, feature, start, stop)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> MemoryStore:
+    rng = np.random.default_rng(1)
+    lengths = [6, 3, 4, 1]
+    pose = [rng.normal(100, 1e-3, size=(n, 2)).astype(np.float32) for n in lengths]
+    pixels = [rng.integers(0, 255, (n, 4, 3), dtype=np.uint8) for n in lengths]
+    mask = np.array([1, 0, 1, 1, 0, 1], dtype=bool)
+    return MemoryStore(tmp_path, {'pose': pose, 'pixels': pixels}, mask)
+
+
+def assert_same(packed: FeatureStore, source: FeatureStore) -> None:
+    assert packed.videos() == source.videos()
+    assert packed.features() == source.features()
+    for video in source.videos():
+        for start, stop in ((0, video.num_frames), (video.num_frames // 2, video.num_frames), (0, 0)):
+            here = (video.video_id, start, stop)
+            np.testing.assert_array_equal(packed.labels(*here), source.labels(*here))
+            for name in source.features():
+                here = (video.video_id, name, start, stop)
+                found, expected = packed.read(*here), source.read(*here)
+                assert found.dtype == expected.dtype
+                assert found.flags.writeable
+                np.testing.assert_array_equal(found, expected)
+                np.testing.assert_array_equal(packed.valid(*here), source.valid(*here))
+
+
+def test_packed_equals_its_source(source: MemoryStore, tmp_path: Path) -> None:
+    packed = pack_store(source, tmp_path / 'packed')
+    assert isinstance(open_store(tmp_path / 'packed'), PackedStore)
+    assert_same(packed, source)
+    names = {path.name for path in packed.root.iterdir()}
+    assert 'valid_pose.npy' in names
+    assert 'valid_pixels.npy' not in names
+    assert not list(tmp_path.glob('*.tmp-*'))
+    assert_same(pack_store(packed, tmp_path / 'again'), source)
+
+
+def test_real_data_survive_packing(shared: Path, tmp_path: Path) -> None:
+    source = RUCAIM3Store(shared / 'data' / 'ceap360vr')
+    packed = pack_store(source, tmp_path / 'ceap')
+    assert_same(packed, source)
+    train = [v.video_id for v in source.videos() if v.partition == 'train']
+    everything = np.concatenate([source.read(v, 'head', 0, source.video(v).num_frames) for v in train])
+    for store in (packed, source):
+        mean, std = store.moments('head', train)
+        np.testing.assert_allclose(mean, everything.mean(axis=0, dtype=float), rtol=1e-10)
+        np.testing.assert_allclose(std, everything.std(axis=0, dtype=float), rtol=1e-10)
+
+
+def test_moments_equal_those_of_the_reference(golden: Path, tmp_path: Path) -> None:
+    packed = pack_store(RUCAIM3Store(golden / 'h5_mini'), tmp_path / 'mini')
+    train = [v.video_id for v in packed.videos() if v.partition == 'train']
+    for name in ('egemaps', 'head_pose'):
+        with h5py.File(golden / f'h5_mini/features/mean_std_on_trn/{name}.h5') as file:
+            np.testing.assert_allclose(
+                packed.moments(name, train),
+                (file['train/mean'][:], file['train/std'][:]),
+                rtol=1e-6,
+                atol=1e-12,
+            )
+
+
+@pytest.mark.parametrize('videos', [['v0'], ['v3', 'v0'], ['v2', 'v1', 'v0', 'v3']])
+def test_moments_of_any_fold_come_without_the_features(
+    source: MemoryStore, tmp_path: Path, videos: Sequence[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed = pack_store(source, tmp_path / 'packed')
+    monkeypatch.setattr(PackedStore, '_read', None)
+    for name in ('pose', 'pixels'):
+        values = np.concatenate([source.arrays[name][int(v[1:])] for v in videos]).astype(float)
+        mean, std = packed.moments(name, videos)
+        np.testing.assert_allclose(mean, values.mean(axis=0), rtol=1e-12)
+        np.testing.assert_allclose(std, np.where(values.std(axis=0) == 0, 1, values.std(axis=0)), rtol=1e-9)
+    with pytest.raises(DataError, match='no videos given'):
+        packed.moments('pose', [])
+
+
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=6), st.floats(-1e6, 1e6), st.integers(0, 99))
+@settings(max_examples=50, deadline=None)
+def test_running_moments_do_not_depend_on_the_pieces(cuts: list[int], offset: float, seed: int) -> None:
+    values = np.random.default_rng(seed).normal(offset, 1, size=(sum(cuts) + 2, 3))
+    pieces = np.split(values, np.cumsum(cuts))
+    moments = RunningMoments((3,))
+    for piece in pieces:
+        moments.add(piece)
+    np.testing.assert_allclose(
+        moments.result(), (values.mean(axis=0), values.std(axis=0)), rtol=1e-7, atol=1e-12
+    )
+
+
+def test_selection_and_half_precision(source: MemoryStore, tmp_path: Path) -> None:
+    packed = pack_store(source, tmp_path / 'half', ['pose'], dtype='float16')
+    assert packed.features() == {'pose': FeatureInfo((2,), 'float16')}
+    expected = source.arrays['pose'][0].astype(np.float16)
+    np.testing.assert_array_equal(packed.read('v0', 'pose', 0, 6), expected)
+    np.testing.assert_allclose(packed.moments('pose', ['v0'])[0], expected.astype(float).mean(axis=0))
+    with pytest.raises(DataError, match=r"no feature 'posse'; did you mean 'pose'\?"):
+        pack_store(source, tmp_path / 'other', ['posse'])
+    assert (
+        pack_store(source, tmp_path / 'pixels', ['pixels'], dtype='float16').features()['pixels'].dtype
+        == 'uint8'
+    )
+
+
+def test_too_large_for_half_precision_is_refused(source: MemoryStore, tmp_path: Path) -> None:
+    source.arrays['pose'][1][2, 1] = 70000
+    with pytest.raises(DataError, match=r"'pose' of video 'v1', frame 2: 70000 is too large for float16"):
+        pack_store(source, tmp_path / 'half', dtype='float16')
+    assert not list(tmp_path.glob('half*'))
+
+
+def test_nan_is_refused_with_video_first_frame_and_count(source: MemoryStore, tmp_path: Path) -> None:
+    source.arrays['pose'][0][[2, 4], 0] = np.nan, np.inf
+    with pytest.raises(
+        DataError, match=r"'pose' of video 'v0' is NaN or infinite in 2 frame.*first in frame 2"
+    ):
+        pack_store(source, tmp_path / 'packed')
+    assert not list(tmp_path.glob('packed*'))
+
+
+def test_only_an_old_packed_store_is_overwritten(source: MemoryStore, tmp_path: Path) -> None:
+    target = tmp_path / 'packed'
+    pack_store(source, target, ['pose'])
+    with pytest.raises(DataError, match='exists'):
+        pack_store(source, target)
+    assert set(pack_store(source, target, overwrite=True).features()) == {'pose', 'pixels'}
+    assert [p.name for p in tmp_path.iterdir()] == ['packed']
+    other = tmp_path / 'thesis'
+    other.mkdir()
+    (other / 'chapter.txt').write_text('do not delete')
+    with pytest.raises(DataError, match='no packed store'):
+        pack_store(source, other, overwrite=True)
+    assert (other / 'chapter.txt').exists()
+
+
+def test_a_failed_overwrite_leaves_the_old_store(source: MemoryStore, tmp_path: Path) -> None:
+    target = tmp_path / 'packed'
+    pack_store(source, target)
+    source.arrays['pose'][2][0] = np.nan
+    with pytest.raises(DataError, match='NaN'):
+        pack_store(source, target, overwrite=True)
+    assert PackedStore(target).features().keys() == {'pose', 'pixels'}
+
+
+@pytest.mark.parametrize('name', ['feature_pose.npy', 'labels.npy', 'valid_pose.npy', 'moments_pixels.npy'])
+def test_missing_or_short_array_is_recognised_on_opening(
+    source: MemoryStore, tmp_path: Path, name: str
+) -> None:
+    path = pack_store(source, tmp_path / 'packed').root / name
+    os.truncate(path, path.stat().st_size - 1)
+    with pytest.raises(DataError, match=rf'{name}: .*half-written'):
+        PackedStore(tmp_path / 'packed')
+    os.truncate(path, 5)
+    with pytest.raises(DataError, match=rf'{name}: .*half-written'):
+        PackedStore(tmp_path / 'packed')
+    path.unlink()
+    with pytest.raises(DataError, match=name):
+        PackedStore(tmp_path / 'packed')
+
+
+@pytest.mark.parametrize(
+    ('change', 'text'),
+    [
+        ({'version': 2}, 'version 2, this code reads version 1'),
+        ({'format': 'other'}, "format 'other'"),
+        ({'videos': [{}]}, 'KeyError'),
+        ({'features': {'../pose': {'dims': [2], 'dtype': 'float32', 'valid': False}}}, r'\.\./pose'),
+        ({'features': {'pose': {'dims': [2], 'dtype': 'object', 'valid': False}}}, 'object'),
+        ({'features': {'pose': {'dims': [3], 'dtype': 'float32', 'valid': False}}}, 'index says'),
+    ],
+)
+def test_index_is_checked(source: MemoryStore, tmp_path: Path, change: dict, text: str) -> None:
+    path = pack_store(source, tmp_path / 'packed').root / 'index.json'
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(DataError, match=text):
+        PackedStore(path.parent)
+    path.write_text(path.read_text()[:100])
+    with pytest.raises(DataError, match=r'index\.json'):
+        PackedStore(path.parent)
+
+
+def test_a_pickled_array_in_a_store_is_never_loaded(source: MemoryStore, tmp_path: Path) -> None:
+    root = pack_store(source, tmp_path / 'packed').root
+    np.save(root / 'feature_pose.npy', np.array([{'code': 1}] * 14, dtype=object), allow_pickle=True)
+    with pytest.raises(DataError, match='feature_pose'):
+        PackedStore(root)
+
+
+def test_pickle_and_fork_read_the_same(source: MemoryStore, tmp_path: Path) -> None:
+    packed = pack_store(source, tmp_path / 'packed')
+    assert_same(pickle.loads(pickle.dumps(packed)), source)
+    packed.read('v0', 'pose', 0, 6)  # opened before the fork
+    context = multiprocessing.get_context('fork')
+    workers = [context.Process(target=assert_same, args=(packed, source)) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+        assert worker.exitcode == 0
+    assert_same(packed, source)
+
+
+READ_ALL = """
+import sys
+from abawfw.datasets.stores import open_store
+store = open_store(sys.argv[1])
+for video in store.videos():
+    for start in range(0, video.num_frames, 250):
+        store.read(video.video_id, 'pose', start, min(start + 250, video.num_frames))
+        store.labels(video.video_id, start, min(start + 250, video.num_frames))
+store.moments('pose', [video.video_id for video in store.videos()])
+# not ru_maxrss: that of a child starts at what its parent had
+print(next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')))
+"""
+
+
+def test_memory_does_not_grow_with_the_data_that_are_read(tmp_path: Path) -> None:
+    peaks = []
+    for videos in (3, 30):
+        arrays = [np.ones((2000, 512), np.float32)] * videos  # 4 MB each
+        pack_store(MemoryStore(tmp_path, {'pose': arrays}), tmp_path / f'{videos}')
+        command = [sys.executable, '-c', READ_ALL, str(tmp_path / f'{videos}')]
+        peaks.append(int(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
+    assert peaks[1] < 1.1 * peaks[0]
