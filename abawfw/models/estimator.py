@@ -60,8 +60,9 @@ class VAEstimator(BaseModel):
         self.targets = tuple(targets)
         if self.targets not in (TARGETS, TARGETS[:1], TARGETS[1:]):
             raise ConfigError(f'targets must be valence, arousal or both in this order, not {self.targets}')
+        self.input_dims = dict(input_dims)
+        self.input_dims = dict(input_dims)
         dims: dict[str, Any] = dict(input_dims)
-        self.modalities = tuple(dims)
         self.backbones = build_per_modality(BACKBONES, 'backbones', backbones, dims)
         for name, dim in dims.items():
             if not isinstance(dim, int):
@@ -80,7 +81,8 @@ class VAEstimator(BaseModel):
             find_part(self, name)
         for name in self.frozen:
             find_part(self, name).requires_grad_(False)
-        self._columns = [TARGETS.index(t) for t in self.targets]
+        # where the targets stand among the label's two columns
+        self.target_columns = [TARGETS.index(t) for t in self.targets]
         # Evaluation in mid-epoch must not disturb the videos that are being trained on.
         self._lanes = {True: LaneStates(), False: LaneStates()}
 
@@ -121,13 +123,13 @@ class VAEstimator(BaseModel):
             if mode == 'predict':
                 return data_samples
             gt = torch.stack([s.gt_va for s in data_samples]).to(first.device, non_blocking=True)
-            return self.head.loss(output, gt[..., self._columns], valid)
+            return self.head.loss(output, gt[..., self.target_columns], valid)
 
     def _extract(
         self, inputs: dict[str, Tensor], valid: Tensor, samples: list[VADataSample] | None
     ) -> Tensor:
         """Everything before the head: (batch, time, dim)."""
-        sequences = {name: inputs[name] for name in self.modalities}
+        sequences = {name: inputs[name] for name in self.input_dims}
         for name, backbone in self.backbones.items():
             sequences[name] = backbone(sequences[name])
         for name, encoder in self.encoders.items():
