@@ -118,6 +118,18 @@ def test_an_iterator_keeps_the_epoch_it_was_made_in():
     assert list(iterator) == batches
 
 
+def test_long_videos_come_at_any_time_of_a_training_epoch():
+    sampler = LaneBatchSampler(MANY, 4, True)
+    at = []
+    for epoch in range(8):
+        sampler.set_epoch(epoch)
+        at += [
+            step / len(sampler) for step, b in enumerate(sampler) for q in b if MANY.clips[q.clip].video == 58
+        ]
+    assert min(at) < 0.25
+    assert max(at) > 0.75
+
+
 def test_other_videos_share_a_lane_in_another_epoch():
     sampler = LaneBatchSampler(MANY, 4, True)
     together = []

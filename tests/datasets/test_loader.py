@@ -110,6 +110,15 @@ def test_noise_differs_between_epochs_clips_and_seeds_but_not_runs():
     assert not torch.allclose(noise[:4], noise[4:8])
 
 
+def test_transforms_of_a_clip_share_one_stream_of_random_numbers():
+    loader, store = build(0), MemoryStore(LENGTHS)
+    batch = next(iter(loader))
+    video = batch['data_samples'][0].video_id
+    face, audio = (batch['inputs'][f][0, :1].numpy() - store.data[video, f][:1] for f in ('face', 'audio'))
+    # Restarted for the second feature, the stream would begin with the same numbers.
+    assert not np.allclose(face[0, :2], audio[0])
+
+
 @pytest.mark.parametrize('workers', [0, 2])
 def test_global_random_numbers_are_left_alone(workers: int):
     loader = build(workers)

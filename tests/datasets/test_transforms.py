@@ -95,6 +95,20 @@ def test_a_sequence_is_read_once(monkeypatch: pytest.MonkeyPatch):
     assert reads == [('face', 0, 30)]
 
 
+def test_statistics_of_sequences_are_forgotten_when_they_grow_too_many(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr('abawfw.datasets.transforms.normalize.REMEMBERED', 2)
+    store = MemoryStore([5] * 3)
+    transform = fitted(Normalize('sequence', ['face']), store)
+    reads = []
+    for video in (0, 1, 0, 2, 0, 1):  # 2 drives out 1, which was used less recently than 0
+        results = loaded(store, video, 0, 5)
+        with monkeypatch.context() as patch:
+            read = MemoryStore._read
+            patch.setattr(MemoryStore, '_read', lambda *a, read=read: reads.append(a[1].video_id) or read(*a))
+            transform(results)
+    assert reads == ['v0', 'v1', 'v2', 'v1']
+
+
 def test_a_sequence_that_is_bad_elsewhere_is_refused():
     store = MemoryStore([9])
     store.data['v0', 'face'][8] = [np.inf, -np.inf, np.nan]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from abawfw.datasets.stores.base import check_finite
+from abawfw.datasets.stores.checks import check_finite
 from abawfw.registry import TRANSFORMS
 
 
@@ -27,8 +27,7 @@ class LoadFeatures:
         inputs = {}
         for feature in results['features']:
             values = store.read(video_id, feature, clip.start, clip.stop)
-            with np.errstate(invalid='ignore'):  # the sum of inf and -inf; it is the error below that tells
-                check_finite(values, feature, video_id, clip.start)
+            check_finite(values, feature, video_id, clip.start)
             inputs[feature] = values if values.dtype == np.uint8 else np.asarray(values, dtype=np.float32)
         results['inputs'] = inputs
         results['gt_va'] = store.labels(video_id, clip.start, clip.stop)

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from abawfw.datasets.stores.base import FeatureStore, VideoInfo, check_finite
+from abawfw.datasets.stores.base import FeatureStore, VideoInfo
+from abawfw.datasets.stores.checks import check_finite
 from abawfw.errors import ConfigError
 from abawfw.registry import TRANSFORMS
 
@@ -75,8 +76,7 @@ class Normalize:
 def _sequence_moments(store: FeatureStore, video: VideoInfo, feature: str) -> Moments:
     """Mean and unbiased standard deviation over a whole video."""
     values = store.read(video.video_id, feature, 0, video.num_frames)
-    with np.errstate(invalid='ignore'):  # the sum of inf and -inf, which is what is looked for
-        check_finite(values, feature, video.video_id)
+    check_finite(values, feature, video.video_id)
     mean = values.mean(axis=0, dtype=np.float64)
     # One frame does not deviate: its 0/0 counts as 0, and so as 1.
     std = values.std(axis=0, dtype=np.float64, ddof=1) if len(values) > 1 else np.zeros_like(mean)
