@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from abawfw.apis.cli import run
-from abawfw.datasets.stores.open_store import store_kinds
+from abawfw.datasets.stores.kinds import store_kinds
 from abawfw.datasets.stores.pack import pack_store
 
 

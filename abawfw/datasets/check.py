@@ -10,7 +10,7 @@ from pathlib import Path
 from abawfw.datasets.check_content import ContentCheck
 from abawfw.datasets.stores.base import PARTITIONS, FeatureStore, VideoInfo
 from abawfw.datasets.stores.checks import nearest
-from abawfw.datasets.stores.open_store import find_store_kind, store_kinds
+from abawfw.datasets.stores.kinds import find_store_kind, store_kinds
 from abawfw.datasets.stores.problem import SEVERITIES, Problem
 from abawfw.datasets.stores.survey import Survey
 from abawfw.errors import ConfigError, DataError

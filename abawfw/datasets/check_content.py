@@ -78,8 +78,8 @@ class ContentCheck:
                 first = int(outside.argmax())
                 value = labels[first, column]
                 text = (
-                    f'{name} is outside [-1, 1] in {int(outside.sum())} frames, first {value:g} in frame {first}; '
-                    'scale the annotation to [-1, 1], with -5 where there is none'
+                    f'{name} is outside [-1, 1] in {int(outside.sum())} frames, first {value:g} '
+                    f'in frame {first}; scale the annotation to [-1, 1], with -5 where there is none'
                 )
                 yield Problem('error', 'label range', text, **where)
             elif len(values) > 1 and (values == values[0]).all():

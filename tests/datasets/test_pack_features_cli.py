@@ -10,6 +10,8 @@ import pytest
 from small_rucaim3 import edit, write_rucaim3
 
 from abawfw.datasets.stores import PackedStore, RUCAIM3Store
+from abawfw.datasets.stores.kinds import store_kinds
+from abawfw.registry import STORES
 
 TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'pack_features.py'
 
@@ -33,6 +35,24 @@ def test_packs_a_store(root: Path, tmp_path: Path) -> None:
     done = pack('--from', 'packed', tmp_path / 'packed', tmp_path / 'half', '--dtype', 'float16')
     assert done.returncode == 0
     assert PackedStore(tmp_path / 'half').features()['face_pose'].dtype == 'float16'
+
+
+def test_every_registered_store_can_be_packed_by_its_short_name() -> None:
+    class DummyTrialStore(PackedStore):
+        """A store of another kind."""
+
+    class NamedStore(PackedStore):
+        """A store that says how it is called."""
+
+        short_name = 'trials'
+
+    assert {'packed', 'rucaim3'} <= store_kinds().keys()
+    for cls, name in ((DummyTrialStore, 'dummytrial'), (NamedStore, 'trials')):
+        STORES.register_module(module=cls)
+        try:
+            assert store_kinds()[name] is cls
+        finally:
+            del STORES.module_dict[cls.__name__]
 
 
 def test_mistakes_are_one_message_and_exit_code_2(root: Path, tmp_path: Path) -> None:

@@ -281,3 +281,12 @@ def test_memory_does_not_grow_with_the_data_that_are_read(tmp_path: Path) -> Non
         command = [sys.executable, '-c', READ_ALL, str(tmp_path / f'{videos}')]
         peaks.append(int(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
     assert peaks[1] < 1.1 * peaks[0]
+
+
+def test_stores_need_neither_torch_nor_opencv() -> None:
+    code = (
+        'import sys, abawfw.datasets.stores, abawfw.datasets.check, abawfw.datasets.stores.pack\n'
+        'abawfw.datasets.stores.kinds.store_kinds()\n'
+        "assert not {'torch', 'cv2', 'mmengine.runner'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, '-c', code], check=True)

@@ -11,7 +11,6 @@ from abawfw.registry import STORES
 
 def store_kinds() -> dict[str, type[FeatureStore]]:
     """Every registered store by its short name, e.g. 'packed' and 'rucaim3'; sorted."""
-    STORES.import_from_location()
     return {
         cls.short_name: cls for cls in sorted(STORES.module_dict.values(), key=lambda cls: cls.short_name)
     }
