@@ -17,7 +17,7 @@ from abawfw.engine.checkpoint import (
     resumable_name,
     save_checkpoint,
 )
-from abawfw.engine.files import write_atomically
+from abawfw.files import write_text
 from abawfw.engine.training_state import bare_model, capture, restore
 from abawfw.errors import CheckpointError
 from abawfw.registry import RUNNERS
@@ -35,7 +35,7 @@ class VARunner(Runner):
     def dump_config(self) -> None:
         """Write the config, overrides included, as ``config.py`` of the work_dir."""
         if self.rank == 0:
-            write_atomically(Path(self.work_dir) / 'config.py', self.cfg.pretty_text)
+            write_text(Path(self.work_dir) / 'config.py', self.cfg.pretty_text)
 
     def _log_env(self, env_cfg: dict) -> None:
         """MMEngine runs compilers to describe the machine here, which takes seconds; summary.json has versions."""

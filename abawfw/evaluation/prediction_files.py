@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from abawfw.errors import ConfigError, DataError
-from abawfw.evaluation.atomic import write_text
+from abawfw.files import write_text
 from abawfw.evaluation.functional import Moments, moments, smooth_and_clip
 
 PARTITIONS = ('val', 'tst')

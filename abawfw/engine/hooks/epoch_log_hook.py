@@ -10,7 +10,7 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from abawfw.engine.files import write_atomically
+from abawfw.files import write_text
 from abawfw.registry import HOOKS
 
 
@@ -37,7 +37,7 @@ class EpochLogHook(Hook):
         writer = csv.DictWriter(text, list(dict.fromkeys(k for r in self.rows for k in r)), lineterminator='\n')
         writer.writeheader()
         writer.writerows([{k: f'{v:.8g}' for k, v in row.items()} for row in self.rows])
-        write_atomically(Path(runner.work_dir) / 'metrics.csv', text.getvalue())
+        write_text(Path(runner.work_dir) / 'metrics.csv', text.getvalue())
         runner.visualizer.add_scalars(record, step=int(record['epoch']))
         scores = '  '.join(
             f'{name} {record[f"train_{name}"]:.3f} -> {record[f"val_{name}"]:.3f}'

@@ -15,7 +15,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 import abawfw
-from abawfw.engine.files import write_atomically
+from abawfw.files import write_text
 from abawfw.engine.hooks.checkpoint_hook import VACheckpointHook
 from abawfw.registry import HOOKS
 
@@ -73,7 +73,7 @@ class SummaryHook(Hook):
             'seconds': round(self.seconds, 3),
             'frames_per_second': runner.train_loop.record.get('frames_per_second'),
         }
-        write_atomically(Path(runner.work_dir) / 'summary.json', json.dumps(summary, indent=1) + '\n')
+        write_text(Path(runner.work_dir) / 'summary.json', json.dumps(summary, indent=1) + '\n')
 
     def state_dict(self) -> dict[str, Any]:
         """Seconds spent so far."""

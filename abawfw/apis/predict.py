@@ -1,0 +1,38 @@
+"""Predictions of whole videos from a model and a data loader."""
+
+from __future__ import annotations
+
+import torch
+from mmengine.device import get_device
+from torch.utils.data import DataLoader
+
+from abawfw.errors import DataError
+from abawfw.evaluation.va_metric import VAMetric, VideoPrediction
+
+
+def predict(model: torch.nn.Module, loader: DataLoader) -> dict[str, VideoPrediction]:
+    """Run a model over every clip of a loader.
+
+    Args:
+        model: an estimator; moved to the GPU if there is one.
+        loader: loader of an evaluation partition.
+
+    Returns:
+        By video, in the order of the store: raw predictions and labels, each (frames, targets).
+
+    Raises:
+        DataError: a video or a frame got no prediction, or one that is not finite.
+    """
+    model = model.to(get_device()).eval()
+    metric = VAMetric(targets=model.targets)
+    loader.batch_sampler.set_epoch(0)
+    model.reset_lanes()
+    with torch.inference_mode():
+        for batch in loader:
+            metric.process(batch, model.val_step(batch))
+    found = metric.collect()
+    order = [v.video_id for v in loader.dataset.videos]
+    missing = [v for v in order if v not in found]
+    if missing:
+        raise DataError(f'{len(missing)} videos got no prediction: {", ".join(missing[:5])}')
+    return {v: found[v] for v in order}

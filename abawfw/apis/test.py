@@ -1,0 +1,135 @@
+"""Testing a run: predictions of each target's best checkpoint, files, and a table."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.config import Config
+
+from abawfw.apis.build import build_loader, load_model
+from abawfw.apis.check import check_config
+from abawfw.apis.predict import predict
+from abawfw.config import resolve
+from abawfw.datasets.stores import open_store
+from abawfw.errors import CheckpointError, ConfigError, DataError
+from abawfw.evaluation.functional import window_search
+from abawfw.evaluation.prediction_files import write_predictions
+from abawfw.evaluation.report_table import report_rows
+from abawfw.files import write_text
+
+FILE_PARTITION = {'val': 'val', 'test': 'tst', 'train': 'trn'}
+_BEST = re.compile(r'^best_(.+)_epoch_(\d+)\.pth$')
+
+
+@dataclass
+class TestReport:
+    """What a test run gives.
+
+    Attributes:
+        rows: per partition with labels, the rows of ``report_rows``, for all targets.
+        windows: smoothing window of each target, in frames, one-sided.
+        files: the files written.
+        notes: what the reader should know, such as a partition that the store does not have.
+    """
+
+    __test__ = False  # its name is no invitation to pytest
+
+    rows: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    windows: dict[str, int] = field(default_factory=dict)
+    files: list[Path] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def best_checkpoint(work_dir: Path, key: str) -> Path:
+    """The checkpoint with a run's best validation score of one key, such as 'ccc_valence'.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    found = {int(m[2]): p for p in work_dir.glob('best_*.pth') if (m := _BEST.match(p.name)) and m[1] == key}
+    if not found:
+        raise CheckpointError(f'{work_dir}: no best_{key}_epoch_*.pth; train the run first (tools/train.py)')
+    # a run killed between saving a better one and removing the last has two: the later is the better
+    return found[max(found)]
+
+
+def test(
+    cfg: Config,
+    checkpoints: Mapping[str, Path],
+    out: Path,
+    partitions: Sequence[str] | None = None,
+    windows: Mapping[str, int] | str | None = None,
+) -> TestReport:
+    """Predict with a checkpoint per target, write the prediction files and measure.
+
+    Args:
+        cfg: loaded config, references not resolved.
+        checkpoints: checkpoint of each target to test.
+        out: folder for the files (names of spec/rucaim3.md, Inference) and ``report.json``.
+        partitions: which partitions; None for val and test, as far as the store has them.
+        windows: smoothing window of each target (the config's where not given), or 'search' for the best of
+            0, 5, ... 95 on val.
+
+    Raises:
+        ConfigError, DataError, CheckpointError: see their messages.
+    """
+    check_config(cfg)
+    cfg = resolve(cfg)
+    report = TestReport()
+    present = {v.partition for v in open_store(cfg.data_root).videos()}
+    if partitions is None:
+        partitions = [p for p in ('val', 'test') if p in present]
+        if 'test' not in present:
+            report.notes.append(f'{cfg.data_root} has no test partition: nothing was predicted for it')
+    unknown = sorted(set(partitions) - present)
+    if unknown:
+        raise DataError(f'{cfg.data_root}: no partition {", ".join(unknown)}; it has {", ".join(sorted(present))}')
+    # val first: a search for windows needs it before anything is written
+    needed = ['val', *partitions] if windows == 'search' else list(partitions)
+    predictions = {p: _predict_targets(cfg, checkpoints, p) for p in dict.fromkeys(needed)}
+    report.windows = _windows(cfg, list(checkpoints), windows, predictions)
+    for partition in partitions:
+        for target, (pred, label) in predictions[partition].items():
+            labels = label if any(np.isfinite(x).any() for x in label.values()) else None
+            window = report.windows[target]
+            report.files += write_predictions(out, FILE_PARTITION[partition], target, pred, labels, window)
+            if labels is not None:
+                report.rows.setdefault(partition, []).extend(report_rows(target, pred, labels, window))
+    write_text(out / 'report.json', json.dumps({'windows': report.windows, 'rows': report.rows}, indent=1) + '\n')
+    return report
+
+
+Curves = dict[str, np.ndarray]
+
+
+def _predict_targets(cfg: Config, checkpoints: Mapping[str, Path], partition: str) -> dict[str, tuple[Curves, Curves]]:
+    """Per target: raw predictions and labels of every video, (frames,) each."""
+    loader = build_loader(cfg, 'val_dataloader', partition)
+    curves = {}
+    for target, path in checkpoints.items():
+        model = load_model(cfg, path, loader.dataset.input_dims)
+        if target not in model.targets:
+            raise ConfigError(f'{path}: the model estimates {", ".join(model.targets)}, not {target}')
+        column = model.targets.index(target)
+        videos = predict(model, loader)
+        curves[target] = (
+            {v: p.pred[:, column] for v, p in videos.items()},
+            {v: p.label[:, column] for v, p in videos.items()},
+        )
+    return curves
+
+
+def _windows(
+    cfg: Config, targets: list[str], given: Mapping[str, int] | str | None, predictions: Mapping[str, Any]
+) -> dict[str, int]:
+    if given == 'search':
+        curves = {t: [list(c.values()) for c in predictions['val'][t]] for t in targets}
+        return {t: window_search(*curves[t]).window for t in targets}
+    windows = {**cfg.windows.to_dict(), **(given or {})}
+    return {t: int(windows[t]) for t in targets}

@@ -1,0 +1,73 @@
+"""Test a run: python tools/test.py work_dirs/RUN, or python tools/test.py CONFIG CHECKPOINT"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from mmengine.config import DictAction
+
+from abawfw.apis.cli import run
+from abawfw.config import load_config
+from abawfw.errors import ConfigError
+
+
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Predict, write prediction files, and print one table.')
+    parser.add_argument('run', type=Path, metavar='RUN|CONFIG', help='work_dir of a run, or a config file')
+    parser.add_argument('checkpoint', type=Path, nargs='?', help='with a config file: one checkpoint for all targets')
+    parser.add_argument('--data-root', help='folder of the store, instead of data_root of the config')
+    parser.add_argument('--partition', nargs='+', choices=['train', 'val', 'test'], help='default: val and test')
+    parser.add_argument('--target', nargs='+', choices=['valence', 'arousal'], help='default: all that the model has')
+    parser.add_argument(
+        '--window', nargs='+', metavar='TARGET=FRAMES|search', help='one-sided smoothing window; search: best on val'
+    )
+    parser.add_argument('--out', type=Path, help='folder for the files; default: predictions/ beside the checkpoint')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='K=V', help='overrides')
+    return parser.parse_args(argv)
+
+
+def parse_windows(words: list[str] | None) -> dict[str, int] | str | None:
+    """Read ``valence=50 arousal=20`` or ``search``."""
+    if not words:
+        return None
+    if words == ['search']:
+        return 'search'
+    pairs = [word.partition('=') for word in words]
+    wrong = [''.join(p) for p in pairs if p[0] not in ('valence', 'arousal') or not p[2].isdecimal()]
+    if wrong:
+        raise ConfigError(f'--window {" ".join(wrong)}: give valence=FRAMES arousal=FRAMES, or search')
+    return {name: int(frames) for name, _, frames in pairs}
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse(argv)
+    windows = parse_windows(args.window)
+    is_run = args.run.is_dir()
+    if is_run == (args.checkpoint is not None):
+        raise ConfigError('give either the work_dir of a run, or a config file and a checkpoint')
+    overrides = dict(args.cfg_options) | ({'data_root': args.data_root} if args.data_root else {})
+    cfg = load_config(args.run / 'config.py' if is_run else args.run, overrides)
+    from abawfw.apis.test import best_checkpoint, test
+    from abawfw.evaluation.report_table import render_table
+
+    targets = args.target or list(cfg.targets)
+    if is_run:
+        checkpoints = {t: best_checkpoint(args.run, f'ccc_{t}') for t in targets}
+    else:
+        checkpoints = dict.fromkeys(targets, args.checkpoint)
+    out = args.out or (args.run if is_run else args.checkpoint.parent) / 'predictions'
+    report = test(cfg, checkpoints, out, args.partition, windows)
+    for target, checkpoint in checkpoints.items():
+        print(f'{target}: {checkpoint}')
+    for partition, rows in report.rows.items():
+        print(f'\n{partition}\n{render_table(rows)}')
+    print()
+    for note in report.notes:
+        print(f'note: {note}')
+    print(f'{len(report.files)} files written to {out}')
+    return 0
+
+
+if __name__ == '__main__':
+    run(main)
