@@ -6,12 +6,14 @@ import functools
 import math
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from torch.utils.data import Dataset
 
 from abawfw.datasets.clip_request import ClipRequest
+from abawfw.datasets.stores import open_store
 from abawfw.datasets.stores.base import FeatureStore, VideoInfo, nearest
 from abawfw.errors import ConfigError, DataError
 from abawfw.registry import CLIPS, DATASETS, SPLITS, STORES, TRANSFORMS
@@ -43,7 +45,7 @@ class ClipDataset(Dataset):
     all features of the dataset.
 
     Args:
-        store: config of a registered store, or a store.
+        store: folder of a store of any kind, config of a registered store, or a store.
         features: names of the features to load; their order is the order of the model's inputs.
         partition: 'train', 'val' or 'test'.
         clips: config of a registered rule that cuts a video into clips.
@@ -63,14 +65,14 @@ class ClipDataset(Dataset):
 
     def __init__(
         self,
-        store: dict | FeatureStore,
+        store: str | dict | FeatureStore,
         features: Sequence[str],
         partition: str,
         clips: dict,
         pipeline: Sequence[dict],
         split: dict | None = None,
     ) -> None:
-        self.store: FeatureStore = store if isinstance(store, FeatureStore) else STORES.build(store)
+        self.store: FeatureStore = _open(store)
         self.features = list(features)
         self.partition = partition
         self.seed = 0
@@ -152,6 +154,12 @@ class ClipDataset(Dataset):
                     f'{type(transform).__name__}(features=...): {name!r} is not loaded by the dataset'
                     f'{nearest(name, self.features)}'
                 )
+
+
+def _open(store: str | dict | FeatureStore) -> FeatureStore:
+    if isinstance(store, FeatureStore):
+        return store
+    return STORES.build(store) if isinstance(store, dict) else open_store(Path(store))
 
 
 def _emptied(item: dict[str, Any]) -> dict[str, Any]:
