@@ -49,11 +49,13 @@ def convert_rucaim3(source: Path, prefix: str) -> tuple[dict[str, Tensor], dict[
 
     Returns:
         The weights; the config of the `VAEstimator` they fit, without ``input_dims``; and how it was trained:
-        ``model, features, input_dim, normalize`` (None or dict(features, method)), ``segment_length, batch_size,
-        lr, beta1, constant_epochs, decay_epochs, seed``, and ``ignored``, the parameters that were left out.
+        ``model, features, input_dim, normalize`` (None or dict(features, method)), ``segment_length``,
+        ``batch_size, lr, beta1, constant_epochs, decay_epochs, seed``, and ``ignored``, the names of
+        parameters that were left out.
 
     Raises:
-        CheckpointError: a file is missing or damaged, an option is unknown, or weights and options contradict.
+        CheckpointError: a file is missing or damaged, an option is unknown, or weights and options
+                contradict.
     """
     source = Path(source)
     opt = Options.read(source / OPTIONS)

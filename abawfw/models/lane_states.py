@@ -117,8 +117,9 @@ class LaneStates:
                 stands = f'is at frame {lane.position} of {lane.video_id}' if lane else 'has seen nothing yet'
                 raise TrainingError(
                     f'a clip of video {sample.video_id} starts at frame {sample.start} in lane '
-                    f'{sample.lane}, which {stands}: this model carries state, so clips must follow one another without '
-                    'gap or overlap (clips Segments, sampler LaneBatchSampler, lane states restored on resume)'
+                    f'{sample.lane}, which {stands}: this model carries state, so clips must follow one '
+                    'another without gap or overlap (clips Segments, sampler LaneBatchSampler, lane states '
+                    'restored on resume)'
                 )
 
 

@@ -44,7 +44,7 @@ def find_part(model: nn.Module, name: str) -> nn.Module:
     """
     modules = dict(model.named_modules())
     if not name or name not in modules:
-        known = [n for n in modules if n and n.count('.') <= 1 and any(modules[n].parameters())]
+        known = [n for n in modules if n and n.count('.') <= 1 and len(list(modules[n].parameters()))]
         raise ConfigError(f'the model has no part {name!r}: {nearest(name, known)}')
     return modules[name]
 
@@ -65,7 +65,7 @@ def load_part(model: nn.Module, name: str, checkpoint: str) -> None:
         raise CheckpointError(
             f'{checkpoint}, from which {name} shall start, cannot be read as a file of weights alone: {error}'
         ) from error
-    weights = content.get('state_dict', content)
+    weights = content.get('state_dict', content) if isinstance(content, dict) else {}
     prefix = f'{name}.'
     found = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
     part = find_part(model, name)

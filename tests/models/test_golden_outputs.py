@@ -84,10 +84,8 @@ def predict_video(model: nn.Module, feature: np.ndarray, length: int) -> np.ndar
 
 
 @pytest.mark.parametrize('size', ['mini', 'full'])
-@pytest.mark.parametrize('case', CASES)
+@pytest.mark.parametrize('case', [c for c in CASES if c not in SCRAMBLED])
 def test_outputs_of_single_videos(golden: Path, tmp_path: Path, size: str, case: str) -> None:
-    if case in SCRAMBLED:
-        pytest.skip('the reference scrambles the bin centres of two targets')
     model, options = load_case(golden, size, case, tmp_path)
     with np.load(golden / f'inputs_{size}.npz') as inputs, np.load(golden / f'outputs_{size}.npz') as outputs:
         for i, length in enumerate(inputs['length']):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from abawfw.registry import CONTEXTS
 
@@ -40,20 +39,18 @@ class LSTMContext(nn.Module):
             state: output and cell after the frame before, each (batch, hidden).
 
         Returns:
-            Outputs (batch, time, hidden), zeros for padding, and the state after each row's last frame.
+            Outputs (batch, time, hidden), without meaning for padding, and the state after each row's last
+            frame.
         """
-        # Gates and cell are sums over hundreds of steps, so they stay in float32 under autocast.
-        with torch.autocast(x.device.type, enabled=False):
-            x, start = x.float(), (state[0][None], state[1][None])
-            if valid.all():
-                y, (h, c) = self.rnn(x, start)
-                return y, (h[0], c[0])
-            lengths = valid.sum(dim=1)
-            # A packed row has at least one frame; the state of a row without any is put back below.
-            packed = pack_padded_sequence(
-                x, lengths.clamp(min=1).cpu(), batch_first=True, enforce_sorted=False
-            )
-            y, (h, c) = self.rnn(packed, start)
-            y, _ = pad_packed_sequence(y, batch_first=True, total_length=x.shape[1])
-            some = (lengths > 0)[:, None]
-            return y, (torch.where(some, h[0], state[0]), torch.where(some, c[0], state[1]))
+        lengths = valid.sum(dim=1)
+        h, c = state
+        pieces, at = [], 0
+        # Cut where rows end, to catch their state there: a packed sequence would do the same, but on a CPU it
+        # runs a kernel per frame, four times slower than the fused one.
+        for stop in sorted({*lengths.tolist(), x.shape[1]} - {0}):
+            y, (h_n, c_n) = self.rnn(x[:, at:stop], (h[None], c[None]))
+            runs = (lengths >= stop)[:, None]
+            h, c = torch.where(runs, h_n[0], h), torch.where(runs, c_n[0], c)
+            pieces.append(y)
+            at = stop
+        return (pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=1)), (h, c)

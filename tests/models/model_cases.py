@@ -1,0 +1,75 @@
+"""The four models in small, and clips to feed them with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from abawfw.registry import MODELS
+from abawfw.structures import VADataSample
+
+DIMS = {'b': 5, 'a': 3}
+SMALL = {'hidden': 16, 'layers': 2, 'heads': 2, 'ffn': 24}
+CONTEXTS: dict[str, list[dict[str, Any]]] = {
+    'transformer': [{'type': 'TransformerContext', **SMALL}],
+    'transformer-lstm': [
+        {'type': 'FeedForward', 'hidden': 16},
+        {'type': 'TransformerContext', **SMALL, 'affine': False, 'residual': True},
+        {'type': 'LSTMContext', 'hidden': 16},
+    ],
+    'transformer-attention': [
+        {'type': 'TransformerContext', **SMALL},
+        {'type': 'MemoryAttention', 'heads': 2, 'average': 3, 'capacity': 4},
+    ],
+    'transformer-attention-unlimited': [
+        {'type': 'TransformerContext', **SMALL},
+        {'type': 'MemoryAttention', 'mode': 'single', 'average': 3, 'capacity': None},
+    ],
+    'fclstm-xl': [{'type': 'FeedForward', 'hidden': 16}, {'type': 'LSTMContext', 'hidden': 16}],
+}
+
+
+def build(name: str, **changes: Any) -> Any:
+    """One of the models, with weights large enough for every part to matter."""
+    torch.manual_seed(0)
+    model = MODELS.build(
+        {
+            'type': 'VAEstimator',
+            'input_dims': DIMS,
+            'context': CONTEXTS[name],
+            'head': {'type': 'RegressionHead', 'layers': [8]},
+            **changes,
+        }
+    )
+    with torch.no_grad():
+        for p in model.parameters():
+            p.normal_(0, 0.3)
+    return model
+
+
+def clip(
+    video: str, start: int, frames: int, padded: int, lane: int = 0, starts: bool | None = None
+) -> VADataSample:
+    """A clip with labels that follow from its frames' numbers."""
+    sample = VADataSample(
+        metainfo={
+            'video_id': video,
+            'start': start,
+            'num_frames': frames,
+            'video_length': 1000,
+            'lane': lane,
+            'starts_video': start == 0 if starts is None else starts,
+        }
+    )
+    number = torch.arange(start, start + padded)
+    sample.valid = number < start + frames
+    sample.gt_va = torch.stack([torch.sin(0.3 * number), torch.cos(0.2 * number)], dim=-1)
+    sample.gt_va[frames:] = float('nan')
+    return sample
+
+
+def split(features: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Features (batch, time, 8) as the modalities, in another order than the model concatenates them."""
+    b, a = features.split([DIMS['b'], DIMS['a']], dim=-1)
+    return {'a': a, 'b': b}

@@ -1,0 +1,349 @@
+"""The estimator: its slots, its modes, and the state it keeps per lane."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from model_cases import CONTEXTS, DIMS, SMALL, build, clip, split
+from torch import nn
+
+from abawfw.errors import CheckpointError, ConfigError, TrainingError
+from abawfw.models import VADataPreprocessor
+from abawfw.models.layers import Dropout
+from abawfw.registry import BACKBONES, ENCODERS, MODELS
+
+HEAD = {'type': 'RegressionHead', 'layers': [8]}
+STATEFUL = [name for name in CONTEXTS if name != 'transformer']
+
+
+@pytest.fixture
+def components() -> Any:
+    """A backbone and an encoder, registered for the time of a test."""
+
+    class MeanBackbone(nn.Module):
+        def __init__(self, in_dim: tuple[int, ...]) -> None:
+            super().__init__()
+            self.out_dim = in_dim[0]
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.mean(-1)
+
+    class ScaleEncoder(nn.Module):
+        def __init__(self, in_dim: int, scale: float) -> None:
+            super().__init__()
+            self.out_dim, self.scale = in_dim, nn.Parameter(torch.tensor(scale))
+
+        def forward(self, x: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+            return x * self.scale
+
+    BACKBONES.register_module(module=MeanBackbone)
+    ENCODERS.register_module(module=ScaleEncoder)
+    yield
+    del BACKBONES._module_dict['MeanBackbone'], ENCODERS._module_dict['ScaleEncoder']
+
+
+@pytest.mark.usefixtures('components')
+def test_slots_in_a_row() -> None:
+    model = MODELS.build(
+        {
+            'type': 'VAEstimator',
+            'input_dims': {'image': (4, 6), 'sound': 3},
+            'backbones': {'image': {'type': 'MeanBackbone'}},
+            'encoders': {'sound': {'type': 'ScaleEncoder', 'scale': 2.0}},
+            'head': {'type': 'RegressionHead', 'layers': []},
+        }
+    ).eval()
+    image, sound = torch.randn(2, 5, 4, 6), torch.randn(2, 5, 3)
+    expected = model.head(torch.cat([image.mean(-1), 2 * sound], dim=-1)).va
+    torch.testing.assert_close(model({'sound': sound, 'image': image}).va, expected)
+    assert list(model.subnetworks()) == ['encoders.sound', 'head']
+
+
+@pytest.mark.parametrize('slot', ['backbones', 'encoders'])
+def test_slot_for_an_unknown_modality(slot: str) -> None:
+    with pytest.raises(ConfigError, match=rf'{slot} names the modality voice: .*there are: b, a'):
+        build('transformer', **{slot: {'voice': {'type': 'Any'}}})
+
+
+def test_frames_that_need_a_backbone() -> None:
+    with pytest.raises(ConfigError, match=r'modality image .* \(3, 8, 8\).*backbone'):
+        MODELS.build({'type': 'VAEstimator', 'input_dims': {'image': (3, 8, 8)}, 'head': HEAD})
+
+
+def test_order_of_input_dims_is_the_order_of_concatenation() -> None:
+    model = MODELS.build({'type': 'VAEstimator', 'input_dims': DIMS, 'head': HEAD}).eval()
+    x = torch.randn(2, 4, 8)
+    torch.testing.assert_close(model(split(x)).va, model.head(x).va)
+
+
+def test_changed_sizes_reach_every_slot() -> None:
+    for name in CONTEXTS:
+        wide = [{**c, 'hidden': 24} if 'hidden' in c else c for c in CONTEXTS[name]]
+        model = build(name, context=wide, input_dims={'b': 5, 'a': 3, 'c': 2})
+        x = {'a': torch.zeros(1, 4, 3), 'b': torch.zeros(1, 4, 5), 'c': torch.zeros(1, 4, 2)}
+        assert model(x).va.shape == (1, 4, 2)
+
+
+@pytest.mark.parametrize('targets', [['valence'], ['arousal'], ['valence', 'arousal']])
+def test_targets_choose_the_labels(targets: list[str]) -> None:
+    model = build('transformer', targets=targets).eval()
+    sample = clip('v', 0, 6, 6)
+    x = split(torch.randn(1, 6, 8))
+    pred = model(x).va
+    columns = [('valence', 'arousal').index(t) for t in targets]
+    assert pred.shape == (1, 6, len(targets))
+    expected = model.head.loss(model(x), sample.gt_va[None][..., columns], sample.valid[None])
+    torch.testing.assert_close(model(x, [sample], mode='loss'), expected)
+
+
+@pytest.mark.parametrize('targets', [[], ['arousal', 'valence'], ['dominance']])
+def test_unknown_targets(targets: list[str]) -> None:
+    with pytest.raises(ConfigError, match='targets'):
+        build('transformer', targets=targets)
+
+
+def test_predictions_are_cut_to_the_frames() -> None:
+    model = build('transformer').eval()
+    samples = [clip('v', 0, 6, 6, 0), clip('w', 0, 2, 6, 1)]
+    x = split(torch.randn(2, 6, 8))
+    losses = model(x, samples, mode='loss')
+    assert all(key.startswith('loss') and value.dtype == torch.float32 for key, value in losses.items())
+    trained = [s.pred_va for s in samples]
+    assert [p.shape for p in trained] == [(6, 2), (2, 2)]
+    assert not any(p.requires_grad for p in trained)
+    out = model.val_step({'inputs': x, 'data_samples': samples})
+    assert out[0] is samples[0]
+    for new, old in zip(out, trained, strict=True):
+        assert new.pred_va.device.type == 'cpu'
+        torch.testing.assert_close(new.pred_va, old)
+
+
+@pytest.mark.parametrize('name', CONTEXTS)
+def test_bfloat16(name: str) -> None:
+    model = build(name).train()
+    for start in (0, 6):
+        sample = clip('v', start, 6, 6)
+        with torch.autocast('cpu', torch.bfloat16):
+            losses = model(split(torch.randn(1, 6, 8)), [sample], mode='loss')
+        assert all(v.dtype == torch.float32 for v in losses.values())
+        assert sample.pred_va.dtype == torch.float32
+        sum(losses.values()).backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+    assert all(p.dtype == torch.float32 for k, p in model.lane_state().items() if k.endswith('state.0.0'))
+
+
+def test_preprocessor_leaves_samples_where_they_are() -> None:
+    preprocessor = VADataPreprocessor()
+    preprocessor._device = torch.device('meta')
+    sample = clip('v', 0, 3, 3)
+    data = preprocessor({'inputs': {'a': torch.zeros(1, 3, 2)}, 'data_samples': [sample]})
+    assert data['inputs']['a'].device.type == 'meta'
+    assert data['data_samples'][0] is sample
+    assert sample.gt_va.device.type == 'cpu'
+
+
+def test_modes_without_samples() -> None:
+    model = build('transformer')
+    with pytest.raises(ValueError, match="'loss' needs data samples"):
+        model(split(torch.zeros(1, 3, 8)), mode='loss')
+
+
+# --- lanes
+
+
+@pytest.mark.parametrize('name', STATEFUL)
+def test_state_goes_from_clip_to_clip_and_stops_at_the_video(name: str) -> None:
+    model = build(name).eval()
+    x = torch.randn(1, 6, 8)
+
+    def predict(video: str, start: int) -> torch.Tensor:
+        with torch.no_grad():
+            return model(split(x), [clip(video, start, 6, 6)], mode='predict')[0].pred_va
+
+    first, second, again = predict('v', 0), predict('v', 6), predict('w', 0)
+    assert not torch.allclose(first, second, atol=1e-3)
+    torch.testing.assert_close(first, again)
+
+
+@pytest.mark.parametrize('name', STATEFUL)
+def test_evaluation_does_not_disturb_training(name: str) -> None:
+    model = build(name).train()
+    for module in model.modules():
+        if isinstance(module, Dropout):
+            module.p = 0.0
+    x = [torch.randn(1, 6, 8) for _ in range(2)]
+    model(split(x[0]), [clip('v', 0, 6, 6)], mode='loss')
+    undisturbed = copy.deepcopy(model)(split(x[1]), [clip('v', 6, 6, 6)], mode='loss')
+    model.eval()
+    model(split(x[1]), [clip('other', 0, 6, 6)], mode='predict')
+    model.train()
+    torch.testing.assert_close(model(split(x[1]), [clip('v', 6, 6, 6)], mode='loss'), undisturbed)
+
+
+@pytest.mark.parametrize('name', CONTEXTS)
+def test_lane_state_continues_exactly(name: str, tmp_path: Path) -> None:
+    model, other = build(name).train(), build(name).train()
+    x = [torch.randn(2, 6, 8) for _ in range(3)]
+    batches = [
+        [clip('v', 0, 6, 6, 3), clip('wörld', 0, 6, 6, 1)],
+        [clip('v', 6, 6, 6, 3), clip('wörld', 6, 2, 6, 1)],
+        [clip('v', 12, 6, 6, 3), clip('u', 0, 6, 6, 1)],
+    ]
+    for i in range(2):
+        model(split(x[i]), batches[i], mode='loss')
+    torch.save({'lanes': model.lane_state(), 'rng': torch.get_rng_state()}, tmp_path / 'state.pth')
+    expected = model(split(x[2]), batches[2], mode='loss')
+    saved = torch.load(tmp_path / 'state.pth', weights_only=True)
+    other.load_lane_state(saved['lanes'])
+    torch.set_rng_state(saved['rng'])
+    got = other(split(x[2]), batches[2], mode='loss')
+    assert all(torch.equal(got[k], expected[k]) for k in expected)
+    after = {k: v.tolist() for k, v in model.lane_state().items()}
+    assert after == {k: v.tolist() for k, v in other.lane_state().items()}
+
+
+def test_damaged_lane_state() -> None:
+    model = build('fclstm-xl')
+    with pytest.raises(CheckpointError, match='lane states'):
+        model.load_lane_state({'0.position': torch.tensor(3)})
+
+
+def test_a_clip_that_does_not_continue_its_lane() -> None:
+    model = build('fclstm-xl').train()
+    x = split(torch.zeros(1, 6, 8))
+    with pytest.raises(
+        TrainingError, match=r'video v starts at frame 6 in lane 2, which has seen nothing yet'
+    ):
+        model(x, [clip('v', 6, 6, 6, 2)], mode='loss')
+    model(x, [clip('v', 0, 6, 6, 2)], mode='loss')
+    with pytest.raises(TrainingError, match=r'starts at frame 3 .*is at frame 6 of v'):
+        model(x, [clip('v', 3, 6, 6, 2)], mode='loss')
+    with pytest.raises(TrainingError, match=r'video w starts at frame 6 .*is at frame 6 of v'):
+        model(x, [clip('w', 6, 6, 6, 2)], mode='loss')
+    model.reset_lanes()
+    with pytest.raises(TrainingError, match='nothing yet'):
+        model(x, [clip('v', 6, 6, 6, 2)], mode='loss')
+    # A model without state takes clips in any order.
+    build('transformer')(x, [clip('v', 6, 6, 6, 2)], mode='loss')
+
+
+def test_two_clips_in_one_lane() -> None:
+    x, samples = split(torch.zeros(2, 6, 8)), [clip('v', 0, 6, 6, 1), clip('w', 0, 6, 6, 1)]
+    with pytest.raises(ConfigError, match=r'lane 1 has two clips in one batch \(videos v and w\).*LaneBatch'):
+        build('fclstm-xl')(x, samples, mode='loss')
+    build('transformer')(x, samples, mode='loss')
+
+
+def test_state_is_cut_off_from_the_graph() -> None:
+    model = build('transformer-lstm').train()
+    x = [torch.randn(1, 6, 8, requires_grad=True) for _ in range(2)]
+    for i in range(2):
+        sum(model(split(x[i]), [clip('v', 6 * i, 6, 6)], mode='loss').values()).backward()
+        if i == 0:
+            x[0].grad = None
+    assert x[0].grad is None
+    assert x[1].grad is not None
+
+
+# --- parts
+
+
+@pytest.mark.parametrize('name', CONTEXTS)
+def test_subnetworks_cover_every_parameter_once(name: str) -> None:
+    model = build(name)
+    parts = model.subnetworks()
+    assert sum(len(list(p.parameters())) for p in parts.values()) == len(list(model.parameters()))
+    assert [k for k in parts if k != 'head'] == [
+        f'context.{i}' for i, c in enumerate(model.context) if list(c.parameters())
+    ]
+
+
+def test_frozen_part() -> None:
+    model = build('transformer-lstm', frozen=('context.1',)).train()
+    frozen = {k: v.clone() for k, v in model.context[1].state_dict().items()}
+    assert not any(m.training for m in model.context[1].modules())
+    assert model.context[0].training
+    assert model.head.training
+    assert 'context.1' not in model.subnetworks()
+    optimiser = torch.optim.SGD(model.parameters(), 0.1)
+    before = model.context[0].linear.weight.clone()
+    sum(model(split(torch.randn(1, 6, 8)), [clip('v', 0, 6, 6)], mode='loss').values()).backward()
+    optimiser.step()
+    assert not torch.equal(model.context[0].linear.weight, before)
+    assert all(torch.equal(v, frozen[k]) for k, v in model.context[1].state_dict().items())
+    model.eval()
+    model.train()
+    assert not model.context[1].training
+
+
+def test_unknown_part() -> None:
+    with pytest.raises(ConfigError, match=r"no part 'contxt.0': did you mean context.0\?"):
+        build('transformer', frozen=('contxt.0',))
+    with pytest.raises(ConfigError, match=r"no part 'context\.1'"):
+        build('transformer', pretrained={'context.1': 'x.pth'})
+
+
+FROZEN_TRANSFORMER = [{'type': 'TransformerContext', **SMALL}, {'type': 'LSTMContext', 'hidden': 16}]
+
+
+def test_a_trained_transformer_frozen_inside_transformer_lstm(tmp_path: Path) -> None:
+    trained = build('transformer')
+    file = tmp_path / 'transformer.pth'
+    torch.save({'state_dict': trained.state_dict(), 'meta': {'epoch': 3}}, file)
+    model = MODELS.build(
+        {
+            'type': 'VAEstimator',
+            'input_dims': DIMS,
+            'context': FROZEN_TRANSFORMER,
+            'head': HEAD,
+            'frozen': ('context.0',),
+            'pretrained': {'context.0': str(file)},
+        }
+    )
+    model.init_weights()
+    model.train()
+    for key, value in trained.context[0].state_dict().items():
+        assert torch.equal(model.context[0].state_dict()[key], value)
+    x = torch.randn(1, 6, 8)
+    valid = torch.ones(1, 6, dtype=torch.bool)
+    torch.testing.assert_close(model.context[0](x, valid), trained.eval().context[0](x, valid))
+    sum(model(split(x), [clip('v', 0, 6, 6)], mode='loss').values()).backward()
+    assert all(p.grad is None for p in model.context[0].parameters())
+    assert list(model.subnetworks()) == ['context.1', 'head']
+
+
+def test_pretrained_weights_that_do_not_fit(tmp_path: Path) -> None:
+    small = [{**FROZEN_TRANSFORMER[0], 'ffn': 32, 'affine': True, 'layers': 3}]
+    torch.save({'state_dict': build('transformer').state_dict()}, tmp_path / 'a.pth')
+    model = build('transformer', context=small, pretrained={'context.0': str(tmp_path / 'a.pth')})
+    with pytest.raises(CheckpointError) as caught:
+        model.init_weights()
+    assert 'missing layers.2.linear1.weight' in str(caught.value)
+    assert 'layers.0.linear1.weight is (24, 16), expected (32, 16)' in str(caught.value)
+
+
+class Evil:
+    """An object whose unpickling would run code."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (print, ('run',))
+
+
+@pytest.mark.parametrize('content', ['absent', 'cut', 'code', 'list'])
+def test_pretrained_file_that_cannot_be_read(tmp_path: Path, content: str, capsys: Any) -> None:
+    file = tmp_path / 'x.pth'
+    if content == 'cut':
+        torch.save(build('transformer').state_dict(), file)
+        file.write_bytes(file.read_bytes()[:1000])
+    elif content == 'code':
+        torch.save({'state_dict': Evil()}, file)
+    elif content == 'list':
+        torch.save([torch.zeros(2)], file)
+    model = build('transformer', pretrained={'context.0': str(file)})
+    with pytest.raises(CheckpointError, match=r'x\.pth'):
+        model.init_weights()
+    assert 'run' not in capsys.readouterr().out
