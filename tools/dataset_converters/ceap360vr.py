@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from abawfw.apis.cli import run
 from abawfw.datasets.converters.ceap360vr import convert_ceap360vr
+from abawfw.datasets.converters.ceap360vr_rival import stimulus_mean_ccc
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -28,6 +29,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     if report.missing_participants:
         print(f'not there: participants {", ".join(f"P{n}" for n in report.missing_participants)}')
     print(f'written: {args.root}')
+    if report.sequences['train'] and report.sequences['val']:
+        rival = stimulus_mean_ccc(args.root)
+        print(
+            'rival to beat, told the stimulus: its mean curve over the training participants, val CCC '
+            f'{rival["valence"]:.4f} / {rival["arousal"]:.4f} (valence / arousal)'
+        )
 
 
 if __name__ == '__main__':
