@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import difflib
 import pprint
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,8 @@ class VAConfig(Config):
     @property
     def pretty_text(self) -> str:
         """The config as Python source, one assignment per top-level key."""
-        return '\n'.join(f'{k} = {pprint.pformat(v, width=100, sort_dicts=False)}' for k, v in self.to_dict().items()) + '\n'
+        values = self.to_dict().items()
+        return ''.join(f'{k} = {pprint.pformat(v, width=100, sort_dicts=False)}\n' for k, v in values)
 
 
 def load_config(path: str | Path, overrides: dict[str, Any] | None = None) -> VAConfig:
@@ -31,45 +34,55 @@ def load_config(path: str | Path, overrides: dict[str, Any] | None = None) -> VA
 
     Args:
         path: the config file.
-        overrides: values by dotted key, as given on a command line; they come last.
+        overrides: values by dotted key, as given on a command line; they come last and replace what is there.
 
     Raises:
-        ConfigError: the file is missing or is not a valid config.
+        ConfigError: the file is missing or is not a valid config, or there is no place for an override.
     """
     path = Path(path)
     if not path.is_file():
         raise ConfigError(f'{path}: no such config file')
     try:
-        config = Config.fromfile(path, lazy_import=False)
-        if overrides:
-            config.merge_from_dict(overrides)
+        config = Config.fromfile(path, lazy_import=False).to_dict()
     except Exception as error:
         raise ConfigError(f'{path}: {type(error).__name__}: {error}') from error
-    return VAConfig(config.to_dict(), filename=str(path))
+    for key, value in (overrides or {}).items():
+        _override(config, key, value)
+    return VAConfig(config, filename=str(path))
 
 
 def resolve(config: Config) -> VAConfig:
     """Replace every reference to a top-level value, so that each value stands in one place of a config.
 
-    ``'${features}'`` becomes a copy of the top-level value ``features``, of any type; inside a longer string the
-    value's text is put in. References are resolved after inheritance and overrides, so changing ``features`` in
-    a child config or on the command line reaches every place that names it.
+    ``'${features}'`` becomes a copy of the top-level value ``features``, of any type; inside a longer string
+    the value's text is put in. References are resolved after inheritance and overrides, so changing
+    ``features`` in a child config or on the command line reaches every place that names it.
 
     Raises:
-        ConfigError: a reference names no top-level value, or refers to itself.
+        ConfigError: references that name no top-level value or refer to themselves, all at once.
     """
+    resolved, problems = resolve_references(config)
+    raise_problems(config, problems)
+    return resolved
+
+
+def resolve_references(config: Config) -> tuple[VAConfig, list[str]]:
+    """Replace the references that can be; the others stay, and one line each says what is wrong."""
     top = config.to_dict()
+    problems: dict[str, None] = {}
 
     def value_of(name: str, place: str, seen: tuple[str, ...]) -> Any:
-        if name not in top:
-            raise ConfigError(f"{place}: refers to '{name}', which is not a top-level value of the config")
         if name in seen:
-            raise ConfigError(f'{place}: {" -> ".join((*seen, name))} refers to itself')
-        return walk(copy.deepcopy(top[name]), name, (*seen, name))
+            problems[f'{place}: {" -> ".join((*seen, name))} refers to itself'] = None
+        elif name not in top:
+            problems[f"{place}: refers to '{name}', which is no top-level value: {nearest(name, top)}"] = None
+        else:
+            return walk(copy.deepcopy(top[name]), name, (*seen, name))
+        return f'${{{name}}}'
 
     def walk(node: Any, place: str, seen: tuple[str, ...]) -> Any:
         if isinstance(node, dict):
-            return {k: walk(v, f'{place}.{k}' if place else str(k), seen) for k, v in node.items()}
+            return {k: walk(v, f'{place}.{k}', seen) for k, v in node.items()}
         if isinstance(node, (list, tuple)):
             return type(node)(walk(v, f'{place}[{i}]', seen) for i, v in enumerate(node))
         if not isinstance(node, str):
@@ -79,9 +92,54 @@ def resolve(config: Config) -> VAConfig:
             return value_of(whole[1], place, seen)
         return _REFERENCE.sub(lambda m: str(value_of(m[1], place, seen)), node)
 
-    return VAConfig(walk(top, '', ()), filename=config.filename)
+    # a top-level value counts as seen within itself, whether or not something refers to it
+    resolved = {key: walk(value, key, (key,)) for key, value in top.items()}
+    return VAConfig(resolved, filename=config.filename), list(problems)
+
+
+def raise_problems(config: Config, problems: list[str]) -> None:
+    """Raise one ConfigError with a line for each problem, if there are any."""
+    if problems:
+        title = f'{config.filename}: {len(problems)} problem(s)'
+        raise ConfigError('\n'.join([title, *(f'  {problem}' for problem in problems)]))
 
 
 def referenced_names(config: Config) -> set[str]:
     """Top-level names that some value of the config refers to."""
     return set(_REFERENCE.findall(pprint.pformat(config.to_dict())))
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint with the nearest known name, or with all of them when none is near."""
+    known = sorted(known)
+    if not known:
+        return 'none is known'
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    return f"did you mean '{close[0]}'?" if close else f'known: {", ".join(known)}'
+
+
+def _override(config: dict[str, Any], key: str, value: Any) -> None:
+    """Set one value by its dotted key; a number is an index into a list.
+
+    MMEngine's own merge cannot set a plain value within a list, and fails without a hint at a reference.
+    """
+    node: Any = config
+    *names, last = key.split('.')
+    for i, name in enumerate(names):
+        node = node.setdefault(name, {}) if isinstance(node, dict) else _element(node, name, key)
+        if isinstance(node, str) and (whole := _REFERENCE.fullmatch(node)):
+            stands = '.'.join([whole[1], *names[i + 1 :], last])
+            raise ConfigError(f"{key}: {'.'.join(names[: i + 1])} is '{node}'; set {stands} instead")
+    if isinstance(node, dict):
+        node[last] = value
+    else:
+        _element(node, last, key)
+        node[int(last)] = value
+
+
+def _element(node: Any, name: str, key: str) -> Any:
+    if not isinstance(node, list):
+        raise ConfigError(f"{key}: there is no '{name}' within {node!r}")
+    if not name.isdecimal() or int(name) >= len(node):
+        raise ConfigError(f"{key}: '{name}' is no index into a list of {len(node)}, the first of which is 0")
+    return node[int(name)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Iterator
 from typing import Any
@@ -11,16 +10,21 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope, Registry
 
 from abawfw import registry as registries
-from abawfw.config import referenced_names, resolve
+from abawfw.config import nearest, referenced_names, resolve_references
 
-# Keys of MMEngine's Runner that abawfw uses, and our own. `custom_imports` is for users' own packages.
+# Keys of MMEngine's Runner that abawfw uses, and our own. `custom_imports` (users' own packages) is carried
+# out by Config when it reads the file.
 RUNNER_KEYS = frozenset(
-    'model train_dataloader val_dataloader train_cfg val_cfg optim_wrapper param_scheduler val_evaluator default_hooks '
-    'custom_hooks load_from env_cfg visualizer default_scope randomness custom_imports'.split()
+    [
+        *('model', 'train_dataloader', 'val_dataloader', 'train_cfg', 'val_cfg', 'optim_wrapper'),
+        *('param_scheduler', 'val_evaluator', 'default_hooks', 'custom_hooks', 'load_from', 'visualizer'),
+        *('default_scope', 'randomness', 'custom_imports'),
+    ]
 )
-OWN_KEYS = frozenset('data_root features targets seed windows'.split())
+OWN_KEYS = frozenset(['data_root', 'features', 'targets', 'seed', 'windows'])
 REQUIRED_KEYS = (
-    'data_root features targets seed model train_dataloader val_dataloader train_cfg optim_wrapper val_evaluator'.split()
+    *('data_root', 'features', 'targets', 'seed', 'model', 'train_dataloader', 'val_dataloader', 'train_cfg'),
+    *('optim_wrapper', 'val_evaluator'),
 )
 
 # Which registry a value belongs to, by the key it stands under.
@@ -51,6 +55,16 @@ REGISTRY_OF = {
     'vis_backends': registries.VISBACKENDS,
 }
 
+# Settings that are no component: what stands in them.
+GROUPS = {
+    'train_dataloader': {'dataset', 'sampler', 'num_workers'},
+    'val_dataloader': {'dataset', 'sampler', 'num_workers'},
+    'randomness': {'seed', 'deterministic', 'diff_rank_seed'},
+}
+
+# Keys under which components stand by a name of the user's choice.
+NAMED = frozenset({'backbones', 'encoders', 'default_hooks'})
+
 # Arguments that the builder supplies and a config does not state, by registry name.
 SUPPLIED = {
     'model': {'input_dims'},
@@ -75,46 +89,43 @@ def config_problems(config: Config) -> list[str]:
     """Compare a loaded config with the registries and the signatures of the components it names.
 
     Returns:
-        One line per problem: unknown or missing top-level keys, unknown components, arguments a component does
-        not have, arguments it needs and does not get.
+        One line per problem: unknown or missing top-level keys, references to nothing, unknown components,
+        arguments a component does not have, arguments it needs and does not get.
     """
-    problems = list(_top_level(config))
-    resolved = resolve(config).to_dict()
+    partly_resolved, problems = resolve_references(config)
+    resolved = partly_resolved.to_dict()
+    problems += _top_level(config)
     with DefaultScope.overwrite_default_scope('abawfw'):
         for key in RUNNER_KEYS & resolved.keys():
             problems += _walk(resolved[key], key, REGISTRY_OF.get(key))
     return sorted(problems)
 
 
-def nearest(name: str, known: Any) -> str:
-    """A hint with the nearest known name, or with all of them when none is near."""
-    known = sorted(known)
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    return f"did you mean '{close[0]}'?" if close else f'known: {", ".join(known)}'
-
-
 def _top_level(config: Config) -> Iterator[str]:
     known = RUNNER_KEYS | OWN_KEYS | referenced_names(config)
     for key in config:
         if key not in known:
-            close = nearest(key, known)
-            yield f"unknown top-level key '{key}': {close} (a value of your own must be referred to as '${{{key}}}')"
+            hint = nearest(key, known)
+            yield f"unknown top-level key '{key}', and nothing refers to it as '${{{key}}}': {hint}"
     for key in REQUIRED_KEYS:
         if key not in config:
             yield f"top-level key '{key}' is missing"
 
 
 def _walk(node: Any, place: str, registry: Registry | None) -> Iterator[str]:
+    key = place.rpartition('.')[2]
     if isinstance(node, (list, tuple)):
         for i, item in enumerate(node):
             yield from _walk(item, f'{place}[{i}]', registry)
     elif isinstance(node, dict) and 'type' in node:
         yield from _component(node, place, registry)
     elif isinstance(node, dict):
-        for key, value in node.items():
-            # a mapping of names to components, such as default_hooks, or a mere group of settings
-            inner = REGISTRY_OF.get(key) if registry is None else registry
-            yield from _walk(value, f'{place}.{key}', inner)
+        if registry is not None and key not in NAMED:
+            yield f"{place}: 'type' is missing: which {registry.name}?"
+        for name, value in node.items():
+            if key in GROUPS and name not in GROUPS[key]:
+                yield f'{place}.{name}: there is no such setting: {nearest(name, GROUPS[key])}'
+            yield from _walk(value, f'{place}.{name}', registry if key in NAMED else REGISTRY_OF.get(name))
 
 
 def _component(node: dict, place: str, registry: Registry | None) -> Iterator[str]:
@@ -126,7 +137,8 @@ def _component(node: dict, place: str, registry: Registry | None) -> Iterator[st
         return
     component = node['type'] if not isinstance(node['type'], str) else registry.get(node['type'])
     if component is None:
-        yield f"{place}: no {registry.name} is called '{node['type']}': {nearest(node['type'], _names(registry))}"
+        hint = nearest(node['type'], _names(registry))
+        yield f"{place}: no {registry.name} is called '{node['type']}': {hint}"
         return
     name = component.__name__
     allowed, required = _signature(component)
@@ -134,9 +146,9 @@ def _component(node: dict, place: str, registry: Registry | None) -> Iterator[st
     taken_out = TAKEN_OUT.get(registry.name, set())
     for key in arguments:
         if key in supplied - taken_out:
-            yield f"{place}.{key}: is set by what {name} is built from; leave it away"
+            yield f'{place}.{key}: is set by what {name} is built from; leave it away'
         elif key not in allowed | taken_out:
-            yield f"{place}.{key}: {name} has no such argument: {nearest(key, allowed - supplied)}"
+            yield f'{place}.{key}: {name} has no such argument: {nearest(key, allowed - supplied)}'
     for key in required - supplied - arguments.keys():
         yield f"{place}: {name} needs the argument '{key}'"
 
@@ -148,8 +160,10 @@ def _names(registry: Registry) -> set[str]:
 
 
 def _signature(component: Any) -> tuple[set[str], set[str]]:
-    """Names a component accepts and names it cannot do without; ``**kwargs`` are followed to the base classes."""
-    functions = [c.__init__ for c in component.__mro__ if '__init__' in vars(c)] if inspect.isclass(component) else [component]
+    """Names a component accepts and names it needs; ``**kwargs`` are followed to the base classes."""
+    functions = [component]
+    if inspect.isclass(component):
+        functions = [vars(c)['__init__'] for c in component.__mro__ if '__init__' in vars(c)]
     allowed: set[str] = set()
     required: set[str] = set()
     for function in functions:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from mmengine.config import Config
 
-from abawfw.config import resolve
-from abawfw.config_check import config_problems, nearest
+from abawfw.config import nearest, raise_problems, resolve_references
+from abawfw.config_check import config_problems
 from abawfw.datasets.stores import open_store
-from abawfw.errors import ConfigError, DataError
+from abawfw.errors import DataError
 
 
 def check_config(cfg: Config) -> None:
@@ -16,18 +18,24 @@ def check_config(cfg: Config) -> None:
     Raises:
         ConfigError: all problems, one per line.
     """
-    problems = config_problems(cfg)
+    resolved = resolve_references(cfg)[0].to_dict()
+    problems = config_problems(cfg) + _data_problems(resolved.get('data_root'), resolved.get('features'))
+    raise_problems(cfg, problems)
+
+
+def _data_problems(root: Any, features: Any) -> list[str]:
+    """Problems of the store and of the features asked of it; missing keys are reported elsewhere."""
+    problems = []
+    names = features if isinstance(features, (list, tuple)) else []
+    if features is not None and not names:
+        problems.append(f"features: must be a list such as ['affectnet', 'vggish'], not {features!r}")
+    if root is None:
+        return problems
     try:
-        resolved = resolve(cfg)
-        known = open_store(resolved.data_root).features()
-        problems += [
-            f"features: {resolved.data_root} has no feature '{name}': {nearest(name, known)}"
-            for name in resolved.features
-            if name not in known
-        ]
+        known = open_store(root).features()
     except DataError as error:
-        problems.append(f'data_root: {error}')
-    except AttributeError:
-        pass  # data_root or features is missing, which is among the problems already
-    if problems:
-        raise ConfigError(f'{cfg.filename}: {len(problems)} problem(s)\n' + '\n'.join(f'  {p}' for p in problems))
+        return [*problems, f'data_root: {error}']
+    unknown = [name for name in names if name not in known]
+    return problems + [
+        f"features: {root} has no feature '{name}': {nearest(name, known)}" for name in unknown
+    ]

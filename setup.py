@@ -1,0 +1,40 @@
+"""Packaging of abawfw; settings of the tools are in pyproject.toml, tested versions in constraints.txt."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+TEST = ['pytest>=9', 'pytest-timeout>=2.4', 'pytest-xdist>=3.8', 'hypothesis>=6.170']
+
+setup(
+    name='abawfw',
+    version=re.search(r"__version__ = '(.+)'", (HERE / 'abawfw' / '__init__.py').read_text())[1],
+    description='Continuous valence-arousal estimation for videos in the wild',
+    long_description=(HERE / 'README.md').read_text(encoding='utf-8'),
+    long_description_content_type='text/markdown',
+    license='Apache-2.0',
+    packages=find_packages(include=['abawfw', 'abawfw.*']),
+    python_requires='>=3.10',
+    install_requires=[
+        'addict>=2.4',
+        'h5py>=3.16',
+        'mmengine>=0.10.7',
+        'numpy>=2.4',
+        'pandas>=3.1',
+        'rich>=15',
+        'scipy>=1.17',
+        'setuptools>=77.0.3',
+        'torch>=2.13',
+    ],
+    extras_require={
+        'test': TEST,
+        'dev': [*TEST, 'ruff>=0.17', 'mypy>=2.4', 'pre-commit', 'pandas-stubs>=3.1', 'scipy-stubs>=1.17'],
+        'ray': ['ray'],
+        'slurm': ['submitit'],
+        'features': ['av', 'opensmile', 'timm', 'transformers'],
+        'report': ['plotly', 'matplotlib>=3.11'],
+        'tensorboard': ['tensorboard>=2.21'],
+    },
+)

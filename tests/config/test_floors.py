@@ -1,0 +1,105 @@
+"""Imports point down only: the floors of the house."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FLOORS = {
+    'tools': 4,
+    'apis': 3,
+    'submission': 3,
+    'features': 3,
+    'visualization': 3,
+    'models': 2,
+    'datasets': 2,
+    'evaluation': 2,
+    'engine': 2,
+    'config': 2,
+    'registry': 1,
+    'structures': 1,
+    'errors': 1,
+    'files': 1,
+    'abawfw': 0,
+}
+# Modules of the room `config`.
+CONFIG_MODULES = ('config', 'config_check', 'config_diff')
+FILES = sorted((*(ROOT / 'abawfw').rglob('*.py'), *(ROOT / 'tools').rglob('*.py')))
+
+
+def module_of(path: Path) -> str:
+    return '.'.join(path.relative_to(ROOT).with_suffix('').parts).removesuffix('.__init__')
+
+
+MODULES = {module_of(path) for path in FILES}
+
+
+def room_of(module: str) -> str:
+    parts = module.split('.')
+    if parts[0] == 'tools' or len(parts) == 1:
+        return parts[0]
+    return 'config' if parts[1] in CONFIG_MODULES else parts[1]
+
+
+def imports_of(source: str) -> Iterator[str]:
+    """Modules of abawfw and tools that a source text imports, wherever the statement stands."""
+    for node in ast.walk(ast.parse(source)):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f'line {node.lineno}: relative import'
+            submodules = [f'{node.module}.{alias.name}' for alias in node.names]
+            names = [name if name in MODULES else str(node.module) for name in submodules]
+        yield from (name for name in names if name.split('.')[0] in ('abawfw', 'tools'))
+
+
+def is_allowed(importer: str, imported: str) -> bool:
+    here, there = room_of(importer), room_of(imported)
+    if here == there or FLOORS[there] < FLOORS[here]:
+        return True
+    return FLOORS[here] == 2 and imported.startswith('abawfw.evaluation.functional')
+
+
+def test_every_module_has_its_floor() -> None:
+    assert {room_of(module) for module in MODULES} <= set(FLOORS)
+
+
+@pytest.mark.parametrize('path', FILES, ids=lambda path: module_of(path))
+def test_imports_point_down(path: Path) -> None:
+    module = module_of(path)
+    wrong = [imported for imported in imports_of(path.read_text()) if not is_allowed(module, imported)]
+    assert wrong == []
+
+
+def test_the_rule_itself() -> None:
+    assert is_allowed('tools.train', 'abawfw.apis.train')
+    assert is_allowed('abawfw.engine.hooks', 'abawfw.evaluation.functional.ccc')
+    assert is_allowed('abawfw.config_check', 'abawfw.config')
+    assert not is_allowed('abawfw.engine.hooks', 'abawfw.evaluation.va_metric')
+    assert not is_allowed('abawfw.datasets.loader', 'abawfw.models.estimator')
+    assert not is_allowed('abawfw.structures', 'abawfw.registry')
+    assert not is_allowed('abawfw.models.estimator', 'abawfw.apis.build')
+    assert list(imports_of('def f():\n    from abawfw import registry')) == ['abawfw.registry']
+
+
+@pytest.mark.parametrize(
+    'module',
+    [
+        'abawfw',
+        'abawfw.evaluation.functional',
+        'abawfw.evaluation.prediction_files',
+        'abawfw.datasets.stores',
+    ],
+)
+def test_light_modules_import_nothing_heavy(module: str) -> None:
+    heavy = "[m for m in ('torch', 'cv2', 'mmengine.runner') if m in sys.modules]"
+    line = [sys.executable, '-c', f'import sys, {module}; print({heavy})']
+    result = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout == '[]\n'

@@ -1,0 +1,33 @@
+"""Print a config with inheritance, overrides and references carried out, or how another differs."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmengine.config import DictAction
+
+from abawfw.apis.cli import run
+from abawfw.config import load_config, resolve
+from abawfw.config_diff import config_diff
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Print the config as Python, or one line per value in which another differs."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', type=Path, help='config file')
+    parser.add_argument('--diff', type=Path, metavar='OTHER', help='print only what differs: CONFIG -> OTHER')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, default={}, metavar='K=V', help='overrides of CONFIG'
+    )
+    args = parser.parse_args(argv)
+    config = load_config(args.config, args.cfg_options)
+    if args.diff:
+        print(*config_diff(config, load_config(args.diff)) or ['no difference'], sep='\n')
+    else:
+        print(resolve(config).pretty_text, end='')
+
+
+if __name__ == '__main__':
+    run(main)
