@@ -232,8 +232,10 @@ def test_initial_weights(golden: Path, case: str, name: str, layers: list[int]) 
             'input_dims': {'x': 26},
             'context': MODELS_IN_SMALL[name],
             'head': {'type': 'RegressionHead', 'layers': layers},
+            'init_cfg': {'type': 'Normal', 'layer': 'Linear', 'std': 0.02},
         }
     )
+    model.init_weights()
     weights = model.state_dict()
     seen = set()
     with np.load(golden / 'init_stats_mini.npz') as stats:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from abawfw.models.layers import Dropout, linear
+from abawfw.models.layers import Dropout
 from abawfw.registry import CONTEXTS
 
 
@@ -23,7 +23,7 @@ class FeedForward(nn.Module):
 
     def __init__(self, in_dim: int, hidden: int = 256, dropout: float = 0.1) -> None:
         super().__init__()
-        self.linear = linear(in_dim, hidden)
+        self.linear = nn.Linear(in_dim, hidden)
         self.dropout = Dropout(dropout)
         self.out_dim = hidden
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from abawfw.errors import ConfigError
-from abawfw.models.layers import EncoderLayer, PositionTable, linear
+from abawfw.models.layers import EncoderLayer, PositionTable
 from abawfw.registry import CONTEXTS
 
 
@@ -53,7 +53,7 @@ class TransformerContext(nn.Module):
                 f'TransformerContext with residual gets vectors of {in_dim} but has hidden={hidden}: '
                 f'set hidden={in_dim} or residual=False'
             )
-        self.affine = linear(in_dim, hidden) if affine else nn.Identity()
+        self.affine = nn.Linear(in_dim, hidden) if affine else nn.Identity()
         self.position = PositionTable(hidden) if position else nn.Identity()
         self.layers = nn.ModuleList(EncoderLayer(hidden, heads, ffn, dropout) for _ in range(layers))
         self.residual = residual

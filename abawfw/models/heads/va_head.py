@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from abawfw.errors import ConfigError
 from abawfw.models.heads.head_output import HeadOutput
-from abawfw.models.layers import Dropout, linear
+from abawfw.models.layers import Dropout
 from abawfw.models.losses import VALoss
 from abawfw.registry import LOSSES
 
@@ -50,9 +50,9 @@ class VAHead(nn.Module, ABC):
         widths = [in_dim, *layers]
         hidden: list[nn.Module] = []
         for width, wider in pairwise(widths):
-            hidden += [linear(width, wider), nn.ReLU(), Dropout(dropout)]
+            hidden += [nn.Linear(width, wider), nn.ReLU(), Dropout(dropout)]
         self.hidden = nn.Sequential(*hidden)
-        self.out = linear(widths[-1], len(self.targets) * classes)
+        self.out = nn.Linear(widths[-1], len(self.targets) * classes)
         self.losses = nn.ModuleDict()
         self._columns: dict[str, slice | list[int]] = {}
         for cfg in losses:

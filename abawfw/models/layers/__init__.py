@@ -3,7 +3,6 @@
 from abawfw.models.layers.attention import MultiheadAttention
 from abawfw.models.layers.dropout import Dropout
 from abawfw.models.layers.encoder_layer import EncoderLayer
-from abawfw.models.layers.initialisation import linear
 from abawfw.models.layers.position import PositionTable
 
-__all__ = ['Dropout', 'EncoderLayer', 'MultiheadAttention', 'PositionTable', 'linear']
+__all__ = ['Dropout', 'EncoderLayer', 'MultiheadAttention', 'PositionTable']

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from abawfw.errors import ConfigError
 from abawfw.models.layers.dropout import Dropout
-from abawfw.models.layers.initialisation import linear
 
 
 class MultiheadAttention(nn.Module):
@@ -30,7 +29,7 @@ class MultiheadAttention(nn.Module):
         self.heads = heads
         self.in_proj_weight = nn.Parameter(torch.empty(3 * dim, dim))
         self.in_proj_bias = nn.Parameter(torch.zeros(3 * dim))
-        self.out_proj = linear(dim, dim)
+        self.out_proj = nn.Linear(dim, dim)
         self.dropout = Dropout(dropout)
         nn.init.xavier_uniform_(self.in_proj_weight)
 

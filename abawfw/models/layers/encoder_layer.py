@@ -7,7 +7,6 @@ from torch import Tensor, nn
 
 from abawfw.models.layers.attention import MultiheadAttention
 from abawfw.models.layers.dropout import Dropout
-from abawfw.models.layers.initialisation import linear
 
 
 class EncoderLayer(nn.Module):
@@ -23,8 +22,8 @@ class EncoderLayer(nn.Module):
     def __init__(self, dim: int, heads: int, ffn: int, dropout: float) -> None:
         super().__init__()
         self.self_attn = MultiheadAttention(dim, heads, dropout)
-        self.linear1 = linear(dim, ffn)
-        self.linear2 = linear(ffn, dim)
+        self.linear1 = nn.Linear(dim, ffn)
+        self.linear2 = nn.Linear(ffn, dim)
         self.norm1 = nn.LayerNorm(dim)
         self.norm2 = nn.LayerNorm(dim)
         self.dropout = Dropout(dropout)
