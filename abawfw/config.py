@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import copy
 import difflib
 import pprint
@@ -13,6 +14,17 @@ from typing import Any
 from mmengine.config import Config
 
 from abawfw.errors import ConfigError
+
+# Keys of MMEngine's Runner that abawfw uses, and our own. `custom_imports` (users' own packages) is carried
+# out by Config when it reads the file.
+RUNNER_KEYS = frozenset(
+    [
+        *('model', 'train_dataloader', 'val_dataloader', 'train_cfg', 'val_cfg', 'optim_wrapper'),
+        *('param_scheduler', 'val_evaluator', 'default_hooks', 'custom_hooks', 'load_from', 'visualizer'),
+        *('default_scope', 'randomness', 'custom_imports'),
+    ]
+)
+OWN_KEYS = frozenset(['data_root', 'features', 'targets', 'seed', 'windows'])
 
 _REFERENCE = re.compile(r'\$\{(\w+)\}')
 
@@ -43,11 +55,14 @@ def load_config(path: str | Path, overrides: dict[str, Any] | None = None) -> VA
     if not path.is_file():
         raise ConfigError(f'{path}: no such config file')
     try:
-        config = Config.fromfile(path, lazy_import=False).to_dict()
+        loaded = Config.fromfile(path, lazy_import=False)
     except Exception as error:
         raise ConfigError(f'{path}: {type(error).__name__}: {error}') from error
+    config = loaded.to_dict()
     for key, value in (overrides or {}).items():
         _override(config, key, value)
+    own = {*_assigned_names(path), *(key.partition('.')[0] for key in overrides or {})}
+    _drop_unused(config, set(_REFERENCE.findall(loaded.text)) - own - RUNNER_KEYS - OWN_KEYS)
     return VAConfig(config, filename=str(path))
 
 
@@ -116,6 +131,23 @@ def nearest(name: str, known: Iterable[str]) -> str:
         return 'none is known'
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     return f"did you mean '{close[0]}'?" if close else f'known: {", ".join(known)}'
+
+
+def _assigned_names(path: Path) -> set[str]:
+    """Top-level names that this file itself sets, not its bases."""
+    statements = ast.parse(path.read_text(encoding='utf-8')).body
+    targets = [t for s in statements if isinstance(s, ast.Assign) for t in s.targets]
+    return {t.id for t in targets if isinstance(t, ast.Name)}
+
+
+def _drop_unused(config: dict[str, Any], candidates: set[str]) -> None:
+    """Forget inherited values, such as sizes of a part that a child replaced, which nothing refers to any more.
+
+    A value that the experiment file sets is kept, so that the check reports one without any effect.
+    """
+    while unused := {k for k in candidates if k in config} - referenced_names(VAConfig(config)):
+        for key in unused:
+            del config[key]
 
 
 def _override(config: dict[str, Any], key: str, value: Any) -> None:

@@ -10,18 +10,8 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope, Registry
 
 from abawfw import registry as registries
-from abawfw.config import nearest, referenced_names, resolve_references
+from abawfw.config import OWN_KEYS, RUNNER_KEYS, nearest, referenced_names, resolve_references
 
-# Keys of MMEngine's Runner that abawfw uses, and our own. `custom_imports` (users' own packages) is carried
-# out by Config when it reads the file.
-RUNNER_KEYS = frozenset(
-    [
-        *('model', 'train_dataloader', 'val_dataloader', 'train_cfg', 'val_cfg', 'optim_wrapper'),
-        *('param_scheduler', 'val_evaluator', 'default_hooks', 'custom_hooks', 'load_from', 'visualizer'),
-        *('default_scope', 'randomness', 'custom_imports'),
-    ]
-)
-OWN_KEYS = frozenset(['data_root', 'features', 'targets', 'seed', 'windows'])
 REQUIRED_KEYS = (
     *('data_root', 'features', 'targets', 'seed', 'model', 'train_dataloader', 'val_dataloader', 'train_cfg'),
     *('optim_wrapper', 'val_evaluator'),

@@ -20,4 +20,4 @@ default_hooks = dict(
 )
 custom_hooks = []
 
-visualizer = dict(type='Visualizer', vis_backends=[])
+
