@@ -48,7 +48,19 @@ def test_loads(path: Path) -> None:
 
 @pytest.mark.parametrize('path', EXPERIMENTS, ids=name_of)
 def test_is_checked_and_its_model_runs(path: Path, stores: dict[str, Path]) -> None:
-    root = stores[path.stem.rpartition('_')[2]]
+    check_and_run(path, stores[path.stem.rpartition('_')[2]])
+
+
+def test_the_variant_of_the_readme(tmp_path: Path, stores: dict[str, Path]) -> None:
+    readme = (CONFIGS.parent / 'README.md').read_text()
+    variant = readme.partition('```python\n')[2].partition('```')[0]
+    assert 2 <= len(variant.splitlines()) <= 8
+    path = tmp_path / 'variant.py'
+    path.write_text(variant.replace("'../", f"'{CONFIGS}/"))
+    check_and_run(path, stores['demo'])
+
+
+def check_and_run(path: Path, root: Path) -> None:
     cfg = load_config(path, {'data_root': str(root)})
     check_config(cfg)
     cfg = resolve(cfg)
