@@ -1,4 +1,4 @@
-"""Test a run: python tools/test.py work_dirs/RUN, or python tools/test.py CONFIG CHECKPOINT"""
+"""Test a run: python tools/test.py work_dirs/RUN, or python tools/test.py CONFIG CHECKPOINT."""
 
 from __future__ import annotations
 
@@ -13,17 +13,31 @@ from abawfw.errors import ConfigError
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(description='Predict, write prediction files, and print one table.')
     parser.add_argument('run', type=Path, metavar='RUN|CONFIG', help='work_dir of a run, or a config file')
-    parser.add_argument('checkpoint', type=Path, nargs='?', help='with a config file: one checkpoint for all targets')
-    parser.add_argument('--data-root', help='folder of the store, instead of data_root of the config')
-    parser.add_argument('--partition', nargs='+', choices=['train', 'val', 'test'], help='default: val and test')
-    parser.add_argument('--target', nargs='+', choices=['valence', 'arousal'], help='default: all that the model has')
     parser.add_argument(
-        '--window', nargs='+', metavar='TARGET=FRAMES|search', help='one-sided smoothing window; search: best on val'
+        'checkpoint', type=Path, nargs='?', help='with a config file: one checkpoint for all targets'
     )
-    parser.add_argument('--out', type=Path, help='folder for the files; default: predictions/ beside the checkpoint')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='K=V', help='overrides')
+    parser.add_argument('--data-root', help='folder of the store, instead of data_root of the config')
+    parser.add_argument(
+        '--partition', nargs='+', choices=['train', 'val', 'test'], help='default: val and test'
+    )
+    parser.add_argument(
+        '--target', nargs='+', choices=['valence', 'arousal'], help='default: all that the model has'
+    )
+    parser.add_argument(
+        '--window',
+        nargs='+',
+        metavar='TARGET=FRAMES|search',
+        help='one-sided smoothing window; search: best on val',
+    )
+    parser.add_argument(
+        '--out', type=Path, help='folder for the files; default: predictions/ beside the checkpoint'
+    )
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, default={}, metavar='K=V', help='overrides'
+    )
     return parser.parse_args(argv)
 
 
@@ -41,6 +55,7 @@ def parse_windows(words: list[str] | None) -> dict[str, int] | str | None:
 
 
 def main(argv: list[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
     args = parse(argv)
     windows = parse_windows(args.window)
     is_run = args.run.is_dir()
@@ -52,6 +67,8 @@ def main(argv: list[str] | None = None) -> int:
     from abawfw.evaluation.report_table import render_table
 
     targets = args.target or list(cfg.targets)
+    if unknown := [t for t in targets if t not in cfg.targets]:
+        raise ConfigError(f'--target {" ".join(unknown)}: the model estimates {", ".join(cfg.targets)} only')
     if is_run:
         checkpoints = {t: best_checkpoint(args.run, f'ccc_{t}') for t in targets}
     else:

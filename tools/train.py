@@ -1,4 +1,4 @@
-"""Train a run: python tools/train.py configs/rucaim3/transformer_affwild2.py"""
+"""Train a run: python tools/train.py configs/rucaim3/transformer_affwild2.py."""
 
 from __future__ import annotations
 
@@ -13,10 +13,15 @@ from abawfw.config import load_config
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Train a run and write everything about it into its work_dir.')
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description='Train a run and write everything about it into its work_dir.'
+    )
     parser.add_argument('config', type=Path, help='config file')
     parser.add_argument('--data-root', help='folder of the store, instead of data_root of the config')
-    parser.add_argument('--features', nargs='+', help='features, in the order of concatenation, instead of the config')
+    parser.add_argument(
+        '--features', nargs='+', help='features, in the order of concatenation, instead of the config'
+    )
     parser.add_argument('--work-dir', type=Path, help='default: work_dirs/NAME of the config')
     parser.add_argument(
         '--resume',
@@ -27,15 +32,21 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         help='continue the run in the work_dir, or from this epoch_*.pth',
     )
     parser.add_argument('--seed', type=int, help='seed of everything random, instead of the config')
-    parser.add_argument('--amp', nargs='?', const='bf16', choices=['bf16', 'fp16'], help='mixed precision (bf16 if not named)')
+    parser.add_argument(
+        '--amp', nargs='?', const='bf16', choices=['bf16', 'fp16'], help='mixed precision (bf16 if not named)'
+    )
     parser.add_argument('--launcher', default='none', choices=['none', 'pytorch', 'slurm', 'mpi'])
     parser.add_argument('--check-only', action='store_true', help='check config and data root, build nothing')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='K=V', help='overrides')
-    parser.add_argument('--local-rank', '--local_rank', type=int, help=argparse.SUPPRESS)  # given by some launchers
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, default={}, metavar='K=V', help='overrides'
+    )
+    # given by some launchers
+    parser.add_argument('--local-rank', '--local_rank', type=int, help=argparse.SUPPRESS)
     return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
     args = parse(argv)
     overrides = dict(args.cfg_options)
     named = {'data_root': args.data_root, 'features': args.features, 'seed': args.seed}

@@ -6,10 +6,8 @@ import copy
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.config import Config
 from mmengine.dist import get_dist_info
-from torch.utils.data import DataLoader
 
 from abawfw.datasets.loader import build_dataloader
 from abawfw.engine.checkpoint import load_checkpoint, load_state_dict
@@ -17,13 +15,16 @@ from abawfw.errors import CheckpointError
 from abawfw.registry import MODELS
 
 
-def build_loader(cfg: Config, key: str, partition: str | None = None) -> DataLoader:
+def build_loader(cfg: Config, key: str, partition: str | None = None) -> Any:
     """Build ``train_dataloader`` or ``val_dataloader`` of a resolved config, for this rank.
 
     Args:
         cfg: resolved config.
         key: which of the two.
         partition: read this partition instead of the one in the config.
+
+    Returns:
+        ``DataLoader``; typed Any, since torch's type hides the dataset's and the sampler's.
     """
     loader = copy.deepcopy(cfg[key].to_dict())
     if partition is not None:
@@ -33,12 +34,15 @@ def build_loader(cfg: Config, key: str, partition: str | None = None) -> DataLoa
 
 
 def model_config(cfg: Config, input_dims: dict[str, int]) -> dict[str, Any]:
-    """The model's config, completed with what the data say: the size of every feature, in the config's order."""
+    """The model's config, with what the data say: the size of every feature, in the config's order."""
     return {**cfg.model.to_dict(), 'input_dims': dict(input_dims)}
 
 
-def load_model(cfg: Config, checkpoint: Path, input_dims: dict[str, int]) -> torch.nn.Module:
+def load_model(cfg: Config, checkpoint: Path, input_dims: dict[str, int]) -> Any:
     """Build the model of a resolved config with the weights of a checkpoint, in evaluation mode.
+
+    Returns:
+        The estimator.
 
     Raises:
         CheckpointError: the checkpoint cannot be read, or was trained on other features or targets.

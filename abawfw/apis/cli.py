@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 
@@ -18,9 +19,18 @@ def run(main: Callable[[], int | None]) -> None:
         code = main()
     except AbawfwError as error:
         sys.stdout.flush()
-        sys.stderr.write(f'error: {error}\n')
+        sys.stderr.write(f'error: {_without_worker(error)}\n')
         code = 2
     except KeyboardInterrupt as interruption:
         sys.stderr.write(f'{interruption or "interrupted"}\n')
         code = 130
     sys.exit(code or 0)
+
+
+def _without_worker(error: AbawfwError) -> str:
+    """The message alone: what a data loader's worker raises arrives with the worker's traceback around it."""
+    text = str(error)
+    if not re.match(r'Caught \w+ in DataLoader worker process', text):
+        return text
+    kind = type(error)
+    return text.rpartition(f'{kind.__module__}.{kind.__qualname__}: ')[2].strip()

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from mmengine.device import get_device
-from torch.utils.data import DataLoader
 
 from abawfw.errors import DataError
 from abawfw.evaluation.va_metric import VAMetric, VideoPrediction
 
 
-def predict(model: torch.nn.Module, loader: DataLoader) -> dict[str, VideoPrediction]:
+def predict(model: Any, loader: Any) -> dict[str, VideoPrediction]:
     """Run a model over every clip of a loader.
 
     Args:
         model: an estimator; moved to the GPU if there is one.
-        loader: loader of an evaluation partition.
+        loader: ``DataLoader`` of an evaluation partition, as ``build_loader`` makes it.
 
     Returns:
         By video, in the order of the store: raw predictions and labels, each (frames, targets).

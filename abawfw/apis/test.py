@@ -21,6 +21,7 @@ from abawfw.errors import CheckpointError, ConfigError, DataError
 from abawfw.evaluation.functional import window_search
 from abawfw.evaluation.prediction_files import write_predictions
 from abawfw.evaluation.report_table import report_rows
+from abawfw.evaluation.va_metric import WINDOWS
 from abawfw.files import write_text
 
 FILE_PARTITION = {'val': 'val', 'test': 'tst', 'train': 'trn'}
@@ -63,8 +64,8 @@ def test(
     cfg: Config,
     checkpoints: Mapping[str, Path],
     out: Path,
-    partitions: Sequence[str] | None = None,
-    windows: Mapping[str, int] | str | None = None,
+    partitions: Sequence[str] | None = None,  # noqa: PT028
+    windows: Mapping[str, int] | str | None = None,  # noqa: PT028
 ) -> TestReport:
     """Predict with a checkpoint per target, write the prediction files and measure.
 
@@ -89,7 +90,9 @@ def test(
             report.notes.append(f'{cfg.data_root} has no test partition: nothing was predicted for it')
     unknown = sorted(set(partitions) - present)
     if unknown:
-        raise DataError(f'{cfg.data_root}: no partition {", ".join(unknown)}; it has {", ".join(sorted(present))}')
+        raise DataError(
+            f'{cfg.data_root}: no partition {", ".join(unknown)}; it has {", ".join(sorted(present))}'
+        )
     # val first: a search for windows needs it before anything is written
     needed = ['val', *partitions] if windows == 'search' else list(partitions)
     predictions = {p: _predict_targets(cfg, checkpoints, p) for p in dict.fromkeys(needed)}
@@ -101,14 +104,18 @@ def test(
             report.files += write_predictions(out, FILE_PARTITION[partition], target, pred, labels, window)
             if labels is not None:
                 report.rows.setdefault(partition, []).extend(report_rows(target, pred, labels, window))
-    write_text(out / 'report.json', json.dumps({'windows': report.windows, 'rows': report.rows}, indent=1) + '\n')
+    write_text(
+        out / 'report.json', json.dumps({'windows': report.windows, 'rows': report.rows}, indent=1) + '\n'
+    )
     return report
 
 
 Curves = dict[str, np.ndarray]
 
 
-def _predict_targets(cfg: Config, checkpoints: Mapping[str, Path], partition: str) -> dict[str, tuple[Curves, Curves]]:
+def _predict_targets(
+    cfg: Config, checkpoints: Mapping[str, Path], partition: str
+) -> dict[str, tuple[Curves, Curves]]:
     """Per target: raw predictions and labels of every video, (frames,) each."""
     loader = build_loader(cfg, 'val_dataloader', partition)
     curves = {}
@@ -129,7 +136,10 @@ def _windows(
     cfg: Config, targets: list[str], given: Mapping[str, int] | str | None, predictions: Mapping[str, Any]
 ) -> dict[str, int]:
     if given == 'search':
-        curves = {t: [list(c.values()) for c in predictions['val'][t]] for t in targets}
-        return {t: window_search(*curves[t]).window for t in targets}
-    windows = {**cfg.windows.to_dict(), **(given or {})}
+        return {t: _best_window(*predictions['val'][t]) for t in targets}
+    windows = {**WINDOWS, **cfg.get('windows', {}), **(given if isinstance(given, Mapping) else {})}
     return {t: int(windows[t]) for t in targets}
+
+
+def _best_window(pred: Curves, label: Curves) -> int:
+    return window_search(list(pred.values()), list(label.values())).window

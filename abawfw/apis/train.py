@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 import warnings
@@ -10,7 +12,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.dist import get_dist_info, is_distributed
+from mmengine.dist import barrier, get_dist_info, is_distributed
 
 from abawfw.apis.build import build_loader, model_config
 from abawfw.apis.check import check_config
@@ -18,7 +20,7 @@ from abawfw.config import resolve
 from abawfw.engine.checkpoint import resumable_checkpoints
 from abawfw.engine.distributed import init_distributed
 from abawfw.engine.va_runner import VARunner
-from abawfw.errors import Interrupted, TrainingError
+from abawfw.errors import CheckpointError, TrainingError
 
 
 def train(cfg: Config, work_dir: Path, resume: bool | Path = False, launcher: str = 'none') -> dict[str, Any]:
@@ -40,41 +42,84 @@ def train(cfg: Config, work_dir: Path, resume: bool | Path = False, launcher: st
         Interrupted: Ctrl-C or SIGTERM; the message says how to continue.
     """
     check_config(cfg)
-    resolved = resolve(cfg)
-    if not resume and resumable_checkpoints(work_dir):
-        raise TrainingError(
-            f'{work_dir} holds a run already: continue it with --resume, or choose another place with --work-dir'
-        )
+    _check_work_dir(work_dir, resume)
     init_distributed(launcher)
+    try:
+        runner = build_runner(cfg, work_dir, resume, launcher)
+        _run(runner)
+        barrier()  # rank 0 has written the summary
+    finally:
+        if launcher != 'none' and is_distributed():
+            torch.distributed.destroy_process_group()
+    return json.loads((work_dir / 'summary.json').read_text())
+
+
+def _check_work_dir(work_dir: Path, resume: bool | Path) -> None:
+    """Refuse to mix two runs in one folder."""
+    if isinstance(resume, Path) and not resume.is_file():
+        raise CheckpointError(f'--resume {resume}: no such checkpoint')
+    ours = isinstance(resume, Path) and resume.resolve().parent == work_dir.resolve()
+    if resume is not True and not ours and resumable_checkpoints(work_dir):
+        raise TrainingError(
+            f'{work_dir} holds a run already: continue it with --resume, or choose another place with '
+            f'--work-dir'
+        )
+
+
+def build_runner(
+    cfg: Config,
+    work_dir: Path,
+    resume: bool | Path = False,
+    launcher: str = 'none',
+    log_level: str = 'INFO',
+) -> VARunner:
+    """Build what :func:`train` runs, from a checked config; arguments as there."""
+    resolved = resolve(cfg)
     loaders = {key: build_loader(resolved, key) for key in ('train_dataloader', 'val_dataloader')}
-    keys = ('train_cfg', 'val_cfg', 'optim_wrapper', 'param_scheduler', 'val_evaluator', 'default_hooks', 'custom_hooks')
-    parts = {k: v for k, v in resolved.to_dict().items() if k in (*keys, 'visualizer', 'randomness', 'default_scope')}
+    keys = (
+        'train_cfg',
+        'val_cfg',
+        'optim_wrapper',
+        'param_scheduler',
+        'val_evaluator',
+        'default_hooks',
+        'custom_hooks',
+    )
+    parts = {k: v for k, v in resolved.to_dict().items() if k in (*keys, 'visualizer', 'default_scope')}
+    # other dropout masks on every rank; weights are rank 0's everywhere, whatever the seed
+    randomness = {'diff_rank_seed': True, **resolved.get('randomness', {})}
     with warnings.catch_warnings():
         # an empty list of recorders is what we want; MMEngine warns about it at every start
         warnings.filterwarnings('ignore', message='.*`Visualizer` backend is not initialized.*')
-        runner = VARunner(
+        return VARunner(
             model=model_config(resolved, loaders['train_dataloader'].dataset.input_dims),
             work_dir=str(work_dir),
             **loaders,
             **parts,
-            resume=bool(resume),
-            load_from=str(resume) if isinstance(resume, Path) else resolved.get('load_from'),
-            launcher='pytorch' if is_distributed() else 'none',
-            experiment_name=Path(work_dir).name,
+            randomness=randomness,
+            resume=resume,
+            load_from=resolved.get('load_from'),
+            launcher='pytorch' if launcher == 'none' and is_distributed() else launcher,
+            experiment_name=work_dir.name,
+            log_level=log_level,
             cfg=cfg,
         )
+
+
+def _run(runner: VARunner) -> None:
+    """Train, and say in summary.json how it ended."""
     try:
         runner.train()
-    except Interrupted:
-        runner.call_hook('after_stop', status='interrupted')
+    except BaseException as error:
+        status = 'interrupted' if isinstance(error, KeyboardInterrupt) else 'failed'
+        with contextlib.suppress(OSError):  # a full disk must not hide why training ended
+            runner.call_hook('after_stop', status=status)
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise TrainingError(
+                f'cannot write to {runner.work_dir}: {error}. The checkpoints there are untouched: free some '
+                f'space, then continue with --resume'
+            ) from error
         raise
-    except BaseException:
-        runner.call_hook('after_stop', status='failed')
-        raise
-    finally:
-        if is_distributed():
-            torch.distributed.destroy_process_group()
-    return json.loads((work_dir / 'summary.json').read_text())
 
 
 def default_work_dir(config: Path) -> Path:

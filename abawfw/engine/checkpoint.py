@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
+import pickle
 import re
+import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +17,10 @@ from abawfw.errors import CheckpointError, TrainingError
 
 FORMAT = 'abawfw-checkpoint'
 _RESUMABLE = re.compile(r'^epoch_(\d+)(?:_batch_(\d+))?\.pth$')
+
+
+class DamagedCheckpointError(CheckpointError):
+    """The file is truncated, half-written or not as it was written; an earlier one may be whole."""
 
 
 def save_checkpoint(checkpoint: dict[str, Any], path: Path) -> None:
@@ -25,17 +33,19 @@ def save_checkpoint(checkpoint: dict[str, Any], path: Path) -> None:
         TrainingError: the disk is full or not writable; what was there before is untouched.
     """
     temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
+    content = io.BytesIO()  # torch writing to the file itself hides why a write failed
+    torch.save({'format': FORMAT, 'version': 1, **checkpoint}, content)
     try:
         with temporary.open('wb') as file:
-            torch.save({'format': FORMAT, 'version': 1, **checkpoint}, file)
+            file.write(content.getbuffer())
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except (OSError, RuntimeError) as error:  # torch reports a failed write as RuntimeError
+    except OSError as error:
         temporary.unlink(missing_ok=True)
         raise TrainingError(
-            f'cannot write {path}: {error}. The checkpoints already in {path.parent} are untouched: free some '
-            f'space, then continue with --resume'
+            f'cannot write {path}: {error}. The checkpoints already in {path.parent} are untouched: free '
+            f'some space, then continue with --resume'
         ) from error
 
 
@@ -43,25 +53,44 @@ def load_checkpoint(path: Path, device: str | torch.device = 'cpu') -> dict[str,
     """Read a checkpoint; only tensors and plain values are accepted, so no code in it can run.
 
     Raises:
-        CheckpointError: the file is missing, damaged or half-written, carries code, or is not ours.
+        DamagedCheckpointError: the file is truncated or its checksums do not fit.
+        CheckpointError: the file is missing, carries code, or is not ours.
     """
     if not path.is_file():
         raise CheckpointError(f'{path}: no such checkpoint')
+    _check_whole(path)
     try:
-        checkpoint = torch.load(path, map_location=device, weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # torch warns of foreign pickles that it then refuses
+            checkpoint = torch.load(path, map_location=device, weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f'{path}: refused, since it holds objects other than tensors and plain values and loading them '
+            f'could run code. Convert it with tools/convert_checkpoint.py, or save its state dict alone'
+        ) from error
     except Exception as error:
-        if 'weights_only' in str(error) or 'Unsupported' in str(error):
-            raise CheckpointError(
-                f'{path}: refused, since it holds objects other than tensors and plain values and loading them '
-                f'could run code. Convert it with tools/convert_checkpoint.py, or save its state dict alone'
-            ) from error
-        raise CheckpointError(f'{path}: damaged or half-written ({type(error).__name__}: {error})') from error
+        raise DamagedCheckpointError(
+            f'{path}: damaged or half-written ({type(error).__name__}: {error})'
+        ) from error
     if not isinstance(checkpoint, dict) or checkpoint.get('format') != FORMAT:
         raise CheckpointError(
             f'{path}: not a checkpoint of abawfw. Checkpoints of other systems are converted with '
             f'tools/convert_checkpoint.py'
         )
     return checkpoint
+
+
+def _check_whole(path: Path) -> None:
+    """Compare the checksums in the file with its content, which torch does not do when it loads."""
+    try:
+        if not zipfile.is_zipfile(path):
+            return  # truncated, or not in torch's format of today: loading it tells
+        with zipfile.ZipFile(path) as archive:
+            bad = archive.testzip()
+    except Exception as error:  # a flipped bit in a header makes zipfile fail in many ways
+        raise DamagedCheckpointError(f'{path}: damaged ({type(error).__name__}: {error})') from error
+    if bad is not None:
+        raise DamagedCheckpointError(f'{path}: damaged, the checksum of its part {bad} does not fit')
 
 
 def resumable_name(epoch: int, batch: int) -> str:
@@ -74,8 +103,15 @@ def resumable_checkpoints(work_dir: Path) -> list[Path]:
 
     Found by name rather than through a pointer file, so a moved or renamed work_dir still resumes.
     """
-    found = [(m, p) for p in work_dir.glob('epoch_*.pth') if (m := _RESUMABLE.match(p.name))]
-    return [p for m, p in sorted(found, key=lambda x: (int(x[0][1]), int(x[0][2] or 0)), reverse=True)]
+    found = [p for p in work_dir.glob('epoch_*.pth') if _RESUMABLE.match(p.name)]
+    return sorted(found, key=position, reverse=True)
+
+
+def position(path: Path) -> tuple[int, int]:
+    """Epoch and batch that the name of a training state tells."""
+    match = _RESUMABLE.match(path.name)
+    assert match is not None
+    return int(match[1]), int(match[2] or 0)
 
 
 def load_state_dict(model: torch.nn.Module, state_dict: dict[str, torch.Tensor], path: Path) -> None:

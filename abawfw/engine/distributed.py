@@ -16,8 +16,8 @@ _REQUIRED = {'pytorch': 'LOCAL_RANK', 'slurm': 'SLURM_PROCID', 'mpi': 'OMPI_COMM
 def init_distributed(launcher: str) -> None:
     """Join the other processes of this run; nothing to do for launcher 'none'.
 
-    MMEngine's own start needs CUDA whatever the backend (spec/mmengine-traps.md, B11), so on CPUs the group is
-    made here, with gloo, from what torchrun, srun or mpirun put into the environment.
+    MMEngine's own start needs CUDA whatever the backend (spec/mmengine-traps.md, B11), so on CPUs the group
+    is made here, with gloo, from what torchrun, srun or mpirun put into the environment.
 
     Raises:
         ConfigError: the launcher did not start this process.
@@ -26,7 +26,11 @@ def init_distributed(launcher: str) -> None:
         return
     variable = _REQUIRED[launcher]
     if variable not in os.environ:
-        how = {'pytorch': 'torchrun (tools/dist_train.sh)', 'slurm': 'srun (tools/slurm_train.sh)', 'mpi': 'mpirun'}[launcher]
+        how = {
+            'pytorch': 'torchrun (tools/dist_train.sh)',
+            'slurm': 'srun (tools/slurm_train.sh)',
+            'mpi': 'mpirun',
+        }[launcher]
         raise ConfigError(f'--launcher {launcher}, but {variable} is not set: start the run with {how}')
     if torch.cuda.is_available():
         init_dist(launcher, backend='nccl')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import random
 from typing import TYPE_CHECKING, Any
 
@@ -16,20 +17,20 @@ if TYPE_CHECKING:
     from mmengine.runner import Runner
 
 
-def bare_model(runner: Runner) -> torch.nn.Module:
-    """The model without the wrapper of distributed training."""
+def bare_model(runner: Runner) -> Any:
+    """The estimator, without the wrapper of distributed training."""
     return runner.model.module if is_model_wrapper(runner.model) else runner.model
 
 
 def random_state() -> dict[str, Any]:
     """State of every random generator of this process, as tensors and plain values."""
     version, words, gauss = random.getstate()
-    _, keys, position, has_gauss, cached = np.random.get_state()  # noqa: NPY002 (the global state is what we save)
+    legacy: Any = np.random.get_state()  # noqa: NPY002 (the global state is what we save)
     return {
         'torch': torch.get_rng_state(),
         'cuda': torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         'python': [version, list(words), gauss],
-        'numpy': [torch.from_numpy(keys.astype(np.int64)), int(position), int(has_gauss), float(cached)],
+        'numpy': [torch.from_numpy(legacy[1].astype(np.int64)), *map(int, legacy[2:4]), float(legacy[4])],
     }
 
 
@@ -58,9 +59,9 @@ def capture(runner: Runner) -> dict[str, Any]:
     """Collect the training state; every rank must call this at the same point.
 
     Returns:
-        ``meta`` (position, seed, what the model expects), ``state_dict``, ``optimizer``, ``param_schedulers``,
-        ``hooks`` (state of every hook that has some, by class name) and ``ranks``: per rank its random
-        generators, carried lane states and per-rank hook states.
+        ``meta`` (position, seed, what the model expects), ``state_dict``, ``optimizer``,
+        ``param_schedulers``, ``hooks`` (state of every hook that has some, by class name) and ``ranks``: per
+        rank its random generators, carried lane states and per-rank hook states.
     """
     loop, model = runner.train_loop, bare_model(runner)
     own = {
@@ -89,6 +90,19 @@ def model_meta(runner: Runner) -> dict[str, Any]:
     }
 
 
+def changed_settings(then: str, now: str) -> list[str]:
+    """Top-level names whose values differ between two configs as text, which is parsed and never run."""
+    before, after = (
+        {
+            ast.unparse(node.targets[0]): ast.unparse(node.value)
+            for node in ast.parse(text).body
+            if isinstance(node, ast.Assign)
+        }
+        for text in (then, now)
+    )
+    return sorted(k for k in before.keys() | after.keys() if before.get(k) != after.get(k))
+
+
 def restore(runner: Runner, checkpoint: dict[str, Any]) -> None:
     """Put a runner, built from the same config, into a captured state.
 
@@ -104,9 +118,16 @@ def restore(runner: Runner, checkpoint: dict[str, Any]) -> None:
             f'continue with {len(ranks)}'
         )
     loop, meta, own = runner.train_loop, checkpoint['meta'], ranks[get_rank()]
-    runner.optim_wrapper.load_state_dict(checkpoint['optimizer'])
-    for scheduler, state in zip(runner.param_schedulers or [], checkpoint['param_schedulers'], strict=True):
-        scheduler.load_state_dict(state)
+    try:
+        runner.optim_wrapper.load_state_dict(checkpoint['optimizer'])
+        for scheduler, state in zip(
+            runner.param_schedulers or [], checkpoint['param_schedulers'], strict=True
+        ):
+            scheduler.load_state_dict(state)
+    except ValueError as error:  # other parameter groups, or another number of schedules
+        raise CheckpointError(
+            f'the checkpoint was written with another optimiser or schedule ({error}): use its own config'
+        ) from error
     for hook in runner.hooks:
         name = type(hook).__name__
         if name in checkpoint['hooks']:

@@ -7,19 +7,23 @@ from typing import Any
 
 import torch
 from mmengine.device import get_device
+from mmengine.dist import barrier
+from mmengine.logging import MMLogger
 from mmengine.model import MMDistributedDataParallel
 from mmengine.runner import Runner
 
 from abawfw.engine.checkpoint import (
+    DamagedCheckpointError,
     load_checkpoint,
     load_state_dict,
+    position,
     resumable_checkpoints,
     resumable_name,
     save_checkpoint,
 )
-from abawfw.files import write_text
-from abawfw.engine.training_state import bare_model, capture, restore
+from abawfw.engine.training_state import bare_model, capture, changed_settings, restore
 from abawfw.errors import CheckpointError
+from abawfw.files import write_text
 from abawfw.registry import RUNNERS
 
 
@@ -29,8 +33,15 @@ class VARunner(Runner):
 
     Differences from MMEngine 0.10.7, each named in spec/mmengine-traps.md: checkpoints are read with
     ``weights_only=True`` (B1); resuming restores every generator and carried state (B12), from the newest
-    checkpoint that is whole, wherever the work_dir has moved to (B5.6); distributed training runs on CPUs (B11).
+    checkpoint that is whole, wherever the work_dir has moved to (B5.6); distributed training runs on CPUs
+    (B11). ``resume`` may also be the path of a checkpoint, which leaves ``load_from`` to weights alone.
+
+    Attributes:
+        resumed_from: the checkpoint this run continues, if it does.
     """
+
+    resumed_from: Path | None = None
+    _has_loaded: bool  # of MMEngine
 
     def dump_config(self) -> None:
         """Write the config, overrides included, as ``config.py`` of the work_dir."""
@@ -38,11 +49,7 @@ class VARunner(Runner):
             write_text(Path(self.work_dir) / 'config.py', self.cfg.pretty_text)
 
     def _log_env(self, env_cfg: dict) -> None:
-        """MMEngine runs compilers to describe the machine here, which takes seconds; summary.json has versions."""
-
-    def get_hooks_info(self) -> str:
-        """The hooks in one line; MMEngine logs forty at every start."""
-        return ', '.join(type(h).__name__ for h in self.hooks)
+        """MMEngine runs compilers here to describe the machine, for seconds; summary.json has versions."""
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: torch.nn.Module) -> torch.nn.Module:
         """Move the model to its device and, in distributed training, wrap it."""
@@ -59,39 +66,65 @@ class VARunner(Runner):
             find_unused_parameters=True,
         )
 
+    def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
+        """MMEngine's logger without its list of hooks, forty lines at every start."""
+        logger = super().build_logger(*args, **kwargs)
+        logger.addFilter(lambda record: not record.getMessage().startswith('Hooks will be executed'))
+        return logger
+
     def load_or_resume(self) -> None:
-        """Load weights, or continue from the newest whole checkpoint, as asked for at construction."""
+        """Load weights, or continue a run, as asked for at construction."""
         if self._has_loaded:
             return
         self._has_loaded = True
-        if not self._resume:
-            if self._load_from is not None:
-                path = Path(self._load_from)
-                load_state_dict(bare_model(self), load_checkpoint(path)['state_dict'], path)
-            return
-        if self._load_from is not None:
-            self._resume_from(Path(self._load_from))
-            return
+        if self.rank == 0:
+            for left_over in Path(self.work_dir).glob('.*.tmp'):  # of a process killed while writing
+                left_over.unlink()
+        if isinstance(self._resume, Path):
+            self._resume_from(self._resume)
+        elif not (self._resume and self._resume_newest()) and self._load_from is not None:
+            path = Path(self._load_from)
+            load_state_dict(bare_model(self), load_checkpoint(path)['state_dict'], path)
+
+    def _resume_newest(self) -> bool:
+        """Continue from the newest training state that is whole; False if there is none at all."""
         damaged = []
         for path in resumable_checkpoints(Path(self.work_dir)):
             try:
                 self._resume_from(path)
-            except CheckpointError as error:
-                if 'damaged' not in str(error):
-                    raise
+            except DamagedCheckpointError as error:
                 damaged.append(str(error))
                 self.logger.warning(f'{error}; trying the one before')
                 continue
-            return
+            return True
         if damaged:
             raise CheckpointError('no checkpoint of this run can be read: ' + '; '.join(damaged))
         self.logger.info(f'nothing to resume in {self.work_dir}: starting from the beginning')
+        return False
 
     def _resume_from(self, path: Path) -> None:
         checkpoint: dict[str, Any] = load_checkpoint(path)
         load_state_dict(bare_model(self), checkpoint['state_dict'], path)
         restore(self, checkpoint)
+        self.resumed_from = path
         self.logger.info(f'resumed from {path}: epoch {self.epoch}, batch {self.train_loop.batch}')
+        changed = changed_settings(checkpoint['meta']['config'], self.cfg.pretty_text)
+        if changed:
+            self.logger.warning(
+                f'the config differs from the one {path.name} was trained with, in: {", ".join(changed)}. It '
+                f'holds from here on, but learning rates and their schedules continue as saved'
+            )
+        barrier()  # every rank has read before rank 0 renames
+        if self.rank == 0:
+            self._set_later_aside()
+
+    def _set_later_aside(self) -> None:
+        """Rename states beyond the resumed one, damaged or left behind: a later resume would take them."""
+        here = (self.train_loop.epoch, self.train_loop.batch)
+        for later in resumable_checkpoints(Path(self.work_dir)):
+            if position(later) > here:
+                aside = later.replace(later.with_name(f'{later.name}.unused'))
+                self.logger.warning(f'{later.name} lies beyond what is resumed: renamed to {aside.name}')
 
     def save_training_state(self, keep: int = 2) -> Path:
         """Save everything that a resumed run needs; every rank must call this at the same point.

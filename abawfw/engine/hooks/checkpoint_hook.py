@@ -8,7 +8,7 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from abawfw.engine.checkpoint import save_checkpoint
+from abawfw.engine.checkpoint import load_checkpoint, save_checkpoint
 from abawfw.engine.training_state import bare_model, model_meta
 from abawfw.registry import HOOKS
 
@@ -36,28 +36,46 @@ class VACheckpointHook(Hook):
         if self.batches and runner.train_loop.batch % self.batches == 0:
             runner.save_training_state()
 
+    def before_train(self, runner: Runner) -> None:
+        """Bring the best weights along when a run continues from a checkpoint of another work_dir."""
+        if runner.rank != 0:
+            return
+        here = Path(runner.work_dir)
+        for key, name in [(k, Path(v['file']).name) for k, v in self.best.items()]:
+            if (here / name).is_file():
+                continue
+            source = runner.resumed_from.parent / name
+            if source.is_file():
+                save_checkpoint(load_checkpoint(source), here / name)
+                continue
+            del self.best[key]
+            runner.logger.warning(
+                f'{source}, the best weights of {key}, is gone: the next epoch counts as best'
+            )
+        self._remove_outdated(here)
+
     def after_epoch(self, runner: Runner) -> None:
-        """Update the best weights, then save the training state that knows of them, then remove the old ones."""
-        outdated = []
+        """Save the best weights, then the training state that knows of them, then remove the old ones."""
         for key in ('ccc', *(f'ccc_{t}' for t in bare_model(runner).targets)):
             score = runner.train_loop.record.get(f'val_{key}')
             if score is None or score <= self.best.get(key, {'score': -float('inf')})['score']:
                 continue
-            if key in self.best:
-                outdated.append(self.best[key]['file'])
-            self.best[key] = {
-                'score': float(score),
-                'epoch': runner.epoch,
-                'file': f'best_{key}_epoch_{runner.epoch}.pth',
-            }
+            file = f'best_{key}_epoch_{runner.epoch}.pth'
+            self.best[key] = {'score': float(score), 'epoch': runner.epoch, 'file': file}
             if runner.rank == 0:
                 meta = {**model_meta(runner), 'key': key, 'epoch': runner.epoch, 'score': float(score)}
                 weights = {'meta': meta, 'state_dict': bare_model(runner).state_dict()}
-                save_checkpoint(weights, Path(runner.work_dir) / self.best[key]['file'])
+                save_checkpoint(weights, Path(runner.work_dir) / file)
         runner.save_training_state()
         if runner.rank == 0:
-            for name in outdated:
-                (Path(runner.work_dir) / Path(name).name).unlink(missing_ok=True)
+            self._remove_outdated(Path(runner.work_dir))
+
+    def _remove_outdated(self, work_dir: Path) -> None:
+        """Found by name, so that what a kill left behind goes too."""
+        for key, best in self.best.items():
+            for path in work_dir.glob(f'best_{key}_epoch_*.pth'):
+                if path.name != Path(best['file']).name:
+                    path.unlink()
 
     def state_dict(self) -> dict[str, Any]:
         """The best scores so far."""

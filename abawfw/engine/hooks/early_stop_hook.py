@@ -29,18 +29,22 @@ class EarlyStopHook(Hook):
         self.best, self.waited = -float('inf'), 0
 
     def before_train(self, runner: Runner) -> None:
-        """Check the name of the score before any time is spent; stop at once if the resumed run had stopped."""
+        """Check the name of the score before time is spent; stop at once if the resumed run had stopped."""
         known = ['ccc', *(f'ccc_{t}' for t in bare_model(runner).targets)]
         if self.monitor not in known:
-            raise ConfigError(f'EarlyStopHook.monitor {self.monitor!r} is not validated; choose from {", ".join(known)}')
+            raise ConfigError(
+                f'EarlyStopHook.monitor {self.monitor!r} is not validated; choose from {", ".join(known)}'
+            )
         runner.train_loop.stop_training |= self.waited >= self.patience
 
     def after_epoch(self, runner: Runner) -> None:
         """Count epochs without improvement."""
-        score = runner.train_loop.record[f'val_{self.monitor}']
+        score = float(runner.train_loop.record[f'val_{self.monitor}'])
         self.best, self.waited = (score, 0) if score > self.best else (self.best, self.waited + 1)
         if self.waited >= self.patience:
-            runner.logger.info(f'no better {self.monitor} than {self.best:.4f} for {self.patience} epochs: stopping')
+            runner.logger.info(
+                f'no better {self.monitor} than {self.best:.4f} for {self.patience} epochs: stopping'
+            )
             runner.train_loop.stop_training = True
 
     def state_dict(self) -> dict[str, Any]:

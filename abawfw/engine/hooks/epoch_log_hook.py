@@ -18,8 +18,8 @@ from abawfw.registry import HOOKS
 class EpochLogHook(Hook):
     """Write the figures of every epoch.
 
-    ``metrics.csv`` holds one row per epoch and is rewritten whole, so a resumed run has no row twice. The same
-    figures go to the visualizer's backends, TensorBoard for instance.
+    ``metrics.csv`` holds one row per epoch and is rewritten whole, so a resumed run has no row twice. The
+    same figures go to the visualizer's backends, TensorBoard for instance.
     """
 
     priority = 'LOW'
@@ -34,7 +34,9 @@ class EpochLogHook(Hook):
         if runner.rank != 0:
             return
         text = io.StringIO()
-        writer = csv.DictWriter(text, list(dict.fromkeys(k for r in self.rows for k in r)), lineterminator='\n')
+        writer = csv.DictWriter(
+            text, list(dict.fromkeys(k for r in self.rows for k in r)), lineterminator='\n'
+        )
         writer.writeheader()
         writer.writerows([{k: f'{v:.8g}' for k, v in row.items()} for row in self.rows])
         write_text(Path(runner.work_dir) / 'metrics.csv', text.getvalue())

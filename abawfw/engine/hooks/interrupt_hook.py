@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import signal
+import threading
 from types import FrameType
 from typing import Any
 
@@ -29,18 +32,30 @@ class InterruptHook(Hook):
         self.previous: dict[int, Any] = {}
 
     def before_train(self, runner: Runner) -> None:
-        """Take over the signals for the time of training."""
+        """Take over the signals for the time of training; Python allows it in the main thread only."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        speaker = os.getpid() if runner.rank == 0 else None
 
         def request(number: int, frame: FrameType | None) -> None:
-            signal.signal(number, self.previous[number])
+            self._give_back()
             self.requested = True
-            runner.logger.warning('stopping after this batch; once more to stop at once without saving')
+            if os.getpid() == speaker:  # workers of the data loader inherit this handler; not through the
+                # logger, whose lock the interrupted code may hold
+                os.write(2, b'stopping after this batch (or validation); once more to stop at once\n')
 
         for number in (signal.SIGINT, signal.SIGTERM):
             self.previous[number] = signal.signal(number, request)
 
     def after_train(self, runner: Runner) -> None:
         """Give the signals back."""
+        self._give_back()
+
+    def after_stop(self, runner: Runner, status: str) -> None:
+        """Give the signals back when training ends early."""
+        self._give_back()
+
+    def _give_back(self) -> None:
         for number, handler in self.previous.items():
             signal.signal(number, handler)
 
@@ -58,12 +73,25 @@ class InterruptHook(Hook):
 
     def after_epoch(self, runner: Runner) -> None:
         """The checkpoint hook has just saved: leave if asked to, unless training is over anyway."""
-        if self._stop(runner) and runner.epoch < runner.max_epochs:
+        over = runner.epoch == runner.max_epochs or runner.train_loop.stop_training
+        if self._stop(runner) and not over:
             self._leave(runner, f'epoch_{runner.epoch}.pth')
 
     def _leave(self, runner: Runner, name: str) -> None:
-        self.after_train(runner)
         raise Interrupted(
-            f'interrupted after epoch {runner.epoch}, batch {runner.train_loop.batch}; saved {name}. Continue with:\n'
-            f'  python tools/train.py {runner.work_dir}/config.py --work-dir {runner.work_dir} --resume'
+            f'interrupted after epoch {runner.epoch}, batch {runner.train_loop.batch}; saved {name}. '
+            f'Continue with:\n  {resume_command(runner)}'
         )
+
+
+def resume_command(runner: Runner) -> str:
+    """The command that continues a run as it was started; the work_dir's config.py has all its overrides."""
+    work_dir = shlex.quote(str(runner.work_dir))
+    config = shlex.quote(f'{runner.work_dir}/config.py')
+    train = f'python tools/train.py {config} --work-dir {work_dir} --resume'
+    if runner.launcher == 'pytorch':
+        return f'tools/dist_train.sh {config} {runner.world_size} --work-dir {work_dir} --resume'
+    if runner.launcher == 'slurm':
+        partition, job = (os.environ.get(f'SLURM_JOB_{k}', k) for k in ('PARTITION', 'NAME'))
+        return f'tools/slurm_train.sh {partition} {job} {config} {work_dir} --resume'
+    return f'mpirun -np {runner.world_size} {train} --launcher mpi' if runner.launcher == 'mpi' else train

@@ -22,7 +22,12 @@ class ProgressHook(Hook):
         console = Console(stderr=True)
         if runner.rank != 0 or not console.is_terminal:
             return
-        columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TextColumn('{task.fields[speed]}'))
+        columns = (
+            TextColumn('{task.description}'),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn('{task.fields[speed]}'),
+        )
         self.bar = Progress(*columns, TimeRemainingColumn(), console=console, transient=True)
         self.task = self.bar.add_task(
             f'epoch {runner.epoch + 1}/{runner.max_epochs}',

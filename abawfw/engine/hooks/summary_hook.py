@@ -6,7 +6,6 @@ import hashlib
 import json
 import platform
 from pathlib import Path
-from typing import Any
 
 import mmengine
 import numpy as np
@@ -15,8 +14,9 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 import abawfw
-from abawfw.files import write_text
 from abawfw.engine.hooks.checkpoint_hook import VACheckpointHook
+from abawfw.engine.hooks.epoch_log_hook import EpochLogHook
+from abawfw.files import write_text
 from abawfw.registry import HOOKS
 
 
@@ -24,23 +24,24 @@ from abawfw.registry import HOOKS
 class SummaryHook(Hook):
     """Keep ``summary.json`` of the work_dir up to date.
 
-    Keys: ``status`` (running, done, interrupted, failed), ``epochs`` done and planned, ``best`` (per key: score, epoch, file),
-    ``seed``, ``config_sha256``, ``versions``, ``device``, ``seconds``, ``frames_per_second`` (of the last epoch).
+    Keys: ``status`` (running, done, interrupted, failed; a killed run still says running), ``epochs`` done
+    and planned, ``best`` (per key: score, epoch, file), ``seed``, ``config_sha256``, ``versions``,
+    ``device``, ``processes``, ``seconds`` of training and validation, ``frames_per_second`` of the last
+    epoch.
     """
 
     priority = 'LOWEST'
 
     def __init__(self) -> None:
-        self.seconds = 0.0
+        self.begun = False
 
     def before_train(self, runner: Runner) -> None:
         """Say that the run has begun."""
+        self.begun = True
         self._write(runner, 'running')
 
     def after_epoch(self, runner: Runner) -> None:
         """Say how far it is."""
-        record = runner.train_loop.record
-        self.seconds += record['train_seconds'] + record.get('val_seconds', 0.0)
         self._write(runner, 'running')
 
     def after_train(self, runner: Runner) -> None:
@@ -48,12 +49,14 @@ class SummaryHook(Hook):
         self._write(runner, 'done')
 
     def after_stop(self, runner: Runner, status: str) -> None:
-        """Say that the run ended early: 'interrupted' or 'failed'."""
-        self._write(runner, status)
+        """Say that the run ended early: 'interrupted' or 'failed'; nothing if it could not even begin."""
+        if self.begun:
+            self._write(runner, status)
 
     def _write(self, runner: Runner, status: str) -> None:
         if runner.rank != 0:
             return
+        rows = next((h.rows for h in runner.hooks if isinstance(h, EpochLogHook)), [])
         best = next((h.best for h in runner.hooks if isinstance(h, VACheckpointHook)), {})
         summary = {
             'status': status,
@@ -68,17 +71,11 @@ class SummaryHook(Hook):
                 'mmengine': mmengine.__version__,
                 'numpy': np.__version__,
             },
-            'device': torch.cuda.get_device_name() if torch.cuda.is_available() else f'cpu ({platform.machine()})',
+            'device': torch.cuda.get_device_name()
+            if torch.cuda.is_available()
+            else f'cpu ({platform.machine()})',
             'processes': runner.world_size,
-            'seconds': round(self.seconds, 3),
-            'frames_per_second': runner.train_loop.record.get('frames_per_second'),
+            'seconds': round(sum(r['train_seconds'] + r.get('val_seconds', 0.0) for r in rows), 3),
+            'frames_per_second': rows[-1]['frames_per_second'] if rows else None,
         }
         write_text(Path(runner.work_dir) / 'summary.json', json.dumps(summary, indent=1) + '\n')
-
-    def state_dict(self) -> dict[str, Any]:
-        """Seconds spent so far."""
-        return {'seconds': self.seconds}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue counting."""
-        self.seconds = state['seconds']

@@ -19,8 +19,8 @@ class TrainingMetricHook(Hook):
     """Sum up what CCC needs while training, so no second pass over the training data is made.
 
     Adds to the epoch's record: ``train_ccc_TARGET`` (predictions made in training mode, weights changing
-    during the epoch), ``loss`` (mean over updates), ``frames``, ``useful_share`` (share of the computed frames
-    that exist), ``train_seconds``, ``frames_per_second``.
+    during the epoch), ``loss`` (mean over updates), ``frames``, ``useful_share`` (share of the computed
+    frames that exist), ``train_seconds``, ``frames_per_second``.
     """
 
     priority = 'HIGH'
@@ -31,7 +31,7 @@ class TrainingMetricHook(Hook):
             self._reset(len(bare_model(runner).targets))
 
     def _reset(self, targets: int) -> None:
-        # per target: n, sum true, sum predicted, and their three products; float64 keeps millions of frames exact
+        # per target: n, sum true, sum predicted, and their three products; float64 for millions of frames
         self.sums = torch.zeros(targets, 6, dtype=torch.float64)
         # updates, sum of losses, existing frames, computed frames, seconds
         self.counts = torch.zeros(5, dtype=torch.float64)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
@@ -25,11 +27,13 @@ class SubnetworkConstructor:
 
     def __call__(self, model: torch.nn.Module) -> OptimWrapper:
         """Build the wrapper for a model that tells its sub-networks."""
-        bare = model.module if is_model_wrapper(model) else model
+        bare: Any = model.module if is_model_wrapper(model) else model
         groups = [
             {'name': name, 'params': [p for p in module.parameters() if p.requires_grad]}
             for name, module in bare.subnetworks().items()
         ]
-        optimizer = OPTIMIZERS.build(self.cfg.pop('optimizer'), default_args={'params': [g for g in groups if g['params']]})
+        optimizer = OPTIMIZERS.build(
+            self.cfg.pop('optimizer'), default_args={'params': [g for g in groups if g['params']]}
+        )
         self.cfg.setdefault('type', 'VAOptimWrapper')
         return OPTIM_WRAPPERS.build(self.cfg, default_args={'optimizer': optimizer})

@@ -19,19 +19,24 @@ PRECISIONS = {'fp32': None, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 class VAOptimWrapper(OptimWrapper):
     """Optimiser wrapper for one loss and any device.
 
-    MMEngine's own wrapper for mixed precision refuses CPUs (spec/mmengine-traps.md, B7); this one autocasts on
-    the device the model is on. bf16 needs no loss scaling; fp16 does and is for GPUs only.
+    MMEngine's own wrapper for mixed precision refuses CPUs (spec/mmengine-traps.md, B7); this one autocasts
+    on the device the model is on. bf16 needs no loss scaling; fp16 does and is for GPUs only.
 
     Args:
         optimizer: the optimiser; each of its parameter groups is clipped on its own.
         precision: 'fp32', 'bf16' or 'fp16'.
         max_norm: largest gradient norm of a parameter group, None for no clipping.
 
+    Attributes:
+        gradient_norms: of the last step, before clipping, one scalar per group; empty without clipping.
+
     Raises:
         ConfigError: unknown precision, or fp16 without a GPU.
     """
 
-    def __init__(self, optimizer: torch.optim.Optimizer, precision: str = 'fp32', max_norm: float | None = None) -> None:
+    def __init__(
+        self, optimizer: torch.optim.Optimizer, precision: str = 'fp32', max_norm: float | None = None
+    ) -> None:
         super().__init__(optimizer)
         if precision not in PRECISIONS:
             raise ConfigError(f'precision {precision!r} is unknown; choose from {", ".join(PRECISIONS)}')
@@ -39,6 +44,7 @@ class VAOptimWrapper(OptimWrapper):
         if precision == 'fp16' and self.device == 'cpu':
             raise ConfigError('fp16 needs a GPU and none is visible: use --amp bf16, or leave --amp away')
         self.dtype, self.max_norm = PRECISIONS[precision], max_norm
+        self.gradient_norms: list[torch.Tensor] = []
         self.scaler = torch.amp.GradScaler(self.device) if precision == 'fp16' else None
 
     @contextmanager
@@ -57,8 +63,8 @@ class VAOptimWrapper(OptimWrapper):
         if self.scaler:
             self.scaler.unscale_(self.optimizer)
         if self.max_norm is not None:
-            for group in self.optimizer.param_groups:
-                torch.nn.utils.clip_grad_norm_(group['params'], self.max_norm)
+            groups = self.optimizer.param_groups
+            self.gradient_norms = [torch.nn.utils.clip_grad_norm_(g['params'], self.max_norm) for g in groups]
         if self.scaler:
             self.scaler.step(self.optimizer)
             self.scaler.update()

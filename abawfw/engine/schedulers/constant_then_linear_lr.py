@@ -13,7 +13,7 @@ from abawfw.registry import PARAM_SCHEDULERS
 class ConstantThenLinearLR(LinearLR):
     """Constant for the first epochs, then linearly towards zero, which the epoch after the last would have.
 
-    In epoch e = 1, 2, ... the rate is ``lr * (1 - max(0, e - constant_epochs) / (end - constant_epochs + 1))``
+    In epoch e = 1, 2, ... it is ``lr * (1 - max(0, e - constant_epochs) / (end - constant_epochs + 1))``
     (spec/rucaim3.md, Training).
 
     Args:

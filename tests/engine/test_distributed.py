@@ -1,0 +1,129 @@
+"""Two processes, joined by gloo on one machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import ROOT, tiny_config, tiny_overrides
+from same_run import assert_same_run, differences, rows
+
+from abawfw.apis.build import build_loader, load_model
+from abawfw.apis.predict import predict
+from abawfw.config import load_config, resolve
+from abawfw.engine.distributed import init_distributed
+from abawfw.errors import ConfigError
+from abawfw.evaluation.functional import Moments, moments
+
+TWO = {'processes': 2}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('model', ['transformer', 'fclstm_xl'])
+def test_ranks_agree_and_every_frame_counts_once(train, tiny_data: Path, tmp_path: Path, model: str) -> None:
+    found = train(tmp_path / 'run', model, {**TWO, 'prepare': ['keep_weights_of_each_rank']})
+    assert found['codes'] == [0, 0], found['output']
+    weights = [torch.load(tmp_path / f'run/rank{rank}.pt') for rank in (0, 1)]
+    assert not differences(*weights)
+    assert json.loads((tmp_path / 'run/summary.json').read_text())['processes'] == 2
+
+    cfg = resolve(load_config(tiny_config(model), tiny_overrides(model, tiny_data)))
+    loader = build_loader(cfg, 'val_dataloader')
+    one = predict(load_model(cfg, tmp_path / 'run/epoch_3.pth', loader.dataset.input_dims), loader)
+    row = rows(tmp_path / 'run')[-1]
+    for k, target in enumerate(('valence', 'arousal')):
+        alone = Moments.pool(moments(v.label[:, k], v.pred[:, k]) for v in one.values()).ccc
+        assert float(row[f'val_ccc_{target}']) == pytest.approx(alone, abs=1e-6)
+    train_frames = sum(v.num_frames for v in build_loader(cfg, 'train_dataloader').dataset.videos)
+    assert float(row['frames']) == train_frames
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(('model', 'workers'), [('transformer', 0), ('transformer_attention', 2)])
+def test_killed_and_resumed(train, tmp_path: Path, model: str, workers: int) -> None:
+    options = {'default_hooks.checkpoint.batches': 1, 'train_dataloader.num_workers': workers}
+    whole, killed = tmp_path / 'whole', tmp_path / 'killed'
+    done = train(whole, model, TWO, **options)
+    assert done['codes'] == [0, 0], done['output']
+    startup = train(whole, model, {**TWO, 'resume': True}, **options)['seconds']
+    rng = random.Random(model)
+    kills = 0
+    while True:
+        delay = rng.uniform(0.7 * startup, startup + 0.3 * (done['seconds'] - startup)) if kills < 6 else None
+        found = train(killed, model, {**TWO, 'resume': True, 'kill_after': delay}, **options)
+        if found['codes'] == [0, 0]:
+            break
+        assert found['codes'] == [-9, -9], found['output']
+        kills += 1
+    assert kills >= 3
+    assert_same_run(whole, killed)
+
+
+@pytest.mark.slow
+def test_another_number_of_processes_is_refused(train, tmp_path: Path) -> None:
+    assert train(tmp_path / 'run', job=TWO, epochs=1)['codes'] == [0, 0]
+    before = (tmp_path / 'run/summary.json').read_text()
+    found = train(tmp_path / 'run', job={'resume': True}, epochs=1)
+    assert found['codes'] == [2]
+    assert 'written by 2 processes and this run has 1: continue with 2' in found['output']
+    assert (tmp_path / 'run/summary.json').read_text() == before, 'a refused run must not touch the summary'
+
+
+@pytest.mark.slow
+def test_one_signal_stops_both(train, tmp_path: Path) -> None:
+    job = {**TWO, 'prepare': ['slow_batches'], 'signals': [[0.1, 2]]}
+    found = train(tmp_path / 'run', job=job)
+    assert found['codes'] == [130, 130], found['output']
+    assert (
+        f'tools/dist_train.sh {tmp_path}/run/config.py 2 --work-dir {tmp_path}/run --resume'
+        in found['output']
+    )
+    assert [p.name for p in (tmp_path / 'run').glob('epoch_*')] == ['epoch_0_batch_1.pth']
+
+
+@pytest.mark.parametrize(('launcher', 'way'), [('pytorch', 'torchrun'), ('slurm', 'srun'), ('mpi', 'mpirun')])
+def test_a_launcher_that_did_not_start_us(monkeypatch: pytest.MonkeyPatch, launcher: str, way: str) -> None:
+    for name in ('LOCAL_RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_LOCAL_RANK'):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(ConfigError, match=f'--launcher {launcher}.*is not set.*{way}'):
+        init_distributed(launcher)
+
+
+@pytest.mark.slow
+def test_dist_train_script(tiny_data: Path, tmp_path: Path) -> None:
+    script = ROOT / 'tools/dist_train.sh'
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        port = str(probe.getsockname()[1])
+    overrides = [
+        f'{k}={v!r}'.replace("'", '').replace(' ', '')
+        for k, v in tiny_overrides('transformer', tiny_data).items()
+    ]
+    command = ['bash', str(script), str(tiny_config('transformer')), '2', '--work-dir', str(tmp_path / 'run')]
+    folder = f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}'
+    environment = {
+        **os.environ,
+        'PATH': folder,
+        'PYTHONPATH': str(ROOT),
+        'OMP_NUM_THREADS': '1',
+        'PORT': port,
+        'MASTER_PORT': port,
+    }
+    found = subprocess.run(
+        [*command, '--cfg-options', *overrides, 'epochs=1'],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+        timeout=200,
+    )
+    assert found.returncode == 0, found.stderr
+    assert 'done after 1 epochs' in found.stdout
+    assert json.loads((tmp_path / 'run/summary.json').read_text())['processes'] == 2

@@ -1,0 +1,194 @@
+"""What hooks do in whole runs: stopping, refusing losses that are no numbers, figures, signals."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import tiny_config, tiny_overrides
+from same_run import assert_same_run
+
+from abawfw.apis.build import build_loader, load_model
+from abawfw.apis.predict import predict
+from abawfw.config import load_config, resolve
+from abawfw.evaluation.functional import Moments, moments
+
+FLAT = {'lr': 0.0, 'epochs': 6, 'constant_epochs': 6}  # weights that never change give equal scores
+
+
+def summary(run: Path) -> dict[str, Any]:
+    return json.loads((run / 'summary.json').read_text())
+
+
+def rows(run: Path) -> list[dict[str, str]]:
+    with (run / 'metrics.csv').open() as file:
+        return list(csv.DictReader(file))
+
+
+def early_stop(**arguments: Any) -> dict[str, Any]:
+    return {'custom_hooks': [{'type': 'EarlyStopHook', **arguments}]}
+
+
+def test_equal_scores_are_no_improvement(train, tmp_path: Path) -> None:
+    found = train(tmp_path / 'run', **FLAT, **early_stop(patience=2))
+    assert found['codes'] == [0], found['output']
+    assert 'for 2 epochs: stopping' in found['output']
+    assert summary(tmp_path / 'run')['epochs'] == {'done': 3, 'planned': 6}
+    assert summary(tmp_path / 'run')['status'] == 'done'
+
+    # interrupted after the second epoch, it stops after the third as well
+    resumed = tmp_path / 'resumed'
+    resumed.mkdir()
+    for path in [tmp_path / 'run/epoch_2.pth', *(tmp_path / 'run').glob('best_*')]:
+        shutil.copy(path, resumed)
+    assert train(resumed, job={'resume': True}, **FLAT, **early_stop(patience=2))['codes'] == [0]
+    assert_same_run(tmp_path / 'run', resumed)
+
+    # and what has stopped does not go on
+    again = train(resumed, job={'resume': True}, **FLAT, **early_stop(patience=2))
+    assert again['codes'] == [0], again['output']
+    assert 'epoch 4/6' not in again['output']
+    assert summary(resumed)['epochs']['done'] == 3
+    assert summary(resumed)['status'] == 'done'
+
+
+def test_patience_counts_from_the_best(train, tmp_path: Path) -> None:
+    """Compared with the rule applied to the scores of a run that nothing stops."""
+    free = tmp_path / 'free'
+    assert train(free, epochs=8, lr=0.03)['codes'] == [0]
+    scores = [float(r['val_ccc_arousal']) for r in rows(free)]
+    best, since, stop = -2.0, 0, 8
+    for epoch, score in enumerate(scores, 1):
+        best, since = (score, 0) if score > best else (best, since + 1)
+        if since == 1:
+            stop = epoch
+            break
+    assert 1 < stop < 8, 'choose other settings: nothing stops here'
+    run = tmp_path / 'run'
+    hooks = early_stop(patience=1, monitor='ccc_arousal')
+    assert train(run, epochs=8, lr=0.03, **hooks)['codes'] == [0]
+    assert summary(run)['epochs']['done'] == stop
+
+
+def test_wrong_monitor_is_an_error_before_training(train, tmp_path: Path) -> None:
+    found = train(tmp_path / 'run', **early_stop(patience=2, monitor='ccc/mean'))
+    assert found['codes'] == [2]
+    assert "'ccc/mean' is not validated; choose from ccc, ccc_valence, ccc_arousal" in found['output']
+    assert 'epoch 1/3' not in found['output']
+
+
+def test_loss_that_is_no_number(train, tiny_data: Path, tmp_path: Path) -> None:
+    run = tmp_path / 'run'
+    found = train(run, job={'prepare': ['lose_the_loss']}, **{'default_hooks.checkpoint.batches': 1})
+    assert found['codes'] == [2]
+    assert 'loss is nan in epoch 1, batch 4' in found['output']
+    cfg = resolve(load_config(tiny_config('transformer'), tiny_overrides('transformer', tiny_data)))
+    loader = build_loader(cfg, 'train_dataloader')
+    loader.batch_sampler.set_epoch(0)
+    for request in list(loader.batch_sampler)[3]:
+        clip = loader.dataset.clips[request.clip]
+        assert f'{loader.dataset.videos[clip.video].video_id} from frame {clip.start}' in found['output']
+    assert sorted(p.name for p in run.glob('epoch_*')) == ['epoch_0_batch_2.pth', 'epoch_0_batch_3.pth']
+    assert summary(run)['status'] == 'failed'
+    assert summary(run)['epochs']['done'] == 0
+    # without the cause, it goes on from there
+    assert train(run, job={'resume': True}, **{'default_hooks.checkpoint.batches': 1})['codes'] == [0]
+
+
+@pytest.mark.parametrize('model', ['transformer', 'fclstm_xl'])
+def test_training_figures(train, tiny_data: Path, tmp_path: Path, model: str) -> None:
+    """Without dropout and learning, predictions of the training pass are those of the final weights."""
+    still = {'lr': 0.0, 'epochs': 1, 'regressor_dropout': 0.0, 'model.context.0.dropout': 0.0}
+    found = train(tmp_path / 'run', model, **still)
+    assert found['codes'] == [0], found['output']
+    cfg = resolve(load_config(tiny_config(model), tiny_overrides(model, tiny_data, **still)))
+    loader = build_loader(cfg, 'val_dataloader', 'train')
+    videos = predict(load_model(cfg, tmp_path / 'run/epoch_1.pth', loader.dataset.input_dims), loader)
+    (row,) = rows(tmp_path / 'run')
+    for k, target in enumerate(('valence', 'arousal')):
+        expected = Moments.pool(moments(v.label[:, k], v.pred[:, k]) for v in videos.values()).ccc
+        assert float(row[f'train_ccc_{target}']) == pytest.approx(expected, abs=2e-6)
+    frames = sum(len(v.pred) for v in videos.values())
+    assert float(row['frames']) == frames
+    assert 0.5 < float(row['useful_share']) <= 1
+    speed = frames / float(row['train_seconds'])
+    assert float(row['frames_per_second']) == pytest.approx(speed, rel=1e-5)
+
+
+def test_columns_and_output(train, tmp_path: Path) -> None:
+    found = train(tmp_path / 'run', epochs=2)
+    assert found['codes'] == [0]
+    lines = found['output'].splitlines()
+    assert [line.split(' - ')[-1].split('  ')[0] for line in lines] == ['epoch 1/2', 'epoch 2/2']
+    first, second = rows(tmp_path / 'run')
+    assert list(first) == list(second)
+    assert [r['epoch'] for r in (first, second)] == ['1', '2']
+    head = ['epoch', 'lr', 'loss', 'train_ccc_valence', 'train_ccc_arousal', 'frames', 'useful_share']
+    assert list(first)[: len(head)] == head
+    for measure in ('ccc', 'pcc', 'rmse'):
+        for target in ('valence', 'arousal'):
+            for stage in ('', '_clipped', '_smoothed'):
+                assert f'val_{measure}_{target}{stage}' in first
+    mean = (float(first['val_ccc_valence']) + float(first['val_ccc_arousal'])) / 2
+    assert float(first['val_ccc']) == pytest.approx(mean, abs=1e-7)
+    found = summary(tmp_path / 'run')
+    assert found['status'] == 'done'
+    assert found['seconds'] == pytest.approx(
+        sum(float(r['train_seconds']) + float(r['val_seconds']) for r in (first, second)), abs=2e-3
+    )
+    assert found['frames_per_second'] == pytest.approx(float(second['frames_per_second']), rel=1e-6)
+
+
+def test_seconds_add_up_over_a_resume(train, tmp_path: Path) -> None:
+    run = tmp_path / 'run'
+    assert train(run, epochs=2)['codes'] == [0]
+    before = summary(run)['seconds']
+    (run / 'epoch_2.pth').unlink()
+    first = rows(run)[0]
+    assert train(run, job={'resume': True}, epochs=2)['codes'] == [0]
+    second = rows(run)[1]
+    assert rows(run)[0] == first
+    expected = sum(float(r['train_seconds']) + float(r['val_seconds']) for r in (first, second))
+    assert summary(run)['seconds'] == pytest.approx(expected, abs=2e-3)
+    assert before > 0
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize('workers', [0, 2])
+def test_a_signal_leaves_a_state_that_resumes(train, tmp_path: Path, number: int, workers: int) -> None:
+    options = {'train_dataloader.num_workers': workers}
+    run = tmp_path / 'run of mine'
+    found = train(run, job={'prepare': ['slow_batches'], 'signals': [[0.1, number]]}, **options)
+    assert found['codes'] == [130], found['output']
+    assert found['output'].count('stopping after this batch') == 1
+    assert 'interrupted after epoch 0, batch 1; saved epoch_0_batch_1.pth' in found['output']
+    command = f"python tools/train.py '{run}/config.py' --work-dir '{run}' --resume"
+    assert found['output'].endswith(f'Continue with:\n  {command}\n')
+    assert summary(run)['status'] == 'interrupted'
+    assert train(run, job={'resume': True}, **options)['codes'] == [0]
+    assert train(tmp_path / 'whole', **options)['codes'] == [0]
+    assert_same_run(tmp_path / 'whole', run)
+
+
+def test_a_second_signal_stops_at_once(train, tmp_path: Path) -> None:
+    job = {'prepare': ['slow_batches'], 'signals': [[0.05, signal.SIGINT], [0.12, signal.SIGINT]]}
+    found = train(tmp_path / 'run', job=job)
+    assert found['codes'] == [130], found['output']
+    assert 'Traceback' not in found['output']
+    assert not list((tmp_path / 'run').glob('epoch_*'))
+    assert summary(tmp_path / 'run')['status'] == 'interrupted'
+
+    job['signals'] = [[0.05, signal.SIGINT], [0.12, signal.SIGTERM]]
+    found = train(tmp_path / 'terminated', job=job)
+    assert found['codes'] == [-signal.SIGTERM], found['output']
+
+
+def test_status_while_running(train, tmp_path: Path) -> None:
+    job = {'prepare': ['slow_batches'], 'signals': [[0.05, signal.SIGKILL]]}
+    assert train(tmp_path / 'run', job=job)['codes'] == [-signal.SIGKILL]
+    assert summary(tmp_path / 'run')['status'] == 'running'

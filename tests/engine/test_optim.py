@@ -1,0 +1,181 @@
+"""Learning rates, clipping and precision of a training step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from mmengine.registry import DefaultScope
+from torch import nn
+
+from abawfw.engine.optim import SubnetworkConstructor, VAOptimWrapper
+from abawfw.errors import ConfigError
+from abawfw.registry import PARAM_SCHEDULERS
+
+ConfigList = list[dict[str, Any]]
+LINEAR: ConfigList = [{'type': 'ConstantThenLinearLR', 'constant_epochs': 10, 'end': 30}]
+EARLY: ConfigList = [{'type': 'ConstantThenLinearLR', 'constant_epochs': 3, 'end': 30}]
+STEP: ConfigList = [{'type': 'StepLR', 'step_size': 5, 'gamma': 0.1}]
+COSINE: ConfigList = [{'type': 'CosineAnnealingLR', 'T_max': 10, 'eta_min': 0.0}]
+# MMEngine multiplies the rate of the epoch before, so it cannot start from exactly zero
+WARM_UP: ConfigList = [
+    {'type': 'LinearLR', 'start_factor': 1e-9, 'end_factor': 1.0, 'begin': 0, 'end': 11},
+    {'type': 'LinearLR', 'start_factor': 1.0, 'end_factor': 0.0, 'begin': 10, 'end': 31},
+]
+
+
+def rates(lr: float, configs: ConfigList, epochs: int = 31, resume_at: int = 0) -> list[float]:
+    """The rate of each epoch; from ``resume_at`` on by schedulers that were built anew and took the state over."""
+
+    def build() -> tuple[VAOptimWrapper, list[Any]]:
+        wrapper = VAOptimWrapper(torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=lr))
+        with DefaultScope.overwrite_default_scope('abawfw'):
+            built = [PARAM_SCHEDULERS.build(dict(c), default_args={'optimizer': wrapper}) for c in configs]
+        return wrapper, built
+
+    wrapper, schedulers = build()
+    found = []
+    for epoch in range(epochs):
+        if resume_at and epoch == resume_at:
+            states = [wrapper.state_dict(), *(s.state_dict() for s in schedulers)]
+            wrapper, schedulers = build()
+            for part, state in zip([wrapper, *schedulers], states, strict=True):
+                part.load_state_dict(state)
+        found.append(wrapper.get_lr()['lr'][0])
+        wrapper.step()
+        for scheduler in schedulers:
+            scheduler.step()
+    return found
+
+
+@pytest.mark.parametrize('resume_at', [0, 5, 20])
+@pytest.mark.parametrize(
+    ('name', 'lr', 'configs'),
+    [
+        ('linear_lr2e-5_niter10_decay20', 2e-5, LINEAR),
+        ('linear_lr3e-5_niter3_decay27', 3e-5, EARLY),
+        ('step_lr2e-5_niter10_decay20_decayiters5', 2e-5, STEP),
+        ('cosine_lr2e-5_niter10_decay20', 2e-5, COSINE),
+        ('linear_with_warmup_lr2e-5_niter10_decay20', 2e-5, WARM_UP),
+    ],
+)
+def test_schedules_of_the_reference(
+    golden: Path, name: str, lr: float, configs: ConfigList, resume_at: int
+) -> None:
+    expected = np.load(golden / 'schedules.npz')[name]
+    np.testing.assert_allclose(rates(lr, configs, resume_at=resume_at), expected, rtol=1e-6, atol=1e-13)
+
+
+def test_schedule_of_a_run_resumed_at_epoch_6(golden: Path) -> None:
+    expected = np.load(golden / 'schedules.npz')['linear_lr2e-5_niter10_decay20_epochcount6']
+    np.testing.assert_allclose(rates(2e-5, LINEAR, resume_at=5)[5:], expected, rtol=1e-6)
+
+
+class TwoParts(nn.Module):
+    """Two sub-networks whose gradients differ by a factor of a thousand, and a frozen one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.small, self.large, self.frozen = nn.Linear(2, 1), nn.Linear(2, 1), nn.Linear(2, 1)
+        self.frozen.requires_grad_(False)
+
+    def subnetworks(self) -> dict[str, nn.Module]:
+        return {'small': self.small, 'large': self.large}
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return (self.small(x) + 1000 * self.large(x) + self.frozen(x)).sum()
+
+
+def wrap(model: nn.Module, **more: Any) -> VAOptimWrapper:
+    with DefaultScope.overwrite_default_scope('abawfw'):
+        cfg = {'type': 'VAOptimWrapper', 'optimizer': {'type': 'SGD', 'lr': 1.0}, **more}
+        return SubnetworkConstructor(cfg)(model)
+
+
+def test_clipping_acts_per_subnetwork() -> None:
+    model = TwoParts()
+    wrapper = wrap(model, max_norm=5.0)
+    assert [g['name'] for g in wrapper.optimizer.param_groups] == ['small', 'large']
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    x = torch.ones(1, 2)
+    wrapper.update_params(model(x))
+    moved = {k: before[k] - v for k, v in model.state_dict().items()}
+    # gradients (1, 1; 1) of small: norm sqrt(3), below 5, so untouched; of large: 1000 times that, scaled to 5
+    torch.testing.assert_close(moved['small.weight'], torch.ones(1, 2))
+    norm = torch.linalg.vector_norm(torch.cat([moved['large.weight'].flatten(), moved['large.bias']]))
+    assert float(norm) == pytest.approx(5.0, rel=1e-4)
+    assert not moved['frozen.weight'].any()
+    np.testing.assert_allclose([float(n) for n in wrapper.gradient_norms], [3**0.5, 1000 * 3**0.5], rtol=1e-5)
+
+
+def test_without_clipping() -> None:
+    model = TwoParts()
+    wrapper = wrap(model)
+    before = model.large.bias.clone()
+    wrapper.update_params(model(torch.ones(1, 2)))
+    torch.testing.assert_close(before - model.large.bias, torch.tensor([1000.0]))
+
+
+def test_bf16_computes_in_bf16_and_keeps_weights_in_fp32() -> None:
+    model = TwoParts()
+    wrapper = wrap(model, precision='bf16')
+    with wrapper.optim_context(model):
+        assert model.small(torch.ones(1, 2)).dtype == torch.bfloat16
+    with wrap(model).optim_context(model):
+        assert model.small(torch.ones(1, 2)).dtype == torch.float32
+    wrapper.update_params(model(torch.ones(1, 2)))
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+
+
+def test_unknown_precision() -> None:
+    with pytest.raises(ConfigError, match="precision 'half' is unknown; choose from fp32, bf16, fp16"):
+        wrap(TwoParts(), precision='half')
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='needs a machine without a GPU')
+def test_fp16_needs_a_gpu() -> None:
+    with pytest.raises(ConfigError, match='fp16 needs a GPU and none is visible: use --amp bf16'):
+        wrap(TwoParts(), precision='fp16')
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize('precision', ['bf16', 'fp16'])
+def test_mixed_precision_on_a_gpu(precision: str) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 1)).cuda()
+    model.subnetworks = lambda: {'0': model[0], '1': model[1]}  # type: ignore[assignment]
+    wrapper = wrap(
+        model, precision=precision, max_norm=5.0, optimizer={'type': 'Adam', 'lr': 0.05, 'fused': True}
+    )
+    x = torch.randn(64, 8, device='cuda')
+    y = x.sum(-1, keepdim=True)
+    losses = []
+    for _ in range(60):
+        with wrapper.optim_context(model):
+            predicted = model(x)
+            assert predicted.dtype == {'bf16': torch.bfloat16, 'fp16': torch.float16}[precision]
+        loss = (predicted.float() - y).square().mean()
+        wrapper.update_params(loss)
+        losses.append(float(loss))
+    assert losses[-1] < 0.1 * losses[0]
+    state = wrapper.state_dict()
+    assert ('loss_scaler' in state) == (precision == 'fp16')
+    again = wrap(model, precision=precision, optimizer={'type': 'Adam', 'lr': 0.05, 'fused': True})
+    again.load_state_dict(state)
+    if precision == 'fp16':
+        assert again.scaler.get_scale() == wrapper.scaler.get_scale()
+
+
+def test_bf16_run_on_a_cpu(train, tmp_path: Path) -> None:
+    found = train(tmp_path / 'run', **{'optim_wrapper.precision': 'bf16'})
+    assert found['codes'] == [0], found['output']
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='needs a machine without a GPU')
+def test_fp16_run_on_a_cpu(train, tmp_path: Path) -> None:
+    found = train(tmp_path / 'run', **{'optim_wrapper.precision': 'fp16'})
+    assert found['codes'] == [2]
+    assert found['output'].startswith('error: fp16 needs a GPU'), found['output']

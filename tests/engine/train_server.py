@@ -1,0 +1,202 @@
+"""Trains in forked children, so that many short runs pay for the imports once.
+
+Reads one job per line (JSON) from standard input and answers with one line each. A job: ``config``,
+``overrides``, ``work_dir``, and optionally ``resume`` (True or a path), ``processes``, ``kill_after`` (seconds
+until SIGKILL), ``signals`` ([[seconds after the first batch, signal number], ...]) and ``prepare``, names of
+functions below to call in the child. The answer: ``codes`` of the processes, ``output``, ``seconds``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import multiprocessing
+import os
+import resource
+import signal
+import socket
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import abawfw.engine.va_runner
+from abawfw.apis import cli
+from abawfw.apis.train import train
+from abawfw.config import load_config
+from abawfw.config_check import config_problems
+from abawfw.engine import checkpoint
+from abawfw.engine.hooks import NonFiniteLossHook
+from abawfw.engine.training_state import bare_model
+from abawfw.models.estimator import VAEstimator
+from abawfw.registry import TRANSFORMS
+
+STARTED = '# training has begun'
+
+
+@TRANSFORMS.register_module()
+class NoiseForTests:
+    """A random transform, as an augmentation would be."""
+
+    def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
+        for name, values in results['inputs'].items():
+            noise = results['rng']().normal(size=values.shape)
+            results['inputs'][name] = values + noise.astype(np.float32)
+        return results
+
+
+def limit_files() -> None:
+    """From the third training state on the disk is full."""
+    save = checkpoint.save_checkpoint
+    calls = []
+
+    def limited(content: dict[str, Any], path: Path) -> None:
+        calls.extend([path] if path.name.startswith('epoch_') else [])
+        if len(calls) == 3:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+        save(content, path)
+
+    abawfw.engine.va_runner.save_checkpoint = limited
+
+
+def die_while_writing() -> None:
+    """Be killed when the second training state lies half-written under its temporary name."""
+    real, states = os.fsync, []
+
+    def fsync(number: int) -> None:
+        name = Path(os.readlink(f'/proc/self/fd/{number}')).name
+        states.extend([name] if name.startswith('.epoch_') else [])
+        if len(states) == 2:
+            os.ftruncate(number, os.fstat(number).st_size // 2)
+            os.kill(os.getpid(), signal.SIGKILL)
+        real(number)
+
+    os.fsync = fsync
+
+
+def lose_the_loss() -> None:
+    """The fourth update's loss is NaN."""
+    loss, calls = VAEstimator.forward, []
+
+    def forward(self: VAEstimator, *args: Any, **kwargs: Any) -> Any:
+        found = loss(self, *args, **kwargs)
+        if self.training:
+            calls.append(1)
+            if len(calls) == 4:
+                found = {k: v * float('nan') for k, v in found.items()}
+        return found
+
+    VAEstimator.forward = forward
+
+
+def slow_batches() -> None:
+    """Leave time for signals within a batch, and tell when the first has begun."""
+    real = NonFiniteLossHook.after_train_iter
+
+    def after_train_iter(*args: Any, **kwargs: Any) -> None:
+        print(STARTED, flush=True)
+        time.sleep(0.3)
+        real(*args, **kwargs)
+
+    NonFiniteLossHook.after_train_iter = after_train_iter
+
+
+def keep_weights_of_each_rank() -> None:
+    """Write what each rank ends with to rank0.pt, rank1.pt."""
+    real = abawfw.engine.va_runner.VARunner.train
+
+    def train_and_keep(self: Any) -> Any:
+        model = real(self)
+        torch.save(bare_model(self).state_dict(), Path(self.work_dir) / f'rank{self.rank}.pt')
+        return model
+
+    abawfw.engine.va_runner.VARunner.train = train_and_keep
+
+
+def work(job: dict[str, Any], rank: int, port: int, output: str) -> None:
+    """What a child does."""
+    os.setpgid(0, 0)
+    file = os.open(output, os.O_WRONLY | os.O_APPEND)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    processes = job.get('processes', 1)
+    if processes > 1:
+        place = {'RANK': rank, 'LOCAL_RANK': rank, 'WORLD_SIZE': processes, 'MASTER_PORT': port}
+        os.environ |= {k: str(v) for k, v in place.items()} | {'MASTER_ADDR': '127.0.0.1'}
+    for name in job.get('prepare', ()):
+        globals()[name]()
+    resume = Path(job['resume']) if isinstance(job.get('resume'), str) else job.get('resume', False)
+
+    def main() -> None:
+        cfg = load_config(job['config'], job['overrides'])
+        train(cfg, Path(job['work_dir']), resume, 'pytorch' if processes > 1 else 'none')
+
+    code = 1
+    try:
+        cli.run(main)
+    except SystemExit as leaving:
+        code = int(leaving.code or 0)
+    except BaseException:
+        traceback.print_exc()
+    sys.stdout.flush()
+    for worker in multiprocessing.active_children():
+        worker.kill()
+    os._exit(code)  # the server's clean-up is not the child's
+
+
+def answer(job: dict[str, Any]) -> dict[str, Any]:
+    """Run a job in forked children, send it its signals, and wait for it."""
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        port = probe.getsockname()[1]
+    with tempfile.NamedTemporaryFile('w+') as output:
+        started = time.monotonic()
+        children = []
+        for rank in range(job.get('processes', 1)):
+            child = os.fork()
+            if not child:
+                work(job, rank, port, output.name)
+            children.append(child)
+        plan = [(float(after), number, False) for after, number in job.get('signals', ())]
+        plan += [(job['kill_after'], signal.SIGKILL, True)] if job.get('kill_after') is not None else []
+        codes: dict[int, int] = {}
+        origin = None if job.get('signals') else started
+        while len(codes) < len(children):
+            now = time.monotonic()
+            if origin is None and STARTED in Path(output.name).read_text():
+                origin = now
+            if origin is not None and plan and now - origin >= plan[0][0]:
+                _, number, whole_group = plan.pop(0)
+                for child in set(children) - set(codes):
+                    (os.killpg if whole_group else os.kill)(child, number)
+            for child in set(children) - set(codes):
+                found, status = os.waitpid(child, os.WNOHANG)
+                if found:
+                    codes[child] = os.waitstatus_to_exitcode(status)
+            if now - started > 120:
+                plan = [(0.0, signal.SIGKILL, True)]
+                origin = started
+            time.sleep(0.002)
+        seconds = time.monotonic() - started
+        text = Path(output.name).read_text()
+    return {'codes': [codes[c] for c in children], 'output': text, 'seconds': seconds}
+
+
+def serve() -> None:
+    """Answer jobs until standard input ends."""
+    torch.set_num_threads(1)
+    # what a run imports late, once for all
+    config_problems(load_config(sys.argv[1]))
+    for late in ('torch._dynamo', 'matplotlib.backends.backend_agg', 'matplotlib.figure'):
+        importlib.import_module(late)
+    for line in sys.stdin:
+        print(json.dumps(answer(json.loads(line))), flush=True)
+
+
+if __name__ == '__main__':
+    serve()
