@@ -1,5 +1,5 @@
 # RUCAIM3's transformer followed by an LSTM (spec/rucaim3.md, The four models).
-_base_ = './transformer_attention.py'
+_base_ = './transformer.py'
 model = dict(
     context=[
         dict(type='FeedForward', hidden='${hidden}', dropout=0.1),
@@ -16,3 +16,7 @@ model = dict(
         dict(type='LSTMContext', hidden='${hidden}'),
     ],
 )
+
+# The LSTM's state is carried from one segment of a video to the next: lanes keep the order.
+train_sampler = dict(_delete_=True, type='LaneBatchSampler', lanes=4, shuffle=True)
+val_sampler = dict(_delete_=True, type='LaneBatchSampler', lanes=16, shuffle=False)
