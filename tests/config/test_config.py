@@ -86,6 +86,15 @@ def test_an_override_may_add_a_key_for_the_check_to_judge(base: Path) -> None:
     assert resolved(base, {'model.new.x': 5})['model']['new'] == {'x': 5}
 
 
+def test_an_inherited_value_that_nothing_needs_any_more_is_forgotten(base: Path) -> None:
+    child = base.with_name('child.py')
+    child.write_text("_base_ = './base.py'\nmodel = dict(head=dict(layers=[1]))\nunused = 3\n")
+    cfg = load_config(child).to_dict()
+    assert 'layers' not in cfg
+    assert cfg['hidden'] == 8, 'still referred to'
+    assert cfg['unused'] == 3, "the child's own: for the check to judge"
+
+
 def test_all_wrong_references_are_reported_with_the_nearest_name(base: Path) -> None:
     base.write_text("hidden = 8\nfirst = dict(x='${hiden}')\nsecond = ['a ${nothing_like_it}']\n")
     with pytest.raises(ConfigError) as error:
