@@ -141,7 +141,7 @@ def _assigned_names(path: Path) -> set[str]:
 
 
 def _drop_unused(config: dict[str, Any], candidates: set[str]) -> None:
-    """Forget inherited values, such as sizes of a part that a child replaced, which nothing refers to any more.
+    """Forget inherited values, such as sizes of a part that a child replaced, which nothing needs any more.
 
     A value that the experiment file sets is kept, so that the check reports one without any effect.
     """
