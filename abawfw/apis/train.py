@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import json
 import os
 import warnings
@@ -21,6 +22,9 @@ from abawfw.engine.checkpoint import resumable_checkpoints
 from abawfw.engine.distributed import init_distributed
 from abawfw.engine.va_runner import VARunner
 from abawfw.errors import CheckpointError, TrainingError
+
+# MMEngine shares state between runs of one process whose name and second of start are equal (B5.10).
+_RUNS = itertools.count()
 
 
 def train(cfg: Config, work_dir: Path, resume: bool | Path = False, launcher: str = 'none') -> dict[str, Any]:
@@ -100,7 +104,7 @@ def build_runner(
             resume=resume,
             load_from=resolved.get('load_from'),
             launcher='pytorch' if launcher == 'none' and is_distributed() else launcher,
-            experiment_name=work_dir.name,
+            experiment_name=f'{work_dir.name}_{next(_RUNS)}',
             log_level=log_level,
             cfg=cfg,
         )

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT, tiny_config, tiny_overrides
 from same_run import assert_same_run, differences, rows
+from tiny_runs import ROOT, tiny_config, tiny_overrides
 
 from abawfw.apis.build import build_loader, load_model
 from abawfw.apis.predict import predict

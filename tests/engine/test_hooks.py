@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import tiny_config, tiny_overrides
 from same_run import assert_same_run
+from tiny_runs import tiny_config, tiny_overrides
 
 from abawfw.apis.build import build_loader, load_model
 from abawfw.apis.predict import predict

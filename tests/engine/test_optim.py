@@ -28,7 +28,7 @@ WARM_UP: ConfigList = [
 
 
 def rates(lr: float, configs: ConfigList, epochs: int = 31, resume_at: int = 0) -> list[float]:
-    """The rate of each epoch; from ``resume_at`` on by schedulers that were built anew and took the state over."""
+    """The rate of each epoch; from ``resume_at`` on by schedulers built anew, with the state of the old."""
 
     def build() -> tuple[VAOptimWrapper, list[Any]]:
         wrapper = VAOptimWrapper(torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=lr))
@@ -103,12 +103,13 @@ def test_clipping_acts_per_subnetwork() -> None:
     x = torch.ones(1, 2)
     wrapper.update_params(model(x))
     moved = {k: before[k] - v for k, v in model.state_dict().items()}
-    # gradients (1, 1; 1) of small: norm sqrt(3), below 5, so untouched; of large: 1000 times that, scaled to 5
+    # gradient (1, 1; 1) of small: norm sqrt(3) is below 5, so untouched; of large: 1000 times that, cut to 5
     torch.testing.assert_close(moved['small.weight'], torch.ones(1, 2))
     norm = torch.linalg.vector_norm(torch.cat([moved['large.weight'].flatten(), moved['large.bias']]))
     assert float(norm) == pytest.approx(5.0, rel=1e-4)
     assert not moved['frozen.weight'].any()
-    np.testing.assert_allclose([float(n) for n in wrapper.gradient_norms], [3**0.5, 1000 * 3**0.5], rtol=1e-5)
+    norms = [float(n) for n in wrapper.gradient_norms]
+    np.testing.assert_allclose(norms, [3**0.5, 1000 * 3**0.5], rtol=1e-5)
 
 
 def test_without_clipping() -> None:
@@ -147,9 +148,8 @@ def test_mixed_precision_on_a_gpu(precision: str) -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 1)).cuda()
     model.subnetworks = lambda: {'0': model[0], '1': model[1]}  # type: ignore[assignment]
-    wrapper = wrap(
-        model, precision=precision, max_norm=5.0, optimizer={'type': 'Adam', 'lr': 0.05, 'fused': True}
-    )
+    adam = {'type': 'Adam', 'lr': 0.05, 'fused': True}
+    wrapper = wrap(model, precision=precision, max_norm=5.0, optimizer=adam)
     x = torch.randn(64, 8, device='cuda')
     y = x.sum(-1, keepdim=True)
     losses = []
@@ -163,7 +163,7 @@ def test_mixed_precision_on_a_gpu(precision: str) -> None:
     assert losses[-1] < 0.1 * losses[0]
     state = wrapper.state_dict()
     assert ('loss_scaler' in state) == (precision == 'fp16')
-    again = wrap(model, precision=precision, optimizer={'type': 'Adam', 'lr': 0.05, 'fused': True})
+    again = wrap(model, precision=precision, optimizer=adam)
     again.load_state_dict(state)
     if precision == 'fp16':
         assert again.scaler.get_scale() == wrapper.scaler.get_scale()

@@ -46,5 +46,4 @@ def test_killed_twenty_times(train, tmp_path: Path, model: str, workers: int, ev
         assert found['codes'] == [-9], found['output']
         kills += 1
     assert kills >= 10  # 20, unless the machine was slow when times were taken
-    print(f'{kills} kills, start-up {startup:.2f} s, training {training:.2f} s')
     assert_same_run(whole, killed)

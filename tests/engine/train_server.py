@@ -1,9 +1,10 @@
 """Trains in forked children, so that many short runs pay for the imports once.
 
 Reads one job per line (JSON) from standard input and answers with one line each. A job: ``config``,
-``overrides``, ``work_dir``, and optionally ``resume`` (True or a path), ``processes``, ``kill_after`` (seconds
-until SIGKILL), ``signals`` ([[seconds after the first batch, signal number], ...]) and ``prepare``, names of
-functions below to call in the child. The answer: ``codes`` of the processes, ``output``, ``seconds``.
+``overrides``, ``work_dir``, and optionally ``resume`` (True or a path), ``processes``, ``kill_after``
+(seconds until SIGKILL), ``signals`` ([[seconds after the first batch, signal number], ...]) and ``prepare``,
+names of functions below to call in the child. The answer: ``codes`` of the processes, ``output``,
+``seconds``.
 """
 
 from __future__ import annotations
@@ -99,7 +100,8 @@ def slow_batches() -> None:
     real = NonFiniteLossHook.after_train_iter
 
     def after_train_iter(*args: Any, **kwargs: Any) -> None:
-        print(STARTED, flush=True)
+        sys.stdout.write(f'{STARTED}\n')
+        sys.stdout.flush()
         time.sleep(0.3)
         real(*args, **kwargs)
 
@@ -195,7 +197,8 @@ def serve() -> None:
     for late in ('torch._dynamo', 'matplotlib.backends.backend_agg', 'matplotlib.figure'):
         importlib.import_module(late)
     for line in sys.stdin:
-        print(json.dumps(answer(json.loads(line))), flush=True)
+        sys.stdout.write(json.dumps(answer(json.loads(line))) + '\n')
+        sys.stdout.flush()
 
 
 if __name__ == '__main__':

@@ -1,0 +1,150 @@
+"""tools/test.py: what it takes, writes, prints and refuses."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from command_line import call, call_apart
+
+from abawfw.apis.build import build_loader, load_model
+from abawfw.apis.predict import predict
+from abawfw.config import load_config, resolve
+from abawfw.evaluation.functional import ccc
+
+
+@pytest.fixture
+def run(trained: Path, tmp_path: Path) -> Path:
+    """A copy of the trained run, to be spoilt."""
+    return shutil.copytree(trained, tmp_path / 'run')
+
+
+def best_of(run: Path, target: str) -> Path:
+    return run / json.loads((run / 'summary.json').read_text())['best'][f'ccc_{target}']['file']
+
+
+def test_files_and_table(run: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    found = call(capfd, 'test', run)
+    assert found.code == 0, found.err
+    assert found.err == ''
+    lines = found.out.splitlines()
+    assert f'valence: {best_of(run, "valence")}' in lines
+    assert f'arousal: {best_of(run, "arousal")}' in lines
+    rows = [line.split()[:2] for line in lines if line.startswith(('valence  ', 'arousal  '))]
+    stages = ['raw', 'clipped', 'smoothed']
+    assert rows == [[t, s] for t in ('valence', 'arousal') for s in stages]
+    files = {p.name for p in (run / 'predictions').iterdir()}
+    assert lines[-1] == f'{len(files) - 1} files written to {run}/predictions'
+    assert 'report.json' in files
+
+    # the table's raw CCC, computed apart
+    cfg = resolve(load_config(run / 'config.py'))
+    loader = build_loader(cfg, 'val_dataloader')
+    report = json.loads((run / 'predictions/report.json').read_text())
+    for column, target in enumerate(('valence', 'arousal')):
+        videos = predict(load_model(cfg, best_of(run, target), loader.dataset.input_dims), loader)
+        true = np.concatenate([v.label[:, column] for v in videos.values()])
+        pred = np.concatenate([v.pred[:, column] for v in videos.values()])
+        known = np.isfinite(true)
+        (row,) = [r for r in report['rows']['val'] if (r['target'], r['stage']) == (target, 'raw')]
+        assert row['ccc'] == pytest.approx(ccc(true[known], pred[known]), abs=1e-9)
+        assert (row['frames'], row['videos']) == (known.sum(), 2)
+
+
+def test_choices(run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / 'out'
+    options = ['--partition', 'val', '--target', 'arousal', '--window', 'arousal=3', '--out', out]
+    found = call(capfd, 'test', run, *options)
+    assert found.code == 0, found.err
+    assert json.loads((out / 'report.json').read_text())['windows'] == {'arousal': 3}
+    assert not [p for p in out.iterdir() if 'valence' in p.name or 'tst' in p.name]
+    assert not (run / 'predictions').exists()
+
+
+def test_window_search(run: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    found = call(capfd, 'test', run, '--window', 'search', '--partition', 'val')
+    assert found.code == 0, found.err
+    report = json.loads((run / 'predictions/report.json').read_text())
+    for target, window in report['windows'].items():
+        assert window in range(0, 100, 5)
+        score = {r['stage']: r['ccc'] for r in report['rows']['val'] if r['target'] == target}
+        assert score['smoothed'] >= score['raw'] - 0.02
+
+
+@pytest.mark.slow
+def test_config_and_checkpoint(run: Path, tmp_path: Path) -> None:
+    """The other form, in a process of its own: same model, same predictions."""
+    found = call_apart('test', run / 'config.py', best_of(run, 'valence'), '--out', tmp_path / 'one')
+    assert found.code == 0, found.err
+    assert found.err == ''
+    report = json.loads((tmp_path / 'one/report.json').read_text())
+    assert {r['target'] for r in report['rows']['val']} == {'valence', 'arousal'}
+    again = call_apart('test', run, '--target', 'valence', '--out', tmp_path / 'two')
+    assert again.code == 0, again.err
+    for path in (tmp_path / 'two').iterdir():
+        if path.name != 'report.json':
+            assert path.read_bytes() == (tmp_path / 'one' / path.name).read_bytes()
+
+
+def test_no_labels_no_row(run: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    found = call(capfd, 'test', run, '--partition', 'test')
+    assert found.code == 0, found.err
+    assert 'CCC' not in found.out
+    assert list((run / 'predictions').glob('*tst*'))
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (['--window', 'valence=x'], '--window valence=x: give valence=FRAMES arousal=FRAMES, or search'),
+        (['--window', 'mood=3'], '--window mood=3'),
+        (['--cfg-options', 'features=["affectnet","egemaps"]'], 'trained with input_dims'),
+        (['--cfg-options', 'features=["affectnet"]'], 'trained with input_dims'),
+        (['--cfg-options', 'targets=["valence"]'], 'trained with targets'),
+        (['--cfg-options', 'hidden=24'], 'belongs to another architecture'),
+        (['--data-root', 'nowhere'], 'nowhere'),
+    ],
+)
+def test_refused(run: Path, capfd: pytest.CaptureFixture[str], options: list[str], message: str) -> None:
+    found = call(capfd, 'test', run, *options)
+    assert found.code == 2, found
+    assert found.err.startswith('error: ')
+    assert message in found.err
+    assert 'Traceback' not in found.err
+
+
+def test_what_is_no_run(run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / 'empty').mkdir()
+    for arguments, message in (
+        ([tmp_path / 'empty'], 'no such config file'),
+        ([run / 'config.py'], 'give either the work_dir of a run, or a config file and a checkpoint'),
+        ([run, best_of(run, 'valence')], 'give either'),
+        ([run / 'config.py', tmp_path / 'no.pth'], 'no such checkpoint'),
+    ):
+        found = call(capfd, 'test', *arguments)
+        assert found.code == 2
+        assert message in found.err
+
+
+def test_bad_checkpoints(run: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = best_of(run, 'valence')
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    assert 'damaged or half-written' in call(capfd, 'test', run).err
+    torch.save({'state_dict': Path('x')}, path)
+    assert 'refused' in call(capfd, 'test', run).err
+    path.unlink()
+    found = call(capfd, 'test', run)
+    assert found.code == 2
+    assert 'no best_ccc_valence_epoch_*.pth; train the run first' in found.err
+
+
+def test_two_best_after_a_kill(run: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Killed between writing the better and removing the old: the better counts."""
+    newer = run / 'best_ccc_valence_epoch_12.pth'
+    shutil.copy(best_of(run, 'valence'), newer)
+    assert f'valence: {newer}' in call(capfd, 'test', run).out

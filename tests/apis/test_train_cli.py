@@ -1,0 +1,235 @@
+"""tools/train.py: what it takes, writes, prints and refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from command_line import ROOT, TINY, TINY_TRANSFORMER, call, call_apart
+
+from abawfw.config import load_config
+from abawfw.datasets.stores.rucaim3_writer import RUCAIM3Writer
+from abawfw.engine.checkpoint import load_checkpoint
+
+CONFIG = ROOT / 'configs/rucaim3/transformer_demo.py'
+STATEFUL = ROOT / 'configs/rucaim3/fclstm_xl_demo.py'
+
+
+def test_options_reach_what_they_must(trained: Path, demo_data: Path) -> None:
+    config = load_config(trained / 'config.py')
+    assert config.data_root == str(demo_data)
+    assert config.features == ['egemaps', 'affectnet']
+    assert config.seed == 7
+    assert config.optim_wrapper.precision == 'bf16'
+    assert config.hidden == 16
+    meta = load_checkpoint(trained / 'epoch_2.pth')['meta']
+    assert list(meta['input_dims']) == ['egemaps', 'affectnet']
+    summary = json.loads((trained / 'summary.json').read_text())
+    assert (summary['seed'], summary['status']) == (7, 'done')
+
+
+def test_files_and_output(trained: Path) -> None:
+    out, _, err = (trained / 'printed.txt').read_text().partition('---\n')
+    assert err == ''
+    *epochs, done, where = out.splitlines()
+    assert [line.split(' - ')[-1].split('  ')[0] for line in epochs] == ['epoch 1/2', 'epoch 2/2']
+    assert done.startswith('done after 2 epochs; best on val: ccc ')
+    run = 'work_dirs/transformer_demo'
+    assert where == f'everything is in {run}; next: python tools/test.py {run}'
+    files = {p.name for p in trained.iterdir() if p.is_file()} - {'printed.txt'}
+    best = {b['file'] for b in json.loads((trained / 'summary.json').read_text())['best'].values()}
+    assert len(best) == 3
+    assert files == {'config.py', 'metrics.csv', 'summary.json', 'epoch_1.pth', 'epoch_2.pth', *best}
+
+
+def test_a_run_is_not_trained_over(trained: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    found = call(capfd, 'train', trained / 'config.py', '--work-dir', trained)
+    assert found.code == 2
+    way_out = 'continue it with --resume, or choose another place with --work-dir'
+    assert found.err == f'error: {trained} holds a run already: {way_out}\n'
+
+
+def test_resume_and_more_epochs(trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    options = [trained / 'config.py', '--work-dir', tmp_path / 'run', '--cfg-options', 'epochs=3']
+    found = call(capfd, 'train', *options, '--resume', trained / 'epoch_2.pth')
+    assert found.code == 0, found.err
+    assert 'epoch 3/3' in found.out
+    assert 'epoch 2/3' not in found.out
+    assert call(capfd, 'train', *options, '--resume').code == 0
+    missing = call(capfd, 'train', *options, '--resume', tmp_path / 'epoch_9.pth')
+    assert missing.code == 2
+    assert missing.err == f'error: --resume {tmp_path}/epoch_9.pth: no such checkpoint\n'
+
+
+def test_check_only_builds_nothing(
+    demo_data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    options = [CONFIG, '--data-root', demo_data, '--work-dir', tmp_path / 'run', '--check-only']
+    found = call(capfd, 'train', *options)
+    assert (found.code, found.out) == (0, f'{CONFIG}: no problem found\n')
+    wrong = call(capfd, 'train', *options, '--features', 'affectnet', 'vgish')
+    assert wrong.code == 2
+    assert "no feature 'vgish'" in wrong.err
+    assert 'vggish' in wrong.err
+    assert not (tmp_path / 'run').exists()
+
+
+def test_missing_data_root(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    found = call(capfd, 'train', CONFIG, '--data-root', tmp_path / 'nowhere', '--work-dir', tmp_path / 'run')
+    assert found.code == 2
+    assert str(tmp_path / 'nowhere') in found.err
+    assert not (tmp_path / 'run').exists()
+
+
+def test_one_target(demo_data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    run = tmp_path / 'run'
+    found = call(
+        capfd,
+        'train',
+        *(STATEFUL, '--data-root', demo_data, '--work-dir', run),
+        *('--cfg-options', *TINY, "targets=['arousal']"),
+    )
+    assert found.code == 0, found.err
+    best = json.loads((run / 'summary.json').read_text())['best']
+    assert set(best) == {'ccc', 'ccc_arousal'}
+    found = call(capfd, 'test', run)
+    assert found.code == 0, found.err
+    assert 'valence' not in found.out
+    found = call(capfd, 'test', run, '--target', 'valence')
+    assert (found.code, found.err) == (2, 'error: --target valence: the model estimates arousal only\n')
+
+
+# --- data that cannot be trained on
+
+
+def refused(capfd: pytest.CaptureFixture[str], data: Path, *more: str, config: Path = CONFIG) -> str:
+    """Train on spoilt data; what is said, which must be one message without a traceback."""
+    options = [
+        '--data-root',
+        data,
+        '--work-dir',
+        data.parent / 'run',
+        '--cfg-options',
+        *TINY_TRANSFORMER,
+        *more,
+    ]
+    found = call(capfd, 'train', config, *options)
+    assert found.code == 2, found
+    assert 'Traceback' not in found.err
+    assert 'worker process' not in found.err
+    message = found.err[found.err.index('error: ') :]
+    return message.removeprefix('error: ')
+
+
+def change(root: Path, name: str, path: str, index: object, value: object) -> None:
+    with h5py.File(root / name, 'r+') as file:
+        file[path][index] = value
+
+
+def first_video(root: Path, partition: str = 'train') -> str:
+    with h5py.File(root / f'targets/{partition}_valid_targets.h5') as file:
+        return next(iter(file))
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+def test_features_that_are_no_numbers(spoilt: Path, capfd: pytest.CaptureFixture[str], workers: int) -> None:
+    video = first_video(spoilt, 'val')  # of val: statistics are taken over train only
+    change(spoilt, 'features/val_egemaps.h5', f'{video}/fts', slice(3, 5), np.nan)
+    # so that validation comes first to what is wrong
+    message = refused(capfd, spoilt, f'val_dataloader.num_workers={workers}')
+    for part in ('egemaps', video, 'frame 3', '2 '):
+        assert part in message
+
+
+def test_statistics_of_features_that_are_no_numbers(spoilt: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    video = first_video(spoilt)
+    change(spoilt, 'features/train_egemaps.h5', f'{video}/fts', 7, np.inf)
+    message = refused(capfd, spoilt)
+    for part in ('egemaps', video, 'frame 7'):
+        assert part in message
+
+
+def test_label_out_of_range(spoilt: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    video = first_video(spoilt)
+    change(spoilt, 'targets/train_valid_targets.h5', f'{video}/valence', 9, 1.5)
+    message = refused(capfd, spoilt)
+    for part in (video, '9', '1.5'):
+        assert part in message
+
+
+def test_length_mismatch(spoilt: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    video = first_video(spoilt)
+    with h5py.File(spoilt / 'features/train_egemaps.h5', 'r+') as file:
+        values = file[f'{video}/fts'][:]
+        del file[f'{video}/fts']
+        file[f'{video}/fts'] = values[:-3]
+    message = refused(capfd, spoilt)
+    for part in ('egemaps', video, str(len(values)), str(len(values) - 3)):
+        assert part in message
+
+
+def test_missing_feature(spoilt: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    for path in (spoilt / 'features').glob('*vggish*'):
+        path.unlink()
+    message = refused(capfd, spoilt)
+    assert "no feature 'vggish'" in message
+    assert not (spoilt.parent / 'run').exists()
+
+
+def test_duplicate_video(spoilt: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    video = first_video(spoilt)
+    for kind in (
+        'targets/{}_valid_targets',
+        'features/{}_egemaps',
+        'features/{}_affectnet',
+        'features/{}_vggish',
+    ):
+        source, target = (spoilt / f'{kind.format(p)}.h5' for p in ('train', 'val'))
+        with h5py.File(source) as a, h5py.File(target, 'r+') as b:
+            a.copy(a[video], b, video)
+    message = refused(capfd, spoilt)
+    for part in (video, 'train', 'val'):
+        assert part in message
+
+
+@pytest.mark.parametrize('name', ['targets/train_valid_targets.h5', 'features/train_egemaps.h5'])
+def test_truncated_hdf5(spoilt: Path, capfd: pytest.CaptureFixture[str], name: str) -> None:
+    content = (spoilt / name).read_bytes()
+    (spoilt / name).write_bytes(content[: len(content) // 2])
+    assert name in refused(capfd, spoilt)
+
+
+def test_short_and_constant_videos(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A video of one frame trains; constant labels score 0, not NaN."""
+    rng = np.random.default_rng(0)
+    with RUCAIM3Writer(tmp_path / 'data', {'f': (3,)}) as writer:
+        for name, partition, frames in [
+            ('a', 'train', 90),
+            ('b', 'train', 1),
+            ('c', 'val', 50),
+            ('d', 'val', 1),
+        ]:
+            labels = rng.uniform(-1, 1, (frames, 2)) if partition == 'train' else np.full((frames, 2), 0.25)
+            writer.add(name, partition, {'f': rng.normal(size=(frames, 3))}, labels)
+    for config, tiny in ((CONFIG, TINY_TRANSFORMER), (STATEFUL, TINY)):
+        run = tmp_path / config.stem
+        options = ['--data-root', tmp_path / 'data', '--features', 'f', '--work-dir', run]
+        found = call(capfd, 'train', config, *options, '--cfg-options', *tiny)
+        assert found.code == 0, found.err
+        best = json.loads((run / 'summary.json').read_text())['best']
+        assert {b['score'] for b in best.values()} == {0.0}
+        found = call(capfd, 'test', run)
+        assert found.code == 0, found.err
+        assert 'labels or predictions are constant: CCC and PCC are 0 by definition' in found.out
+        assert 'nan' not in found.out.lower()
+
+
+@pytest.mark.slow
+def test_an_error_in_a_process_of_its_own(tmp_path: Path) -> None:
+    found = call_apart('train', CONFIG, '--data-root', tmp_path / 'nowhere', folder=tmp_path)
+    assert found.code == 2
+    assert found.err.startswith('error: ')
+    assert 'Traceback' not in found.err
