@@ -33,6 +33,7 @@ REGISTRY_OF = {
     'context': registries.CONTEXTS,
     'head': registries.HEADS,
     'losses': registries.LOSSES,
+    'init_cfg': registries.WEIGHT_INITIALIZERS,
     'train_cfg': registries.LOOPS,
     'val_cfg': registries.LOOPS,
     'optim_wrapper': registries.OPTIM_WRAPPERS,

@@ -18,12 +18,16 @@ def _registry(name: str, *locations: str, parent: Registry | None = None) -> Reg
 STORES = _registry('store', 'datasets.stores')  # where features and labels lie
 SPLITS = _registry('split', 'datasets.splits')  # which videos train, which validate
 CLIPS = _registry('clip rule', 'datasets.clips')  # how a video is cut into clips
-TRANSFORMS = _registry('transform', 'datasets.transforms', parent=mmengine.TRANSFORMS)  # what is done to a clip
+TRANSFORMS = _registry(
+    'transform', 'datasets.transforms', parent=mmengine.TRANSFORMS
+)  # what is done to a clip
 SAMPLERS = _registry('sampler', 'datasets.samplers', parent=mmengine.DATA_SAMPLERS)  # clips -> batches
 DATASETS = _registry('dataset', 'datasets.clip_dataset', parent=mmengine.DATASETS)  # clips of videos
 
 # --- models: one registry per slot of the estimator
-MODELS = _registry('model', 'models', parent=mmengine.MODELS)  # whole estimators, data preprocessors, wrappers
+MODELS = _registry(
+    'model', 'models', parent=mmengine.MODELS
+)  # whole estimators, data preprocessors, wrappers
 BACKBONES = _registry('backbone', 'models.backbones')  # pixels or log-mel -> one vector per frame
 ENCODERS = _registry('encoder', 'models.encoders')  # temporal model of one modality
 FUSIONS = _registry('fusion', 'models.fusions')  # modalities -> one sequence
@@ -31,18 +35,38 @@ CONTEXTS = _registry('context', 'models.contexts')  # temporal models after fusi
 HEADS = _registry('head', 'models.heads')  # sequence -> valence and arousal
 LOSSES = _registry('loss', 'models.losses')  # what a head is trained with
 
+WEIGHT_INITIALIZERS = _registry(  # how initial weights are drawn
+    'weight initializer', 'mmengine.model', parent=mmengine.WEIGHT_INITIALIZERS
+)
+
 # --- running: loops, hooks, optimisation, measuring
 RUNNERS = _registry('runner', 'engine.va_runner', parent=mmengine.RUNNERS)  # builds and runs everything below
-LOOPS = _registry('loop', 'engine.loops', 'mmengine.runner', parent=mmengine.LOOPS)  # training and evaluation loops
-HOOKS = _registry('hook', 'engine.hooks', 'mmengine.hooks', parent=mmengine.HOOKS)  # what happens around iterations and epochs
-OPTIM_WRAPPERS = _registry('optim wrapper', 'engine.optim', parent=mmengine.OPTIM_WRAPPERS)  # precision, clipping
+LOOPS = _registry(
+    'loop', 'engine.loops', 'mmengine.runner', parent=mmengine.LOOPS
+)  # training and evaluation loops
+HOOKS = _registry(
+    'hook', 'engine.hooks', 'mmengine.hooks', parent=mmengine.HOOKS
+)  # what happens around iterations and epochs
+OPTIM_WRAPPERS = _registry(
+    'optim wrapper', 'engine.optim', parent=mmengine.OPTIM_WRAPPERS
+)  # precision, clipping
 OPTIM_WRAPPER_CONSTRUCTORS = _registry(  # parameter groups
     'optim wrapper constructor', 'engine.optim', parent=mmengine.OPTIM_WRAPPER_CONSTRUCTORS
 )
 OPTIMIZERS = _registry('optimizer', 'mmengine.optim', parent=mmengine.OPTIMIZERS)  # torch's optimisers
-PARAM_SCHEDULERS = _registry('parameter scheduler', 'engine.schedulers', 'mmengine.optim', parent=mmengine.PARAM_SCHEDULERS)  # lr
+PARAM_SCHEDULERS = _registry(
+    'parameter scheduler', 'engine.schedulers', 'mmengine.optim', parent=mmengine.PARAM_SCHEDULERS
+)  # lr
 METRICS = _registry('metric', 'evaluation.va_metric', parent=mmengine.METRICS)  # predictions -> numbers
-EVALUATORS = _registry('evaluator', 'mmengine.evaluator', parent=mmengine.EVALUATOR)  # MMEngine's bundle of metrics
-LOG_PROCESSORS = _registry('log processor', 'mmengine.runner', parent=mmengine.LOG_PROCESSORS)  # MMEngine's log formatting
-VISUALIZERS = _registry('visualizer', 'mmengine.visualization', parent=mmengine.VISUALIZERS)  # MMEngine's scalar recorder
-VISBACKENDS = _registry('visualizer backend', 'mmengine.visualization', parent=mmengine.VISBACKENDS)  # TensorBoard and others
+EVALUATORS = _registry(
+    'evaluator', 'mmengine.evaluator', parent=mmengine.EVALUATOR
+)  # MMEngine's bundle of metrics
+LOG_PROCESSORS = _registry(
+    'log processor', 'mmengine.runner', parent=mmengine.LOG_PROCESSORS
+)  # MMEngine's log formatting
+VISUALIZERS = _registry(
+    'visualizer', 'mmengine.visualization', parent=mmengine.VISUALIZERS
+)  # MMEngine's scalar recorder
+VISBACKENDS = _registry(
+    'visualizer backend', 'mmengine.visualization', parent=mmengine.VISBACKENDS
+)  # TensorBoard and others
