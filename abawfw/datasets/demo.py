@@ -9,18 +9,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from abawfw.datasets.affwild2_lengths import LENGTHS, lengths_at
 from abawfw.datasets.demo_features import SENSES, Mixer, valid_masks
 from abawfw.datasets.demo_labels import MEAN, SPREAD, draw_offsets, draw_state, to_labels
 from abawfw.datasets.stores.rucaim3_writer import RUCAIM3Writer
 from abawfw.errors import ConfigError
 
-LENGTH_QUANTILES = (0, 0.05, 0.25, 0.5, 0.75, 0.95, 1)
-# Frames per video at these quantiles: spec/affwild2.md.
-LENGTHS = {
-    'train': (263, 1220, 2640, 3899, 5405, 10529, 47435),
-    'val': (73, 296, 1810, 4089, 8093, 11370, 18189),
-    'test': (128, 786, 2682, 4230, 7759, 16357, 26618),
-}
 MIN_FRAMES = 50
 # Valence of val is .10 above that of train; before squashing that is .12.
 VAL_SHIFT = np.array([0.12, 0.0])
@@ -111,7 +105,7 @@ def make_demo_data(
 def _draw_lengths(rng: np.random.Generator, partition: str, count: int, scale: float) -> NDArray[np.int64]:
     """Quantiles of the lengths of Aff-Wild2, so that a small set has short and long videos too."""
     quantiles = (np.arange(count) + 0.5) / max(count, 1)
-    lengths = np.exp(np.interp(quantiles, LENGTH_QUANTILES, np.log(LENGTHS[partition])))
+    lengths = lengths_at(quantiles, partition)
     return rng.permutation(np.maximum(np.round(lengths * scale), MIN_FRAMES).astype(np.int64))
 
 

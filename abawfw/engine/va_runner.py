@@ -21,6 +21,7 @@ from abawfw.engine.checkpoint import (
     resumable_name,
     save_checkpoint,
 )
+from abawfw.engine.no_recorder import NoRecorder
 from abawfw.engine.training_state import bare_model, capture, changed_settings, restore
 from abawfw.errors import CheckpointError
 from abawfw.files import write_text
@@ -47,6 +48,10 @@ class VARunner(Runner):
         """Write the config, overrides included, as ``config.py`` of the work_dir."""
         if self.rank == 0:
             write_text(Path(self.work_dir) / 'config.py', self.cfg.pretty_text)
+
+    def build_visualizer(self, visualizer: dict | None = None) -> Any:
+        """The recorder that the config names, or one that records nothing."""
+        return NoRecorder() if visualizer is None else super().build_visualizer(visualizer)
 
     def _log_env(self, env_cfg: dict) -> None:
         """MMEngine runs compilers here to describe the machine, for seconds; summary.json has versions."""

@@ -45,6 +45,7 @@ class RUCAIM3Store(FeatureStore):
         )
         check_videos(self._videos, self.root)
         self._infos: dict[str, FeatureInfo] = {}
+        self._checked: set[tuple[str, str]] = set()
 
     @classmethod
     def recognises(cls, root: Path) -> bool:
@@ -118,6 +119,8 @@ class RUCAIM3Store(FeatureStore):
         return [f for f, partitions in self._files.features().items() if partitions == self._files.partitions]
 
     def _check_shape(self, video: VideoInfo, feature: str) -> None:
+        if (video.video_id, feature) in self._checked:
+            return  # HDF5 takes longer to tell a shape than to read a clip
         (num_frames, *dims), _ = self._files.shape(video, feature)
         if num_frames != video.num_frames:
             raise DataError(
@@ -131,3 +134,4 @@ class RUCAIM3Store(FeatureStore):
                 f'that of {self._videos[0].video_id!r} has {self.feature(feature).dims}; extract it again '
                 f'({self._files.feature_path(video.partition, feature)})'
             )
+        self._checked.add((video.video_id, feature))

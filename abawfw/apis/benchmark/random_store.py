@@ -1,0 +1,52 @@
+"""A store of any size whose data are made as they are asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from abawfw.datasets.stores.base import FeatureInfo, FeatureStore, VideoInfo
+
+
+class RandomStore(FeatureStore):
+    """Random features and labels; a fifth of the videos is for evaluation.
+
+    Args:
+        root: any folder; nothing is read from it.
+        features: shape and type of every feature.
+        videos: number of videos.
+        length: frames of each.
+    """
+
+    def __init__(self, root: Path, features: dict[str, FeatureInfo], videos: int, length: int) -> None:
+        super().__init__(root)
+        self._features = features
+        self._videos = tuple(
+            VideoInfo(f'v{i:06d}', 'val' if i % 5 == 4 else 'train', length) for i in range(videos)
+        )
+        rng = np.random.default_rng(0)
+        # One video's numbers serve all of them: how fast they are read does not depend on the values.
+        self._values = {name: _random(rng, info, length) for name, info in features.items()}
+        self._va = rng.uniform(-1, 1, (length, 2)).astype(np.float32)
+
+    def videos(self) -> tuple[VideoInfo, ...]:
+        """All videos."""
+        return self._videos
+
+    def features(self) -> dict[str, FeatureInfo]:
+        """All features, by name."""
+        return self._features
+
+    def _read(self, video: VideoInfo, feature: str, start: int, stop: int) -> np.ndarray:
+        return self._values[feature][start:stop]
+
+    def _labels(self, video: VideoInfo, start: int, stop: int) -> np.ndarray:
+        return self._va[start:stop]
+
+
+def _random(rng: np.random.Generator, info: FeatureInfo, length: int) -> np.ndarray:
+    shape = (length, *info.dims)
+    if info.dtype == 'uint8':
+        return rng.integers(0, 256, shape, dtype=np.uint8)
+    return rng.standard_normal(shape, dtype=np.float32)

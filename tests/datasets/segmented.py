@@ -1,0 +1,14 @@
+"""Videos cut into segments, as much of them as a sampler looks at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from types import SimpleNamespace
+
+from abawfw.apis.benchmark import useful_share
+from abawfw.datasets.clips import Segments
+
+
+def clips_of(lengths: Iterable[int], segment: int) -> SimpleNamespace:
+    """Videos of these lengths in segments of this length."""
+    return useful_share.clips_of(lengths, Segments(segment))

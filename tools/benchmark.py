@@ -1,0 +1,100 @@
+"""Measure speed on this machine."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import DictAction
+
+from abawfw.apis.benchmark.timing import Spread
+from abawfw.apis.cli import run
+from abawfw.config import load_config
+from abawfw.errors import ConfigError
+from abawfw.files import write_text
+
+WHAT = """\
+train      a training epoch of CONFIG against a bare PyTorch loop over the same batches, fp32 and bf16
+data       loading the training batches of CONFIG, with 0 and 2 worker processes
+smoothing  smoothing a million frames against np.cumsum; needs no CONFIG
+startup    first iteration of CONFIG and peak memory, with packed stores of two sizes
+"""
+
+
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        description='Measure speed on this machine. Read the ratios: what is compared is done in turn.',
+        epilog=WHAT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('what', choices=['train', 'data', 'smoothing', 'startup'])
+    parser.add_argument('config', type=Path, nargs='?', help='config file')
+    parser.add_argument('--data-root', help='folder of the store, instead of data_root of the config')
+    parser.add_argument('--rounds', type=int, default=5, help='how often everything is measured (default: 5)')
+    parser.add_argument('--frames', type=int, default=20_000, help='startup: frames of the smaller store')
+    parser.add_argument('--json', type=Path, help='also write the figures to this file')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, default={}, metavar='K=V', help='overrides'
+    )
+    return parser.parse_intermixed_args(argv)
+
+
+def measure(args: argparse.Namespace) -> dict[str, Any]:
+    """The figures that the command line asks for."""
+    if args.what == 'smoothing':
+        from abawfw.apis.benchmark.smoothing import benchmark_smoothing
+
+        return benchmark_smoothing(args.rounds)
+    if args.config is None:
+        raise ConfigError(
+            f'benchmark.py {args.what} needs a config: benchmark.py {args.what} configs/NAME.py'
+        )
+    overrides = args.cfg_options | ({'data_root': args.data_root} if args.data_root else {})
+    cfg = load_config(args.config, overrides)
+    if args.what == 'train':
+        from abawfw.apis.benchmark.train import benchmark_train
+
+        return benchmark_train(cfg, args.rounds)
+    if args.what == 'data':
+        from abawfw.apis.benchmark.data import benchmark_data
+
+        return benchmark_data(cfg, args.rounds)
+    from abawfw.apis.benchmark.startup import benchmark_startup
+
+    return benchmark_startup(cfg, args.rounds, args.frames)
+
+
+def rows(node: Any, path: str = '') -> list[str]:
+    """One line per figure: its place, and the median with the smallest and largest."""
+    if isinstance(node, dict):
+        return [row for key, value in node.items() for row in rows(value, f'{path} {key}'.strip())]
+    if isinstance(node, Spread):
+        return [f'{path:46} {node.median:10.4g}   ({node.min:.4g} to {node.max:.4g})']
+    return [f'{path:46} {node:10.4g}' if isinstance(node, (int, float)) else f'{path:46} {node}']
+
+
+def as_json(node: Any) -> Any:
+    """Spreads as dicts of median, min and max."""
+    if isinstance(node, dict):
+        return {key: as_json(value) for key, value in node.items()}
+    return node._asdict() if isinstance(node, Spread) else node
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Measure, print, and write if asked to."""
+    args = parse(argv)
+    from abawfw.apis.benchmark.machine import describe_machine
+
+    machine = describe_machine()
+    print('\n'.join(rows({'machine': machine})))
+    figures = measure(args)
+    print('\n'.join(rows({args.what: figures})))
+    if args.json:
+        write_text(args.json, json.dumps({'machine': machine, args.what: as_json(figures)}, indent=1) + '\n')
+
+
+if __name__ == '__main__':
+    run(main)
