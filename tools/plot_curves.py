@@ -10,6 +10,7 @@ from abawfw.config import load_config
 
 
 def main(argv: list[str] | None = None) -> int:
+    """Read the arguments and draw."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('run', type=Path, metavar='RUN', help='work_dir of a tested run')
     parser.add_argument('--video', nargs='+', help='which videos; default: the longest three')

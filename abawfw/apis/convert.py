@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from abawfw.config import VAConfig, load_config, referenced_names
-from abawfw.config_check import OWN_KEYS, RUNNER_KEYS
+from abawfw.config import OWN_KEYS, RUNNER_KEYS, VAConfig, load_config, referenced_names
 from abawfw.engine.checkpoint import save_checkpoint
 from abawfw.errors import CheckpointError
 from abawfw.files import write_text
@@ -31,13 +30,23 @@ def convert_rucaim3_checkpoint(source: Path, prefix: str, out: Path, configs: Pa
     config_file = out.with_suffix('.py')
     taken = [str(p) for p in (out, config_file) if p.exists()]
     if taken or out.suffix == '.py':
-        raise CheckpointError(f'{", ".join(taken) or out}: choose another name for the checkpoint, ending in .pth')
+        raise CheckpointError(
+            f'{", ".join(taken) or out}: choose another name for the checkpoint, ending in .pth'
+        )
     weights, model, options = convert_rucaim3(source, prefix)
     config = _config(configs / f'{options["model"]}_affwild2.py', model, options)
-    meta = {'targets': model['targets'], 'seed': options['seed'], 'config': config.pretty_text, 'source': 'rucaim3'}
+    meta = {
+        'targets': model['targets'],
+        'seed': options['seed'],
+        'config': config.pretty_text,
+        'source': 'rucaim3',
+    }
     out.parent.mkdir(parents=True, exist_ok=True)
     save_checkpoint({'meta': meta, 'state_dict': weights}, out)
-    write_text(config_file, f'# Converted from {prefix} of a {options["model"]} run of RUCAIM3.\n{config.pretty_text}')
+    write_text(
+        config_file,
+        f'# Converted from {prefix} of a {options["model"]} run of RUCAIM3.\n{config.pretty_text}',
+    )
     lines = [f'{len(weights)} tensors written to {out}, config to {config_file}']
     if options['ignored']:
         lines.append(f'left out, since the reference does not use them: {", ".join(options["ignored"])}')

@@ -37,7 +37,7 @@ class VAEstimator(BaseModel):
         pretrained: ``{part: checkpoint file}``: parts that start training from the part of the same name in a
             checkpoint of this framework.
         init_cfg: how initial weights are drawn, in MMEngine's form; None leaves them to each layer, as torch
-            draws them. RUCAIM3 has ``dict(type='Normal', layer='Linear', std=0.02)``, which learns more slowly.
+            draws them. RUCAIM3 has ``dict(type='Normal', layer='Linear', std=0.02)``.
         data_preprocessor: config; moves batches to the device unless told otherwise.
 
     Raises:

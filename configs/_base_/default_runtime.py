@@ -19,5 +19,3 @@ default_hooks = dict(
     interrupt=dict(type='InterruptHook'),
 )
 custom_hooks = []
-
-

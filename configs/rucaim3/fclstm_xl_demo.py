@@ -1,8 +1,9 @@
 _base_ = [
     '../_base_/datasets/demo.py',
     '../_base_/models/fclstm_xl.py',
-    '../_base_/schedules/adam_30_epochs.py',
+    '../_base_/schedules/adam_8_epochs.py',
     '../_base_/default_runtime.py',
 ]
-lr = 3e-5
-constant_epochs = 3
+hidden = 64  # trains in a minute
+regressor = [64]
+lr = 1e-3

@@ -1,6 +1,10 @@
 _base_ = [
     '../_base_/datasets/demo.py',
     '../_base_/models/transformer_attention.py',
-    '../_base_/schedules/adam_30_epochs.py',
+    '../_base_/schedules/adam_8_epochs.py',
     '../_base_/default_runtime.py',
 ]
+hidden = 64  # trains in a minute
+regressor = [64]
+layers = 2
+ffn = 128

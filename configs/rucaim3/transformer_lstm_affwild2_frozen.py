@@ -2,7 +2,9 @@
 # run of it: its best checkpoint by mean CCC is taken.
 _base_ = './transformer_lstm_affwild2.py'
 transformer_run = 'work_dirs/transformer_affwild2'
-transformer = dict(type='TransformerContext', hidden='${hidden}', layers='${layers}', heads='${heads}', ffn='${ffn}')
+transformer = dict(
+    type='TransformerContext', hidden='${hidden}', layers='${layers}', heads='${heads}', ffn='${ffn}'
+)
 model = dict(
     pretrained={'context.0': '${transformer_run}'},
     frozen=['context.0'],

@@ -2,7 +2,9 @@
 data_root = 'data/affwild2'
 features = ['affectnet', 'vggish', 'wav2vec']
 targets = ['valence', 'arousal']
-windows = dict(valence=50, arousal=20)  # one-sided smoothing windows of the reference (spec/rucaim3.md, Inference)
+windows = dict(
+    valence=50, arousal=20
+)  # one-sided smoothing windows of the reference (spec/rucaim3.md, Inference)
 
 pipeline = [dict(type='LoadFeatures'), dict(type='PackVA')]
 

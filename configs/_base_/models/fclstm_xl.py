@@ -12,8 +12,13 @@ model = dict(
         dict(type='FeedForward', hidden='${hidden}', dropout=0.1),
         dict(type='LSTMContext', hidden='${hidden}'),
     ],
-    head=dict(type='RegressionHead', layers='${regressor}', dropout='${regressor_dropout}', losses='${losses}'),
+    head=dict(
+        type='RegressionHead', layers='${regressor}', dropout='${regressor_dropout}', losses='${losses}'
+    ),
+    # the reference's initial weights: this model generalises better from them, the transformers do from torch's
+    init_cfg=dict(type='Normal', layer='Linear', std=0.02),
 )
 
-train_sampler = dict(type='LaneBatchSampler', lanes=4, shuffle=True)
+# As many videos at a time as the reference has in a batch, see configs/rucaim3/README.md.
+train_sampler = dict(type='LaneBatchSampler', lanes=16, shuffle=True)
 val_sampler = dict(type='LaneBatchSampler', lanes=16, shuffle=False)

@@ -13,12 +13,19 @@ model = dict(
     targets='${targets}',
     context=[
         dict(
-            type='TransformerContext', hidden='${hidden}', layers='${layers}', heads='${heads}', ffn='${ffn}', dropout=0.1
+            type='TransformerContext',
+            hidden='${hidden}',
+            layers='${layers}',
+            heads='${heads}',
+            ffn='${ffn}',
+            dropout=0.1,
         ),
     ],
-    head=dict(type='RegressionHead', layers='${regressor}', dropout='${regressor_dropout}', losses='${losses}'),
+    head=dict(
+        type='RegressionHead', layers='${regressor}', dropout='${regressor_dropout}', losses='${losses}'
+    ),
 )
 
-# Segments do not depend on one another, so any of them may share a batch. Four at a time, see configs/rucaim3/README.md.
-train_sampler = dict(type='ClipSampler', batch_size=4, shuffle=True)
+# Segments do not depend on one another, so any of them may share a batch: two at a time, see configs/rucaim3/README.md.
+train_sampler = dict(type='ClipSampler', batch_size=2, shuffle=True)
 val_sampler = dict(type='ClipSampler', batch_size=16, shuffle=False)

@@ -6,7 +6,12 @@ memory_capacity = 100
 model = dict(
     context=[
         dict(
-            type='TransformerContext', hidden='${hidden}', layers='${layers}', heads='${heads}', ffn='${ffn}', dropout=0.1
+            type='TransformerContext',
+            hidden='${hidden}',
+            layers='${layers}',
+            heads='${heads}',
+            ffn='${ffn}',
+            dropout=0.1,
         ),
         dict(
             type='MemoryAttention',
