@@ -12,8 +12,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def shared_dir() -> Path | None:
     """The folder with golden numbers and real data, if this machine has it."""
-    candidates = [Path(os.environ['ABAWFW_DATA'])] if 'ABAWFW_DATA' in os.environ else [ROOT.parent / 'shared']
-    return next((c for c in candidates if (c / 'golden').is_dir()), None)
+    path = Path(os.environ.get('ABAWFW_DATA', ROOT.parent / 'shared'))
+    return path if (path / 'golden').is_dir() else None
 
 
 @pytest.fixture(scope='session')
@@ -21,7 +21,7 @@ def shared() -> Path:
     """Root of the golden numbers and real data; skips the test where it is absent."""
     path = shared_dir()
     if path is None:
-        pytest.skip('golden numbers and real data are not here: set ABAWFW_DATA to the folder that has golden/')
+        pytest.skip('golden numbers and real data are absent: set ABAWFW_DATA to the folder with golden/')
     return path
 
 

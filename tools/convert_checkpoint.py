@@ -11,10 +11,11 @@ CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 
 
 def main(argv: list[str] | None = None) -> int:
+    """Read the arguments and convert."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--system', required=True, choices=['rucaim3'], help='where the checkpoint comes from')
-    parser.add_argument('source', type=Path, metavar='SRC_DIR', help='folder with the sub-networks and train_opt.conf')
-    parser.add_argument('prefix', metavar='PREFIX', help='what the file names begin with, e.g. 12 for 12_net_seq.pth')
+    parser.add_argument('--system', required=True, choices=['rucaim3'], help='whose checkpoint it is')
+    parser.add_argument('source', type=Path, metavar='SRC_DIR', help='folder with train_opt.conf')
+    parser.add_argument('prefix', metavar='PREFIX', help='of the file names: 12 for 12_net_seq.pth')
     parser.add_argument('out', type=Path, metavar='OUT.pth')
     args = parser.parse_args(argv)
     from abawfw.apis.convert import convert_rucaim3_checkpoint

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from abawfw.errors import ConfigError, DataError
-from abawfw.files import write_text
 from abawfw.evaluation.functional import Moments, moments, smooth_and_clip
+from abawfw.files import write_text
 
 PARTITIONS = ('val', 'tst')
 INVALID = -5.0  # stands for a label that is not there

@@ -13,7 +13,7 @@ from abawfw.datasets.converters.ceap360vr_rival import stimulus_mean_ccc
 def table(path, target):
     with h5py.File(path) as file:
         return pd.concat(
-            pd.DataFrame({'stimulus': name.split('_')[1], 'frame': np.arange(len(g[target])), 'value': g[target][()]})
+            pd.DataFrame({'stimulus': name[-2:], 'frame': np.arange(len(g[target])), 'value': g[target][()]})
             for name, g in file.items()
         )
 
@@ -25,7 +25,8 @@ def test_mean_curve_of_each_stimulus(shared):
         train = table(root / 'targets' / 'train_valid_targets.h5', target)
         val = table(root / 'targets' / 'val_valid_targets.h5', target)
         mean = train.groupby(['stimulus', 'frame'], as_index=False).value.mean()
-        joined = val.merge(mean, on=['stimulus', 'frame'], suffixes=('', '_rival')).astype({'value': 'float64'})
-        x, y = joined.value, joined.value_rival
-        expected = 2 * np.cov(x, y, ddof=0)[0, 1] / (x.var(ddof=0) + y.var(ddof=0) + (x.mean() - y.mean()) ** 2)
+        joined = val.merge(mean, on=['stimulus', 'frame'], suffixes=('', '_rival'))
+        x, y = joined.value.astype('float64'), joined.value_rival
+        covariance = np.cov(x, y, ddof=0)
+        expected = 2 * covariance[0, 1] / (np.trace(covariance) + (x.mean() - y.mean()) ** 2)
         assert found[target] == pytest.approx(expected, abs=1e-6)

@@ -15,7 +15,7 @@ model = dict(
     head=dict(
         type='RegressionHead', layers='${regressor}', dropout='${regressor_dropout}', losses='${losses}'
     ),
-    # the reference's initial weights: this model generalises better from them, the transformers do from torch's
+    # the reference's initial weights: this model generalises better from them than from torch's
     init_cfg=dict(type='Normal', layer='Linear', std=0.02),
 )
 

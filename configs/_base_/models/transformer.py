@@ -26,6 +26,7 @@ model = dict(
     ),
 )
 
-# Segments do not depend on one another, so any of them may share a batch: two at a time, see configs/rucaim3/README.md.
+# Segments do not depend on one another, so any of them may share a batch.
+# Two at a time: see configs/rucaim3/README.md.
 train_sampler = dict(type='ClipSampler', batch_size=2, shuffle=True)
 val_sampler = dict(type='ClipSampler', batch_size=16, shuffle=False)
