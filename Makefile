@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 DEMO_DATA := data/demo
 DEMO_RUN := work_dirs/demo
 DEMO_CONFIG := configs/rucaim3/transformer_demo.py
-# A fifth of the config's epochs: enough to see that it learns.
+# A fifth of the config's epochs is enough to see that it learns.
 DEMO_OPTIONS := epochs=6 constant_epochs=2
 # Two processes share the tests; one thread each, or they slow one another down.
 TEST_ARGS ?= -n 2
