@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import ast
 import copy
-import difflib
 import pprint
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 
-from abawfw.errors import ConfigError
+from abawfw.errors import ConfigError, nearest
 
 # Keys of MMEngine's Runner that abawfw uses, and our own. `custom_imports` (users' own packages) is carried
 # out by Config when it reads the file.
@@ -122,15 +120,6 @@ def raise_problems(config: Config, problems: list[str]) -> None:
 def referenced_names(config: Config) -> set[str]:
     """Top-level names that some value of the config refers to."""
     return set(_REFERENCE.findall(pprint.pformat(config.to_dict())))
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint with the nearest known name, or with all of them when none is near."""
-    known = sorted(known)
-    if not known:
-        return 'none is known'
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    return f"did you mean '{close[0]}'?" if close else f'known: {", ".join(known)}'
 
 
 def _assigned_names(path: Path) -> set[str]:

@@ -10,7 +10,8 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope, Registry
 
 from abawfw import registry as registries
-from abawfw.config import OWN_KEYS, RUNNER_KEYS, nearest, referenced_names, resolve_references
+from abawfw.config import OWN_KEYS, RUNNER_KEYS, referenced_names, resolve_references
+from abawfw.errors import nearest
 
 REQUIRED_KEYS = (
     *('data_root', 'features', 'targets', 'seed', 'model', 'train_dataloader', 'val_dataloader', 'train_cfg'),

@@ -1,5 +1,20 @@
 """The errors that abawfw raises on purpose; their text names what is at fault and the way out."""
 
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint with the nearest known name, or with the known ones when none is near."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    if close:
+        return f"did you mean '{close[0]}'?"
+    more = f', ... ({len(names)} in all)' if len(names) > 20 else ''
+    return f'there are: {", ".join(names[:20]) or "none"}{more}'
+
 
 class AbawfwError(Exception):
     """Base of all errors that a command line prints as one message, without a traceback."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
+from abawfw.apis.check_data import check_data
 from abawfw.apis.cli import run
-from abawfw.datasets.check import check_data
 
 COLUMNS = ('severity', 'check', 'partition', 'video_id', 'feature')
 TITLES = ('severity', 'check', 'partition', 'video', 'feature')

@@ -10,8 +10,7 @@ from mmengine.registry import Registry
 
 from abawfw import registry as registries
 from abawfw.apis.cli import run
-from abawfw.config import nearest
-from abawfw.errors import ConfigError
+from abawfw.errors import ConfigError, nearest
 
 
 def main(argv: Sequence[str] | None = None) -> None:

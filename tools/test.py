@@ -63,7 +63,8 @@ def main(argv: list[str] | None = None) -> int:
         raise ConfigError('give either the work_dir of a run, or a config file and a checkpoint')
     overrides = dict(args.cfg_options) | ({'data_root': args.data_root} if args.data_root else {})
     cfg = load_config(args.run / 'config.py' if is_run else args.run, overrides)
-    from abawfw.apis.test import best_checkpoint, test
+    from abawfw.apis.test import test
+    from abawfw.checkpoints import best_checkpoint
     from abawfw.evaluation.report_table import render_table
 
     targets = args.target or list(cfg.targets)

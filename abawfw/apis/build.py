@@ -9,8 +9,8 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.dist import get_dist_info
 
+from abawfw.checkpoints import load_checkpoint, load_state_dict
 from abawfw.datasets.loader import build_dataloader
-from abawfw.engine.checkpoint import load_checkpoint, load_state_dict
 from abawfw.errors import CheckpointError
 from abawfw.registry import MODELS
 

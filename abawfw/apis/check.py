@@ -6,10 +6,10 @@ from typing import Any
 
 from mmengine.config import Config
 
-from abawfw.config import nearest, raise_problems, resolve_references
+from abawfw.config import raise_problems, resolve_references
 from abawfw.config_check import config_problems
 from abawfw.datasets.stores import open_store
-from abawfw.errors import DataError
+from abawfw.errors import DataError, nearest
 
 
 def check_config(cfg: Config) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from abawfw.checkpoints import save_checkpoint
 from abawfw.config import OWN_KEYS, RUNNER_KEYS, VAConfig, load_config, referenced_names
-from abawfw.engine.checkpoint import save_checkpoint
 from abawfw.errors import CheckpointError
 from abawfw.files import write_text
 from abawfw.models.convert_rucaim3 import convert_rucaim3

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +16,7 @@ from abawfw.apis.check import check_config
 from abawfw.apis.predict import predict
 from abawfw.config import resolve
 from abawfw.datasets.stores import open_store
-from abawfw.errors import CheckpointError, ConfigError, DataError
+from abawfw.errors import ConfigError, DataError
 from abawfw.evaluation.functional import window_search
 from abawfw.evaluation.prediction_files import write_predictions
 from abawfw.evaluation.report_table import report_rows
@@ -25,7 +24,6 @@ from abawfw.evaluation.va_metric import WINDOWS
 from abawfw.files import write_text
 
 FILE_PARTITION = {'val': 'val', 'test': 'tst', 'train': 'trn'}
-_BEST = re.compile(r'^best_(.+)_epoch_(\d+)\.pth$')
 
 
 @dataclass
@@ -45,19 +43,6 @@ class TestReport:
     windows: dict[str, int] = field(default_factory=dict)
     files: list[Path] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-
-
-def best_checkpoint(work_dir: Path, key: str) -> Path:
-    """The checkpoint with a run's best validation score of one key, such as 'ccc_valence'.
-
-    Raises:
-        CheckpointError: there is none.
-    """
-    found = {int(m[2]): p for p in work_dir.glob('best_*.pth') if (m := _BEST.match(p.name)) and m[1] == key}
-    if not found:
-        raise CheckpointError(f'{work_dir}: no best_{key}_epoch_*.pth; train the run first (tools/train.py)')
-    # a run killed between saving a better one and removing the last has two: the later is the better
-    return found[max(found)]
 
 
 def test(

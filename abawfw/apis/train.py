@@ -17,8 +17,8 @@ from mmengine.dist import barrier, get_dist_info, is_distributed
 
 from abawfw.apis.build import build_loader, model_config
 from abawfw.apis.check import check_config
+from abawfw.checkpoints import resumable_checkpoints
 from abawfw.config import resolve
-from abawfw.engine.checkpoint import resumable_checkpoints
 from abawfw.engine.distributed import init_distributed
 from abawfw.engine.va_runner import VARunner
 from abawfw.errors import CheckpointError, TrainingError

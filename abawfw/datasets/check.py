@@ -9,11 +9,9 @@ from pathlib import Path
 
 from abawfw.datasets.check_content import ContentCheck
 from abawfw.datasets.stores.base import PARTITIONS, FeatureStore, VideoInfo
-from abawfw.datasets.stores.checks import nearest
-from abawfw.datasets.stores.kinds import find_store_kind, store_kinds
 from abawfw.datasets.stores.problem import SEVERITIES, Problem
 from abawfw.datasets.stores.survey import Survey
-from abawfw.errors import ConfigError, DataError
+from abawfw.errors import DataError, nearest
 
 
 @dataclass(frozen=True)
@@ -35,40 +33,6 @@ class DataReport:
     def count(self, severity: str) -> int:
         """Number of findings of a severity: 'error', 'warning' or 'note'."""
         return sum(problem.severity == severity for problem in self.problems)
-
-
-def check_data(target: str | Path, progress: Callable[[int, int], None] | None = None) -> DataReport:
-    """Check the data that a config uses, or all data of a store.
-
-    Args:
-        target: a config file (.py; its training store and its features) or the folder of a store.
-        progress: called before each video with the videos done and all videos.
-
-    Raises:
-        DataError: there is no such folder, or nothing in it that looks like a store.
-        ConfigError: the config cannot be loaded or names no store.
-    """
-    target = Path(target)
-    if target.suffix != '.py':
-        return check_store(find_store_kind(target), target, None, progress)
-    from abawfw.config import load_config, resolve  # needs MMEngine's configs, which a store does not
-
-    config = resolve(load_config(target))
-    try:
-        store, features = config.train_dataloader.dataset.store, list(config.features)
-        root = store if isinstance(store, str) else store['root']
-    except (AttributeError, KeyError, TypeError) as error:
-        raise ConfigError(
-            f'{target}: needs features and train_dataloader.dataset.store ({error}); give the folder of the '
-            'store instead to check all of it'
-        ) from error
-    if isinstance(store, str):
-        return check_store(find_store_kind(root), root, features, progress)
-    kinds = {cls.__name__: cls for cls in store_kinds().values()}
-    kind = store.get('type')
-    if kind not in kinds:
-        raise ConfigError(f'{target}: store of type {kind!r}{nearest(str(kind), kinds)}')
-    return check_store(kinds[kind], root, features, progress)
 
 
 def check_store(
@@ -123,7 +87,7 @@ def _features(survey: Survey, wanted: Sequence[str] | None) -> Iterator[Problem]
     partitions += [v.partition for v in survey.videos() if v.partition not in partitions]
     for name in available if wanted is None else wanted:
         if name not in available:
-            text = f'the store has no feature {name!r}{nearest(name, available)}'
+            text = f'the store has no feature {name!r}; {nearest(name, available)}'
             yield Problem('error', 'feature', text, feature=name)
             continue
         for partition in dict.fromkeys(partitions):

@@ -14,8 +14,8 @@ from torch.utils.data import Dataset
 
 from abawfw.datasets.clip_request import ClipRequest
 from abawfw.datasets.stores import open_store
-from abawfw.datasets.stores.base import FeatureStore, VideoInfo, nearest
-from abawfw.errors import ConfigError, DataError
+from abawfw.datasets.stores.base import FeatureStore, VideoInfo
+from abawfw.errors import ConfigError, DataError, nearest
 from abawfw.registry import CLIPS, DATASETS, SPLITS, STORES, TRANSFORMS
 
 
@@ -134,7 +134,7 @@ class ClipDataset(Dataset):
         found = self.store.features()
         for name in self.features:
             if name not in found:
-                raise DataError(f'{self.store.root}: no feature {name!r}{nearest(name, found)}')
+                raise DataError(f'{self.store.root}: no feature {name!r}; {nearest(name, found)}')
         shapes = {name: found[name].dims for name in self.features}
         return {name: dims[0] if len(dims) == 1 else dims for name, dims in shapes.items()}
 
@@ -152,7 +152,7 @@ class ClipDataset(Dataset):
             if name not in self.input_dims:
                 raise ConfigError(
                     f'{type(transform).__name__}(features=...): {name!r} is not loaded by the dataset'
-                    f'{nearest(name, self.features)}'
+                    f'; {nearest(name, self.features)}'
                 )
 
 

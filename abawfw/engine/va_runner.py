@@ -12,7 +12,7 @@ from mmengine.logging import MMLogger
 from mmengine.model import MMDistributedDataParallel
 from mmengine.runner import Runner
 
-from abawfw.engine.checkpoint import (
+from abawfw.checkpoints import (
     DamagedCheckpointError,
     load_checkpoint,
     load_state_dict,

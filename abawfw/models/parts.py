@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import pickle
-from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.registry import Registry
 from torch import nn
 
-from abawfw.errors import CheckpointError, ConfigError
-
-
-def nearest(name: str, known: list[str]) -> str:
-    """A sentence naming the nearest of the known names, and all of them."""
-    close = get_close_matches(name, known, n=1, cutoff=0.5)
-    return (f'did you mean {close[0]}? ' if close else '') + f'there are: {", ".join(known)}'
+from abawfw.checkpoints import best_checkpoint, load_checkpoint, load_state_dict
+from abawfw.errors import ConfigError, nearest
 
 
 def build_per_modality(
@@ -49,34 +42,20 @@ def find_part(model: nn.Module, name: str) -> nn.Module:
     return modules[name]
 
 
-def load_part(model: nn.Module, name: str, checkpoint: str) -> None:
-    """Load the sub-module ``name`` from the sub-module of the same name in a checkpoint.
+def load_part(model: nn.Module, name: str, source: str) -> None:
+    """Load the sub-module ``name`` from the sub-module of the same name of a trained model.
 
-    Only tensors are read from the file, never code.
+    Args:
+        model: what the part belongs to.
+        name: of the part, such as ``context.0``.
+        source: a checkpoint, or the work_dir of a run, whose best one by mean CCC is taken.
 
     Raises:
         CheckpointError: the file cannot be read, or its parameters differ from those of the part.
     """
-    try:
-        content = torch.load(checkpoint, map_location='cpu', weights_only=True)
-    except FileNotFoundError as error:
-        raise CheckpointError(f'{checkpoint}, from which {name} shall start, does not exist') from error
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise CheckpointError(
-            f'{checkpoint}, from which {name} shall start, cannot be read as a file of weights alone: {error}'
-        ) from error
-    weights = content.get('state_dict', content) if isinstance(content, dict) else {}
+    path = Path(source)
+    path = best_checkpoint(path, 'ccc') if path.is_dir() else path
+    weights = load_checkpoint(path)['state_dict']
     prefix = f'{name}.'
     found = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
-    part = find_part(model, name)
-    expected = part.state_dict()
-    problems = [f'missing {k}' for k in expected if k not in found]
-    problems += [f'unexpected {k}' for k in found if k not in expected]
-    problems += [
-        f'{k} is {tuple(found[k].shape)}, expected {tuple(v.shape)}'
-        for k, v in expected.items()
-        if k in found and found[k].shape != v.shape
-    ]
-    if problems:
-        raise CheckpointError(f'{checkpoint} does not hold the weights of {name}: {"; ".join(problems)}')
-    part.load_state_dict(found)
+    load_state_dict(find_part(model, name), found, path)

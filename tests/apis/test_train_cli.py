@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from command_line import ROOT, TINY, TINY_TRANSFORMER, call, call_apart
 
+from abawfw.checkpoints import load_checkpoint
 from abawfw.config import load_config
 from abawfw.datasets.stores.rucaim3_writer import RUCAIM3Writer
-from abawfw.engine.checkpoint import load_checkpoint
 
 CONFIG = ROOT / 'configs/rucaim3/transformer_demo.py'
 STATEFUL = ROOT / 'configs/rucaim3/fclstm_xl_demo.py'

@@ -49,10 +49,10 @@ MISTAKES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     ),
     'component of another registry': (
         lambda c: c['model']['head'].update(type='ConcatFusion'),
-        "model.head: no head is called 'ConcatFusion': known: BinHead, RegressionHead",
+        "model.head: no head is called 'ConcatFusion': there are: BinHead, RegressionHead",
     ),
     'unknown argument': (
-        lambda c: c['model']['context'][0].update(hiden=3),
+        lambda c: c['transformer'].update(hiden=3),
         "model.context[0].hiden: TransformerContext has no such argument: did you mean 'hidden'?",
     ),
     'argument of a nested component': (
@@ -68,7 +68,7 @@ MISTAKES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         "val_dataloader.dataset: ClipDataset needs the argument 'clips'",
     ),
     'missing type': (
-        lambda c: c['model']['context'][0].pop('type'),
+        lambda c: c['transformer'].pop('type'),
         "model.context[0]: 'type' is missing: which context?",
     ),
     'missing type of a hook': (
@@ -121,7 +121,7 @@ def test_all_mistakes_are_told_at_once() -> None:
 def test_a_mistake_in_a_shared_value_is_told_wherever_it_is_used() -> None:
     lines = problems(lambda cfg: cfg['pipeline'][0].update(x=1))
     assert lines == [
-        f'{key}.dataset.pipeline[0].x: LoadFeatures has no such argument: none is known'
+        f'{key}.dataset.pipeline[0].x: LoadFeatures has no such argument: there are: none'
         for key in ('train_dataloader', 'val_dataloader')
     ]
 

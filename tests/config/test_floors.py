@@ -24,8 +24,9 @@ FLOORS = {
     'config': 2,
     'registry': 1,
     'structures': 1,
-    'errors': 1,
+    'errors': 0,
     'files': 1,
+    'checkpoints': 1,
     'abawfw': 0,
 }
 # Modules of the room `config`.

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from small_rucaim3 import edit, write_rucaim3
 
-from abawfw.datasets.check import DataReport, check_data, check_store
+from abawfw.apis.check_data import check_data
+from abawfw.datasets.check import DataReport, check_store
 from abawfw.datasets.stores import PackedStore, RUCAIM3Store
 from abawfw.datasets.stores.pack import pack_store
 from abawfw.datasets.stores.problem import Problem

@@ -42,7 +42,7 @@ def test_what_the_store_does_not_have_is_named_with_the_nearest_right_name(root:
     store = RUCAIM3Store(root)
     with pytest.raises(DataError, match=r"no feature 'facepose'; did you mean 'face_pose'\?"):
         store.read('a', 'facepose', 0, 1)
-    with pytest.raises(DataError, match=r"no video 'zz'; there are: b, a, c, d"):
+    with pytest.raises(DataError, match=r"no video 'zz'; there are: a, b, c, d"):
         store.labels('zz', 0, 1)
     with pytest.raises(DataError, match="frames 3 to 8 asked of video 'a', which has 7"):
         store.read('a', 'face_pose', 3, 8)

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from abawfw.engine.checkpoint import load_checkpoint, resumable_checkpoints
+from abawfw.checkpoints import load_checkpoint, resumable_checkpoints
 
 TIMING = {'train_seconds', 'val_seconds', 'frames_per_second'}
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 from same_run import assert_same_run
 
-from abawfw.engine.checkpoint import (
+from abawfw.checkpoints import (
     DamagedCheckpointError,
     load_checkpoint,
     load_state_dict,

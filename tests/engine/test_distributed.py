@@ -52,11 +52,13 @@ def test_killed_and_resumed(train, tmp_path: Path, model: str, workers: int) -> 
     whole, killed = tmp_path / 'whole', tmp_path / 'killed'
     done = train(whole, model, TWO, **options)
     assert done['codes'] == [0, 0], done['output']
-    startup = train(whole, model, {**TWO, 'resume': True}, **options)['seconds']
+    startup = train(whole, model, {**TWO, 'resume': True}, **options)['cpu_seconds']
     rng = random.Random(model)
     kills = 0
     while True:
-        delay = rng.uniform(0.7 * startup, startup + 0.3 * (done['seconds'] - startup)) if kills < 6 else None
+        delay = (
+            rng.uniform(0.7 * startup, startup + 0.3 * (done['cpu_seconds'] - startup)) if kills < 6 else None
+        )
         found = train(killed, model, {**TWO, 'resume': True, 'kill_after': delay}, **options)
         if found['codes'] == [0, 0]:
             break

@@ -32,8 +32,8 @@ def test_killed_twenty_times(train, tmp_path: Path, model: str, workers: int, ev
     done = train(whole, model, **options)
     assert done['codes'] == [0], done['output']
     # the same run once more does nothing but start: what lies between is the training
-    startup = train(whole, model, {'resume': True}, **options)['seconds']
-    training = done['seconds'] - startup
+    startup = train(whole, model, {'resume': True}, **options)['cpu_seconds']
+    training = done['cpu_seconds'] - startup
 
     rng = random.Random(f'{model} {workers}')
     kills = 0
@@ -45,5 +45,5 @@ def test_killed_twenty_times(train, tmp_path: Path, model: str, workers: int, ev
             break
         assert found['codes'] == [-9], found['output']
         kills += 1
-    assert kills >= 10  # 20, unless the machine was slow when times were taken
+    assert kills >= 15  # 20, unless luck let some lives last
     assert_same_run(whole, killed)

@@ -2,9 +2,9 @@
 
 Reads one job per line (JSON) from standard input and answers with one line each. A job: ``config``,
 ``overrides``, ``work_dir``, and optionally ``resume`` (True or a path), ``processes``, ``kill_after``
-(seconds until SIGKILL), ``signals`` ([[seconds after the first batch, signal number], ...]) and ``prepare``,
+(CPU seconds of the first process until SIGKILL: the same moment whatever else the machine does), ``signals`` ([[seconds after the first batch, signal number], ...]) and ``prepare``,
 names of functions below to call in the child. The answer: ``codes`` of the processes, ``output``,
-``seconds``.
+``cpu_seconds`` of the first process.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ import numpy as np
 import torch
 
 import abawfw.engine.va_runner
+from abawfw import checkpoints
 from abawfw.apis import cli
 from abawfw.apis.train import train
 from abawfw.config import load_config
 from abawfw.config_check import config_problems
-from abawfw.engine import checkpoint
 from abawfw.engine.hooks import NonFiniteLossHook
 from abawfw.engine.training_state import bare_model
 from abawfw.models.estimator import VAEstimator
@@ -53,7 +53,7 @@ class NoiseForTests:
 
 def limit_files() -> None:
     """From the third training state on the disk is full."""
-    save = checkpoint.save_checkpoint
+    save = checkpoints.save_checkpoint
     calls = []
 
     def limited(content: dict[str, Any], path: Path) -> None:
@@ -151,6 +151,12 @@ def work(job: dict[str, Any], rank: int, port: int, output: str) -> None:
     os._exit(code)  # the server's clean-up is not the child's
 
 
+def cpu_seconds(process: int) -> float:
+    """CPU time of a running process so far."""
+    fields = Path(f'/proc/{process}/stat').read_text().rpartition(')')[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
+
+
 def answer(job: dict[str, Any]) -> dict[str, Any]:
     """Run a job in forked children, send it its signals, and wait for it."""
     with socket.socket() as probe:
@@ -165,8 +171,9 @@ def answer(job: dict[str, Any]) -> dict[str, Any]:
                 work(job, rank, port, output.name)
             children.append(child)
         plan = [(float(after), number, False) for after, number in job.get('signals', ())]
-        plan += [(job['kill_after'], signal.SIGKILL, True)] if job.get('kill_after') is not None else []
+        kill_after = job.get('kill_after')
         codes: dict[int, int] = {}
+        spent: dict[int, float] = {}
         origin = None if job.get('signals') else started
         while len(codes) < len(children):
             now = time.monotonic()
@@ -176,17 +183,21 @@ def answer(job: dict[str, Any]) -> dict[str, Any]:
                 _, number, whole_group = plan.pop(0)
                 for child in set(children) - set(codes):
                     (os.killpg if whole_group else os.kill)(child, number)
+            if kill_after is not None and children[0] not in codes and cpu_seconds(children[0]) >= kill_after:
+                kill_after = None
+                for child in set(children) - set(codes):
+                    os.killpg(child, signal.SIGKILL)
             for child in set(children) - set(codes):
-                found, status = os.waitpid(child, os.WNOHANG)
+                found, status, usage = os.wait4(child, os.WNOHANG)
                 if found:
                     codes[child] = os.waitstatus_to_exitcode(status)
+                    spent[child] = usage.ru_utime + usage.ru_stime
             if now - started > 120:
                 plan = [(0.0, signal.SIGKILL, True)]
                 origin = started
             time.sleep(0.002)
-        seconds = time.monotonic() - started
         text = Path(output.name).read_text()
-    return {'codes': [codes[c] for c in children], 'output': text, 'seconds': seconds}
+    return {'codes': [codes[c] for c in children], 'output': text, 'cpu_seconds': spent[children[0]]}
 
 
 def serve() -> None:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from abawfw.datasets.stores.checks import check_finite, chunks, nearest
+from abawfw.datasets.stores.checks import check_finite, chunks
 from abawfw.datasets.stores.labels import clean_labels
 from abawfw.datasets.stores.running_moments import RunningMoments
-from abawfw.errors import DataError
+from abawfw.errors import DataError, nearest
 
 if TYPE_CHECKING:
     from abawfw.datasets.stores.survey import Survey
@@ -152,13 +152,13 @@ class FeatureStore(ABC):
         try:
             return self._by_id[video_id]
         except KeyError:
-            raise DataError(f'{self.root}: no video {video_id!r}{nearest(video_id, self._by_id)}') from None
+            raise DataError(f'{self.root}: no video {video_id!r}; {nearest(video_id, self._by_id)}') from None
 
     def feature(self, name: str) -> FeatureInfo:
         """The feature of this name; DataError with the nearest right name if there is none."""
         features = self.features()
         if name not in features:
-            raise DataError(f'{self.root}: no feature {name!r}{nearest(name, features)}')
+            raise DataError(f'{self.root}: no feature {name!r}; {nearest(name, features)}')
         return features[name]
 
     @cached_property

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -76,13 +75,3 @@ def check_videos(videos: Iterable[VideoInfo], root: Path) -> None:
                 f'in {" and in ".join(partitions[video_id])}; '
                 'a video belongs to one partition: remove or rename the other'
             )
-
-
-def nearest(name: str, names: Iterable[str]) -> str:
-    """End of a sentence that says which right name is meant: '; did you mean ...?' or '; there are: ...'."""
-    names = list(names)
-    close = difflib.get_close_matches(name, names, n=1)
-    if close:
-        return f'; did you mean {close[0]!r}?'
-    listed = ', '.join(names[:10]) + (f', ... ({len(names)} in all)' if len(names) > 10 else '')
-    return f'; there are: {listed or "none"}'

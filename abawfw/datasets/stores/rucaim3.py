@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from abawfw.datasets.stores.base import FeatureInfo, FeatureStore, VideoInfo
-from abawfw.datasets.stores.checks import check_videos, nearest
+from abawfw.datasets.stores.checks import check_videos
 from abawfw.datasets.stores.rucaim3_files import RUCAIM3Files
-from abawfw.errors import DataError
+from abawfw.errors import DataError, nearest
 from abawfw.registry import STORES
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class RUCAIM3Store(FeatureStore):
                 absent = [
                     self._files.feature_path(p, name) for p in self._files.partitions if p not in having
                 ]
-                hint = f': no {", ".join(map(str, absent))}' if having else nearest(name, names)
+                hint = f': no {", ".join(map(str, absent))}' if having else f'; {nearest(name, names)}'
                 raise DataError(f'{self.root}: no feature {name!r}{hint}')
             shape, dtype = self._files.shape(self._videos[0], name)
             self._infos[name] = FeatureInfo(shape[1:], dtype.name)

@@ -12,8 +12,7 @@ import h5py
 import numpy as np
 
 from abawfw.datasets.stores.base import PARTITIONS, VideoInfo
-from abawfw.datasets.stores.checks import nearest
-from abawfw.errors import DataError
+from abawfw.errors import DataError, nearest
 
 DAMAGED = 'truncated or damaged: copy or write this file again'
 
@@ -131,7 +130,7 @@ class RUCAIM3Files:
         with self._reading(path) as file:
             group = file.get(video.video_id)
             if group is None:
-                raise DataError(f'{path}: no video {video.video_id!r}{nearest(video.video_id, file)}')
+                raise DataError(f'{path}: no video {video.video_id!r}; {nearest(video.video_id, file)}')
             if 'fts' not in group:
                 raise DataError(f'{path}: video {video.video_id!r} has no array fts, only {list(group)}')
             yield group

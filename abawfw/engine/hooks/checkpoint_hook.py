@@ -8,7 +8,7 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from abawfw.engine.checkpoint import load_checkpoint, save_checkpoint
+from abawfw.checkpoints import load_checkpoint, save_checkpoint
 from abawfw.engine.training_state import bare_model, model_meta
 from abawfw.registry import HOOKS
 

@@ -8,19 +8,18 @@ regressor_dropout = 0.3
 losses = [dict(type='CCCLoss', over='batch')]
 segment_length = 250
 
+transformer = dict(
+    type='TransformerContext',
+    hidden='${hidden}',
+    layers='${layers}',
+    heads='${heads}',
+    ffn='${ffn}',
+    dropout=0.1,
+)
 model = dict(
     type='VAEstimator',
     targets='${targets}',
-    context=[
-        dict(
-            type='TransformerContext',
-            hidden='${hidden}',
-            layers='${layers}',
-            heads='${heads}',
-            ffn='${ffn}',
-            dropout=0.1,
-        ),
-    ],
+    context=['${transformer}'],
     head=dict(
         type='RegressionHead', layers='${regressor}', dropout='${regressor_dropout}', losses='${losses}'
     ),

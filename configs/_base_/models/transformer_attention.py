@@ -5,14 +5,7 @@ memory_capacity = 100
 
 model = dict(
     context=[
-        dict(
-            type='TransformerContext',
-            hidden='${hidden}',
-            layers='${layers}',
-            heads='${heads}',
-            ffn='${ffn}',
-            dropout=0.1,
-        ),
+        '${transformer}',
         dict(
             type='MemoryAttention',
             mode='multihead',

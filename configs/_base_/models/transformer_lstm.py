@@ -1,18 +1,10 @@
 # RUCAIM3's transformer followed by an LSTM (spec/rucaim3.md, The four models).
 _base_ = './transformer.py'
+transformer = dict(affine=False, residual=True)
 model = dict(
     context=[
         dict(type='FeedForward', hidden='${hidden}', dropout=0.1),
-        dict(
-            type='TransformerContext',
-            hidden='${hidden}',
-            layers='${layers}',
-            heads='${heads}',
-            ffn='${ffn}',
-            dropout=0.1,
-            affine=False,
-            residual=True,
-        ),
+        '${transformer}',
         dict(type='LSTMContext', hidden='${hidden}'),
     ],
 )

@@ -16,6 +16,7 @@ import torch
 from abawfw.errors import CheckpointError, TrainingError
 
 FORMAT = 'abawfw-checkpoint'
+_BEST = re.compile(r'^best_(.+)_epoch_(\d+)\.pth$')
 _RESUMABLE = re.compile(r'^epoch_(\d+)(?:_batch_(\d+))?\.pth$')
 
 
@@ -112,6 +113,19 @@ def position(path: Path) -> tuple[int, int]:
     match = _RESUMABLE.match(path.name)
     assert match is not None
     return int(match[1]), int(match[2] or 0)
+
+
+def best_checkpoint(work_dir: Path, key: str) -> Path:
+    """The checkpoint with a run's best validation score of one key, such as 'ccc_valence'.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    found = {int(m[2]): p for p in work_dir.glob('best_*.pth') if (m := _BEST.match(p.name)) and m[1] == key}
+    if not found:
+        raise CheckpointError(f'{work_dir}: no best_{key}_epoch_*.pth; train the run first (tools/train.py)')
+    # a run killed between saving a better one and removing the last has two: the later is the better
+    return found[max(found)]
 
 
 def load_state_dict(model: torch.nn.Module, state_dict: dict[str, torch.Tensor], path: Path) -> None:
