@@ -1,10 +1,10 @@
 """Trains in forked children, so that many short runs pay for the imports once.
 
 Reads one job per line (JSON) from standard input and answers with one line each. A job: ``config``,
-``overrides``, ``work_dir``, and optionally ``resume`` (True or a path), ``processes``, ``kill_after``
-(CPU seconds of the first process until SIGKILL: the same moment whatever else the machine does), ``signals`` ([[seconds after the first batch, signal number], ...]) and ``prepare``,
-names of functions below to call in the child. The answer: ``codes`` of the processes, ``output``,
-``cpu_seconds`` of the first process.
+``overrides``, ``work_dir``, and optionally ``resume`` (True or a path), ``processes``, ``kill_after`` (CPU
+seconds of the first process until SIGKILL: the same moment whatever else the machine does), ``signals``
+([[seconds after the first batch, signal number], ...]) and ``prepare``, names of functions below to call in
+the child. The answer: ``codes`` of the processes, ``output``, ``cpu_seconds`` of the first process.
 """
 
 from __future__ import annotations
