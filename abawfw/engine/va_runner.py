@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch._dynamo  # torch imports it with the first optimiser; better here than within the first iteration
 from mmengine.device import get_device
 from mmengine.dist import barrier
 from mmengine.logging import MMLogger

@@ -14,6 +14,9 @@ import numpy as np
 from abawfw.datasets.stores.base import PARTITIONS, VideoInfo
 from abawfw.errors import DataError, nearest
 
+OPEN_ARRAYS = (
+    256  # looking an array up takes HDF5 longer than reading a clip of it; each may hold a MB of chunks
+)
 DAMAGED = 'truncated or damaged: copy or write this file again'
 
 
@@ -33,6 +36,7 @@ class RUCAIM3Files:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._handles: dict[Path, h5py.File] = {}
+        self._arrays: dict[tuple[Path, str, str], h5py.Dataset] = {}
         self._pid = os.getpid()
         self.partitions = [p for p in PARTITIONS if self.targets_path(p).exists()]
         if not self.partitions:
@@ -42,7 +46,7 @@ class RUCAIM3Files:
             )
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {'_handles': {}}
+        return self.__dict__ | {'_handles': {}, '_arrays': {}}
 
     def targets_path(self, partition: str) -> Path:
         """Where labels and lengths of a partition lie."""
@@ -85,9 +89,10 @@ class RUCAIM3Files:
 
     def labels(self, video: VideoInfo, start: int, stop: int) -> np.ndarray:
         """Labels as on disk, (stop - start, 2)."""
-        with self._reading(self.targets_path(video.partition)) as file:
-            group = file[video.video_id]
-            return np.stack([group['valence'][start:stop], group['arousal'][start:stop]], axis=1)
+        path = self.targets_path(video.partition)
+        with self._reading(path) as file:
+            columns = [self._array(file, path, video.video_id, name) for name in ('valence', 'arousal')]
+            return np.stack([column[start:stop] for column in columns], axis=1)
 
     def shape(self, video: VideoInfo, feature: str) -> tuple[tuple[int, ...], np.dtype]:
         """Shape (frames, *dims) and type of a feature of a video, without reading it."""
@@ -102,8 +107,9 @@ class RUCAIM3Files:
 
     def read(self, video: VideoInfo, feature: str, start: int, stop: int) -> np.ndarray:
         """Frames of a feature as on disk, (stop - start, *dims); fewer if the file has fewer."""
-        with self._group(video, feature) as group:
-            return np.asarray(group['fts'][start:stop])
+        path = self.feature_path(video.partition, feature)
+        with self._reading(path) as file:
+            return np.asarray(self._array(file, path, video.video_id, 'fts')[start:stop])
 
     def valid(self, video: VideoInfo, feature: str, start: int, stop: int) -> np.ndarray | None:
         """Where a feature was observed, (stop - start,) bool; None if the file does not say."""
@@ -124,6 +130,15 @@ class RUCAIM3Files:
             )
         return mean, std
 
+    def _array(self, file: h5py.File, path: Path, video_id: str, name: str) -> h5py.Dataset:
+        """An array of a video, kept open."""
+        key = (path, video_id, name)
+        if key not in self._arrays:
+            if len(self._arrays) >= OPEN_ARRAYS:
+                self._arrays.clear()
+            self._arrays[key] = file[video_id][name]
+        return self._arrays[key]
+
     @contextmanager
     def _group(self, video: VideoInfo, feature: str) -> Iterator[h5py.Group]:
         path = self.feature_path(video.partition, feature)
@@ -139,7 +154,7 @@ class RUCAIM3Files:
     def _reading(self, path: Path) -> Iterator[h5py.File]:
         """The open file; what goes wrong inside becomes a DataError that names it."""
         if self._pid != os.getpid():  # after a fork: the parent's files are not ours
-            self._handles, self._pid = {}, os.getpid()
+            self._handles, self._arrays, self._pid = {}, {}, os.getpid()
         try:
             if path not in self._handles:
                 self._handles[path] = h5py.File(path, 'r')
