@@ -16,7 +16,7 @@ setup(
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     packages=find_packages(include=['abawfw', 'abawfw.*']),
-    python_requires='>=3.10',
+    python_requires='>=3.11',
     install_requires=[
         'addict>=2.4',
         'h5py>=3.16',

@@ -60,7 +60,7 @@ def load_config(path: str | Path, overrides: dict[str, Any] | None = None) -> VA
     for key, value in (overrides or {}).items():
         _override(config, key, value)
     own = {*_assigned_names(path), *(key.partition('.')[0] for key in overrides or {})}
-    _drop_unused(config, set(_REFERENCE.findall(loaded.text)) - own - RUNNER_KEYS - OWN_KEYS)
+    drop_unused(config, set(_REFERENCE.findall(loaded.text)) - own - RUNNER_KEYS - OWN_KEYS)
     return VAConfig(config, filename=str(path))
 
 
@@ -129,7 +129,7 @@ def _assigned_names(path: Path) -> set[str]:
     return {t.id for t in targets if isinstance(t, ast.Name)}
 
 
-def _drop_unused(config: dict[str, Any], candidates: set[str]) -> None:
+def drop_unused(config: dict[str, Any], candidates: set[str]) -> None:
     """Forget inherited values, such as sizes of a part that a child replaced, which nothing needs any more.
 
     A value that the experiment file sets is kept, so that the check reports one without any effect.

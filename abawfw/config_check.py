@@ -15,6 +15,7 @@ from abawfw.errors import nearest
 
 REQUIRED_KEYS = (
     *('data_root', 'features', 'targets', 'seed', 'model', 'train_dataloader', 'val_dataloader', 'train_cfg'),
+    'val_cfg',
     *('optim_wrapper', 'val_evaluator'),
 )
 
@@ -59,6 +60,7 @@ NAMED = frozenset({'backbones', 'encoders', 'default_hooks'})
 
 # Arguments that the builder supplies and a config does not state, by registry name.
 SUPPLIED = {
+    'dataset': {'fitted'},
     'model': {'input_dims'},
     'encoder': {'in_dim'},
     'fusion': {'in_dims'},
@@ -74,7 +76,7 @@ SUPPLIED = {
 }
 
 # Keys that MMEngine takes out before it calls the component.
-TAKEN_OUT = {'optim wrapper': {'optimizer', 'constructor', 'paramwise_cfg'}, 'hook': {'priority'}}
+TAKEN_OUT = {'optim wrapper': {'optimizer', 'constructor'}, 'hook': {'priority'}}
 
 
 def config_problems(config: Config) -> list[str]:

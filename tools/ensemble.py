@@ -26,7 +26,13 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--out', required=True, type=Path, help='folder of the submission, submit/NAME')
     parser.add_argument('--format', default='per-target', choices=FORMATS, help='(default: per-target)')
     parser.add_argument('--sample', type=Path, help="the challenge's sample file, for --format abaw")
-    parser.add_argument('--allow-repair', type=int, default=0, metavar='N', help='frames to repair per video')
+    parser.add_argument(
+        '--allow-repair',
+        type=int,
+        default=0,
+        metavar='N',
+        help='frames to repair per video at most; 2 if not given',
+    )
     parser.add_argument('--overwrite', action='store_true', help='replace --out')
     return parser.parse_args()
 

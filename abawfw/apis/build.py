@@ -15,13 +15,14 @@ from abawfw.errors import CheckpointError
 from abawfw.registry import MODELS
 
 
-def build_loader(cfg: Config, key: str, partition: str | None = None) -> Any:
+def build_loader(cfg: Config, key: str, partition: str | None = None, fitted: list | None = None) -> Any:
     """Build ``train_dataloader`` or ``val_dataloader`` of a resolved config, for this rank.
 
     Args:
         cfg: resolved config.
         key: which of the two.
         partition: read this partition instead of the one in the config.
+        fitted: what transforms took from the training videos, instead of fitting them again.
 
     Returns:
         ``DataLoader``; typed Any, since torch's type hides the dataset's and the sampler's.
@@ -29,8 +30,18 @@ def build_loader(cfg: Config, key: str, partition: str | None = None) -> Any:
     loader = copy.deepcopy(cfg[key].to_dict())
     if partition is not None:
         loader['dataset']['partition'] = partition
+    if fitted is not None:
+        loader['dataset']['fitted'] = fitted
     rank, world_size = get_dist_info()
     return build_dataloader(loader, seed=cfg.seed, rank=rank, world_size=world_size)
+
+
+def fitted_transforms(checkpoint: Path) -> list[dict[str, Any]] | None:
+    """What the transforms of the run that wrote a checkpoint took from its training videos, if it says so."""
+    stored = load_checkpoint(checkpoint)['meta'].get('fitted')
+    if stored is None:
+        return None
+    return [{name: tuple(t.numpy() for t in pair) for name, pair in step.items()} for step in stored]
 
 
 def model_config(cfg: Config, input_dims: dict[str, int]) -> dict[str, Any]:

@@ -29,10 +29,12 @@ def _data_problems(root: Any, features: Any) -> list[str]:
     names = features if isinstance(features, (list, tuple)) else []
     if features is not None and not names:
         problems.append(f"features: must be a list such as ['affectnet', 'vggish'], not {features!r}")
+    twice = sorted({str(name) for name in names if names.count(name) > 1})
+    problems += [f"features: '{name}' is named twice" for name in twice]
     if root is None:
         return problems
     try:
-        known = open_store(root).features()
+        known = open_store(root).feature_names()
     except DataError as error:
         return [*problems, f'data_root: {error}']
     unknown = [name for name in names if name not in known]

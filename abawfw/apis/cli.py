@@ -12,14 +12,19 @@ from abawfw.errors import AbawfwError
 def run(main: Callable[[], int | None]) -> None:
     """Run a command line's ``main`` and leave the process.
 
-    An error that abawfw raises on purpose becomes one message on standard error and exit code 2, without a
-    traceback; Ctrl-C becomes exit code 130; anything else is a bug and keeps its traceback.
+    An error that abawfw raises on purpose, or that the operating system reports, becomes one message on
+    standard error and exit code 2, without a traceback; Ctrl-C becomes exit code 130; anything else is a bug
+    and keeps its traceback.
     """
     try:
         code = main()
     except AbawfwError as error:
         sys.stdout.flush()
         sys.stderr.write(f'error: {_without_worker(error)}\n')
+        code = 2
+    except OSError as error:  # a full disk, a folder that may not be written: the machine's matter, not a bug
+        sys.stdout.flush()
+        sys.stderr.write(f'error: {error}\n')
         code = 2
     except KeyboardInterrupt as interruption:
         sys.stderr.write(f'{interruption or "interrupted"}\n')

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from abawfw.checkpoints import save_checkpoint
-from abawfw.config import OWN_KEYS, RUNNER_KEYS, VAConfig, load_config, referenced_names
+from abawfw.config import OWN_KEYS, RUNNER_KEYS, VAConfig, drop_unused, load_config
 from abawfw.errors import CheckpointError
 from abawfw.files import write_text
 from abawfw.models.convert_rucaim3 import convert_rucaim3
@@ -73,5 +73,5 @@ def _config(template: Path, model: dict[str, Any], options: dict[str, Any]) -> V
     }
     values['optim_wrapper']['optimizer']['betas'] = [options['beta1'], 0.999]
     # the template's sizes, such as `hidden`, now stand in the model itself
-    known = RUNNER_KEYS | OWN_KEYS | referenced_names(VAConfig(values))
-    return VAConfig({k: v for k, v in values.items() if k in known})
+    drop_unused(values, values.keys() - RUNNER_KEYS - OWN_KEYS)
+    return VAConfig(values)

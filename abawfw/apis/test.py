@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from mmengine.config import Config
 
-from abawfw.apis.build import build_loader, load_model
+from abawfw.apis.build import build_loader, fitted_transforms, load_model
 from abawfw.apis.check import check_config
 from abawfw.apis.predict import predict
 from abawfw.config import resolve
@@ -23,7 +23,7 @@ from abawfw.evaluation.report_table import report_rows
 from abawfw.evaluation.va_metric import WINDOWS
 from abawfw.files import write_text
 
-FILE_PARTITION = {'val': 'val', 'test': 'tst', 'train': 'trn'}
+FILE_PARTITION = {'val': 'val', 'test': 'tst'}
 
 
 @dataclass
@@ -71,6 +71,10 @@ def test(
     present = {v.partition for v in open_store(cfg.data_root).videos()}
     if partitions is None:
         partitions = [p for p in ('val', 'test') if p in present]
+        if not partitions:
+            raise DataError(
+                f'{cfg.data_root}: has neither val nor test videos, only {", ".join(sorted(present))}'
+            )
         if 'test' not in present:
             report.notes.append(f'{cfg.data_root} has no test partition: nothing was predicted for it')
     unknown = sorted(set(partitions) - present)
@@ -82,7 +86,7 @@ def test(
     needed = ['val', *partitions] if windows == 'search' else list(partitions)
     predictions = {p: _predict_targets(cfg, checkpoints, p) for p in dict.fromkeys(needed)}
     report.windows = _windows(cfg, list(checkpoints), windows, predictions)
-    for partition in partitions:
+    for partition in dict.fromkeys(partitions):
         for target, (pred, label) in predictions[partition].items():
             labels = label if any(np.isfinite(x).any() for x in label.values()) else None
             window = report.windows[target]
@@ -102,9 +106,9 @@ def _predict_targets(
     cfg: Config, checkpoints: Mapping[str, Path], partition: str
 ) -> dict[str, tuple[Curves, Curves]]:
     """Per target: raw predictions and labels of every video, (frames,) each."""
-    loader = build_loader(cfg, 'val_dataloader', partition)
     curves = {}
     for target, path in checkpoints.items():
+        loader = build_loader(cfg, 'val_dataloader', partition, fitted_transforms(path))
         model = load_model(cfg, path, loader.dataset.input_dims)
         if target not in model.targets:
             raise ConfigError(f'{path}: the model estimates {", ".join(model.targets)}, not {target}')

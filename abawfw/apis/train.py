@@ -79,7 +79,8 @@ def build_runner(
 ) -> VARunner:
     """Build what :func:`train` runs, from a checked config; arguments as there."""
     resolved = resolve(cfg)
-    loaders = {key: build_loader(resolved, key) for key in ('train_dataloader', 'val_dataloader')}
+    training = build_loader(resolved, 'train_dataloader')
+    validation = build_loader(resolved, 'val_dataloader', fitted=training.dataset.fitted)
     keys = (
         'train_cfg',
         'val_cfg',
@@ -96,9 +97,10 @@ def build_runner(
         # an empty list of recorders is what we want; MMEngine warns about it at every start
         warnings.filterwarnings('ignore', message='.*`Visualizer` backend is not initialized.*')
         return VARunner(
-            model=model_config(resolved, loaders['train_dataloader'].dataset.input_dims),
+            model=model_config(resolved, training.dataset.input_dims),
             work_dir=str(work_dir),
-            **loaders,
+            train_dataloader=training,
+            val_dataloader=validation,
             **parts,
             randomness=randomness,
             resume=resume,
@@ -127,7 +129,9 @@ def _run(runner: VARunner) -> None:
 
 
 def default_work_dir(config: Path) -> Path:
-    """``work_dirs/NAME`` for a config file NAME.py, below the current folder."""
+    """``work_dirs/NAME`` for a config file NAME.py; for the config.py of a run, the run."""
+    if config.name == 'config.py' and (config.parent / 'summary.json').is_file():
+        return config.parent
     return Path('work_dirs') / config.stem
 
 

@@ -40,7 +40,8 @@ class ClipDataset(Dataset):
     """Clips of the videos of one partition, in store order, each run through a pipeline of transforms.
 
     Building it opens the store but makes no pass over the data, unless a transform has a method
-    ``fit(store, train_videos)``, which is called once with the training videos of the fold.
+    ``fit(store, train_videos)``, which is called once with the training videos of the fold. Such a transform
+    also has ``fitted()``, what it took from them as a dict of arrays, and ``load(fitted)``.
     A transform that acts on some features only names them in its attribute ``features``; None there is set to
     all features of the dataset.
 
@@ -51,6 +52,8 @@ class ClipDataset(Dataset):
         clips: config of a registered rule that cuts a video into clips.
         pipeline: configs of registered transforms, in order; the last one makes tensors (``PackVA``).
         split: config of a registered fold rule.
+        fitted: what transforms took from the training videos of another run (its ``fitted``), to be used
+            instead of fitting again; the weights of that run need it.
 
     Attributes:
         videos: the videos of the partition, in store order.
@@ -71,6 +74,7 @@ class ClipDataset(Dataset):
         clips: dict,
         pipeline: Sequence[dict],
         split: dict | None = None,
+        fitted: Sequence[dict[str, Any]] | None = None,
     ) -> None:
         self.store: FeatureStore = _open(store)
         self.features = list(features)
@@ -92,15 +96,29 @@ class ClipDataset(Dataset):
         ]
 
         self.pipeline = [TRANSFORMS.build(transform) for transform in pipeline]
-        for transform in self.pipeline:
+        if fitted is not None and len(fitted) != len(self.pipeline):
+            raise ConfigError(
+                f'pipeline of {len(self.pipeline)} transforms, that of the checkpoint had {len(fitted)}; '
+                'use the config it was trained with'
+            )
+        for index, transform in enumerate(self.pipeline):
             self._settle_features(transform)
-            if hasattr(transform, 'fit'):
+            if not hasattr(transform, 'fit'):
+                continue
+            if fitted is not None:
+                transform.load(fitted[index])
+            else:
                 transform.fit(self.store, fold.videos(self.store.videos(), 'train'))
 
     @property
     def metainfo(self) -> dict[str, Any]:
         """What MMEngine's loops hand on to metrics and visualisers."""
         return {'partition': self.partition, 'features': list(self.features)}
+
+    @property
+    def fitted(self) -> list[dict[str, Any]]:
+        """What each transform has taken from the training videos."""
+        return [t.fitted() if hasattr(t, 'fit') else {} for t in self.pipeline]
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -131,11 +149,7 @@ class ClipDataset(Dataset):
         twice = [name for name, count in Counter(self.features).items() if count > 1]
         if twice:
             raise ConfigError(f'ClipDataset: named twice in `features`: {", ".join(twice)}')
-        found = self.store.features()
-        for name in self.features:
-            if name not in found:
-                raise DataError(f'{self.store.root}: no feature {name!r}; {nearest(name, found)}')
-        shapes = {name: found[name].dims for name in self.features}
+        shapes = {name: self.store.feature(name).dims for name in self.features}
         return {name: dims[0] if len(dims) == 1 else dims for name, dims in shapes.items()}
 
     def _cut(self, rule: Any, video: VideoInfo) -> list[tuple[int, int]]:

@@ -55,6 +55,28 @@ def _cpu(value: Any) -> Any:
     return [_cpu(v) for v in value] if isinstance(value, (list, tuple)) else value
 
 
+def _tensors(value: Any) -> Any:
+    """The same nest of dicts and lists with its arrays as tensors, which a checkpoint may hold."""
+    if isinstance(value, np.ndarray):
+        return torch.from_numpy(value)
+    if isinstance(value, dict):
+        return {k: _tensors(v) for k, v in value.items()}
+    return [_tensors(v) for v in value] if isinstance(value, (list, tuple)) else value
+
+
+def _named_hooks(runner: Runner) -> dict[str, Any]:
+    """Hooks by class and, where a class stands more than once, by its turn."""
+    named: dict[str, Any] = {}
+    for hook in runner.hooks:
+        turn = sum(type(h) is type(hook) for h in named.values())
+        named[f'{type(hook).__name__}.{turn}' if turn else type(hook).__name__] = hook
+    return named
+
+
+# The position of a schedule; its shape is the config's, which may ask for more epochs than before.
+_SCHEDULE_POSITION = ('last_step', '_global_step', '_last_value', 'base_values')
+
+
 def capture(runner: Runner) -> dict[str, Any]:
     """Collect the training state; every rank must call this at the same point.
 
@@ -63,30 +85,31 @@ def capture(runner: Runner) -> dict[str, Any]:
         ``param_schedulers``, ``hooks`` (state of every hook that has some, by class name) and ``ranks``: per
         rank its random generators, carried lane states and per-rank hook states.
     """
-    loop, model = runner.train_loop, bare_model(runner)
+    loop, model, hooks = runner.train_loop, bare_model(runner), _named_hooks(runner)
     own = {
         'random': random_state(),
         'lanes': _cpu(model.lane_state()),
-        'hooks': {type(h).__name__: _cpu(h.rank_state()) for h in runner.hooks if hasattr(h, 'rank_state')},
+        'hooks': {k: _cpu(h.rank_state()) for k, h in hooks.items() if hasattr(h, 'rank_state')},
     }
     return {
         'meta': {**model_meta(runner), 'epoch': loop.epoch, 'iter': loop.iter, 'batch': loop.batch},
         'state_dict': _cpu(model.state_dict()),
         'optimizer': _cpu(runner.optim_wrapper.state_dict()),
         'param_schedulers': [_cpu(s.state_dict()) for s in runner.param_schedulers or []],
-        'hooks': {type(h).__name__: _cpu(h.state_dict()) for h in runner.hooks if hasattr(h, 'state_dict')},
+        'hooks': {k: _cpu(h.state_dict()) for k, h in hooks.items() if hasattr(h, 'state_dict')},
         'ranks': all_gather_object(own) if get_world_size() > 1 else [own],
     }
 
 
 def model_meta(runner: Runner) -> dict[str, Any]:
-    """What a reader of the weights must know: inputs, targets, seed, and the config as text."""
+    """What a reader of the weights must know: inputs, targets, seed, config as text, statistics."""
     model = bare_model(runner)
     return {
         'input_dims': dict(model.input_dims),
         'targets': list(model.targets),
         'seed': runner.seed,
         'config': runner.cfg.pretty_text,
+        'fitted': _tensors(runner.train_dataloader.dataset.fitted),
     }
 
 
@@ -123,13 +146,12 @@ def restore(runner: Runner, checkpoint: dict[str, Any]) -> None:
         for scheduler, state in zip(
             runner.param_schedulers or [], checkpoint['param_schedulers'], strict=True
         ):
-            scheduler.load_state_dict(state)
+            scheduler.load_state_dict({k: v for k, v in state.items() if k in _SCHEDULE_POSITION})
     except ValueError as error:  # other parameter groups, or another number of schedules
         raise CheckpointError(
             f'the checkpoint was written with another optimiser or schedule ({error}): use its own config'
         ) from error
-    for hook in runner.hooks:
-        name = type(hook).__name__
+    for name, hook in _named_hooks(runner).items():
         if name in checkpoint['hooks']:
             hook.load_state_dict(checkpoint['hooks'][name])
         if name in own['hooks']:

@@ -107,7 +107,10 @@ def read_predictions(
     path = Path(folder) / file_name(partition, target, kind)
     if not path.is_file():
         option = '' if partition == 'val' else ' --partition test'
-        raise DataError(f'{path} is missing; it is made by: python tools/test.py RUN{option}')
+        raise DataError(
+            f'{path} is missing; it is made by: python tools/test.py RUN{option}. For a run of the other '
+            f'target alone, leave {target} away with --target'
+        )
     try:
         content = json.loads(path.read_text(encoding='utf-8'))
         preds = {video: np.array(entry['pred'], dtype=np.float64) for video, entry in content.items()}

@@ -64,7 +64,6 @@ class VAEstimator(BaseModel):
         if self.targets not in (TARGETS, TARGETS[:1], TARGETS[1:]):
             raise ConfigError(f'targets must be valence, arousal or both in this order, not {self.targets}')
         self.input_dims = dict(input_dims)
-        self.input_dims = dict(input_dims)
         dims: dict[str, Any] = dict(input_dims)
         self.backbones = build_per_modality(BACKBONES, 'backbones', backbones, dims)
         for name, dim in dims.items():

@@ -24,7 +24,6 @@ class TargetEnsemble:
         run_ccc: validation CCC of each run alone.
         val: statistics of labels and ensemble over all validation frames; weights found on the same frames.
         cross_validated_ccc: CCC where no video took part in finding its own weights; None for one video.
-        val_preds: (frames,) by video.
         test_preds: (frames,) by video; None if no run has test predictions.
     """
 
@@ -32,7 +31,6 @@ class TargetEnsemble:
     run_ccc: tuple[float, ...]
     val: Moments
     cross_validated_ccc: float | None
-    val_preds: dict[str, np.ndarray]
     test_preds: dict[str, np.ndarray] | None
 
 
@@ -96,7 +94,6 @@ class Ensemble:
             run_ccc=tuple(pooled.ccc(one) for one in np.eye(len(val))),
             val=pooled.weighted(weights),
             cross_validated_ccc=cross_validate(self.rule, videos),
-            val_preds=_weighted(weights, val),
             test_preds=_weighted(weights, tst) if tst else None,
         )
 

@@ -148,3 +148,27 @@ def test_two_best_after_a_kill(run: Path, capfd: pytest.CaptureFixture[str]) -> 
     newer = run / 'best_ccc_valence_epoch_12.pth'
     shutil.copy(best_of(run, 'valence'), newer)
     assert f'valence: {newer}' in call(capfd, 'test', run).out
+
+
+def test_new_videos_are_normalised_as_the_training_videos_were(
+    run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A store of test videos alone gives the predictions that the whole store gives for them."""
+    cfg = resolve(load_config(run / 'config.py'))
+    assert any(t['type'] == 'Normalize' for t in cfg.pipeline)
+    alone = tmp_path / 'alone'
+    shutil.copytree(cfg.data_root, alone)
+    for path in [*alone.rglob('train_*'), *alone.rglob('val_*')]:
+        path.unlink()
+    shutil.rmtree(alone / 'features/mean_std_on_trn')
+    assert call(capfd, 'test', run).code == 0
+    found = call(capfd, 'test', run, '--data-root', alone, '--partition', 'test', '--out', tmp_path / 'out')
+    assert found.code == 0, found.err
+    for name in ('tst_pred_valence_nosmooth.json', 'tst_pred_arousal_smooth.json'):
+        assert (tmp_path / 'out' / name).read_text() == (run / 'predictions' / name).read_text()
+
+
+def test_only_partitions_with_prediction_files(run: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert call(capfd, 'test', run, '--partition', 'train').code == 2
+    twice = call(capfd, 'test', run, '--partition', 'val', 'val')
+    assert sum(line.startswith('valence  raw') for line in twice.out.splitlines()) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from command_line import ROOT, TINY, TINY_TRANSFORMER, call, call_apart
 
 from abawfw.checkpoints import load_checkpoint
 from abawfw.config import load_config
+from abawfw.datasets.demo import make_demo_data
 from abawfw.datasets.stores.rucaim3_writer import RUCAIM3Writer
 
 CONFIG = ROOT / 'configs/rucaim3/transformer_demo.py'
@@ -58,6 +60,10 @@ def test_resume_and_more_epochs(trained: Path, tmp_path: Path, capfd: pytest.Cap
     assert found.code == 0, found.err
     assert 'epoch 3/3' in found.out
     assert 'epoch 2/3' not in found.out
+    rows = csv.DictReader((tmp_path / 'run/metrics.csv').read_text().splitlines())
+    rates = [float(row['lr']) for row in rows]
+    # constant for one epoch, then towards zero: of two epochs, and from the third on of three
+    assert rates == pytest.approx([1e-3, 1e-3 / 2, 1e-3 / 3])
     assert call(capfd, 'train', *options, '--resume').code == 0
     missing = call(capfd, 'train', *options, '--resume', tmp_path / 'epoch_9.pth')
     assert missing.code == 2
@@ -233,3 +239,24 @@ def test_an_error_in_a_process_of_its_own(tmp_path: Path) -> None:
     assert found.code == 2
     assert found.err.startswith('error: ')
     assert 'Traceback' not in found.err
+
+
+def test_a_damaged_feature_that_is_not_asked_for_is_no_matter(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / 'data'
+    make_demo_data(data, videos=(2, 2, 0), scale=0.03)
+    spoilt = data / 'features/train_vggish.h5'
+    spoilt.write_bytes(spoilt.read_bytes()[:1000])
+    options = [CONFIG, '--data-root', data, '--check-only', '--features', 'affectnet']
+    assert call(capfd, 'train', *options).code == 0
+    both = call(capfd, 'train', *options, 'affectnet')
+    assert both.code == 2
+    assert "'affectnet' is named twice" in both.err
+
+
+def test_a_run_goes_on_where_its_own_config_lies(trained: Path, tmp_path: Path) -> None:
+    from abawfw.apis.train import default_work_dir
+
+    assert default_work_dir(trained / 'config.py') == trained
+    assert default_work_dir(tmp_path / 'config.py') == Path('work_dirs/config')

@@ -104,6 +104,8 @@ def test_loss_that_is_no_number(train, tiny_data: Path, tmp_path: Path) -> None:
 def test_training_figures(train, tiny_data: Path, tmp_path: Path, model: str) -> None:
     """Without dropout and learning, predictions of the training pass are those of the final weights."""
     still = {'lr': 0.0, 'epochs': 1, 'regressor_dropout': 0.0, 'model.context.0.dropout': 0.0}
+    if model.startswith('transformer'):
+        still['transformer.dropout'] = still.pop('model.context.0.dropout')
     found = train(tmp_path / 'run', model, **still)
     assert found['codes'] == [0], found['output']
     cfg = resolve(load_config(tiny_config(model), tiny_overrides(model, tiny_data, **still)))
@@ -192,3 +194,23 @@ def test_status_while_running(train, tmp_path: Path) -> None:
     job = {'prepare': ['slow_batches'], 'signals': [[0.05, signal.SIGKILL]]}
     assert train(tmp_path / 'run', job=job)['codes'] == [-signal.SIGKILL]
     assert summary(tmp_path / 'run')['status'] == 'running'
+
+
+def test_the_progress_bar_leaves_the_terminal_whole_when_a_run_ends_early(monkeypatch) -> None:
+    import io
+    from types import SimpleNamespace
+
+    from rich.console import Console
+
+    from abawfw.engine.hooks import progress_hook
+
+    screen = io.StringIO()
+    monkeypatch.setattr(progress_hook, 'Console', lambda stderr: Console(file=screen, force_terminal=True))
+    loop = SimpleNamespace(batch=0)
+    loader = SimpleNamespace(batch_sampler=[0, 1])
+    runner = SimpleNamespace(rank=0, epoch=0, max_epochs=1, train_loop=loop, train_dataloader=loader)
+    hook = progress_hook.ProgressHook()
+    hook.before_train_epoch(runner)
+    assert screen.getvalue().count('\x1b[?25l') == 1  # the cursor is hidden
+    hook.after_stop(runner, status='interrupted')
+    assert screen.getvalue().count('\x1b[?25h') == 1  # and shown again

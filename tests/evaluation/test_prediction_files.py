@@ -104,7 +104,7 @@ def test_nothing_is_written_of_bad_predictions(tmp_path: Path) -> None:
 
 def test_unreadable_files(tmp_path: Path) -> None:
     with pytest.raises(
-        DataError, match=r'val_pred_valence_nosmooth.json is missing.*python tools/test.py RUN$'
+        DataError, match=r'val_pred_valence_nosmooth.json is missing.*python tools/test.py RUN\.'
     ):
         read_predictions(tmp_path, 'val', 'valence')
     with pytest.raises(DataError, match='--partition test'):

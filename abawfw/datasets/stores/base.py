@@ -154,6 +154,10 @@ class FeatureStore(ABC):
         except KeyError:
             raise DataError(f'{self.root}: no video {video_id!r}; {nearest(video_id, self._by_id)}') from None
 
+    def feature_names(self) -> list[str]:
+        """Names of the features; looks into no more files than it must."""
+        return list(self.features())
+
     def feature(self, name: str) -> FeatureInfo:
         """The feature of this name; DataError with the nearest right name if there is none."""
         features = self.features()

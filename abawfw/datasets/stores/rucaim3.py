@@ -65,12 +65,17 @@ class RUCAIM3Store(FeatureStore):
 
     def features(self) -> dict[str, FeatureInfo]:
         """The features that every partition with a targets file has; shape and type from the first video."""
-        return {name: self.feature(name) for name in self._names()}
+        return {name: self.feature(name) for name in self.feature_names()}
+
+    def feature_names(self) -> list[str]:
+        """Names of the features that every partition has; from the names of the files alone."""
+        found = self._files.features()
+        return [f for f, partitions in found.items() if partitions == self._files.partitions]
 
     def feature(self, name: str) -> FeatureInfo:
         """Shape and type of a feature; opens no file of another feature."""
         if name not in self._infos:
-            names = self._names()
+            names = self.feature_names()
             if name not in names:
                 having = self._files.features().get(name, [])
                 absent = [
@@ -114,9 +119,6 @@ class RUCAIM3Store(FeatureStore):
 
     def _labels(self, video: VideoInfo, start: int, stop: int) -> np.ndarray:
         return self._files.labels(video, start, stop)
-
-    def _names(self) -> list[str]:
-        return [f for f, partitions in self._files.features().items() if partitions == self._files.partitions]
 
     def _check_shape(self, video: VideoInfo, feature: str) -> None:
         if (video.video_id, feature) in self._checked:

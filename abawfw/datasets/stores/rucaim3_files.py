@@ -135,7 +135,7 @@ class RUCAIM3Files:
         key = (path, video_id, name)
         if key not in self._arrays:
             if len(self._arrays) >= OPEN_ARRAYS:
-                self._arrays.clear()
+                del self._arrays[next(iter(self._arrays))]  # the oldest
             self._arrays[key] = file[video_id][name]
         return self._arrays[key]
 

@@ -50,6 +50,23 @@ class Normalize:
             for feature in self.features or ():
                 self._of_train[feature] = _as_float32(*store.moments(feature, ids))
 
+    def fitted(self) -> dict[str, Moments]:
+        """The statistics of the training videos, by feature; they belong to the weights trained with them."""
+        return dict(self._of_train)
+
+    def load(self, fitted: dict[str, Moments]) -> None:
+        """Use these statistics instead of fitting.
+
+        Raises:
+            ConfigError: they lack a feature that is to be normalised.
+        """
+        missing = [f for f in self.features or () if f not in fitted] if self.method == 'train' else []
+        if missing:
+            raise ConfigError(
+                f'Normalize: no training statistics of {", ".join(missing)} in the checkpoint; use its config'
+            )
+        self._of_train = dict(fitted)
+
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
         """Normalise inputs; they become float32."""
         inputs = results['inputs']

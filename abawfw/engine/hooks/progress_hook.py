@@ -46,6 +46,10 @@ class ProgressHook(Hook):
         elapsed = self.bar.tasks[0].elapsed or 1.0
         self.bar.update(self.task, advance=1, speed=f'{self.frames / elapsed:,.0f} frames/s')
 
+    def after_stop(self, runner: Runner, status: str) -> None:
+        """Close the bar when the run ends early, so that the terminal is whole for the message."""
+        self.after_train_epoch(runner)
+
     def after_train_epoch(self, runner: Runner) -> None:
         """Close the bar."""
         if self.bar is not None:

@@ -8,6 +8,7 @@ import torch
 from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
 
+from abawfw.errors import ConfigError
 from abawfw.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
 
 
@@ -19,10 +20,14 @@ class SubnetworkConstructor:
 
     Args:
         optim_wrapper_cfg: config of the optimiser wrapper; its ``optimizer`` is the optimiser's config.
-        paramwise_cfg: not used; MMEngine passes it.
+        paramwise_cfg: MMEngine passes it; the groups being the sub-networks, it must be None.
     """
 
     def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None) -> None:
+        if paramwise_cfg is not None:
+            raise ConfigError(
+                'SubnetworkConstructor makes its own groups: leave optim_wrapper.paramwise_cfg away'
+            )
         self.cfg = dict(optim_wrapper_cfg)
 
     def __call__(self, model: torch.nn.Module) -> OptimWrapper:

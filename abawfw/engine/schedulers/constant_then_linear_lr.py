@@ -26,6 +26,15 @@ class ConstantThenLinearLR(LinearLR):
         self.constant_epochs, self.decay_epochs = constant_epochs, end - constant_epochs
         super().__init__(optimizer, start_factor=1.0, end_factor=0.0, end=end + 1)
 
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over a position, and set the rate that this schedule has there.
+
+        A resumed run may have been given more epochs: the saved rate would be that of its old end.
+        """
+        super().load_state_dict(state_dict)
+        for group, rate in zip(self.optimizer.param_groups, self._get_value(), strict=True):
+            group['lr'] = rate
+
     def _get_value(self) -> list[float]:
         past = max(0, self.last_step + 1 - self.constant_epochs)
         factor = 1 - past / (self.decay_epochs + 1)

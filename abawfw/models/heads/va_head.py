@@ -20,7 +20,6 @@ class VAHead(nn.Module, ABC):
     """[Linear, ReLU, Dropout]* then Linear, trained with a sum of losses (spec/rucaim3.md, Regressor).
 
     ``hidden.{3 i}`` and ``out`` hold the same parameters as ``module.{3 i}`` and ``fc_out`` of the reference.
-    Weights start from N(0, 0.02), biases from 0, as there.
 
     Args:
         in_dim: width of the sequence that comes in.

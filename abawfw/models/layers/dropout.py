@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from abawfw.errors import ConfigError
+
 STEPS = 65536  # resolution of the probability: keeping and rescaling use the same multiple of 1 / STEPS
 
 
@@ -25,7 +27,7 @@ class Dropout(nn.Module):
     def __init__(self, p: float) -> None:
         super().__init__()
         if not 0 <= p < 1:
-            raise ValueError(f'a share of {p} cannot be dropped: choose one from 0 to below 1')
+            raise ConfigError(f'dropout {p}: a share from 0 to below 1 is needed')
         self.p = p
 
     def extra_repr(self) -> str:
