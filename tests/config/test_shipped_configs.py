@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import numpy as np
@@ -114,3 +115,15 @@ def test_has_at_most_four_levels_of_dict(path: Path) -> None:
         return max(map(depth, value), default=0) if isinstance(value, (list, tuple)) else 0
 
     assert depth(load_config(path).to_dict()) - 1 <= 4
+
+
+@pytest.mark.parametrize('readme', sorted(CONFIGS.glob('*/README.md')), ids=lambda p: p.parent.name)
+def test_results_table_names_configs_that_exist(readme: Path) -> None:
+    text = readme.read_text()
+    rows = [line for line in text.splitlines() if line.startswith('| [')]
+    linked = [re.search(r'\]\((\w+\.py)\)', row)[1] for row in rows]
+    assert linked
+    for name in linked:
+        assert (readme.parent / name).is_file(), name
+    width = next(line.count('|') for line in text.splitlines() if line.startswith('| model | valence'))
+    assert {row.count('|') for row in rows} == {width}
