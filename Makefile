@@ -6,8 +6,6 @@ BIN := $(VENV)/bin
 DEMO_DATA := data/demo
 DEMO_RUN := work_dirs/demo
 DEMO_CONFIG := configs/rucaim3/transformer_demo.py
-# A fifth of the config's epochs is enough to see that it learns.
-DEMO_OPTIONS := epochs=6 constant_epochs=2
 # Two processes share the tests; one thread each, or they slow one another down.
 TEST_ARGS ?= -n 2
 
@@ -36,8 +34,7 @@ $(DEMO_DATA): | $(VENV)/.test
 	$(BIN)/python tools/make_demo_data.py $@
 
 demo: $(VENV)/.test | $(DEMO_DATA)
-	$(BIN)/python tools/train.py $(DEMO_CONFIG) --data-root $(DEMO_DATA) --work-dir $(DEMO_RUN) --resume \
-		--cfg-options $(DEMO_OPTIONS)
+	$(BIN)/python tools/train.py $(DEMO_CONFIG) --data-root $(DEMO_DATA) --work-dir $(DEMO_RUN) --resume
 	$(BIN)/python tools/test.py $(DEMO_RUN)
 	@echo
 	@echo 'data                    $(DEMO_DATA)'

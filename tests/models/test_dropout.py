@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from abawfw.errors import ConfigError
 from abawfw.models.layers import Dropout
 
 SIZE = 400_000
@@ -89,5 +90,5 @@ def test_nothing_happens_in_evaluation_or_without_share() -> None:
 
 @pytest.mark.parametrize('p', [-0.1, 1.0])
 def test_impossible_share(p: float) -> None:
-    with pytest.raises(ValueError, match=str(p)):
+    with pytest.raises(ConfigError, match=str(p)):
         Dropout(p)
