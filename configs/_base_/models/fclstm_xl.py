@@ -19,6 +19,6 @@ model = dict(
     init_cfg=dict(type='Normal', layer='Linear', std=0.02),
 )
 
-# As many videos at a time as the reference has in a batch, see configs/rucaim3/README.md.
-train_sampler = dict(type='LaneBatchSampler', lanes=16, shuffle=True)
+# Fewer lanes overfit sooner, more of them learn more slowly: see configs/rucaim3/README.md.
+train_sampler = dict(type='LaneBatchSampler', lanes=12, shuffle=True)
 val_sampler = dict(type='LaneBatchSampler', lanes=16, shuffle=False)
