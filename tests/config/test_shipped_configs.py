@@ -125,5 +125,5 @@ def test_results_table_names_configs_that_exist(readme: Path) -> None:
     assert linked
     for name in linked:
         assert (readme.parent / name).is_file(), name
-    width = next(line.count('|') for line in text.splitlines() if line.startswith('| model | valence'))
+    width = next(line.count('|') for line in text.splitlines() if line.startswith('| model | valence, raw'))
     assert {row.count('|') for row in rows} == {width}
