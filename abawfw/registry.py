@@ -57,6 +57,7 @@ OPTIMIZERS = _registry('optimizer', 'mmengine.optim', parent=mmengine.OPTIMIZERS
 PARAM_SCHEDULERS = _registry(
     'parameter scheduler', 'engine.schedulers', 'mmengine.optim', parent=mmengine.PARAM_SCHEDULERS
 )  # lr
+LAUNCHERS = _registry('launcher', 'engine.launchers')  # how many runs are started, here or on a cluster
 METRICS = _registry('metric', 'evaluation.va_metric', parent=mmengine.METRICS)  # predictions -> numbers
 EVALUATORS = _registry(
     'evaluator', 'mmengine.evaluator', parent=mmengine.EVALUATOR

@@ -31,6 +31,12 @@ def golden(shared: Path) -> Path:
     return shared / 'golden' / 'rucaim3'
 
 
+@pytest.fixture(scope='session')
+def golden_tagf(shared: Path) -> Path:
+    """Golden numbers of TAGF and its family."""
+    return shared / 'golden' / 'tagf'
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what needs a GPU where there is none."""
     if not any('gpu' in item.keywords for item in items):
