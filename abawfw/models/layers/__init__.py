@@ -3,6 +3,7 @@
 from abawfw.models.layers.attention import MultiheadAttention
 from abawfw.models.layers.dropout import Dropout
 from abawfw.models.layers.encoder_layer import EncoderLayer
+from abawfw.models.layers.masked_batch_norm import MaskedBatchNorm
 from abawfw.models.layers.position import PositionTable
 
-__all__ = ['Dropout', 'EncoderLayer', 'MultiheadAttention', 'PositionTable']
+__all__ = ['Dropout', 'EncoderLayer', 'MaskedBatchNorm', 'MultiheadAttention', 'PositionTable']
