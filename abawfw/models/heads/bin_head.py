@@ -9,6 +9,7 @@ from torch import Tensor
 
 from abawfw.models.heads.bins import Bins, make_bins
 from abawfw.models.heads.head_output import HeadOutput
+from abawfw.models.heads.relu_layers import relu_layers
 from abawfw.models.heads.va_head import VAHead
 from abawfw.registry import HEADS
 
@@ -48,7 +49,8 @@ class BinHead(VAHead):
         ends: bool = True,
     ) -> None:
         made = make_bins(bins, targets, ends)
-        super().__init__(in_dim, targets, layers, dropout, losses, classes=made.centres.shape[1])
+        hidden = relu_layers(in_dim, layers, dropout)
+        super().__init__(hidden, [in_dim, *layers][-1], targets, losses, classes=made.centres.shape[1])
         # The config decides about the bins, not the checkpoint.
         self.register_buffer('centres', made.centres, persistent=False)
         self.register_buffer('bounds', made.bounds, persistent=False)
@@ -58,7 +60,7 @@ class BinHead(VAHead):
         """Centres and bounds of the bins, per target."""
         return Bins(self.get_buffer('centres'), self.get_buffer('bounds'))
 
-    def forward(self, x: Tensor) -> HeadOutput:
+    def forward(self, x: Tensor, valid: Tensor) -> HeadOutput:
         """Predict from a sequence ``(batch, time, in_dim)``; logits are float32 too."""
         outputs = self.out(self.hidden(x)).float()
         logits = outputs.unflatten(-1, (-1, len(self.targets))).transpose(-1, -2)

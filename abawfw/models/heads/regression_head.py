@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from abawfw.models.heads.head_output import HeadOutput
+from abawfw.models.heads.relu_layers import relu_layers
 from abawfw.models.heads.va_head import VAHead
 from abawfw.registry import HEADS
 
@@ -15,6 +16,8 @@ from abawfw.registry import HEADS
 @HEADS.register_module()
 class RegressionHead(VAHead):
     """[Linear, ReLU, Dropout]* then Linear to the targets (spec/rucaim3.md, Regressor); unbounded.
+
+    ``hidden.{3 i}`` and ``out`` hold the same parameters as ``module.{3 i}`` and ``fc_out`` of the reference.
 
     Args:
         in_dim: width of the sequence that comes in.
@@ -35,8 +38,8 @@ class RegressionHead(VAHead):
         dropout: float = 0.3,
         losses: Sequence[dict[str, Any]] = ({'type': 'CCCLoss'},),
     ) -> None:
-        super().__init__(in_dim, targets, layers, dropout, losses)
+        super().__init__(relu_layers(in_dim, layers, dropout), [in_dim, *layers][-1], targets, losses)
 
-    def forward(self, x: Tensor) -> HeadOutput:
+    def forward(self, x: Tensor, valid: Tensor) -> HeadOutput:
         """Predict from a sequence ``(batch, time, in_dim)``."""
         return HeadOutput(self.out(self.hidden(x)).float())

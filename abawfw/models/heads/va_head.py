@@ -1,31 +1,28 @@
-"""What all heads have in common: the regressor network, and the losses."""
+"""What all heads have in common: the output layer, and the losses."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any
 
 from torch import Tensor, nn
 
 from abawfw.errors import ConfigError
 from abawfw.models.heads.head_output import HeadOutput
-from abawfw.models.layers import Dropout
 from abawfw.models.losses import VALoss
 from abawfw.registry import LOSSES
 
 
 class VAHead(nn.Module, ABC):
-    """[Linear, ReLU, Dropout]* then Linear, trained with a sum of losses (spec/rucaim3.md, Regressor).
+    """Hidden layers, then Linear to the targets, trained with a sum of losses.
 
-    ``hidden.{3 i}`` and ``out`` hold the same parameters as ``module.{3 i}`` and ``fc_out`` of the reference.
+    A subclass says what its hidden layers are, and what becomes of the outputs.
 
     Args:
-        in_dim: width of the sequence that comes in.
+        hidden: the hidden layers.
+        width: of what the hidden layers return.
         targets: names of what is predicted, in the order of the columns.
-        layers: widths of the hidden layers.
-        dropout: probability of dropping a hidden unit.
         losses: one dict per loss of `LOSSES`. Its `targets` may name some of the head's.
         classes: outputs per target.
 
@@ -37,21 +34,16 @@ class VAHead(nn.Module, ABC):
 
     def __init__(
         self,
-        in_dim: int,
+        hidden: nn.Module,
+        width: int,
         targets: Sequence[str],
-        layers: Sequence[int],
-        dropout: float,
         losses: Sequence[dict[str, Any]],
         classes: int = 1,
     ) -> None:
         super().__init__()
         self.targets = tuple(targets)
-        widths = [in_dim, *layers]
-        hidden: list[nn.Module] = []
-        for width, wider in pairwise(widths):
-            hidden += [nn.Linear(width, wider), nn.ReLU(), Dropout(dropout)]
-        self.hidden = nn.Sequential(*hidden)
-        self.out = nn.Linear(widths[-1], len(self.targets) * classes)
+        self.hidden = hidden
+        self.out = nn.Linear(width, len(self.targets) * classes)
         self.losses = nn.ModuleDict()
         self._columns: dict[str, slice | list[int]] = {}
         for cfg in losses:
@@ -76,20 +68,25 @@ class VAHead(nn.Module, ABC):
         self._columns[key] = slice(None) if loss.targets is None else [self.targets.index(x) for x in chosen]
 
     @abstractmethod
-    def forward(self, x: Tensor) -> HeadOutput:
-        """Predict from a sequence ``(batch, time, in_dim)``."""
+    def forward(self, x: Tensor, valid: Tensor) -> HeadOutput:
+        """Predict from a sequence ``(batch, time, in_dim)``.
+
+        Args:
+            x: the sequence.
+            valid: ``(batch, time)`` bool, False on padding, which must not enter statistics of the batch.
+        """
 
     def classes_of(self, label: Tensor) -> Tensor:
         """Return the class of each label ``(batch, time, targets)``; -1 where there is none."""
         raise NotImplementedError(f'{type(self).__name__} has no classes')
 
-    def loss(self, output: HeadOutput, gt: Tensor, valid: Tensor) -> dict[str, Tensor]:
+    def loss(self, output: HeadOutput, gt: Tensor, mask: Tensor) -> dict[str, Tensor]:
         """Return every loss, weighted, as float32 scalars with a graph.
 
         Args:
             output: what `forward` returned.
             gt: labels ``(batch, time, targets)``, NaN where there is none.
-            valid: ``(batch, time)`` bool, False on padding and wherever a frame must not count.
+            mask: ``(batch, time)`` bool, False on padding and wherever a frame must not count.
 
         Returns:
             ``loss_{name}``, followed by the loss's targets where it names some (``loss_ccc_valence``), and by
@@ -102,5 +99,5 @@ class VAHead(nn.Module, ABC):
                 pred, label = output.logits, self.classes_of(gt)
             else:
                 pred, label = output.va, gt
-            values[key] = loss(pred[:, :, columns], label[:, :, columns], valid)
+            values[key] = loss(pred[:, :, columns], label[:, :, columns], mask)
         return values
