@@ -61,6 +61,7 @@ NAMED = frozenset({'backbones', 'encoders', 'default_hooks'})
 # Arguments that the builder supplies and a config does not state, by registry name.
 SUPPLIED = {
     'dataset': {'fitted'},
+    'backbone': {'in_dim'},
     'model': {'input_dims'},
     'encoder': {'in_dim'},
     'fusion': {'in_dims'},

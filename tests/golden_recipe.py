@@ -14,7 +14,7 @@ from torch import Tensor
 
 
 def _normal(key: str, shape: Sequence[int]) -> np.ndarray:
-    rng = np.random.RandomState(zlib.crc32(key.encode()) & 0xFFFFFFFF)  # noqa: NPY002 (the recipe's generator)
+    rng = np.random.RandomState(zlib.crc32(key.encode()) & 0xFFFFFFFF)
     return np.asarray(rng.standard_normal(tuple(shape))).astype(np.float32)
 
 

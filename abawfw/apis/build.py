@@ -60,14 +60,17 @@ def load_model(cfg: Config, checkpoint: Path, input_dims: dict[str, int]) -> Any
     """
     stored = load_checkpoint(checkpoint)
     meta = stored['meta']
-    for name, here in (('input_dims', dict(input_dims)), ('targets', list(cfg.targets))):
-        if name in meta and (list(meta[name].items()) if isinstance(here, dict) else list(meta[name])) != (
-            list(here.items()) if isinstance(here, dict) else here
-        ):
+    dims = list(meta.get('input_dims', input_dims).items())
+    absent = set(cfg.model.get('optional', ())) - input_dims.keys()  # the model knows how to do without
+    for name, then, here in (
+        ('input_dims', [d for d in dims if d[0] not in absent], list(input_dims.items())),
+        ('targets', list(meta.get('targets', cfg.targets)), list(cfg.targets)),
+    ):
+        if then != here:
             raise CheckpointError(
-                f'{checkpoint}: trained with {name} {meta[name]}, but config and data give {here}; '
+                f'{checkpoint}: trained with {name} {then}, but config and data give {here}; '
                 f'use the config and the features (in their order) it was trained with'
             )
-    model = MODELS.build(model_config(cfg, input_dims))
+    model = MODELS.build(model_config(cfg, dict(dims)))
     load_state_dict(model, stored['state_dict'], checkpoint)
     return model.eval()

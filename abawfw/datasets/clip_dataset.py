@@ -42,6 +42,7 @@ class ClipDataset(Dataset):
     Building it opens the store but makes no pass over the data, unless a transform has a method
     ``fit(store, train_videos)``, which is called once with the training videos of the fold. Such a transform
     also has ``fitted()``, what it took from them as a dict of arrays, and ``load(fitted)``.
+    A transform that changes the size of frames tells with ``output_dims(input_dims)``.
     A transform that acts on some features only names them in its attribute ``features``; None there is set to
     all features of the dataset.
 
@@ -52,13 +53,15 @@ class ClipDataset(Dataset):
         clips: config of a registered rule that cuts a video into clips.
         pipeline: configs of registered transforms, in order; the last one makes tensors (``PackVA``).
         split: config of a registered fold rule.
+        optional: features that are left away where the store lacks them; the model must know of it.
+        debug: take only this many videos of the partition, the first ones.
         fitted: what transforms took from the training videos of another run (its ``fitted``), to be used
             instead of fitting again; the weights of that run need it.
 
     Attributes:
         videos: the videos of the partition, in store order.
         clips: all their clips, video by video, in order of time.
-        input_dims: size of one frame of each feature, an int where the frame is a vector.
+        input_dims: size of one frame of each feature after the pipeline, an int where it is a vector.
         seed: seed of random transforms; set by ``build_dataloader``.
 
     Raises:
@@ -74,16 +77,20 @@ class ClipDataset(Dataset):
         clips: dict,
         pipeline: Sequence[dict],
         split: dict | None = None,
+        optional: Sequence[str] = (),
+        debug: int | None = None,
         fitted: Sequence[dict[str, Any]] | None = None,
     ) -> None:
         self.store: FeatureStore = _open(store)
-        self.features = list(features)
+        self.features = self._present(features, optional)
         self.partition = partition
         self.seed = 0
         self.input_dims = self._input_dims()
 
         fold = SPLITS.build(split or {'type': 'OfficialSplit'})
-        self.videos: list[VideoInfo] = fold.videos(self.store.videos(), partition)
+        if debug is not None and debug < 1:
+            raise ConfigError(f'ClipDataset(debug={debug}): a number of videos, 1 or more, or None for all')
+        self.videos: list[VideoInfo] = fold.videos(self.store.videos(), partition)[:debug]
         if not self.videos:
             found = Counter(video.partition for video in self.store.videos())
             listed = ', '.join(f'{name} ({count})' for name, count in found.items()) or 'no videos at all'
@@ -96,19 +103,11 @@ class ClipDataset(Dataset):
         ]
 
         self.pipeline = [TRANSFORMS.build(transform) for transform in pipeline]
-        if fitted is not None and len(fitted) != len(self.pipeline):
-            raise ConfigError(
-                f'pipeline of {len(self.pipeline)} transforms, that of the checkpoint had {len(fitted)}; '
-                'use the config it was trained with'
-            )
-        for index, transform in enumerate(self.pipeline):
+        for transform in self.pipeline:
             self._settle_features(transform)
-            if not hasattr(transform, 'fit'):
-                continue
-            if fitted is not None:
-                transform.load(fitted[index])
-            else:
-                transform.fit(self.store, fold.videos(self.store.videos(), 'train'))
+            if hasattr(transform, 'output_dims'):
+                self.input_dims = transform.output_dims(self.input_dims)
+        self._fit(fold.videos(self.store.videos(), 'train')[:debug], fitted)
 
     @property
     def metainfo(self) -> dict[str, Any]:
@@ -117,14 +116,14 @@ class ClipDataset(Dataset):
 
     @property
     def fitted(self) -> list[dict[str, Any]]:
-        """What each transform has taken from the training videos."""
-        return [t.fitted() if hasattr(t, 'fit') else {} for t in self.pipeline]
+        """What each transform that is fitted has taken from the training videos, in order."""
+        return [t.fitted() for t in self.pipeline if hasattr(t, 'fit')]
 
     def __len__(self) -> int:
         return len(self.clips)
 
     def __getitem__(self, request: ClipRequest) -> dict[str, Any]:
-        """The clip asked for: inputs {feature: (time, *dims) float32} and data_sample; not padded.
+        """The clip asked for: inputs {feature: (time, *dims)} and data_sample, as the pipeline makes them.
 
         Raises:
             DataError: the store cannot give the clip, or a feature is NaN or infinite in it.
@@ -142,6 +141,28 @@ class ClipDataset(Dataset):
         for transform in self.pipeline:
             results = transform(results)
         return _emptied(results) if request.filler else results
+
+    def _fit(self, train_videos: list[VideoInfo], fitted: Sequence[dict[str, Any]] | None) -> None:
+        transforms = [t for t in self.pipeline if hasattr(t, 'fit')]
+        if fitted is not None and len(fitted) != len(transforms):
+            raise ConfigError(
+                f'the pipeline has {len(transforms)} transforms that are fitted to training videos, and the '
+                f'checkpoint those of {len(fitted)}; use the config it was trained with'
+            )
+        for index, transform in enumerate(transforms):
+            if fitted is not None:
+                transform.load(fitted[index])
+            else:
+                transform.fit(self.store, train_videos)
+
+    def _present(self, features: Sequence[str], optional: Sequence[str]) -> list[str]:
+        unknown = [name for name in optional if name not in features]
+        if unknown:
+            raise ConfigError(
+                f'ClipDataset: optional={unknown[0]!r} is not loaded; {nearest(unknown[0], features)}'
+            )
+        known = self.store.feature_names() if optional else []
+        return [name for name in features if name not in optional or name in known]
 
     def _input_dims(self) -> dict[str, int | tuple[int, ...]]:
         if not self.features:
@@ -183,5 +204,6 @@ def _emptied(item: dict[str, Any]) -> dict[str, Any]:
     sample = item['data_sample']
     sample.gt_va.fill_(math.nan)
     sample.valid.fill_(False)
+    sample.observed.fill_(False)
     sample.set_metainfo({'num_frames': 0, 'starts_video': False})
     return item

@@ -16,13 +16,14 @@ class SampleList(list[VADataSample]):
     """Data samples of a batch, on their way from a worker process by value.
 
     Tensors that leave a worker one by one cost an open file each, and a batch of many short clips would
-    exceed the limit of open files. So labels and masks travel as two arrays, and arrive as a plain list.
+    exceed the limit of open files. So labels and masks travel as three arrays, and arrive as a plain list.
     """
 
     def __reduce__(self) -> tuple[Callable, tuple]:
         gt_va = torch.stack([sample.gt_va for sample in self]).numpy()
         valid = torch.stack([sample.valid for sample in self]).numpy()
-        return _unpack, ([sample.metainfo for sample in self], gt_va, valid)
+        observed = torch.stack([sample.observed for sample in self]).numpy()
+        return _unpack, ([sample.metainfo for sample in self], gt_va, valid, observed)
 
 
 def collate_clips(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -33,8 +34,8 @@ def collate_clips(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
     Returns:
         inputs {feature: (batch, time, *dims)}, zero where padded, and data_samples, a list whose gt_va is NaN
-        and whose valid is False where padded. The data samples are those of ``items``, their labels and masks
-        made longer.
+        and whose valid and observed are False where padded. The data samples are those of ``items``, their
+        labels and masks made longer.
     """
     samples = SampleList(item['data_sample'] for item in items)
     length = max(len(sample.valid) for sample in samples)
@@ -44,9 +45,11 @@ def collate_clips(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
     labels = _pad([sample.gt_va for sample in samples], length, math.nan)
     valid = _pad([sample.valid for sample in samples], length, False)
+    observed = _pad([sample.observed for sample in samples], length, False)
     for row, sample in enumerate(samples):
         sample.gt_va = labels[row]
         sample.valid = valid[row]
+        sample.observed = observed[row]
     return {'inputs': inputs, 'data_samples': samples}
 
 
@@ -59,13 +62,10 @@ def _pad(clips: list[Tensor], length: int, value: float) -> Tensor:
     return batch
 
 
-def _unpack(metainfos: list[dict[str, Any]], gt_va: Any, valid: Any) -> list[VADataSample]:
+def _unpack(metainfos: list[dict[str, Any]], *arrays: Any) -> list[VADataSample]:
     samples = []
-    for metainfo, labels, mask in zip(
-        metainfos, torch.from_numpy(gt_va), torch.from_numpy(valid), strict=True
-    ):
+    for metainfo, *tensors in zip(metainfos, *map(torch.from_numpy, arrays), strict=True):
         sample = VADataSample(metainfo=metainfo)
-        sample.gt_va = labels
-        sample.valid = mask
+        sample.gt_va, sample.valid, sample.observed = tensors
         samples.append(sample)
     return samples

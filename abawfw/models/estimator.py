@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from abawfw.errors import ConfigError
 from abawfw.models.lane_states import LaneStates, State
+from abawfw.models.modalities import to_vectors
 from abawfw.models.parts import build_per_modality, find_part, load_part
 from abawfw.registry import BACKBONES, CONTEXTS, ENCODERS, FUSIONS, HEADS, MODELS
 from abawfw.structures import VADataSample
@@ -33,7 +34,9 @@ class VAEstimator(BaseModel):
         fusion: config of the fusion.
         context: configs of the temporal models after fusion, in order.
         targets: what is estimated, some of ``valence`` and ``arousal``.
+        optional: modalities that may be absent from the inputs: then nothing of them is observed.
         frozen: names of parts that are not trained, such as ``context.0``; they stay in evaluation mode.
+            Parts within them can be released later.
         pretrained: ``{part: checkpoint file}``: parts that start training from the part of the same name in a
             checkpoint of this framework.
         init_cfg: how initial weights are drawn, in MMEngine's form; None leaves them to each layer, as torch
@@ -53,6 +56,7 @@ class VAEstimator(BaseModel):
         fusion: dict | None = None,
         context: Sequence[dict] = (),
         targets: Sequence[str] = TARGETS,
+        optional: Sequence[str] = (),
         frozen: Sequence[str] = (),
         pretrained: dict[str, str] | None = None,
         init_cfg: dict | None = None,
@@ -64,6 +68,7 @@ class VAEstimator(BaseModel):
         if self.targets not in (TARGETS, TARGETS[:1], TARGETS[1:]):
             raise ConfigError(f'targets must be valence, arousal or both in this order, not {self.targets}')
         self.input_dims = dict(input_dims)
+        self.optional = frozenset(optional)
         dims: dict[str, Any] = dict(input_dims)
         self.backbones = build_per_modality(BACKBONES, 'backbones', backbones, dims)
         for name, dim in dims.items():
@@ -79,6 +84,7 @@ class VAEstimator(BaseModel):
         self.head = HEADS.build(head, default_args={'in_dim': dim, 'targets': self.targets})
         self.pretrained = dict(pretrained or {})
         self.frozen = tuple(frozen)
+        self.released: tuple[str, ...] = ()
         for name in self.pretrained:
             find_part(self, name)
         for name in self.frozen:
@@ -94,9 +100,9 @@ class VAEstimator(BaseModel):
         """Run over a batch of clips.
 
         Args:
-            inputs: ``{modality: (batch, time, *dims)}``.
-            data_samples: one per clip; without them (``tensor`` only) every frame is valid and every clip
-                starts a video.
+            inputs: ``{modality: (batch, time, *dims)}``; optional ones may be absent.
+            data_samples: one per clip; without them (``tensor`` only) every frame is valid and observed, and
+                every clip starts a video.
             mode: ``loss``, ``predict`` or ``tensor``.
 
         Returns:
@@ -107,12 +113,14 @@ class VAEstimator(BaseModel):
         first = next(iter(inputs.values()))
         if data_samples is None:
             valid = torch.ones(first.shape[:2], dtype=torch.bool, device=first.device)
+            seen = valid.unsqueeze(-1).expand(-1, -1, len(inputs))
         else:
             valid = torch.stack([s.valid for s in data_samples]).to(first.device, non_blocking=True)
-        x = self._extract(inputs, valid, data_samples)
+            seen = torch.stack([s.observed for s in data_samples]).to(first.device, non_blocking=True)
+        x = self._extract(inputs, seen, valid, data_samples)
         # The head is a small part of the work, and a CCC of values rounded to 8 bits would be another number.
         with torch.autocast(first.device.type, enabled=False):
-            output = self.head(x.float())
+            output = self.head(x.float(), valid)
             if mode == 'tensor':
                 return output
             if data_samples is None:
@@ -125,18 +133,23 @@ class VAEstimator(BaseModel):
             if mode == 'predict':
                 return data_samples
             gt = torch.stack([s.gt_va for s in data_samples]).to(first.device, non_blocking=True)
-            return self.head.loss(output, gt[..., self.target_columns], valid)
+            # nothing is to be learnt from a frame of which nothing was seen
+            return self.head.loss(output, gt[..., self.target_columns], valid & seen.any(dim=-1))
 
     def _extract(
-        self, inputs: dict[str, Tensor], valid: Tensor, samples: list[VADataSample] | None
+        self,
+        inputs: dict[str, Tensor],
+        seen: Tensor,
+        valid: Tensor,
+        samples: list[VADataSample] | None,
     ) -> Tensor:
         """Everything before the head: (batch, time, dim)."""
-        sequences = {name: inputs[name] for name in self.input_dims}
-        for name, backbone in self.backbones.items():
-            sequences[name] = backbone(sequences[name])
+        sequences, observed = to_vectors(
+            inputs, seen, self.input_dims, dict(self.backbones.items()), self.optional
+        )
         for name, encoder in self.encoders.items():
-            sequences[name] = encoder(sequences[name], valid)
-        x = self.fusion(sequences, valid)
+            sequences[name] = encoder(sequences[name], observed[name])
+        x = self.fusion(sequences, observed)
         stateful: list[Any] = [c for c in self.context if c.stateful]
         if samples is None:
             before = [c.initial_state(len(x), x.device) for c in stateful]
@@ -158,7 +171,19 @@ class VAEstimator(BaseModel):
         super().train(mode)
         for name in self.frozen:
             find_part(self, name).eval()
+        for name in self.released:
+            find_part(self, name).train(mode)
         return self
+
+    def release(self, names: Sequence[str]) -> None:
+        """Train these parts from now on, though they lie within frozen ones.
+
+        Raises:
+            ConfigError: there is no such part.
+        """
+        for name in names:
+            find_part(self, name).requires_grad_(True).train(self.training)
+        self.released = tuple(dict.fromkeys([*self.released, *names]))
 
     def init_weights(self) -> None:
         """Draw weights as ``init_cfg`` and parts with an own way say, then load what ``pretrained`` names.
@@ -183,13 +208,13 @@ class VAEstimator(BaseModel):
             load_part(self, name, checkpoint)
 
     def subnetworks(self) -> dict[str, nn.Module]:
-        """The parts whose gradients are clipped apart, by name: those that have something to train."""
+        """The parts whose gradients are clipped apart, by name: those that have parameters, frozen or not."""
         named = {f'backbones.{k}': v for k, v in self.backbones.items()}
         named |= {f'encoders.{k}': v for k, v in self.encoders.items()}
         named['fusion'] = self.fusion
         named |= {f'context.{i}': v for i, v in enumerate(self.context)}
         named['head'] = self.head
-        return {k: v for k, v in named.items() if any(p.requires_grad for p in v.parameters())}
+        return {k: v for k, v in named.items() if any(True for _ in v.parameters())}
 
     def lane_state(self) -> dict[str, Tensor]:
         """The states of the training lanes, for a checkpoint written in mid-epoch."""

@@ -17,6 +17,8 @@ class VADataSample(BaseDataElement):
     Data:
         gt_va (Tensor): labels, (time, 2), float32, columns valence and arousal, NaN where there is none.
         valid (Tensor): (time,), bool, True where the frame exists, False for padding.
+        observed (Tensor): (time, modalities), bool, columns in the order of the inputs: False where there is
+            nothing to see of a modality, such as a missing face, and for padding.
         pred_va (Tensor): predictions without padding, (num_frames, number of targets), float32, set by the
             estimator.
 

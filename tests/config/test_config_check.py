@@ -121,7 +121,7 @@ def test_all_mistakes_are_told_at_once() -> None:
 def test_a_mistake_in_a_shared_value_is_told_wherever_it_is_used() -> None:
     lines = problems(lambda cfg: cfg['pipeline'][0].update(x=1))
     assert lines == [
-        f'{key}.dataset.pipeline[0].x: LoadFeatures has no such argument: there are: none'
+        f'{key}.dataset.pipeline[0].x: LoadFeatures has no such argument: there are: masked'
         for key in ('train_dataloader', 'val_dataloader')
     ]
 

@@ -35,6 +35,7 @@ class MemoryStore(FeatureStore):
             for v in self.infos
             for f, d in self.dims.items()
         }
+        self.masks: dict[tuple[str, str], np.ndarray] = {}
         self.va = {v.video_id: rng.uniform(-1, 1, (v.num_frames, 2)).astype(np.float32) for v in self.infos}
 
     def videos(self) -> tuple[VideoInfo, ...]:
@@ -47,6 +48,10 @@ class MemoryStore(FeatureStore):
         view = self.data[video.video_id, feature][start:stop]
         view.flags.writeable = False  # as of a file mapped for reading
         return view
+
+    def _valid(self, video: VideoInfo, feature: str, start: int, stop: int) -> np.ndarray:
+        mask = self.masks.get((video.video_id, feature), np.ones(video.num_frames, dtype=bool))
+        return mask[start:stop]
 
     def _labels(self, video: VideoInfo, start: int, stop: int) -> np.ndarray:
         return self.va[video.video_id][start:stop]

@@ -10,6 +10,7 @@ from memory_store import PIPELINE, MemoryStore
 from abawfw.datasets.clip_dataset import Clip, ClipDataset
 from abawfw.datasets.clip_request import ClipRequest
 from abawfw.datasets.collate import collate_clips
+from abawfw.datasets.loader import build_dataloader
 from abawfw.errors import ConfigError, DataError
 from abawfw.registry import DATASETS, TRANSFORMS
 
@@ -68,12 +69,12 @@ def test_the_test_partition_needs_no_labels():
 
 
 @pytest.mark.parametrize('dtype', [np.float16, np.uint8])
-def test_compact_types_on_disk_arrive_as_float32(dtype: type):
+def test_compact_types_on_disk_stay_as_they_are(dtype: type):
     store = MemoryStore([4])
     store.data['v0', 'face'] = np.arange(12).reshape(4, 3).astype(dtype)
     values = build(store)[ClipRequest(0)]['inputs']['face']
-    assert values.dtype == torch.float32
     np.testing.assert_array_equal(values, np.arange(12).reshape(4, 3))
+    assert values.numpy().dtype == dtype
 
 
 def test_a_filler_keeps_the_shapes_but_holds_nothing():
@@ -147,3 +148,79 @@ def test_a_batch_is_padded_to_its_longest_clip_only():
         assert sample.metainfo == item['data_sample'].metainfo
         assert sample.gt_va.dtype == torch.float32
         assert sample.valid.dtype == torch.bool
+
+
+def masked_store() -> MemoryStore:
+    store = MemoryStore([6, 5])
+    store.masks['v0', 'face'] = np.array([True, False, True, True, True, False])
+    return store
+
+
+def test_missing_faces_are_marked_and_zeroed_where_asked_for():
+    store, both = masked_store(), {'features': ['audio', 'face']}
+    masked = build(store, **both, pipeline=[{'type': 'LoadFeatures', 'masked': True}, {'type': 'PackVA'}])
+    plain = build(store, **both)
+    item, whole = masked[ClipRequest(0)], plain[ClipRequest(0)]
+    assert item['data_sample'].observed.tolist() == [[True, True], [True, False], [True, True], [True, True]]
+    assert item['data_sample'].valid.all()
+    assert not item['inputs']['face'][1].any()
+    np.testing.assert_array_equal(item['inputs']['face'][[0, 2, 3]], store.data['v0', 'face'][[0, 2, 3]])
+    np.testing.assert_array_equal(item['inputs']['audio'], store.data['v0', 'audio'][:4])
+    np.testing.assert_array_equal(whole['inputs']['face'], store.data['v0', 'face'][:4])
+    assert whole['data_sample'].observed.all()
+
+
+@pytest.mark.parametrize('workers', [0, 1])
+def test_masks_arrive_in_a_batch(workers: int):
+    store = masked_store()
+    cfg = {
+        'dataset': {
+            'type': 'ClipDataset',
+            'store': store,
+            'features': ['face'],
+            'partition': 'train',
+            'clips': SEGMENTS,
+            'pipeline': [{'type': 'LoadFeatures', 'masked': True}, {'type': 'PackVA'}],
+        },
+        'sampler': {'type': 'ClipSampler', 'batch_size': 4, 'shuffle': False},
+        'num_workers': workers,
+    }
+    loader = build_dataloader(cfg, seed=0, rank=0, world_size=1)
+    loader.batch_sampler.set_epoch(0)
+    samples = next(iter(loader))['data_samples']
+    assert [s.observed[:, 0].tolist() for s in samples[:2]] == [
+        [True, False, True, True],
+        [True, False, False, False],  # its second frame has no face, the last two do not exist
+    ]
+    assert all(s.observed.shape == (4, 1) for s in samples)
+
+
+def test_debug_takes_the_first_videos_of_each_partition():
+    store = MemoryStore([4, 4, 4, 4, 4], partitions=['train', 'val', 'train', 'val', 'train'])
+    normalize = [{'type': 'LoadFeatures'}, {'type': 'Normalize', 'method': 'train'}, {'type': 'PackVA'}]
+    dataset = build(store, debug=2, pipeline=normalize)
+    assert [v.video_id for v in dataset.videos] == ['v0', 'v2']
+    both = np.concatenate([store.data['v0', 'face'], store.data['v2', 'face']])
+    np.testing.assert_allclose(dataset.fitted[0]['face'][0], both.mean(0), rtol=1e-5)
+    assert [v.video_id for v in build(store, partition='val', debug=1).videos] == ['v1']
+    with pytest.raises(ConfigError, match=r'debug=0.*1 or more'):
+        build(store, debug=0)
+
+
+def test_optional_features_may_be_absent():
+    store = MemoryStore([4])
+    dataset = build(store, features=['face', 'voice', 'audio'], optional=['voice'])
+    assert list(dataset.input_dims) == ['face', 'audio']
+    assert list(dataset[ClipRequest(0)]['inputs']) == ['face', 'audio']
+    with pytest.raises(DataError, match="no feature 'voice'"):
+        build(store, features=['face', 'voice'], optional=['face'])
+    with pytest.raises(ConfigError, match="optional='voice' is not loaded"):
+        build(store, features=['face'], optional=['voice'])
+
+
+def test_what_was_fitted_to_another_pipeline():
+    fitted = build(
+        MemoryStore([4]), pipeline=[*PIPELINE[:1], {'type': 'Normalize', 'method': 'train'}, PIPELINE[1]]
+    ).fitted
+    with pytest.raises(ConfigError, match=r'0 transforms that are fitted.*of 1'):
+        build(MemoryStore([4]), fitted=fitted)

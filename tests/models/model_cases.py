@@ -64,6 +64,7 @@ def clip(
     )
     number = torch.arange(start, start + padded)
     sample.valid = number < start + frames
+    sample.observed = sample.valid.unsqueeze(-1).repeat(1, len(DIMS))
     sample.gt_va = torch.stack([torch.sin(0.3 * number), torch.cos(0.2 * number)], dim=-1)
     sample.gt_va[frames:] = float('nan')
     return sample

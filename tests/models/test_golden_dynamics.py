@@ -36,7 +36,7 @@ def part_of(net: str, model: str) -> str:
     return 'head' if net == '_reg' else f'context.{index}'
 
 
-def segment_samples(inputs: Any, start: int, stop: int) -> list[VADataSample]:
+def segment_samples(inputs: Any, start: int, stop: int, modalities: int) -> list[VADataSample]:
     """Clips of the padded batch; the reference attends to padding, so padding counts as unlabelled frames."""
     samples = []
     for i, name in enumerate(inputs['video_id'].tolist()):
@@ -54,6 +54,7 @@ def segment_samples(inputs: Any, start: int, stop: int) -> list[VADataSample]:
         labels[inputs['mask'][i, start:stop] == 0] = np.nan
         sample.gt_va = torch.from_numpy(labels)
         sample.valid = torch.ones(stop - start, dtype=torch.bool)
+        sample.observed = torch.ones(stop - start, modalities, dtype=torch.bool)
         samples.append(sample)
     return samples
 
@@ -88,7 +89,7 @@ def test_ten_training_steps(golden: Path, tmp_path: Path, case: str, monkeypatch
         monkeypatch.setattr(model.head, 'classes_of', lambda gt, classes=classes: classes)
         loss = model(
             split_features(inputs['feature'][:, start:stop], model.input_dims),
-            segment_samples(inputs, start, stop),
+            segment_samples(inputs, start, stop, len(model.input_dims)),
             mode='loss',
         )
         total = sum(loss.values())

@@ -77,6 +77,7 @@ def predict_video(model: nn.Module, feature: np.ndarray, length: int) -> np.ndar
             }
         )
         sample.valid = torch.ones(part.shape[1], dtype=torch.bool)
+        sample.observed = torch.ones(part.shape[1], len(dims), dtype=torch.bool)
         data = {'inputs': split_features(part, dims), 'data_samples': [sample]}
         with torch.no_grad():
             found.append(model.val_step(data)[0].pred_va.numpy())

@@ -16,7 +16,9 @@ from abawfw.structures import VADataSample
 class PackVA:
     """Make tensors, and a ``VADataSample`` that tells where they come from.
 
-    Returns inputs {feature: (time, *dims) float32} and data_sample with gt_va (time, 2) and valid (time,).
+    Returns inputs {feature: (time, *dims)}, zero where not observed, and data_sample with gt_va (time, 2),
+    valid (time,) and observed (time, features). Inputs are float32; pixels (uint8) and float16 stay as they
+    are, to be converted on the model's device.
     """
 
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
@@ -34,11 +36,17 @@ class PackVA:
         )
         sample.gt_va = _tensor(results['gt_va'])
         sample.valid = torch.from_numpy(results['valid'])
-        inputs = {feature: _tensor(values) for feature, values in results['inputs'].items()}
+        observed = results['observed']
+        sample.observed = torch.from_numpy(np.stack([observed[f] for f in results['inputs']], axis=1))
+        inputs = {f: _tensor(values) for f, values in results['inputs'].items()}
+        for feature, values in inputs.items():
+            if not observed[feature].all():
+                values[torch.from_numpy(~observed[feature])] = 0
         return {'inputs': inputs, 'data_sample': sample}
 
 
 def _tensor(values: np.ndarray) -> Tensor:
     # A store may hand out a view of a file that is open for reading only, which torch does not take.
     # order='C' also makes a plain array of a memory map.
-    return torch.from_numpy(np.require(values, dtype=np.float32, requirements=['C', 'W']))
+    dtype = values.dtype if values.dtype in (np.uint8, np.float16) else np.float32
+    return torch.from_numpy(np.require(values, dtype=dtype, requirements=['C', 'W']))

@@ -21,7 +21,7 @@ class ConcatFusion(nn.Module):
         self.names = tuple(in_dims)
         self.out_dim = sum(in_dims.values())
 
-    def forward(self, inputs: dict[str, Tensor], valid: Tensor) -> Tensor:
+    def forward(self, inputs: dict[str, Tensor], observed: dict[str, Tensor]) -> Tensor:
         """Join ``{modality: (batch, time, dim)}`` to ``(batch, time, sum of dims)``."""
         if len(self.names) == 1:
             return inputs[self.names[0]]
