@@ -1,0 +1,1 @@
+"""From raw video and audio to features."""
