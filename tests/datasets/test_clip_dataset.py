@@ -187,12 +187,13 @@ def test_masks_arrive_in_a_batch(workers: int):
     }
     loader = build_dataloader(cfg, seed=0, rank=0, world_size=1)
     loader.batch_sampler.set_epoch(0)
-    samples = next(iter(loader))['data_samples']
-    assert [s.observed[:, 0].tolist() for s in samples[:2]] == [
-        [True, False, True, True],
-        [True, False, False, False],  # its second frame has no face, the last two do not exist
-    ]
-    assert all(s.observed.shape == (4, 1) for s in samples)
+    observed = {(s.video_id, s.start): s.observed[:, 0].tolist() for s in next(iter(loader))['data_samples']}
+    assert observed == {
+        ('v0', 0): [True, False, True, True],
+        ('v0', 4): [True, False, False, False],  # its second frame has no face, the last two do not exist
+        ('v1', 0): [True, True, True, True],
+        ('v1', 4): [True, False, False, False],
+    }
 
 
 def test_debug_takes_the_first_videos_of_each_partition():
