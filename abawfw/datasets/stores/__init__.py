@@ -4,5 +4,14 @@ from abawfw.datasets.stores.base import FeatureInfo, FeatureStore, VideoInfo
 from abawfw.datasets.stores.kinds import open_store
 from abawfw.datasets.stores.packed import PackedStore
 from abawfw.datasets.stores.rucaim3 import RUCAIM3Store
+from abawfw.datasets.stores.trial_store import TrialStore
 
-__all__ = ['FeatureInfo', 'FeatureStore', 'PackedStore', 'RUCAIM3Store', 'VideoInfo', 'open_store']
+__all__ = [
+    'FeatureInfo',
+    'FeatureStore',
+    'PackedStore',
+    'RUCAIM3Store',
+    'TrialStore',
+    'VideoInfo',
+    'open_store',
+]

@@ -75,3 +75,14 @@ def check_videos(videos: Iterable[VideoInfo], root: Path) -> None:
                 f'in {" and in ".join(partitions[video_id])}; '
                 'a video belongs to one partition: remove or rename the other'
             )
+
+
+def plain_name(name: str, where: object) -> str:
+    """The name, if it is that of one file or folder and leads nowhere else.
+
+    Raises:
+        DataError: it does not; says that it comes from ``where``.
+    """
+    if not name or Path(name).name != name or name == '..' or '\\' in name:
+        raise DataError(f'{where}: {name!r} cannot be a name here: it must be that of one file or folder')
+    return name

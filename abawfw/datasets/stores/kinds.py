@@ -10,7 +10,7 @@ from abawfw.registry import STORES
 
 
 def store_kinds() -> dict[str, type[FeatureStore]]:
-    """Every registered store by its short name, e.g. 'packed' and 'rucaim3'; sorted."""
+    """Every registered store by its short name, e.g. 'packed' and 'trials'; sorted."""
     return {
         cls.short_name: cls for cls in sorted(STORES.module_dict.values(), key=lambda cls: cls.short_name)
     }
@@ -31,7 +31,8 @@ def find_store_kind(path: str | Path) -> type[FeatureStore]:
             return cls
     raise DataError(
         f'{root}: no store of a known kind ({", ".join(kinds)}); a packed store has an index.json, '
-        'the HDF5 layout of RUCAIM3 a folder targets/'
+        'the HDF5 layout of RUCAIM3 a folder targets/, one folder of .npy files per trial a trials.json or '
+        'dataset_info.pkl'
     )
 
 

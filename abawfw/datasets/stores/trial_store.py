@@ -1,0 +1,149 @@
+"""The layout of one folder of .npy files per trial."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from abawfw.datasets.stores.base import FeatureInfo, FeatureStore, VideoInfo
+from abawfw.datasets.stores.checks import check_videos
+from abawfw.datasets.stores.trial_array import given_dtype
+from abawfw.datasets.stores.trial_files import LABELS, TrialFiles
+from abawfw.datasets.stores.trial_index import INDEX, Trial
+from abawfw.datasets.stores.trial_pickles import INFO
+from abawfw.errors import DataError, nearest
+from abawfw.registry import STORES
+
+if TYPE_CHECKING:
+    from abawfw.datasets.stores.survey import Survey
+
+LISTED = 5
+"""Trials that an error names one by one."""
+
+
+@STORES.register_module()
+class TrialStore(FeatureStore):
+    """Features and labels as .npy files, one folder per trial (spec/tagf.md, Preprocessing).
+
+    Which trials there are stands in ``trials.json``, written by ``TrialWriter``, or else in the reference's
+    ``dataset_info.pkl`` (partitions train, validate, extra; unused trials are left out). In a trial's folder:
+
+    - ``FEATURE.npy``: (frames, *dims) numbers; every array that all trials have is a feature;
+    - ``VA_continuous_label.npy``: (frames, 2) valence and arousal; test trials may have none;
+    - ``FEATURE_valid.npy``: (frames,) bool, False where the feature was not observed. Without it, black
+      frames of uint8 features count as not observed.
+
+    Opening reads the headers of the labels; the headers of a feature are read when it is first asked for, and
+    of the arrays themselves only the frames asked for.
+
+    Args:
+        root: folder with trials.json or dataset_info.pkl.
+
+    Raises:
+        DataError: no index, or a refused one; a trial without its folder or its labels; labels of another
+            length than the index says; empty trials, or two of one name.
+    """
+
+    short_name = 'trials'
+
+    def __init__(self, root: str | Path) -> None:
+        super().__init__(root)
+        self._files = TrialFiles(self.root)
+        self._trials = {trial.info.video_id: trial for trial in self._files.index.trials}
+        listed = [trial.info for trial in self._files.index.trials]
+        check_videos(listed, self.root)
+        if not listed:
+            raise DataError(f'{self._files.index.source}: lists no trial')
+        self._videos = tuple(self._files.video(trial) for trial in self._trials.values())
+        self._infos: dict[str, FeatureInfo] = {}
+
+    @classmethod
+    def recognises(cls, root: Path) -> bool:
+        """A folder with trials.json or dataset_info.pkl."""
+        return (root / INDEX).is_file() or (root / INFO).is_file()
+
+    @classmethod
+    def survey(cls, root: str | Path) -> Survey:
+        """A view that goes on past broken trials."""
+        from abawfw.datasets.stores.trial_survey import TrialSurvey
+
+        return TrialSurvey(Path(root))
+
+    def videos(self) -> tuple[VideoInfo, ...]:
+        """All trials, in the order of the index; from the pickle: train before val before test."""
+        return self._videos
+
+    def features(self) -> dict[str, FeatureInfo]:
+        """The features that every trial has; shape and type from the first trial."""
+        first = next(iter(self._trials.values()))
+        return {name: self._files.info(first, name) for name in self.feature_names()}
+
+    def feature_names(self) -> list[str]:
+        """Names of the arrays that every trial has, but for labels and masks."""
+        if self._files.index.features is not None:
+            return list(self._files.index.features)
+        return sorted(set.intersection(*(self._files.features(trial) for trial in self._trials.values())))
+
+    def feature(self, name: str) -> FeatureInfo:
+        """Shape and type of a feature; reads the header of its array of every trial, once.
+
+        Raises:
+            DataError: a trial lacks it, or its array has another length than the index or the labels say,
+                other dims than that of the first trial, or holds no numbers.
+        """
+        if name not in self._infos:
+            self._refuse_missing(name)
+            trials = list(self._trials.values())
+            first = self._files.info(trials[0], name)
+            if self._files.index.features is not None:
+                expected, source = self._files.index.features[name], self._files.index.source.name
+            else:
+                expected, source = first, f'that of {trials[0].info.video_id!r}'
+            for trial in trials:
+                self._check(trial, name, expected, source)
+            self._infos[name] = first
+        return self._infos[name]
+
+    def _refuse_missing(self, name: str) -> None:
+        if name in self.feature_names():
+            return
+        lacking = [t for t in self._trials.values() if name not in self._files.features(t)]
+        if len(lacking) == len(self._trials):
+            raise DataError(f'{self.root}: no feature {name!r}; {nearest(name, self.feature_names())}')
+        listed = ', '.join(repr(trial.info.video_id) for trial in lacking[:LISTED])
+        more = f' and {len(lacking) - LISTED} more' if len(lacking) > LISTED else ''
+        raise DataError(
+            f'{self.root}: feature {name!r} is missing in {len(lacking)} of {len(self._trials)} trials: '
+            f'no {name}.npy of {listed}{more}; extract it for these, or leave the feature out'
+        )
+
+    def _check(self, trial: Trial, name: str, expected: FeatureInfo, source: str) -> None:
+        info, array = self._files.info(trial, name), self._files.array(trial, name)
+        if array.shape[0] != trial.info.num_frames:
+            raise DataError(
+                f'{array.path}: feature {name!r} of trial {trial.info.video_id!r} has {array.shape[0]} '
+                f'frames, {self._files.index.source.name} says {trial.info.num_frames}; extract it again for '
+                'exactly the rows of the labels'
+            )
+        if info.dims != expected.dims:
+            raise DataError(
+                f'{array.path}: feature {name!r} of trial {trial.info.video_id!r} has {info.dims} numbers '
+                f'per frame, {source} has {expected.dims}; extract it again'
+            )
+        if given_dtype(info.dtype) != given_dtype(expected.dtype):
+            raise DataError(
+                f'{array.path}: feature {name!r} of trial {trial.info.video_id!r} is {info.dtype}, {source} '
+                f'is {expected.dtype}; write one type for all trials'
+            )
+
+    def _read(self, video: VideoInfo, feature: str, start: int, stop: int) -> np.ndarray:
+        return self._files.array(self._trials[video.video_id], feature).read(start, stop)
+
+    def _valid(self, video: VideoInfo, feature: str, start: int, stop: int) -> np.ndarray:
+        valid = self._files.valid(self._trials[video.video_id], feature, start, stop)
+        return super()._valid(video, feature, start, stop) if valid is None else valid
+
+    def _labels(self, video: VideoInfo, start: int, stop: int) -> np.ndarray:
+        return self._files.array(self._trials[video.video_id], LABELS).read(start, stop)
