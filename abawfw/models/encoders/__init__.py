@@ -1,1 +1,5 @@
-"""Encoders: temporal models of one modality, before fusion. None is shipped yet."""
+"""Encoders: temporal models of one modality, before fusion."""
+
+from abawfw.models.encoders.tcn import TCN
+
+__all__ = ['TCN']
