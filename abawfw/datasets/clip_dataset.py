@@ -88,6 +88,8 @@ class ClipDataset(Dataset):
         self.input_dims = self._input_dims()
 
         fold = SPLITS.build(split or {'type': 'OfficialSplit'})
+        if hasattr(fold, 'fit'):  # a rule that looks at more than the list of videos
+            fold.fit(self.store)
         if debug is not None and debug < 1:
             raise ConfigError(f'ClipDataset(debug={debug}): a number of videos, 1 or more, or None for all')
         self.videos: list[VideoInfo] = fold.videos(self.store.videos(), partition)[:debug]

@@ -118,7 +118,7 @@ def test_a_sequence_that_is_bad_elsewhere_is_refused():
 
 
 def test_an_unknown_method_is_refused():
-    with pytest.raises(ConfigError, match=r"'trn'.*'train' and 'sequence'"):
+    with pytest.raises(ConfigError, match=r"'trn'.*'train', 'train_scalar' and 'sequence'"):
         Normalize('trn')
 
 

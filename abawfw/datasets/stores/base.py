@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from abawfw.datasets.stores.checks import check_finite, chunks
 from abawfw.datasets.stores.labels import clean_labels
 from abawfw.datasets.stores.running_moments import RunningMoments
+from abawfw.datasets.stores.summary import summarise
 from abawfw.errors import DataError, nearest
 
 if TYPE_CHECKING:
@@ -131,21 +131,36 @@ class FeatureStore(ABC):
             return np.full((stop - start, 2), np.nan, dtype=np.float32)
         return clean_labels(self._labels(video, start, stop), video_id, start)
 
-    def moments(self, feature: str, video_ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and population standard deviation of all frames of these videos.
+    def moments(
+        self, feature: str, video_ids: Sequence[str], observed: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and population standard deviation over the frames of these videos.
 
-        Both (*dims) float64; a deviation of 0 becomes 1, ready to divide by.
+        Args:
+            feature: name of the feature.
+            video_ids: names of the videos.
+            observed: take only frames in which the feature was observed; otherwise all there are.
+
+        Returns:
+            Both (*dims) float64; a deviation of 0 becomes 1, ready to divide by.
+
+        Raises:
+            DataError: NaN or infinity in a frame, or no frame to take the mean over.
         """
-        info = self.feature(feature)
-        moments = RunningMoments(info.dims)
-        for video_id in video_ids:
-            for start, stop in chunks(self.video(video_id).num_frames, info.dims):
-                values = self.read(video_id, feature, start, stop)
-                check_finite(values, feature, video_id, start)
-                moments.add(values)
-        if not moments.count:
-            raise DataError(f'{self.root}: no videos given to take the mean of feature {feature!r} over')
-        return moments.result()
+        return self._summary(feature, video_ids, observed).result()
+
+    def scalar_moments(
+        self, feature: str, video_ids: Sequence[str], observed: bool = False
+    ) -> tuple[float, float]:
+        """Mean and population standard deviation over all numbers of these frames, whatever their dimension.
+
+        Arguments and errors are those of ``moments``.
+        """
+        return self._summary(feature, video_ids, observed).scalar_result()
+
+    def _summary(self, feature: str, video_ids: Sequence[str], observed: bool) -> RunningMoments:
+        """Summary of the frames of these videos; stores that know it without a pass override this."""
+        return summarise(self, feature, video_ids, observed)
 
     def video(self, video_id: str) -> VideoInfo:
         """The video of this name; DataError with the nearest right name if there is none."""

@@ -12,7 +12,7 @@ from abawfw.datasets.stores.checks import check_videos
 from abawfw.datasets.stores.packed_array import PackedArray
 from abawfw.datasets.stores.packed_index import INDEX, PackedIndex
 from abawfw.datasets.stores.running_moments import RunningMoments
-from abawfw.errors import DataError
+from abawfw.datasets.stores.summary import check_not_empty
 from abawfw.registry import STORES
 
 
@@ -68,16 +68,18 @@ class PackedStore(FeatureStore):
         """All features, by name."""
         return self._index.features
 
-    def moments(self, feature: str, video_ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and deviation, from the sums that were kept per video."""
-        moments = RunningMoments(self.feature(feature).dims)
+    def _summary(self, feature: str, video_ids: Sequence[str], observed: bool) -> RunningMoments:
+        """From the sums that were kept per video; they are those of all frames, observed or not."""
+        info = self.feature(feature)
+        if observed and feature in self._masks:
+            return super()._summary(feature, video_ids, observed)
+        summary = RunningMoments(info.dims)
         for video_id in video_ids:
             row = self._index.rows[self.video(video_id).video_id]
             ((mean, m2),) = self._moments[feature].read(row, row + 1)
-            moments.merge(self._index.videos[row].num_frames, mean, m2)
-        if not moments.count:
-            raise DataError(f'{self.root}: no videos given to take the mean of feature {feature!r} over')
-        return moments.result()
+            summary.merge(self._index.videos[row].num_frames, mean, m2)
+        check_not_empty(summary, self, feature, video_ids)
+        return summary
 
     def _read(self, video: VideoInfo, feature: str, start: int, stop: int) -> np.ndarray:
         offset = self._index.offsets[video.video_id]

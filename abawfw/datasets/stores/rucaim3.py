@@ -87,8 +87,12 @@ class RUCAIM3Store(FeatureStore):
             self._infos[name] = FeatureInfo(shape[1:], dtype.name)
         return self._infos[name]
 
-    def moments(self, feature: str, video_ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and deviation; read from features/mean_std_on_trn if the videos are those of train."""
+    def moments(
+        self, feature: str, video_ids: Sequence[str], observed: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and deviation; of all frames of train they are read from features/mean_std_on_trn."""
+        if observed:
+            return super().moments(feature, video_ids, observed)
         train = {video.video_id for video in self._videos if video.partition == 'train'}
         dims = self.feature(feature).dims
         if not train or set(video_ids) != train or (stored := self._files.train_moments(feature)) is None:

@@ -41,3 +41,10 @@ class RunningMoments:
         """Mean and population standard deviation, (*dims) each; a deviation of 0 becomes 1."""
         std = np.sqrt(self.m2 / max(self.count, 1))
         return self.mean.copy(), np.where(std == 0, 1.0, std)
+
+    def scalar_result(self) -> tuple[float, float]:
+        """Mean and population standard deviation over all elements alike; a deviation of 0 becomes 1."""
+        mean = float(self.mean.mean())
+        # Every element was seen equally often: the variances within and between them add up.
+        variance = float((self.m2 / max(self.count, 1)).mean() + np.square(self.mean - mean).mean())
+        return mean, variance**0.5 or 1.0

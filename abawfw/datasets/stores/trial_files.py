@@ -20,8 +20,8 @@ NO_FEATURE = ('_label', MASK)
 class TrialFiles:
     """Access to what lies on disk, so narrow that a broken trial does not hide the others.
 
-    Every method fails for one trial only, with a DataError that names the file. Headers are read once and kept;
-    nothing stays open.
+    Every method fails for one trial only, with a DataError that names the file. Headers are read once and
+    kept; nothing stays open.
 
     Args:
         root: folder with trials.json or dataset_info.pkl (spec/tagf.md).
@@ -69,8 +69,8 @@ class TrialFiles:
             if shape != (info.num_frames, 2):
                 raise DataError(
                     f'{path}: labels of trial {info.video_id!r} have shape {shape}, '
-                    f'{self.index.source.name} says {(info.num_frames, 2)}: one row per frame, columns valence '
-                    'and arousal'
+                    f'{self.index.source.name} says {(info.num_frames, 2)}: one row per frame, columns '
+                    'valence and arousal'
                 )
         return VideoInfo(info.video_id, info.partition, info.num_frames, info.fps, has_labels)
 
@@ -110,9 +110,8 @@ class TrialFiles:
                     f'{mask.path}: holds {mask.dtype} of shape {mask.shape}, expected bool of shape '
                     f'{(trial.info.num_frames,)}, one per frame of trial {trial.info.video_id!r}'
                 )
-            return np.asarray(mask.read(start, stop) != 0)
+            return mask.read(start, stop).astype(bool)
         array = self.array(trial, feature)
         if array.dtype != 'uint8':
             return None
-        observed: np.ndarray = array.read(start, stop).reshape(stop - start, -1).any(axis=1)
-        return observed
+        return np.asarray(array.read(start, stop).any(axis=tuple(range(1, len(array.shape)))))

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from abawfw.datasets.splits.rolled_k_fold import RolledKFold
 from abawfw.datasets.stores.base import FeatureInfo, FeatureStore, VideoInfo
 from abawfw.datasets.stores.checks import check_videos
 from abawfw.datasets.stores.trial_array import given_dtype
 from abawfw.datasets.stores.trial_files import LABELS, TrialFiles
 from abawfw.datasets.stores.trial_index import INDEX, Trial
-from abawfw.datasets.stores.trial_pickles import INFO
-from abawfw.errors import DataError, nearest
+from abawfw.datasets.stores.trial_pickles import INFO, read_scalar_statistics
+from abawfw.errors import ConfigError, DataError, nearest
 from abawfw.registry import STORES
 
 if TYPE_CHECKING:
@@ -105,6 +107,24 @@ class TrialStore(FeatureStore):
                 self._check(trial, name, expected, source)
             self._infos[name] = first
         return self._infos[name]
+
+    def scalar_moments(
+        self, feature: str, video_ids: Sequence[str], observed: bool = False
+    ) -> tuple[float, float]:
+        """Mean and deviation; those of all frames of a reference's fold are read from mean_std_info.pkl."""
+        statistics = None if observed else read_scalar_statistics(self.root)
+        for fold, features in (statistics or {}).items():
+            if feature in features and self._train_of(fold) == set(video_ids):
+                mean, std = features[feature]
+                return mean, std or 1.0
+        return super().scalar_moments(feature, video_ids, observed)
+
+    def _train_of(self, fold: int) -> set[str]:
+        """Names of the training trials of a fold of the reference; none where there is no such fold."""
+        try:
+            return {video.video_id for video in RolledKFold(fold).videos(self._videos, 'train')}
+        except (ConfigError, DataError):
+            return set()
 
     def _refuse_missing(self, name: str) -> None:
         if name in self.feature_names():

@@ -1,8 +1,23 @@
 """What is done to a clip between store and batch."""
 
+from abawfw.datasets.transforms.centre_crop import CentreCrop
 from abawfw.datasets.transforms.load_features import LoadFeatures
+from abawfw.datasets.transforms.modality_dropout import ModalityDropout
+from abawfw.datasets.transforms.noise import Noise
 from abawfw.datasets.transforms.normalize import Normalize
 from abawfw.datasets.transforms.pack_va import PackVA
+from abawfw.datasets.transforms.pad_to import PadTo
+from abawfw.datasets.transforms.random_crop_flip import RandomCropFlip
 from abawfw.datasets.transforms.shift_labels import ShiftLabels
 
-__all__ = ['LoadFeatures', 'Normalize', 'PackVA', 'ShiftLabels']
+__all__ = [
+    'CentreCrop',
+    'LoadFeatures',
+    'ModalityDropout',
+    'Noise',
+    'Normalize',
+    'PackVA',
+    'PadTo',
+    'RandomCropFlip',
+    'ShiftLabels',
+]
