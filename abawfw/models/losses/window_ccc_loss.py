@@ -1,0 +1,44 @@
+"""One minus the concordance correlation coefficient of each window."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from abawfw.models.losses.va_loss import VALoss
+from abawfw.registry import LOSSES
+
+# A window's spread counts as none below this share of its squared means, the rounding of float32, or of 1e-8
+# where the means are smaller: gradients of less would overflow.
+FLAT = 1e-12
+SMALLEST = 1e-8
+
+
+@LOSSES.register_module()
+class WindowCCCLoss(VALoss):
+    """1 - 2 cov / (var + var + (mean difference)^2) of each window, averaged (spec/tagf.md, Training).
+
+    The covariance is biased and the variances are not, as in the reference: perfect predictions of n frames
+    leave 1 / n. Unlike there, frames that do not count change nothing, windows with fewer than two known
+    frames are left out of the average, and so are targets without any window; a window of which labels and
+    predictions are the same constant, whose quotient is 0 / 0, gives 1 and no gradient (Defects 3 and 6).
+    """
+
+    name = 'window_ccc'
+
+    def compute(self, pred: Tensor, label: Tensor, known: Tensor) -> Tensor:
+        """Return the mean over targets of the mean over windows."""
+        count = known.sum(1)  # (batch, targets), as all that follows
+        n = count.clamp(min=2)
+        mean_pred, mean_label = pred.sum(1) / n, label.sum(1) / n
+        d_pred = (pred - mean_pred.unsqueeze(1)).masked_fill(~known, 0.0)
+        d_label = (label - mean_label.unsqueeze(1)).masked_fill(~known, 0.0)
+        covariance = (d_pred * d_label).sum(1) / n
+        variances = (d_pred.square() + d_label.square()).sum(1) / (n - 1)
+        spread = variances + (mean_pred - mean_label).square()
+        size = (mean_pred.square() + mean_label.square()).clamp(min=SMALLEST)
+        flat = spread <= FLAT * size
+        ccc = 2.0 * covariance.masked_fill(flat, 0.0) / spread.masked_fill(flat, 1.0)
+        counts = count >= 2
+        windows = counts.sum(0)
+        per_target = (1.0 - ccc).masked_fill(~counts, 0.0).sum(0) / windows.clamp(min=1)
+        return per_target.sum() / (windows > 0).sum().clamp(min=1)
