@@ -77,7 +77,10 @@ SUPPLIED = {
 }
 
 # Keys that MMEngine takes out before it calls the component.
-TAKEN_OUT = {'optim wrapper': {'optimizer', 'constructor'}, 'hook': {'priority'}}
+TAKEN_OUT = {'optim wrapper': {'optimizer', 'constructor', 'paramwise_cfg'}, 'hook': {'priority'}}
+
+# Arguments whose keys are names of the user's choice and no settings.
+PLAIN = frozenset({'paramwise_cfg'})
 
 
 def config_problems(config: Config) -> list[str]:
@@ -126,7 +129,8 @@ def _walk(node: Any, place: str, registry: Registry | None) -> Iterator[str]:
 def _component(node: dict, place: str, registry: Registry | None) -> Iterator[str]:
     arguments = {k: v for k, v in node.items() if k not in ('type', '_scope_')}
     for key, value in arguments.items():
-        yield from _walk(value, f'{place}.{key}', REGISTRY_OF.get(key))
+        if key not in PLAIN:
+            yield from _walk(value, f'{place}.{key}', REGISTRY_OF.get(key))
     if registry is None:
         yield f"{place}: no component is expected here (type '{node['type']}')"
         return

@@ -21,6 +21,7 @@ from abawfw.checkpoints import resumable_checkpoints
 from abawfw.config import resolve
 from abawfw.engine.distributed import init_distributed
 from abawfw.engine.va_runner import VARunner
+from abawfw.engine.work_dir_lock import work_dir_lock
 from abawfw.errors import CheckpointError, TrainingError
 
 # MMEngine shares state between runs of one process whose name and second of start are equal (B5.10).
@@ -42,16 +43,18 @@ def train(cfg: Config, work_dir: Path, resume: bool | Path = False, launcher: st
 
     Raises:
         ConfigError, DataError: before anything is built or written.
-        TrainingError: the work_dir holds another run, the loss is not finite, or the disk is full.
+        TrainingError: the work_dir holds another run or is in use by one, the loss is not finite, or the disk
+            is full.
         Interrupted: Ctrl-C or SIGTERM; the message says how to continue.
     """
     check_config(cfg)
-    _check_work_dir(work_dir, resume)
     init_distributed(launcher)
     try:
-        runner = build_runner(cfg, work_dir, resume, launcher)
-        _run(runner)
-        barrier()  # rank 0 has written the summary
+        with work_dir_lock(work_dir):
+            _check_work_dir(work_dir, resume)
+            runner = build_runner(cfg, work_dir, resume, launcher)
+            _run(runner)
+            barrier()  # rank 0 has written the summary
     finally:
         if launcher != 'none' and is_distributed():
             torch.distributed.destroy_process_group()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 import torch
-from mmengine.dist import init_dist, is_distributed
+from mmengine.dist import all_reduce, get_world_size, init_dist, is_distributed
 
 from abawfw.errors import ConfigError
 
@@ -45,3 +45,23 @@ def init_distributed(launcher: str) -> None:
     os.environ.setdefault('MASTER_ADDR', '127.0.0.1')
     os.environ.setdefault('MASTER_PORT', '29500')
     torch.distributed.init_process_group('gloo')
+
+
+def average_buffers(model: torch.nn.Module) -> None:
+    """Give every rank the same buffers: what differs, such as running statistics, becomes the mean.
+
+    Whole numbers, such as counts of batches, become the largest. Equal buffers are not touched. To be called
+    by all ranks.
+    """
+    if get_world_size() == 1:
+        return
+    for buffer in model.buffers():
+        low, high = buffer.clone(), buffer.clone()
+        all_reduce(low, 'min')
+        all_reduce(high, 'max')
+        if torch.equal(low, high):
+            continue
+        if buffer.is_floating_point():
+            all_reduce(buffer, 'mean')
+        else:
+            buffer.copy_(high)

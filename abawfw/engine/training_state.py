@@ -64,6 +64,12 @@ def _tensors(value: Any) -> Any:
     return [_tensors(v) for v in value] if isinstance(value, (list, tuple)) else value
 
 
+def _saved_buffers(model: Any) -> dict[str, torch.Tensor]:
+    """Buffers that a checkpoint holds; the others are the config's."""
+    saved = model.state_dict().keys()
+    return {name: buffer for name, buffer in model.named_buffers() if name in saved}
+
+
 def _named_hooks(runner: Runner) -> dict[str, Any]:
     """Hooks by class and, where a class stands more than once, by its turn."""
     named: dict[str, Any] = {}
@@ -73,7 +79,7 @@ def _named_hooks(runner: Runner) -> dict[str, Any]:
     return named
 
 
-# The position of a schedule; its shape is the config's, which may ask for more epochs than before.
+# The position of MMEngine's schedules; their shape is the config's, which may ask for more epochs.
 _SCHEDULE_POSITION = ('last_step', '_global_step', '_last_value', 'base_values')
 
 
@@ -81,19 +87,23 @@ def capture(runner: Runner) -> dict[str, Any]:
     """Collect the training state; every rank must call this at the same point.
 
     Returns:
-        ``meta`` (position, seed, what the model expects), ``state_dict``, ``optimizer``,
-        ``param_schedulers``, ``hooks`` (state of every hook that has some, by class name) and ``ranks``: per
-        rank its random generators, carried lane states and per-rank hook states.
+        ``meta`` (position, seed, what the model expects), ``state_dict``, ``released`` (parts of the model
+        that were frozen once), ``optimizer``, ``param_schedulers``, ``hooks`` (state of every hook that has
+        some, by class name) and ``ranks``: per rank its random generators, carried lane states, buffers where
+        there are several ranks, and per-rank hook states.
     """
     loop, model, hooks = runner.train_loop, bare_model(runner), _named_hooks(runner)
     own = {
         'random': random_state(),
         'lanes': _cpu(model.lane_state()),
+        # running statistics differ between ranks within an epoch
+        'buffers': _cpu(_saved_buffers(model)) if get_world_size() > 1 else {},
         'hooks': {k: _cpu(h.rank_state()) for k, h in hooks.items() if hasattr(h, 'rank_state')},
     }
     return {
         'meta': {**model_meta(runner), 'epoch': loop.epoch, 'iter': loop.iter, 'batch': loop.batch},
         'state_dict': _cpu(model.state_dict()),
+        'released': list(model.released),
         'optimizer': _cpu(runner.optim_wrapper.state_dict()),
         'param_schedulers': [_cpu(s.state_dict()) for s in runner.param_schedulers or []],
         'hooks': {k: _cpu(h.state_dict()) for k, h in hooks.items() if hasattr(h, 'state_dict')},
@@ -141,13 +151,19 @@ def restore(runner: Runner, checkpoint: dict[str, Any]) -> None:
             f'continue with {len(ranks)}'
         )
     loop, meta, own = runner.train_loop, checkpoint['meta'], ranks[get_rank()]
+    if checkpoint['released']:
+        runner.release(checkpoint['released'])
+    buffers = _saved_buffers(bare_model(runner))
+    for name, value in own['buffers'].items():
+        buffers[name].copy_(value)
     try:
         runner.optim_wrapper.load_state_dict(checkpoint['optimizer'])
         for scheduler, state in zip(
             runner.param_schedulers or [], checkpoint['param_schedulers'], strict=True
         ):
-            scheduler.load_state_dict({k: v for k, v in state.items() if k in _SCHEDULE_POSITION})
-    except ValueError as error:  # other parameter groups, or another number of schedules
+            names = getattr(scheduler, 'position', _SCHEDULE_POSITION)
+            scheduler.load_state_dict({name: state[name] for name in names})
+    except (ValueError, KeyError) as error:  # other parameter groups, another number or kind of schedules
         raise CheckpointError(
             f'the checkpoint was written with another optimiser or schedule ({error}): use its own config'
         ) from error

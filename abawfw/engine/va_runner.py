@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +73,19 @@ class VARunner(Runner):
             # a memory is not attended to before it holds something, so its weights may go unused in a step
             find_unused_parameters=True,
         )
+
+    def release(self, names: Sequence[str]) -> None:
+        """Train parts of the model that were frozen; every rank must call this at the same point.
+
+        Raises:
+            ConfigError: there is no such part.
+        """
+        model = bare_model(self)
+        model.release(names)
+        if self.distributed:  # gradients of the wrapped model are reduced for what was trainable then
+            self.model = None
+            gc.collect()  # a wrapper leaves the parameters alone only when it is gone
+            self.model = self.wrap_model(None, model)
 
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
         """MMEngine's logger without its list of hooks, forty lines at every start."""

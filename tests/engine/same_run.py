@@ -10,7 +10,7 @@ import torch
 
 from abawfw.checkpoints import load_checkpoint, resumable_checkpoints
 
-TIMING = {'train_seconds', 'val_seconds', 'frames_per_second'}
+TIMING = {'train_seconds', 'val_seconds', 'frames_per_second', 'time'}
 
 
 def differences(a: Any, b: Any, place: str = '') -> list[str]:

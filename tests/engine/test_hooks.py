@@ -113,8 +113,11 @@ def test_training_figures(train, tiny_data: Path, tmp_path: Path, model: str) ->
     videos = predict(load_model(cfg, tmp_path / 'run/epoch_1.pth', loader.dataset.input_dims), loader)
     (row,) = rows(tmp_path / 'run')
     for k, target in enumerate(('valence', 'arousal')):
-        expected = Moments.pool(moments(v.label[:, k], v.pred[:, k]) for v in videos.values()).ccc
-        assert float(row[f'train_ccc_{target}']) == pytest.approx(expected, abs=2e-6)
+        expected = Moments.pool(moments(v.label[:, k], v.pred[:, k]) for v in videos.values())
+        for measure in ('ccc', 'pcc', 'rmse'):
+            found = float(row[f'train_{measure}_{target}'])
+            assert found == pytest.approx(getattr(expected, measure), abs=2e-6)
+        assert float(row[f'train_labels_{target}']) == expected.n
     frames = sum(len(v.pred) for v in videos.values())
     assert float(row['frames']) == frames
     assert 0.5 < float(row['useful_share']) <= 1
@@ -130,8 +133,14 @@ def test_columns_and_output(train, tmp_path: Path) -> None:
     first, second = rows(tmp_path / 'run')
     assert list(first) == list(second)
     assert [r['epoch'] for r in (first, second)] == ['1', '2']
-    head = ['epoch', 'lr', 'loss', 'train_ccc_valence', 'train_ccc_arousal', 'frames', 'useful_share']
-    assert list(first)[: len(head)] == head
+    targets = ('valence', 'arousal')
+    head = [
+        'epoch',
+        'lr',
+        'loss',
+        *(f'train_{k}_{t}' for k in ('ccc', 'pcc', 'rmse', 'labels') for t in targets),
+    ]
+    assert list(first)[: len(head) + 2] == [*head, 'frames', 'useful_share']
     for measure in ('ccc', 'pcc', 'rmse'):
         for target in ('valence', 'arousal'):
             for stage in ('', '_clipped', '_smoothed'):

@@ -55,6 +55,7 @@ class FrameworkEpochs:
         loop.record.update({f'val_{k}': v for k, v in self.runner.val_loop.run().items()})
         times.append(time.perf_counter())
         loop.record['val_seconds'] = times[2] - times[1]
-        self.runner.call_hook('after_epoch')
+        for event in ('after_epoch', 'between_epochs', 'save_state'):
+            self.runner.call_hook(event)
         times.append(time.perf_counter())
         return EpochSeconds(*(b - a for a, b in pairwise(times)))

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from mmengine.dist import broadcast, get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from abawfw.checkpoints import load_checkpoint, save_checkpoint
+from abawfw.checkpoints import load_checkpoint, load_state_dict, save_checkpoint
 from abawfw.engine.training_state import bare_model, model_meta
+from abawfw.errors import ConfigError
 from abawfw.registry import HOOKS
 
 
@@ -55,7 +57,7 @@ class VACheckpointHook(Hook):
         self._remove_outdated(here)
 
     def after_epoch(self, runner: Runner) -> None:
-        """Save the best weights, then the training state that knows of them, then remove the old ones."""
+        """Save the weights of this epoch for each score that is the best so far."""
         for key in ('ccc', *(f'ccc_{t}' for t in bare_model(runner).targets)):
             score = runner.train_loop.record.get(f'val_{key}')
             if score is None or score <= self.best.get(key, {'score': -float('inf')})['score']:
@@ -66,9 +68,40 @@ class VACheckpointHook(Hook):
                 meta = {**model_meta(runner), 'key': key, 'epoch': runner.epoch, 'score': float(score)}
                 weights = {'meta': meta, 'state_dict': bare_model(runner).state_dict()}
                 save_checkpoint(weights, Path(runner.work_dir) / file)
+
+    def save_state(self, runner: Runner) -> None:
+        """Save the training state, which knows of the best weights, then remove those it no longer names."""
         runner.save_training_state()
         if runner.rank == 0:
             self._remove_outdated(Path(runner.work_dir))
+
+    @staticmethod
+    def of(runner: Runner, asking: str) -> VACheckpointHook:
+        """The one of this run.
+
+        Raises:
+            ConfigError: there is none; names the hook that needs it.
+        """
+        for hook in runner.hooks:
+            if isinstance(hook, VACheckpointHook):
+                return hook
+        raise ConfigError(f'{asking} needs VACheckpointHook, which keeps the best weights: see default_hooks')
+
+    def reload_best(self, runner: Runner, key: str) -> None:
+        """Put the best weights of one score into the model of every rank; for use between two epochs.
+
+        Raises:
+            CheckpointError: the file is gone, damaged or of another architecture.
+        """
+        best = self.best.get(key)
+        if best is None or best['epoch'] == runner.epoch:
+            return  # no epoch has had a score that is a number, or these weights are in the model
+        model, path = bare_model(runner), Path(runner.work_dir) / best['file']
+        if runner.rank == 0:
+            load_state_dict(model, load_checkpoint(path)['state_dict'], path)
+        if get_world_size() > 1:
+            for tensor in model.state_dict().values():
+                broadcast(tensor)
 
     def _remove_outdated(self, work_dir: Path) -> None:
         """Found by name, so that what a kill left behind goes too."""

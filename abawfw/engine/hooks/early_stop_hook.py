@@ -7,8 +7,7 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from abawfw.engine.training_state import bare_model
-from abawfw.errors import ConfigError
+from abawfw.engine.monitor import check_monitor, monitored_score
 from abawfw.registry import HOOKS
 
 
@@ -17,40 +16,47 @@ class EarlyStopHook(Hook):
     """Stop after some epochs without a strictly better score.
 
     Its state is part of the training state, so a resumed run stops where the uninterrupted one does
-    (MMEngine's hook forgets it, counts an equal score as progress, and asks for .1 more: B6).
+    (MMEngine's hook forgets it, counts an equal score as progress, and asks for .1 more: B6). When parts of
+    the model are released (``GradualReleaseHook``), counting starts anew; the best score stays.
 
     Args:
         patience: epochs without improvement after which training ends.
         monitor: the validation score to watch: 'ccc', 'ccc_valence' or 'ccc_arousal'.
+        start: epochs at the beginning, and after each release, that are not counted: those of a warm-up.
     """
 
-    def __init__(self, patience: int, monitor: str = 'ccc') -> None:
-        self.patience, self.monitor = patience, monitor
-        self.best, self.waited = -float('inf'), 0
+    def __init__(self, patience: int, monitor: str = 'ccc', start: int = 0) -> None:
+        self.patience, self.monitor, self.start = patience, monitor, start
+        self.best = -float('inf')
+        self.epochs = self.waited = 0
 
     def before_train(self, runner: Runner) -> None:
         """Check the name of the score before time is spent; stop at once if the resumed run had stopped."""
-        known = ['ccc', *(f'ccc_{t}' for t in bare_model(runner).targets)]
-        if self.monitor not in known:
-            raise ConfigError(
-                f'EarlyStopHook.monitor {self.monitor!r} is not validated; choose from {", ".join(known)}'
-            )
+        check_monitor(runner, 'EarlyStopHook', self.monitor)
         runner.train_loop.stop_training |= self.waited >= self.patience
 
-    def after_epoch(self, runner: Runner) -> None:
+    def between_epochs(self, runner: Runner) -> None:
         """Count epochs without improvement."""
-        score = float(runner.train_loop.record[f'val_{self.monitor}'])
-        self.best, self.waited = (score, 0) if score > self.best else (self.best, self.waited + 1)
+        score = monitored_score(runner, self.monitor)
+        self.epochs += 1
+        if score > self.best:
+            self.best, self.waited = score, 0
+        elif self.epochs > self.start:
+            self.waited += 1
         if self.waited >= self.patience:
             runner.logger.info(
                 f'no better {self.monitor} than {self.best:.4f} for {self.patience} epochs: stopping'
             )
             runner.train_loop.stop_training = True
 
+    def after_release(self, runner: Runner) -> None:
+        """Count anew."""
+        self.epochs = self.waited = 0
+
     def state_dict(self) -> dict[str, Any]:
-        """Best score and epochs waited."""
-        return {'best': self.best, 'waited': self.waited}
+        """Best score, epochs since the beginning or the last release, and epochs waited."""
+        return {'best': self.best, 'epochs': self.epochs, 'waited': self.waited}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue counting from here."""
-        self.best, self.waited = state['best'], state['waited']
+        self.best, self.epochs, self.waited = state['best'], state['epochs'], state['waited']

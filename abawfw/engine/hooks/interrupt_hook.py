@@ -71,7 +71,7 @@ class InterruptHook(Hook):
         if self._stop(runner):
             self._leave(runner, runner.save_training_state().name)
 
-    def after_epoch(self, runner: Runner) -> None:
+    def save_state(self, runner: Runner) -> None:
         """The checkpoint hook has just saved: leave if asked to, unless training is over anyway."""
         over = runner.epoch == runner.max_epochs or runner.train_loop.stop_training
         if self._stop(runner) and not over:

@@ -40,7 +40,7 @@ class SummaryHook(Hook):
         self.begun = True
         self._write(runner, 'running')
 
-    def after_epoch(self, runner: Runner) -> None:
+    def save_state(self, runner: Runner) -> None:
         """Say how far it is."""
         self._write(runner, 'running')
 

@@ -1,4 +1,4 @@
-"""CCC of the training partition from the training pass itself."""
+"""Figures of the training partition from the training pass itself."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from abawfw.registry import HOOKS
 
 @HOOKS.register_module()
 class TrainingMetricHook(Hook):
-    """Sum up what CCC needs while training, so no second pass over the training data is made.
+    """Sum up what CCC, PCC and RMSE need while training, so no second pass over the training data is made.
 
-    Adds to the epoch's record: ``train_ccc_TARGET`` (predictions made in training mode, weights changing
-    during the epoch), ``loss`` (mean over updates), ``frames``, ``useful_share`` (share of the computed
-    frames that exist), ``train_seconds``, ``frames_per_second``.
+    Adds to the epoch's record: ``lr`` of the last batch, ``loss`` (mean over updates), ``train_ccc_TARGET``,
+    ``train_pcc_TARGET``, ``train_rmse_TARGET`` (predictions made in training mode, weights changing during
+    the epoch), ``train_labels_TARGET`` (labelled frames they are taken over), ``frames``, ``useful_share``
+    (share of the computed frames that exist), ``train_seconds``, ``frames_per_second``.
     """
 
     priority = 'HIGH'
@@ -64,16 +65,15 @@ class TrainingMetricHook(Hook):
         if get_world_size() > 1:
             all_reduce(sums)
             all_reduce(counts)
-        n, st, sp, stt, spp, stp = sums.unbind(-1)
-        n = n.clamp(min=1)
-        covariance = stp / n - st * sp / n**2
-        spread = (stt / n - (st / n) ** 2) + (spp / n - (sp / n) ** 2) + ((st - sp) / n) ** 2
-        ccc = torch.where(spread > 1e-12, 2 * covariance / spread.clamp(min=1e-12), 0.0)
-        names = bare_model(runner).targets
+        names, rates = bare_model(runner).targets, runner.optim_wrapper.get_lr()
         runner.train_loop.record |= {
-            'lr': runner.optim_wrapper.get_lr()['lr'][0],
+            'lr': rates.get('base_lr', rates['lr'])[0],  # groups may have rates of their own
             'loss': float(counts[1] / counts[0]),
-            **{f'train_ccc_{t}': float(c) for t, c in zip(names, ccc, strict=True)},
+            **{
+                f'{k}_{t}': float(v)
+                for k, values in _figures(sums).items()
+                for t, v in zip(names, values, strict=True)
+            },
             'frames': float(counts[2]),
             'useful_share': float(counts[2] / counts[3]),
             'train_seconds': seconds,
@@ -88,3 +88,18 @@ class TrainingMetricHook(Hook):
     def load_rank_state(self, state: dict[str, Any]) -> None:
         """Continue these sums."""
         self.sums, self.counts = state['sums'].clone(), state['counts'].clone()
+
+
+def _figures(sums: torch.Tensor) -> dict[str, torch.Tensor]:
+    """CCC, PCC and RMSE per target, 0 where there is no variation, and the frames they are taken over."""
+    labels, st, sp, stt, spp, stp = sums.unbind(-1)
+    n = labels.clamp(min=1)
+    covariance = stp / n - st * sp / n**2
+    var_t, var_p = (stt / n - (st / n) ** 2).clamp(min=0), (spp / n - (sp / n) ** 2).clamp(min=0)
+    spread, product = var_t + var_p + ((st - sp) / n) ** 2, (var_t * var_p).sqrt()
+    return {
+        'train_ccc': torch.where(spread > 1e-12, 2 * covariance / spread.clamp(min=1e-12), 0.0),
+        'train_pcc': torch.where(product > 1e-12, covariance / product.clamp(min=1e-12), 0.0).clamp(-1, 1),
+        'train_rmse': ((stt - 2 * stp + spp) / n).clamp(min=0).sqrt(),
+        'train_labels': labels,
+    }

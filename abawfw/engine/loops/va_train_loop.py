@@ -9,6 +9,7 @@ import torch
 from mmengine.runner.loops import BaseLoop, EpochBasedTrainLoop
 from torch.utils.data import DataLoader
 
+from abawfw.engine.distributed import average_buffers
 from abawfw.engine.training_state import bare_model, set_random_state
 from abawfw.registry import LOOPS
 
@@ -19,8 +20,10 @@ class VATrainLoop(EpochBasedTrainLoop):
 
     Differs from MMEngine's loop in two ways. It starts in mid-epoch exactly where a checkpoint was taken:
     the batch sampler drops the batches already done and the random generators are set once the data loader
-    runs. And the hook call ``after_epoch`` comes after validation, so what is saved there holds the scores of
-    the epoch it names (spec/mmengine-traps.md, B5 and B12).
+    runs. And three hook calls come after validation (spec/mmengine-traps.md, B5 and B12): ``after_epoch``,
+    when the figures of the epoch are complete and the model is the one they belong to; ``between_epochs``,
+    for what changes before the next epoch, such as weights and rates; ``save_state``, when all of that is
+    settled. In distributed training the ranks' running statistics are averaged before validation.
 
     Attributes:
         batch (int): batches of the current epoch that are done.
@@ -55,6 +58,8 @@ class VATrainLoop(EpochBasedTrainLoop):
                 self.record.update({f'val_{k}': v for k, v in self.runner.val_loop.run().items()})
                 self.record['val_seconds'] = time.perf_counter() - started
             self.runner.call_hook('after_epoch')
+            self.runner.call_hook('between_epochs')
+            self.runner.call_hook('save_state')
         self.runner.call_hook('after_train')
         return self.runner.model
 
@@ -72,6 +77,7 @@ class VATrainLoop(EpochBasedTrainLoop):
         self.runner.model.train()
         for data_batch in batches:
             self.run_iter(self.batch, data_batch)
+        average_buffers(model)
         self.runner.call_hook('after_train_epoch')
         self._epoch += 1
         self.batch = 0

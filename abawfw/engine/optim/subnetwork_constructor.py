@@ -1,4 +1,4 @@
-"""One parameter group per sub-network."""
+"""One parameter group per sub-network, and per part with options of its own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
 
-from abawfw.errors import ConfigError
+from abawfw.errors import ConfigError, nearest
 from abawfw.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
 
 
@@ -17,28 +17,59 @@ class SubnetworkConstructor:
     """Build the optimiser with one parameter group for each of ``model.subnetworks()``.
 
     Gradients are clipped per group (RUCAIM3 clips each sub-network on its own, spec/rucaim3.md, Training).
+    Frozen parameters are in their group from the start: without a gradient the optimiser passes them by, and
+    releasing them later changes no group.
 
     Args:
         optim_wrapper_cfg: config of the optimiser wrapper; its ``optimizer`` is the optimiser's config.
-        paramwise_cfg: MMEngine passes it; the groups being the sub-networks, it must be None.
+        paramwise_cfg: ``{part: options}``: options of the optimiser, such as ``lr`` and ``weight_decay``, for
+            the parameters of a part, named as in ``model.frozen`` (``backbones``, ``backbones.video``,
+            ``backbones.video.output_layer``). Where parts lie within one another the innermost counts. What
+            has options of its own within a sub-network is a group of its own.
+
+    Raises:
+        ConfigError: no parameter belongs to a part, or the optimiser does not have an option.
     """
 
-    def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None) -> None:
-        if paramwise_cfg is not None:
-            raise ConfigError(
-                'SubnetworkConstructor makes its own groups: leave optim_wrapper.paramwise_cfg away'
-            )
+    def __init__(
+        self, optim_wrapper_cfg: dict, paramwise_cfg: dict[str, dict[str, Any]] | None = None
+    ) -> None:
         self.cfg = dict(optim_wrapper_cfg)
+        self.options = dict(paramwise_cfg or {})
 
     def __call__(self, model: torch.nn.Module) -> OptimWrapper:
         """Build the wrapper for a model that tells its sub-networks."""
         bare: Any = model.module if is_model_wrapper(model) else model
-        groups = [
-            {'name': name, 'params': [p for p in module.parameters() if p.requires_grad]}
-            for name, module in bare.subnetworks().items()
-        ]
+        self._check_parts(bare)
+        groups: dict[tuple[str, str], dict[str, Any]] = {}
+        for network, module in bare.subnetworks().items():
+            for name, parameter in module.named_parameters(prefix=network):
+                part = max((p for p in self.options if f'{name}.'.startswith(f'{p}.')), key=len, default='')
+                title = part if part.startswith(f'{network}.') else network
+                empty = {'name': title, 'params': [], **self.options.get(part, {})}
+                groups.setdefault((network, part), empty)['params'].append(parameter)
         optimizer = OPTIMIZERS.build(
-            self.cfg.pop('optimizer'), default_args={'params': [g for g in groups if g['params']]}
+            self.cfg.pop('optimizer'), default_args={'params': list(groups.values())}
         )
+        self._check_options(optimizer)
         self.cfg.setdefault('type', 'VAOptimWrapper')
         return OPTIM_WRAPPERS.build(self.cfg, default_args={'optimizer': optimizer})
+
+    def _check_parts(self, model: torch.nn.Module) -> None:
+        parameters = [name for name, _ in model.named_parameters()]
+        known = {'.'.join(name.split('.')[:i]) for name in parameters for i in range(1, name.count('.') + 1)}
+        for part in self.options:
+            if part not in known:
+                raise ConfigError(
+                    f'optim_wrapper.paramwise_cfg: the model has no part {part!r} with parameters; '
+                    f'{nearest(part, known)}'
+                )
+
+    def _check_options(self, optimizer: torch.optim.Optimizer) -> None:
+        for part, options in self.options.items():
+            for name in options:
+                if name not in optimizer.defaults:
+                    raise ConfigError(
+                        f'optim_wrapper.paramwise_cfg[{part!r}]: {type(optimizer).__name__} has no option '
+                        f'{name!r}; {nearest(name, optimizer.defaults)}'
+                    )

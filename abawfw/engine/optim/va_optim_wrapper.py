@@ -71,6 +71,10 @@ class VAOptimWrapper(OptimWrapper):
         else:
             self.optimizer.step()
 
+    def forget(self) -> None:
+        """Drop what the optimiser has gathered about its parameters, as if it were new."""
+        self.optimizer.state.clear()
+
     def state_dict(self) -> dict:
         """State of the optimiser and of the loss scale."""
         state = super().state_dict()

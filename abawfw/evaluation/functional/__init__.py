@@ -4,6 +4,7 @@ from abawfw.evaluation.functional.assemble import assemble
 from abawfw.evaluation.functional.bootstrap import bootstrap_ccc
 from abawfw.evaluation.functional.ccc import ccc, mse, pcc, rmse
 from abawfw.evaluation.functional.moments import Moments, moments
+from abawfw.evaluation.functional.significance import pcc_p_value
 from abawfw.evaluation.functional.smoothing import smooth, smooth_and_clip
 from abawfw.evaluation.functional.window_search import WindowSearch, window_search
 
@@ -16,6 +17,7 @@ __all__ = [
     'moments',
     'mse',
     'pcc',
+    'pcc_p_value',
     'rmse',
     'smooth',
     'smooth_and_clip',

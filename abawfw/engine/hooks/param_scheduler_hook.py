@@ -1,0 +1,51 @@
+"""Schedules that want to know more than that an epoch is over."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmengine.hooks import ParamSchedulerHook as MMEngineHook
+from mmengine.runner import Runner
+
+from abawfw.engine.monitor import check_monitor, monitored_score
+from abawfw.engine.schedulers import WarmupPlateauLR
+from abawfw.errors import ConfigError
+from abawfw.registry import HOOKS
+
+
+@HOOKS.register_module()
+class ParamSchedulerHook(MMEngineHook):
+    """Step the schedules: MMEngine's as its hook of this name does, and ``WarmupPlateauLR``.
+
+    The latter is told before each batch where it stands, and between two epochs the score of the last.
+    """
+
+    priority = 'LOW'
+
+    def before_train(self, runner: Runner) -> None:
+        """Check what a plateau needs."""
+        for schedule in _plateaus(runner):
+            check_monitor(runner, 'WarmupPlateauLR', schedule.monitor)
+            if len(runner.param_schedulers) > 1:
+                raise ConfigError(
+                    'WarmupPlateauLR sets the rate of every batch: it must be the only one in param_scheduler'
+                )
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        """Set the rate of this batch."""
+        for schedule in _plateaus(runner):
+            schedule.before_batch(batch_idx, len(runner.train_dataloader.batch_sampler))
+
+    def between_epochs(self, runner: Runner) -> None:
+        """Tell the score of the epoch."""
+        for schedule in _plateaus(runner):
+            schedule.after_validation(monitored_score(runner, schedule.monitor))
+
+    def after_release(self, runner: Runner) -> None:
+        """Warm up again for the parts that are trained from now on."""
+        for schedule in _plateaus(runner):
+            schedule.restart()
+
+
+def _plateaus(runner: Runner) -> list[WarmupPlateauLR]:
+    return [s for s in runner.param_schedulers or [] if isinstance(s, WarmupPlateauLR)]

@@ -1,0 +1,113 @@
+"""The learning rate of TAGF and its family."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from abawfw.errors import ConfigError
+from abawfw.registry import PARAM_SCHEDULERS
+
+
+@PARAM_SCHEDULERS.register_module()
+class WarmupPlateauLR:
+    """A linear warm-up, then a lower rate whenever validation no longer improves (spec/tagf.md, Training).
+
+    During the warm-up the rate grows with every batch and reaches the full one in the last. After it, the
+    rate is multiplied by ``factor`` once more than ``patience`` epochs have passed without a strictly better
+    score; a better score during the warm-up counts, a worse one does not. ``ParamSchedulerHook`` tells the
+    schedule of batches and scores. It sets the rate of every batch itself, so it stands alone in
+    ``param_scheduler``.
+
+    Args:
+        optimizer: optimiser or wrapper whose rate is scheduled.
+        warmup: epochs of the warm-up; 0 for none.
+        patience: epochs without improvement that leave the rate as it is.
+        factor: what the rate is multiplied by.
+        monitor: the score: 'ccc', 'ccc_valence' or 'ccc_arousal'.
+        restarting: warm up as the reference does: from 0 again in each epoch, towards a fifth of the rate in
+            the fifth of five epochs (spec/tagf.md, Defects, 7).
+        end: not used; MMEngine hands every schedule the number of epochs.
+
+    Attributes:
+        epochs: epochs since the beginning, or since :meth:`restart`.
+
+    Raises:
+        ConfigError: an argument is out of its range.
+    """
+
+    by_epoch = True
+    # Attributes that make up the position, which a resumed run takes over; the others are the config's.
+    position = ('epochs', 'waited', 'best', 'rates', 'base_rates')
+
+    def __init__(
+        self,
+        optimizer: Any,
+        warmup: int = 5,
+        patience: int = 5,
+        factor: float = 0.1,
+        monitor: str = 'ccc',
+        restarting: bool = False,
+        end: int | None = None,
+    ) -> None:
+        if warmup < 0 or patience < 0 or not 0 < factor < 1:
+            raise ConfigError(
+                f'WarmupPlateauLR(warmup={warmup}, patience={patience}, factor={factor}): the first two are '
+                f'epochs, 0 or more, and the factor lies between 0 and 1'
+            )
+        self.optimizer, self.warmup, self.patience, self.factor = optimizer, warmup, patience, factor
+        self.monitor, self.restarting = monitor, restarting
+        self.base_rates: list[float] = [group['lr'] for group in optimizer.param_groups]
+        self.best = -float('inf')
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin again with the warm-up; the best score stays the one to beat."""
+        self.epochs = self.waited = 0
+        self.rates = list(self.base_rates)
+
+    def step(self) -> None:
+        """Nothing: MMEngine calls this after the training of an epoch, whose score is not known yet."""
+
+    def before_batch(self, batch: int, batches: int) -> None:
+        """Set the rate of a batch.
+
+        Args:
+            batch: its index within the epoch.
+            batches: batches of this epoch.
+        """
+        share = 1.0
+        if self.epochs < self.warmup and self.restarting:
+            share = batch / (batches * self.warmup) * (self.epochs + 1) / self.warmup
+        elif self.epochs < self.warmup:
+            share = (self.epochs + (batch + 1) / batches) / self.warmup
+        self._set(share)
+
+    def after_validation(self, score: float) -> None:
+        """Take the score of an epoch into account."""
+        self.epochs += 1
+        if score > self.best:
+            self.best, self.waited = score, 0
+        elif self.epochs > self.warmup:
+            self.waited += 1
+        if self.waited > self.patience:
+            self.rates = [rate * self.factor for rate in self.rates]
+            self.waited = 0
+        if self.epochs >= self.warmup:
+            self._set(1.0)
+
+    def is_below(self, rate: float) -> bool:
+        """Whether the warm-up is over and every parameter group's rate has fallen below this one."""
+        return self.epochs > self.warmup and max(self.rates) < rate
+
+    def _set(self, share: float) -> None:
+        for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
+            group['lr'] = rate * share
+
+    def state_dict(self) -> dict[str, Any]:
+        """The position."""
+        return {name: getattr(self, name) for name in self.position}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a position."""
+        for name in self.position:
+            setattr(self, name, state[name])
