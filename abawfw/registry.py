@@ -5,6 +5,9 @@ name. ``locations`` makes MMEngine import the package that defines a component w
 so no config needs ``custom_imports`` for what abawfw ships.
 """
 
+import inspect
+from typing import Any
+
 from mmengine import registry as mmengine
 from mmengine.registry import Registry
 
@@ -12,6 +15,26 @@ from mmengine.registry import Registry
 def _registry(name: str, *locations: str, parent: Registry | None = None) -> Registry:
     modules = [x if x.startswith('mmengine.') else f'abawfw.{x}' for x in locations]
     return Registry(name, parent=parent, scope='abawfw', locations=modules)
+
+
+class BackboneRegistry(Registry):
+    """Backbones by class name; ``timm:NAME`` is short for ``TimmBackbone`` with this ``name``."""
+
+    def get(self, key: str) -> Any:
+        """The component of this name, None if there is none."""
+        library, colon, name = key.partition(':')
+        if not (colon and library == 'timm'):
+            return super().get(key)
+        backbone: Any = super().get('TimmBackbone')
+
+        def build(**arguments: Any) -> Any:
+            return backbone(name=name, **arguments)
+
+        build.__name__ = key
+        signature = inspect.signature(backbone)
+        given = [p for p in signature.parameters.values() if p.name != 'name']
+        build.__signature__ = signature.replace(parameters=given)  # type: ignore[attr-defined]
+        return build
 
 
 # --- data: where features lie, what is cut, what is done to a clip, and in which order clips come
@@ -28,7 +51,9 @@ DATASETS = _registry('dataset', 'datasets.clip_dataset', parent=mmengine.DATASET
 MODELS = _registry(
     'model', 'models', parent=mmengine.MODELS
 )  # whole estimators, data preprocessors, wrappers
-BACKBONES = _registry('backbone', 'models.backbones')  # pixels or log-mel -> one vector per frame
+BACKBONES = BackboneRegistry(  # pixels or log-mel -> one vector per frame; timm:NAME is any network of timm
+    'backbone', scope='abawfw', locations=['abawfw.models.backbones']
+)
 ENCODERS = _registry('encoder', 'models.encoders')  # temporal model of one modality
 FUSIONS = _registry('fusion', 'models.fusions')  # modalities -> one sequence
 CONTEXTS = _registry('context', 'models.contexts')  # temporal models after fusion, possibly stateful

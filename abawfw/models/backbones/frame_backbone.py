@@ -1,0 +1,115 @@
+"""What all backbones have in common: checked frames, memory, pre-trained weights."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from mmengine.logging import print_log
+from torch import Tensor, nn
+
+from abawfw.errors import ConfigError, DataError
+from abawfw.models.pretrained import load_pretrained
+
+CHUNK = 128
+"""Frames at a time where nothing is learnt: about 50 MB for the widest activations of IR-50 and VGGish."""
+
+
+class FrameBackbone(nn.Module, ABC):
+    """One vector per frame, of each frame alone.
+
+    A subclass lists its stages in order. The first ones that learn nothing and are in evaluation mode, such
+    as all those of a frozen backbone, run without gradient memory and on 128 frames at a time: a batch of 12
+    windows of 300 frames then needs megabytes. The stages from the first one that learns see all frames.
+
+    Args:
+        in_dim: shape of a frame as the dataset gives it.
+        expected: shape of a frame as the network takes it.
+        out_dim: length of a vector.
+        weights: file of pre-trained weights; see `load_pretrained`.
+
+    Raises:
+        ConfigError: the two shapes differ.
+    """
+
+    weights_source: ClassVar[str] = ''
+    """Where a user gets pre-trained weights."""
+
+    def __init__(
+        self, in_dim: int | Sequence[int], expected: Sequence[int], out_dim: int, weights: str | None
+    ) -> None:
+        super().__init__()
+        self.in_dim = tuple(expected)
+        self.out_dim = out_dim
+        self.weights = weights
+        found = (in_dim,) if isinstance(in_dim, int) else tuple(in_dim)
+        if found != self.in_dim:
+            raise ConfigError(
+                f'{type(self).__name__} takes frames of shape {self.in_dim}, the dataset gives {found}: crop '
+                f'or resize them in the pipeline, or choose a backbone for this size'
+            )
+
+    @abstractmethod
+    def stages(self) -> Sequence[nn.Module]:
+        """The parts, each of which takes what the one before returns."""
+
+    @abstractmethod
+    def prepare(self, frames: Tensor) -> Tensor:
+        """Frames (n, *in_dim) as the first stage takes them: float32, channel first."""
+
+    def finish(self, vectors: Tensor) -> Tensor:
+        """What the last stage returned, (n, out_dim), as it leaves the backbone."""
+        return vectors
+
+    @property
+    def network(self) -> nn.Module:
+        """What pre-trained weights are for."""
+        return self
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Vectors (n, out_dim) of frames (n, *in_dim).
+
+        Raises:
+            DataError: frames of another shape.
+        """
+        if tuple(frames.shape[1:]) != self.in_dim:
+            raise DataError(
+                f'{type(self).__name__} takes frames of shape {self.in_dim}, not {tuple(frames.shape[1:])}'
+            )
+        stages = list(self.stages())
+        still = 0
+        while still < len(stages) and _learns_nothing(stages[still]) and not frames.requires_grad:
+            still += 1
+        if still:
+            with torch.no_grad():
+                parts = [_run(stages[:still], self.prepare(part)) for part in frames.split(CHUNK)]
+                x = torch.cat(parts)
+        else:
+            x = self.prepare(frames)
+        return self.finish(_run(stages[still:], x))
+
+    def init_weights(self) -> None:
+        """Load the pre-trained weights, if there are any, and log what fitted.
+
+        Raises:
+            CheckpointError: the file is missing, cannot be read, or holds nothing of this network.
+        """
+        if self.weights is None:
+            return
+        report = load_pretrained(self.network, self.weights, self.weights_source)
+        print_log(str(report), logger='current', level=report.log_level)
+
+
+def _learns_nothing(stage: nn.Module) -> bool:
+    """Whether a stage gives the same for a frame whatever is beside it, and no gradient is asked of it."""
+    if any(part.training for part in stage.modules()):
+        return False
+    return not torch.is_grad_enabled() or not any(p.requires_grad for p in stage.parameters())
+
+
+def _run(stages: Sequence[nn.Module], x: Tensor) -> Tensor:
+    for stage in stages:
+        x = stage(x)
+    return x

@@ -1,0 +1,83 @@
+"""Files of weights in the usual public formats, read without running code."""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from abawfw.errors import CheckpointError
+
+WRAPPERS = ('state_dict', 'model', 'net')
+"""Keys under which training scripts put the weights among other things."""
+
+
+def read_weights(path: Path, source: str = '') -> dict[str, Tensor]:
+    """Read a file of weights without running code that may be in it.
+
+    Args:
+        path: a state dict written by ``torch.save``, bare or under ``state_dict``, ``model`` or ``net``, or a
+            ``.safetensors`` file.
+        source: where a user gets such a file, for the error if it is missing.
+
+    Raises:
+        CheckpointError: the file is missing or damaged, carries objects, or holds no weights.
+    """
+    if not path.is_file():
+        raise CheckpointError(missing_file(path, source))
+    if path.suffix == '.safetensors':
+        return _read_safetensors(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # torch warns of foreign pickles that it then refuses
+            stored = torch.load(path, map_location='cpu', weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f'{path}: refused. It is no plain file of weights: it holds objects, and loading them could run '
+            'code, or it is no file of torch at all. If you trust it, load it with the program that wrote it '
+            "and save the model's weights alone: torch.save(model.state_dict(), ...)"
+        ) from error
+    except Exception as error:  # a file can be damaged in many ways
+        raise CheckpointError(
+            f'{path}: cannot be read as a file of weights ({type(error).__name__}: {error})'
+        ) from error
+    return _named_tensors(stored, path)
+
+
+def missing_file(path: Path, source: str) -> str:
+    """What is wrong where there is no file of weights, and the way out."""
+    return f'{path}: no such file of weights' + (f'; {source}' if source else '')
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        from safetensors.torch import load_file
+    except ImportError as error:
+        raise CheckpointError(
+            f'{path}: reading .safetensors needs the package safetensors: pip install safetensors'
+        ) from error
+    try:
+        return load_file(path)
+    except Exception as error:
+        raise CheckpointError(f'{path}: cannot be read ({type(error).__name__}: {error})') from error
+
+
+def _named_tensors(stored: object, path: Path) -> dict[str, Tensor]:
+    """The weights in what a file holds, bare or wrapped."""
+    while isinstance(stored, Mapping):
+        inner = next((stored[k] for k in WRAPPERS if isinstance(stored.get(k), Mapping)), None)
+        if inner is None:
+            weights = {str(k): v for k, v in stored.items() if isinstance(v, Tensor)}
+            if weights:
+                return weights
+            break
+        stored = inner
+    keys = f' of {", ".join(map(str, list(stored)[:5]))}' if isinstance(stored, Mapping) else ''
+    raise CheckpointError(
+        f'{path}: a {type(stored).__name__}{keys}, and no weights by name; save the state dict of the model: '
+        'torch.save(model.state_dict(), ...)'
+    )
