@@ -12,6 +12,7 @@ from abawfw.engine.launchers.run import Run
 from abawfw.errors import ConfigError, Interrupted
 
 ATTEMPTS = 2
+Report = Callable[[str], None]
 
 
 class Failure(NamedTuple):
@@ -36,10 +37,10 @@ class Launcher(ABC):
             raise ConfigError(f'{type(self).__name__}(jobs={jobs}): it must be 1 or more')
         self.jobs = jobs
 
-    def launch(self, runs: Sequence[Run], report: Callable[[str], None] = lambda line: None) -> list[Failure]:
+    def launch(self, runs: Sequence[Run], report: Report) -> list[Failure]:
         """Start all runs and wait for them.
 
-        A run is done when its commands have left with 0 and its summary says so (``Run.done``). Any other end
+        A run is done when its commands have left with 0 and its files say so (``Run.done``). Any other end
         is a failure; the run is started once more, after those that still wait.
 
         Args:
@@ -53,58 +54,42 @@ class Launcher(ABC):
             Interrupted: Ctrl-C; running ones were stopped, which lets training save its state.
             ConfigError: what the launcher needs is not installed or not there.
         """
+        if not runs:
+            return []
         self.prepare()
-        waiting, running = deque(runs), dict[int, tuple[Run, Any]]()
-        attempts: Counter[str] = Counter()
-        failures, done = list[Failure](), 0
+        queue = _Queue(runs, report)
         try:
-            while waiting or running:
-                for slot in self._free(running, len(waiting)):
-                    run = waiting.popleft()
-                    attempts[run.name] += 1
-                    again = ' again' if attempts[run.name] > 1 else ''
-                    report(f'{run.name}: started{again}, log in {run.work_dir / run.log.name}')
-                    running[slot] = run, self.start(run, slot)
+            while queue.waiting or queue.running:
+                for slot in self._free_slots(queue):
+                    run = queue.begin()
+                    queue.running[slot] = run, self.start(run, slot)
                 time.sleep(self.interval)
-                for slot, (run, job) in list(running.items()):
-                    reason = self.outcome(job)
-                    if reason is None:
-                        continue
-                    del running[slot]
-                    reason = reason or (
-                        '' if run.done() else 'left with 0, but its summary does not say done'
-                    )
-                    if not reason:
-                        done += 1
-                        report(f'{run.name}: done ({done} of {len(runs)})')
-                    elif attempts[run.name] < ATTEMPTS:
-                        report(f'{run.name}: {reason}; it is started once more')
-                        waiting.append(run)
-                    else:
-                        report(f'{run.name}: {reason}; given up')
-                        failures.append(Failure(run, reason, run.tail()))
+                for slot, (run, job) in list(queue.running.items()):
+                    if (reason := self.outcome(job)) is not None:
+                        del queue.running[slot]
+                        queue.end(run, reason)
         except KeyboardInterrupt as error:
-            names = ', '.join(run.name for run, _ in running.values()) or 'none'
-            report(f'interrupted, waiting for the running ones to save: {names}')
+            names = ', '.join(run.name for run, _ in queue.running.values()) or 'none'
+            report(f'interrupted; waiting for the running ones to save: {names}')
             raise Interrupted(
-                f'interrupted: {done} of {len(runs)} runs done, stopped: {names}. '
+                f'interrupted: {queue.done} of {len(runs)} runs done, stopped: {names}. '
                 'The same command goes on where they are'
             ) from error
         finally:
-            self.stop([job for _, job in running.values()])
-        return failures
+            self.stop([job for _, job in queue.running.values()])
+        return queue.failures
 
-    def _free(self, running: dict[int, Any], wanted: int) -> list[int]:
-        slots = range(len(running) + wanted if self.jobs is None else self.jobs)
-        return [slot for slot in slots if slot not in running][:wanted]
+    def _free_slots(self, queue: _Queue) -> list[int]:
+        count = len(queue.running) + len(queue.waiting) if self.jobs is None else self.jobs
+        return [slot for slot in range(count) if slot not in queue.running][: len(queue.waiting)]
 
+    @abstractmethod
     def prepare(self) -> None:
         """Make sure that runs can be started, before the first one is.
 
         Raises:
             ConfigError: they cannot.
         """
-        return
 
     @abstractmethod
     def start(self, run: Run, slot: int) -> Any:
@@ -117,6 +102,37 @@ class Launcher(ABC):
     @abstractmethod
     def stop(self, jobs: list[Any]) -> None:
         """Stop what still runs and give back what ``prepare`` has taken; called at the end in any case."""
+
+
+class _Queue:
+    """Which runs wait, run, are done and have failed."""
+
+    def __init__(self, runs: Sequence[Run], report: Report) -> None:
+        self.waiting = deque(runs)
+        self.running: dict[int, tuple[Run, Any]] = {}
+        self.failures: list[Failure] = []
+        self.done, self._all, self._report = 0, len(runs), report
+        self._attempts: Counter[str] = Counter()
+
+    def begin(self) -> Run:
+        run = self.waiting.popleft()
+        self._attempts[run.name] += 1
+        again = ' again' if self._attempts[run.name] > 1 else ''
+        self._report(f'{run.name}: started{again}, log in {run.work_dir / run.log.name}')
+        return run
+
+    def end(self, run: Run, reason: str) -> None:
+        if not reason and not run.done():
+            reason = 'ended well, but its files do not say that it is done'
+        if not reason:
+            self.done += 1
+            self._report(f'{run.name}: done ({self.done} of {self._all})')
+        elif self._attempts[run.name] < ATTEMPTS:
+            self._report(f'{run.name}: {reason}; it is started once more')
+            self.waiting.append(run)
+        else:
+            self._report(f'{run.name}: {reason}; given up')
+            self.failures.append(Failure(run, reason, run.tail()))
 
 
 def code_text(code: int) -> str:

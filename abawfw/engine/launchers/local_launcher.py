@@ -36,6 +36,9 @@ class LocalLauncher(Launcher):
             found['CUDA_VISIBLE_DEVICES'] = self.gpus[slot % len(self.gpus)]
         return found
 
+    def prepare(self) -> None:
+        """Processes need nothing."""
+
     def start(self, run: Run, slot: int) -> CommandChain:
         """Start the first command of a run."""
         return CommandChain(run, self.environment(slot))

@@ -45,7 +45,8 @@ class RayLauncher(Launcher):
         ray.init(include_dashboard=False, configure_logging=False, log_to_driver=False)
         self._ray = ray
         total = ray.cluster_resources()
-        cpus = self.cpus or max(1, int(total.get('CPU', 1)) // (self.jobs or int(total.get('CPU', 1))))
+        cores = int(total.get('CPU', 1))
+        cpus = self.cpus or max(1, cores // (self.jobs or cores))
         gpus = self.gpus if self.gpus is not None else min(1.0, total.get('GPU', 0.0))
         for name, wanted, there in (('cpus', cpus, total.get('CPU', 0)), ('gpus', gpus, total.get('GPU', 0))):
             if wanted > there:

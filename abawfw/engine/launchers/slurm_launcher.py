@@ -8,10 +8,10 @@ from typing import Any
 from abawfw.engine.launchers.base import Launcher, code_text
 from abawfw.engine.launchers.command_chain import execute
 from abawfw.engine.launchers.run import Run
-from abawfw.errors import ConfigError, nearest
+from abawfw.errors import ConfigError, TrainingError
 from abawfw.registry import LAUNCHERS
 
-DEFAULTS = {'time': 24 * 60, 'signal_delay_s': 120}  # minutes; submitit's own 5 are too few to train
+TIME = 24 * 60  # minutes; submitit's own default of 5 is too short to train
 
 
 @LAUNCHERS.register_module()
@@ -23,15 +23,15 @@ class SlurmLauncher(Launcher):
 
     Args:
         jobs: how many jobs are submitted at a time; None for all at once.
-        parameters: of sbatch, as submitit names them: partition, time (minutes), gpus_per_node, cpus_per_task,
-            mem, account, qos, ...
+        parameters: of sbatch, as submitit names them: partition, time (minutes; a day if not given),
+            gpus_per_node, cpus_per_task, mem, account, qos, ...
     """
 
     interval = 5.0
 
     def __init__(self, jobs: int | None = None, **parameters: Any) -> None:
         super().__init__(jobs)
-        self.parameters = {**DEFAULTS, **parameters}
+        self.parameters = {'time': TIME, **parameters}
 
     def prepare(self) -> None:
         """See the base class."""
@@ -41,7 +41,10 @@ class SlurmLauncher(Launcher):
         """Submit the job of a run; submitit's own files lie in ``slurm/`` of its work_dir."""
         executor = self._executor(run.log.parent / 'slurm')
         executor.update_parameters(job_name=run.name)
-        return executor.submit(execute, run)
+        try:
+            return executor.submit(execute, run)
+        except (RuntimeError, OSError) as error:
+            raise TrainingError(f'{run.name}: sbatch does not take the job: {error}') from error
 
     def outcome(self, job: Any) -> str | None:
         """See the base class."""
@@ -64,15 +67,14 @@ class SlurmLauncher(Launcher):
             raise ConfigError(
                 "runs on Slurm need the extra 'slurm': pip install -c constraints.txt -e '.[slurm]'"
             ) from error
-        known = SlurmExecutor._valid_parameters()
-        for name in self.parameters:
-            if name not in known:
-                raise ConfigError(f"sbatch has no parameter '{name}' in submitit: {nearest(name, known)}")
         try:
             executor = SlurmExecutor(folder)
         except RuntimeError as error:
             raise ConfigError(
                 'there is no Slurm here: srun is not on the path; use --engine local'
             ) from error
-        executor.update_parameters(**self.parameters)
+        try:
+            executor.update_parameters(**self.parameters)
+        except (ValueError, NameError) as error:  # the text lists all that there are
+            raise ConfigError(f'options of Slurm: {error}') from error
         return executor

@@ -1,0 +1,95 @@
+"""Cross-validation: a run per fold (and seed) of one config."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from abawfw.apis.check import check_config
+from abawfw.apis.results import mean_and_deviation, to_csv
+from abawfw.apis.runs import Series, SeriesResult, Trial
+from abawfw.config import VAConfig, referenced_names, resolve
+from abawfw.datasets.stores import open_store
+from abawfw.engine.launchers.base import Launcher, Report
+from abawfw.errors import ConfigError, DataError
+from abawfw.files import write_text
+from abawfw.registry import SPLITS
+
+CSV = 'cross_validation.csv'
+
+
+def cross_validate(
+    series: Series, folds: Sequence[int], launcher: Launcher, report: Report, seeds: Sequence[int] = ()
+) -> SeriesResult:
+    """Train and test every fold with every seed; what is done already is not done again.
+
+    Args:
+        series: config and folder; the folders of the runs are fold0, or fold0_seed1 where seeds are given.
+        folds: values of ``fold``.
+        launcher: starts the runs.
+        report: told in a line of every start and end.
+        seeds: values of ``seed``; none for the config's own.
+
+    Returns:
+        A row per run that is done and, below them, their mean and deviation, as written to
+        ``cross_validation.csv``; and the runs that failed.
+
+    Raises:
+        ConfigError, DataError: before any run is started.
+        Interrupted: Ctrl-C.
+    """
+    trials = fold_trials(folds, seeds)
+    _check(series, trials)
+    found = series.launch(trials, launcher, report)
+    if not found.rows:
+        return found
+    scores = [name for name in found.rows[0] if name.startswith('ccc')]
+    rows = [*found.rows, *mean_and_deviation(found.rows, scores)]
+    write_text(series.out / CSV, to_csv(rows))
+    return SeriesResult(rows, found.failures)
+
+
+def fold_trials(folds: Sequence[int], seeds: Sequence[int] = ()) -> list[Trial]:
+    """All runs of a cross-validation, seed by seed.
+
+    Raises:
+        ConfigError: no fold, or one named twice.
+    """
+    for name, values in (('folds', folds), ('seeds', seeds)):
+        twice = sorted({str(v) for v in values if list(values).count(v) > 1})
+        if twice:
+            raise ConfigError(f'--{name}: {", ".join(twice)} named twice')
+    if not folds:
+        raise ConfigError('--folds: give at least one')
+    if not seeds:
+        return [Trial(f'fold{k}', {'fold': k}, (f'fold={k}',)) for k in folds]
+    return [
+        Trial(f'fold{k}_seed{s}', {'fold': k, 'seed': s}, (f'fold={k}',), s) for s in seeds for k in folds
+    ]
+
+
+def _check(series: Series, trials: Sequence[Trial]) -> None:
+    """Check the config, and that every fold has videos to validate on."""
+    shared = series.load()
+    if 'fold' not in shared or 'fold' not in referenced_names(shared):
+        what = "has no value 'fold'" if 'fold' not in shared else "has a value 'fold', but nothing uses it"
+        raise ConfigError(
+            f'{series.config} {what}: the runs of all folds would be the same. Set fold = 0 and, in the '
+            "datasets, split=dict(type='RolledKFold', fold='${fold}')"
+        )
+    configs = {trial.labels['fold']: series.load(trial) for trial in trials}
+    check_config(configs[trials[0].labels['fold']])
+    problems: dict[str, list[str]] = {}
+    for fold, cfg in configs.items():
+        try:
+            _check_fold(cfg)
+        except (ConfigError, DataError) as error:
+            problems.setdefault(str(error), []).append(str(fold))
+    if problems:
+        raise ConfigError('\n'.join(f'fold {", ".join(folds)}: {text}' for text, folds in problems.items()))
+
+
+def _check_fold(cfg: VAConfig) -> None:
+    resolved = resolve(cfg)
+    split = resolved.val_dataloader.dataset.get('split', {'type': 'OfficialSplit'})
+    if not SPLITS.build(dict(split)).videos(open_store(resolved.data_root).videos(), 'val'):
+        raise DataError(f'{resolved.data_root}: no video to validate on')

@@ -1,0 +1,78 @@
+"""Validation results of many runs in one table."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any, TypeAlias
+
+Row: TypeAlias = dict[str, Any]  # column -> text, number, or None where there is nothing
+
+
+def read_scores(work_dir: Path, targets: Sequence[str]) -> dict[str, float] | None:
+    """Validation CCC of a run that is trained and tested, from its own files.
+
+    Returns:
+        ``ccc_TARGET`` of each target's best epoch (``best`` in summary.json), ``ccc_TARGET_smoothed`` of the
+        same weights (predictions/report.json), and before them their means over the targets, ``ccc`` and
+        ``ccc_smoothed``; None where one of the files is missing or says nothing of a target.
+    """
+    try:
+        best = json.loads((work_dir / 'summary.json').read_text(encoding='utf-8'))['best']
+        report = json.loads((work_dir / 'predictions/report.json').read_text(encoding='utf-8'))
+        smoothed = {r['target']: r['ccc'] for r in report['rows']['val'] if r['stage'] == 'smoothed'}
+        raw = {target: best[f'ccc_{target}']['score'] for target in targets}
+        scores = {'ccc': fmean(raw.values()), 'ccc_smoothed': fmean(smoothed[t] for t in targets)}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    for target in targets:
+        scores |= {f'ccc_{target}': raw[target], f'ccc_{target}_smoothed': smoothed[target]}
+    return scores
+
+
+def mean_and_deviation(rows: Sequence[Row], scores: Sequence[str]) -> list[Row]:
+    """Two rows: the mean of each score over the rows, and the sample deviation (n - 1), None of one row."""
+    columns = {name: [row[name] for row in rows] for name in scores}
+    return [
+        {'run': 'mean', **{name: fmean(values) for name, values in columns.items()}},
+        {'run': 'deviation', **{name: stdev(v) if len(v) > 1 else None for name, v in columns.items()}},
+    ]
+
+
+def columns_of(rows: Sequence[Row]) -> list[str]:
+    """All columns of the rows, in the order in which they come."""
+    return list(dict.fromkeys(name for row in rows for name in row))
+
+
+def to_csv(rows: Sequence[Row]) -> str:
+    """The table as CSV, numbers with all their digits."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns_of(rows), restval='', lineterminator='\n')
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def to_text(rows: Sequence[Row]) -> str:
+    """The table as aligned text, scores with four digits after the point."""
+    columns = columns_of(rows)
+    lines = [columns, *([_cell(name, row.get(name)) for name in columns] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    lines.insert(1, ['-' * width for width in widths])
+    return '\n'.join(
+        '  '.join(
+            cell.rjust(width) if name.startswith('ccc') else cell.ljust(width)
+            for name, cell, width in zip(columns, line, widths, strict=True)
+        ).rstrip()
+        for line in lines
+    )
+
+
+def _cell(name: str, value: Any) -> str:
+    if value is None:
+        return ''
+    return f'{value:.4f}' if name.startswith('ccc') else str(value)

@@ -1,0 +1,40 @@
+"""Train and test a run per fold, and print what they reach on average."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from abawfw.apis.cli import run
+from abawfw.apis.run_options import add_run_options, build_launcher, build_series, failure_text
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog='Runs that are done are skipped: the same command goes on after a stop.'
+    )
+    add_run_options(parser, 'cv')
+    parser.add_argument('--folds', nargs='+', type=int, default=[0, 1, 2, 3, 4, 5], help='default: 0 to 5')
+    parser.add_argument('--seeds', nargs='+', type=int, default=[], help="default: the config's own")
+    args = parser.parse_args(argv)
+    from abawfw.apis.cross_validate import CSV, cross_validate
+    from abawfw.apis.results import to_text
+
+    series = build_series(args, 'cv', Path(__file__).resolve().parent)
+    launcher = build_launcher(args)
+    found = cross_validate(series, args.folds, launcher, lambda line: print(line, flush=True), args.seeds)
+    print(*map(failure_text, found.failures), sep='')
+    if found.rows:
+        print(f'val CCC; deviation over the runs, n - 1\n{to_text(found.rows)}\n')
+        print(f'the same with all digits: {series.out / CSV}')
+    if found.failures:
+        print(f'{len(found.failures)} runs failed; the same command tries them again')
+        return 1
+    print(f'next: python tools/ensemble.py {series.out} --out submit/{series.out.name}')
+    return 0
+
+
+if __name__ == '__main__':
+    run(main)
