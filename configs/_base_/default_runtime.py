@@ -18,4 +18,3 @@ default_hooks = dict(
     summary=dict(type='SummaryHook'),
     interrupt=dict(type='InterruptHook'),
 )
-custom_hooks = []

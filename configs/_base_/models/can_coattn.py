@@ -1,0 +1,15 @@
+# CAN with co-attention in place of attention over channels (spec/tagf.md, Models).
+_base_ = './can.py'
+regressor = [192]
+model = dict(
+    fusion=dict(
+        _delete_=True,
+        type='CoAttentionFusion',
+        joint='projected',
+        time_mix='linear',
+        length='${window}',
+        steps=2,
+        states='last',
+        dropout=0.6,
+    ),
+)

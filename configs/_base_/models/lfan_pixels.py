@@ -1,0 +1,7 @@
+# lfan from pixels, log-mel and words.
+_base_ = ['./lfan.py', './pixel_backbones.py']
+model = dict(
+    backbones=dict(video='${face_backbone}', logmel='${audio_backbone}'),
+    encoders=dict(_delete_=True, video='${video_encoder}', logmel='${audio_encoder}', bert='${text_encoder}'),
+    frozen=['backbones.video', 'backbones.logmel'],
+)

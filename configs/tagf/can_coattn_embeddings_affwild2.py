@@ -1,0 +1,8 @@
+_base_ = [
+    '../_base_/datasets/affwild2_embeddings.py',
+    '../_base_/models/can_coattn.py',
+    '../_base_/schedules/tagf.py',
+    '../_base_/tagf_runtime.py',
+]
+lr = 1e-5  # spec/tagf.md, Training
+features = ['audio_embedding', 'video_embedding']

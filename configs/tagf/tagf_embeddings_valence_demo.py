@@ -1,0 +1,2 @@
+_base_ = './tagf_embeddings_demo.py'
+targets = ['valence']
