@@ -55,7 +55,7 @@ def main(argv: list[str] | None = None) -> int:
         overrides['optim_wrapper.precision'] = args.amp
     cfg = load_config(args.config, overrides)
     if args.check_only:
-        check_config(cfg)
+        check_config(cfg, training=True)
         print(f'{args.config}: no problem found')
         return 0
     from abawfw.apis.train import default_work_dir, is_main_process, train

@@ -12,14 +12,22 @@ from abawfw.datasets.stores import open_store
 from abawfw.errors import DataError, nearest
 
 
-def check_config(cfg: Config) -> None:
+def check_config(cfg: Config, training: bool = False) -> None:
     """Check a loaded config: its keys, components and arguments, and that the store has its features.
+
+    Args:
+        cfg: loaded config, references not resolved.
+        training: also check that the files are there which training starts from; testing does without.
 
     Raises:
         ConfigError: all problems, one per line.
     """
     resolved = resolve_references(cfg)[0].to_dict()
     problems = config_problems(cfg) + _data_problems(resolved.get('data_root'), resolved.get('features'))
+    if training:
+        from abawfw.models.weight_files import missing_weights  # brings torch along
+
+        problems += missing_weights(resolved.get('model'))
     raise_problems(cfg, problems)
 
 

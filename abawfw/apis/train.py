@@ -47,7 +47,7 @@ def train(cfg: Config, work_dir: Path, resume: bool | Path = False, launcher: st
             is full.
         Interrupted: Ctrl-C or SIGTERM; the message says how to continue.
     """
-    check_config(cfg)
+    check_config(cfg, training=True)
     init_distributed(launcher)
     try:
         with work_dir_lock(work_dir):

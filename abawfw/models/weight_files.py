@@ -6,11 +6,13 @@ import pickle
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from abawfw.errors import CheckpointError
+from abawfw.registry import BACKBONES
 
 WRAPPERS = ('state_dict', 'model', 'net')
 """Keys under which training scripts put the weights among other things."""
@@ -46,6 +48,27 @@ def read_weights(path: Path, source: str = '') -> dict[str, Tensor]:
             f'{path}: cannot be read as a file of weights ({type(error).__name__}: {error})'
         ) from error
     return _named_tensors(stored, path)
+
+
+def missing_weights(model: Any) -> list[str]:
+    """Files of weights that a model's config names and that are not there, a line each.
+
+    Args:
+        model: the resolved config of an estimator; what is wrong with it otherwise is told elsewhere.
+    """
+    problems = []
+    parts = model if isinstance(model, Mapping) else {}
+    backbones, pretrained = parts.get('backbones'), parts.get('pretrained')
+    for modality, cfg in backbones.items() if isinstance(backbones, Mapping) else ():
+        path = cfg.get('weights') if isinstance(cfg, Mapping) else None
+        if isinstance(path, str) and not Path(path).is_file():
+            component = BACKBONES.get(str(cfg.get('type')))
+            problem = missing_file(Path(path), getattr(component, 'weights_source', ''))
+            problems.append(f'model.backbones.{modality}.weights: {problem}')
+    for part, path in pretrained.items() if isinstance(pretrained, Mapping) else ():
+        if not Path(path).exists():
+            problems.append(f'model.pretrained.{part}: {path}: no such checkpoint or run')
+    return problems
 
 
 def missing_file(path: Path, source: str) -> str:
