@@ -11,12 +11,18 @@ from typing import Any
 from abawfw.evaluation.functional.moments import moments
 
 
-def ccc(true: Any, pred: Any) -> float:
+def ccc(true: Any, pred: Any, unbiased: bool = False) -> float:
     """Concordance correlation coefficient, 2 cov / (var + var + (difference of means)^2).
 
     It is 0 where labels or predictions are constant, also where both are the same constant: the quotient is
     0/0 then, and a sequence without variation holds no evidence of agreement that a mean over videos should
     reward.
+
+    Args:
+        true: labels.
+        pred: predictions.
+        unbiased: divide the variances, but not the covariance, by one frame less, as TAGF and its family do
+            (spec/tagf.md, Evaluation): perfect predictions of n frames have a CCC of (n - 1) / n then.
 
     Raises:
         DataError: lengths differ, no frame has a label, or a prediction is not finite.
@@ -26,7 +32,8 @@ def ccc(true: Any, pred: Any) -> float:
     >>> ccc([0.5, 0.5], [0.5, 0.5])
     0.0
     """
-    return moments(true, pred).ccc
+    of = moments(true, pred)
+    return of.ccc_unbiased if unbiased else of.ccc
 
 
 def pcc(true: Any, pred: Any) -> float:

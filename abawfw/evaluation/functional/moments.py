@@ -76,6 +76,14 @@ class Moments:
         return float(concordance(*args))
 
     @property
+    def ccc_unbiased(self) -> float:
+        """CCC with unbiased variances; see ``abawfw.evaluation.functional.ccc.ccc``."""
+        m = self._required()
+        n = max(m.n - 1, 1)  # a single frame has no variance: constant
+        args = m.mean_true, m.mean_pred, m.square_true / n, m.square_pred / n, m.product / m.n
+        return float(concordance(*args))
+
+    @property
     def pcc(self) -> float:
         """Pearson correlation coefficient, 0 where labels or predictions are constant."""
         return (
