@@ -1,5 +1,8 @@
 """Fusions: one sequence out of several modalities."""
 
+from abawfw.models.fusions.channel_attention_fusion import ChannelAttentionFusion
+from abawfw.models.fusions.co_attention_fusion import CoAttentionFusion
 from abawfw.models.fusions.concat_fusion import ConcatFusion
+from abawfw.models.fusions.leader_follower_fusion import LeaderFollowerFusion
 
-__all__ = ['ConcatFusion']
+__all__ = ['ChannelAttentionFusion', 'CoAttentionFusion', 'ConcatFusion', 'LeaderFollowerFusion']

@@ -1,0 +1,83 @@
+"""BiLSTM over the few steps of a recursion."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from abawfw.models.layers.dropout import Dropout
+from abawfw.models.layers.linear import Linear, linear
+from abawfw.models.layers.lstm_cell import LSTMCell
+
+
+class StepsLSTM(nn.Module):
+    """BiLSTM with a learned initial state, then a linear map of its input and output to unit vectors.
+
+    The sequences are a handful of steps long and thousands of frames run side by side (spec/tagf.md, TAGF):
+    a poor fit for a library's LSTM on a CPU. Here a step is one matrix product per direction, and the first
+    one, in which all rows have the same state, does without the product with that state.
+
+    Args:
+        in_dim: vector length of a step.
+        out_dim: vector length of the output; each direction has half of it.
+        layers: of the LSTM.
+        dropout: share dropped in training between layers and before the linear map.
+    """
+
+    def __init__(self, in_dim: int, out_dim: int, layers: int = 1, dropout: float = 0.1) -> None:
+        super().__init__()
+        between = dropout if layers > 1 else 0.0
+        # Holds the parameters under torch's names; run itself on a GPU, where cuDNN is fast at any length.
+        self.rnn = nn.LSTM(
+            in_dim, out_dim // 2, layers, batch_first=True, dropout=between, bidirectional=True
+        )
+        self.init_hidden = nn.Parameter(torch.empty(4 * layers, out_dim // 2))
+        self.linear = Linear(in_dim + out_dim, out_dim)
+        self.dropout = Dropout(dropout)
+        nn.init.xavier_uniform_(self.init_hidden)
+
+    def forward(self, steps: Sequence[Tensor]) -> list[Tensor]:
+        """Map steps, each (rows, in_dim), to as many of (rows, out_dim), unit vectors."""
+        return [F.normalize(x, dim=-1) for x in self.projected(steps)]
+
+    def projected(self, steps: Sequence[Tensor]) -> list[Tensor]:
+        """As :meth:`forward`, before the vectors are brought to unit length."""
+        outputs = self.outputs(steps)
+        joined = [torch.cat(pair, dim=-1) for pair in zip(steps, outputs, strict=True)]
+        return [self.linear(self.dropout(x)) for x in joined]
+
+    def outputs(self, steps: Sequence[Tensor]) -> list[Tensor]:
+        """Outputs of the LSTM for steps, each (rows, in_dim): as many of (rows, out_dim)."""
+        if steps[0].is_cuda:
+            return self._by_library(steps)
+        outputs = list(steps)
+        h, c = self.init_hidden.chunk(2)
+        for layer in range(self.rnn.num_layers):
+            if layer:
+                outputs = [self.dropout(x) for x in outputs]
+            ahead = self._run(outputs, f'_l{layer}', h[2 * layer], c[2 * layer])
+            back = self._run(outputs[::-1], f'_l{layer}_reverse', h[2 * layer + 1], c[2 * layer + 1])
+            outputs = [torch.cat(pair, dim=-1) for pair in zip(ahead, back[::-1], strict=True)]
+        return outputs
+
+    def _run(self, steps: Sequence[Tensor], name: str, h: Tensor, c: Tensor) -> list[Tensor]:
+        """One direction of one layer, through steps in the order in which it meets them."""
+        ih, hh = getattr(self.rnn, f'weight_ih{name}'), getattr(self.rnn, f'weight_hh{name}')
+        bias = getattr(self.rnn, f'bias_ih{name}') + getattr(self.rnn, f'bias_hh{name}')
+        sums = linear(steps[0], ih, bias + F.linear(h, hh))
+        cell = c.to(sums.dtype).expand(len(sums), -1)
+        weights = torch.cat([ih, hh], dim=1)
+        outputs: list[Tensor] = []
+        for x in steps[1:]:
+            output, cell = LSTMCell.apply(sums, cell)
+            outputs.append(output)
+            sums = linear(torch.cat([x, output], dim=-1), weights, bias)
+        return [*outputs, LSTMCell.apply(sums, cell)[0]]
+
+    def _by_library(self, steps: Sequence[Tensor]) -> list[Tensor]:
+        rows = len(steps[0])
+        state = tuple(s[:, None].expand(-1, rows, -1).contiguous() for s in self.init_hidden.chunk(2))
+        return list(self.rnn(torch.stack(list(steps), dim=1), state)[0].unbind(1))
