@@ -18,7 +18,12 @@ def main() -> None:
     parser.add_argument('src', metavar='SRC', help='folder of the store to read')
     parser.add_argument('dst', metavar='DST', help='folder to make')
     parser.add_argument('--features', nargs='+', metavar='NAME', help='take only these (default: all)')
-    parser.add_argument('--dtype', choices=('float32', 'float16'), default='float32', help='type on disk')
+    parser.add_argument(
+        '--dtype',
+        choices=('float32', 'float16'),
+        default='float32',
+        help='type on disk of what is not uint8 or float16 already',
+    )
     parser.add_argument('--overwrite', action='store_true', help='replace an old packed store at DST')
     args = parser.parse_args()
     source = kinds[args.kind](args.src)

@@ -124,6 +124,9 @@ class ContentCheck:
             if len(valid) != frames:
                 text = f'valid has {len(valid)} frames, the feature {frames}; write both again'
                 yield Problem('error', 'length', text, **where)
+            if not valid.any():
+                text = f'observed (valid) in none of its {len(valid)} frames: the model never sees it here'
+                yield Problem('warning', 'never observed', text, **where)
             observed = self._observed[video.partition, name]
             observed[0] += int(valid.sum())
             observed[1] += len(valid)

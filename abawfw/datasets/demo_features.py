@@ -47,16 +47,18 @@ class Mixer:
 
     Args:
         seed: Of the networks: the same for all videos, so that what is learnt on one holds for others.
+        senses: The features to make, by name.
     """
 
-    def __init__(self, seed: int) -> None:
-        rng = np.random.default_rng([seed, len(SENSES)])
+    def __init__(self, seed: int, senses: Mapping[str, Sense] = SENSES) -> None:
+        self.senses = senses
+        rng = np.random.default_rng([seed, len(senses)])
         self._weights = {
             name: (
                 rng.standard_normal((2 + NUISANCES, sense.dim)) * 0.6,
                 rng.standard_normal(sense.dim) * 0.5,
             )
-            for name, sense in SENSES.items()
+            for name, sense in senses.items()
         }
 
     def features(
@@ -74,7 +76,7 @@ class Mixer:
         scene = np.stack([slow_noise(rng, num_frames, 200.0) for _ in range(NUISANCES - len(person))], axis=1)
         nuisances = np.concatenate([np.broadcast_to(person, (num_frames, len(person))), scene], axis=1)
         features = {}
-        for name, sense in SENSES.items():
+        for name, sense in self.senses.items():
             seen = emotion[np.maximum(np.arange(num_frames) - sense.delay, 0)]
             blur = np.stack([slow_noise(rng, num_frames, BLUR_FRAMES) for _ in range(2)], axis=1)
             seen = seen + sense.blur * blur + sense.bias * rng.standard_normal(2)

@@ -37,7 +37,7 @@ def pack_store(
         source: any store.
         root: folder to make.
         features: names of the features to take; None takes all.
-        dtype: 'float32' or 'float16', for what is not uint8 in the source (that stays uint8).
+        dtype: 'float32' or 'float16'; what is uint8 or float16 in the source stays so.
         overwrite: replace a packed store that lies at ``root``.
         progress: called before each video of each feature with the feature, the videos done and all videos.
 
@@ -54,7 +54,7 @@ def pack_store(
     infos = {}
     for name in names:
         info = source.feature(name)
-        infos[name] = FeatureInfo(info.dims, 'uint8' if info.dtype == 'uint8' else dtype)
+        infos[name] = FeatureInfo(info.dims, info.dtype if info.dtype in ('uint8', 'float16') else dtype)
     temporary = root.with_name(f'{root.name}.tmp-{os.getpid()}')
     try:
         temporary.mkdir(parents=True)
