@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from abawfw.apis.build import model_config
+from abawfw.apis.build import build_loader, model_config
 from abawfw.apis.check import check_config
 from abawfw.config import load_config, resolve
 from abawfw.datasets.demo import make_demo_data
-from abawfw.datasets.stores import open_store
 from abawfw.datasets.stores.rucaim3_writer import RUCAIM3Writer
+from abawfw.datasets.stores.trial_writer import TrialWriter
 from abawfw.registry import MODELS
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
@@ -40,6 +41,15 @@ FEATURES = {
     ),
     'ceap360vr': ('lum', 'head', 'gaze'),
 }
+# The arrays of TAGF's trials (spec/tagf.md, Preprocessing) and stored vectors.
+TRIALS = {
+    'video': (48, 48, 3),
+    'logmel': (96, 64),
+    'bert': (768,),
+    'video_embedding': (512,),
+    'audio_embedding': (128,),
+}
+TRIAL_TYPES = {'video': 'uint8', 'logmel': 'float16'}
 
 
 def name_of(path: Path) -> str:
@@ -56,7 +66,30 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
                 arrays = {f: np.zeros((6, *dims)) for f, dims in writer.features.items()}
                 writer.add(f'video_{partition}', partition, arrays, labels=np.zeros((6, 2)))
     make_demo_data(root / 'demo', videos=(2, 2, 1), scale=0.02)
-    return {name: root / name for name in (*FEATURES, 'demo')}
+    with TrialWriter(root / 'trials', TRIALS, TRIAL_TYPES) as writer:
+        for i in range(7):  # enough for six folds
+            arrays = {f: np.zeros((6, *dims), TRIAL_TYPES.get(f)) for f, dims in TRIALS.items()}
+            writer.add(f'trial_{i}', 'val' if i == 6 else 'train', arrays, labels=np.zeros((6, 2)))
+    return {name: root / name for name in (*FEATURES, 'demo', 'trials')}
+
+
+@pytest.fixture(scope='module', autouse=True)
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The files of pre-trained weights that configs name are there; nothing reads them."""
+    folder = tmp_path_factory.mktemp('here')
+    for name in ('ir50', 'vggish'):
+        (folder / 'weights').mkdir(exist_ok=True)
+        (folder / 'weights' / f'{name}.pth').touch()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        yield
+
+
+def store_of(path: Path, stores: dict[str, Path]) -> Path:
+    if path.parent.name == 'tagf' and 'ceap360vr' not in path.stem:
+        return stores['trials']
+    (root,) = [root for name, root in stores.items() if name in path.stem.split('_')]
+    return root
 
 
 @pytest.mark.parametrize('path', FILES, ids=name_of)
@@ -66,8 +99,7 @@ def test_loads(path: Path) -> None:
 
 @pytest.mark.parametrize('path', EXPERIMENTS, ids=name_of)
 def test_is_checked_and_its_model_runs(path: Path, stores: dict[str, Path]) -> None:
-    (root,) = [root for name, root in stores.items() if name in path.stem.split('_')]
-    check_and_run(path, root)
+    check_and_run(path, store_of(path, stores))
 
 
 def test_the_variant_of_the_readme(tmp_path: Path, stores: dict[str, Path]) -> None:
@@ -83,14 +115,18 @@ def check_and_run(path: Path, root: Path) -> None:
     cfg = load_config(path, {'data_root': str(root)})
     check_config(cfg)
     cfg = resolve(cfg)
-    known = open_store(root).features()
-    dims = {name: known[name].dims[0] for name in cfg.features}
+    loader = build_loader(cfg, 'val_dataloader')
+    dims = loader.dataset.input_dims
     model = MODELS.build(model_config(cfg, dims)).eval()
-    inputs = {name: torch.randn(2, 7, dim) for name, dim in dims.items()}
+    assert list(dims) == list(cfg.features)
+    loader.batch_sampler.set_epoch(0)
+    batch = next(iter(loader.batch_sampler))
+    data = loader.collate_fn([loader.dataset[request] for request in batch])
     with torch.no_grad():
-        va = model(inputs).va
-    assert va.shape == (2, 7, len(cfg.targets))
-    assert torch.isfinite(va).all()
+        samples = model(data['inputs'], data['data_samples'], mode='predict')
+    for sample in samples:
+        assert sample.pred_va.shape == (sample.num_frames, len(cfg.targets))
+        assert torch.isfinite(sample.pred_va).all()
 
 
 @pytest.mark.parametrize('path', EXPERIMENTS, ids=name_of)
