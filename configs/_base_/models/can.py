@@ -1,7 +1,7 @@
 # CAN, attention over channels, on vectors per frame (spec/tagf.md, Models).
 video_channels = [256, 256, 128, 128, 128]
 audio_channels = [128, 128, 64, 64, 64]
-regressor = [128]
+regressor = [256]  # as wide as the fused sequence: 128 per modality
 losses = [dict(type='WindowCCCLoss')]
 batch_size = 12
 
