@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from abawfw.models.layers.linear import Linear
 from abawfw.registry import FUSIONS
 
 
@@ -25,9 +26,9 @@ class ChannelAttentionFusion(nn.Module):
     def __init__(self, in_dims: dict[str, int], dim: int = 128) -> None:
         super().__init__()
         self.dim = dim
-        self.projections = nn.ModuleDict({name: nn.Linear(size, dim) for name, size in in_dims.items()})
+        self.projections = nn.ModuleDict({name: Linear(size, dim) for name, size in in_dims.items()})
         self.out_dim = dim * len(in_dims)
-        self.weights = nn.Linear(self.out_dim, self.out_dim)
+        self.weights = Linear(self.out_dim, self.out_dim)
 
     def forward(self, inputs: dict[str, Tensor], observed: dict[str, Tensor]) -> Tensor:
         """Fuse the modalities of each frame.

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from abawfw.errors import ConfigError
 from abawfw.models.layers import Dropout
+from abawfw.models.layers.linear import Linear
 from abawfw.registry import FUSIONS
 
 
@@ -38,9 +39,9 @@ class LeaderFollowerFusion(nn.Module):
             raise ConfigError(f'{heads} attention heads do not divide a width of {dim}: change one of them')
         self.names, self.heads = tuple(in_dims), heads
         width = dim * len(in_dims)
-        projections = {name: nn.Linear(size, 3 * dim) for name, size in in_dims.items()}
+        projections = {name: Linear(size, 3 * dim) for name, size in in_dims.items()}
         self.qkv_proj = nn.ModuleDict(projections)
-        self.o_proj = nn.Linear(width, width)
+        self.o_proj = Linear(width, width)
         for linear in (*projections.values(), self.o_proj):
             nn.init.xavier_uniform_(linear.weight)
             nn.init.zeros_(linear.bias)

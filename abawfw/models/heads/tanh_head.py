@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from abawfw.models.heads.head_output import HeadOutput
 from abawfw.models.heads.va_head import VAHead
 from abawfw.models.layers import MaskedBatchNorm
+from abawfw.models.layers.linear import Linear
 from abawfw.registry import HEADS
 
 SLOPE = 0.01  # of the leaky ReLUs
@@ -22,7 +23,7 @@ class _Layer(nn.Module):
 
     def __init__(self, in_dim: int, out_dim: int) -> None:
         super().__init__()
-        self.linear = nn.Linear(in_dim, out_dim)
+        self.linear = Linear(in_dim, out_dim)
         self.norm = MaskedBatchNorm(out_dim)
 
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
