@@ -58,11 +58,13 @@ def work_dir_lock(work_dir: Path) -> Iterator[None]:
 def _acquire(work_dir: Path) -> int:
     path = work_dir / NAME
     while True:
-        work_dir.mkdir(parents=True, exist_ok=True)
         try:
+            work_dir.mkdir(parents=True, exist_ok=True)
             number = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        except FileNotFoundError:  # the run that is leaving took the folder along
-            continue
+        except (FileNotFoundError, FileExistsError):
+            if work_dir.is_file():
+                raise
+            continue  # a run that is leaving took the folder along
         try:
             fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -73,8 +75,9 @@ def _acquire(work_dir: Path) -> int:
                 f'{work_dir} is in use: another run{who} trains into it. Wait for its end or stop it, or '
                 f'choose another place with --work-dir'
             ) from None
-        if path.exists() and os.path.samestat(os.fstat(number), path.stat()):
-            break
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(number), path.stat()):
+                break
         os.close(number)  # the run that held it has just removed the file
     os.ftruncate(number, 0)
     os.pwrite(number, f'process {os.getpid()} on {socket.gethostname()}\n'.encode(), 0)

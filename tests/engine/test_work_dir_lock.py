@@ -1,0 +1,133 @@
+"""Two runs into the same work_dir at once: the second is refused, whatever it was asked to do."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tiny_runs import ROOT
+
+from abawfw.engine.work_dir_lock import work_dir_lock
+from abawfw.errors import TrainingError
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from torch.utils.data import DataLoader
+from abawfw.engine.work_dir_lock import work_dir_lock
+with work_dir_lock(Path(sys.argv[1])):
+    workers = iter(DataLoader(range(9), num_workers=1))
+    print(workers._workers[0].pid, flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def holder(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """A process that holds tmp_path/run, and the worker of its data loader."""
+    environment = {**os.environ, 'PYTHONPATH': str(ROOT)}
+    command = [sys.executable, '-c', HOLD, str(tmp_path / 'run')]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout
+        yield process, int(process.stdout.readline())
+        process.kill()
+
+
+def test_a_second_run_is_refused(train, tmp_path: Path, holder) -> None:
+    run = tmp_path / 'run'
+    for job in ({}, {'resume': True}):
+        found = train(run, job=job)
+        assert found['codes'] == [2]
+        assert f'{run} is in use: another run (process {holder[0].pid} on ' in found['output']
+        assert '--work-dir' in found['output']
+    found = train(run, job={'processes': 2, 'resume': True})
+    assert found['codes'] == [2, 2], found['output']
+    assert found['output'].count('is in use') == 2
+    assert [p.name for p in run.iterdir()] == ['.lock'], 'a refused run must write nothing'
+    assert train(tmp_path / 'other', epochs=1)['codes'] == [0]
+
+
+def test_a_killed_run_lets_go(tmp_path: Path, holder) -> None:
+    process, worker = holder
+    os.kill(worker, signal.SIGSTOP)  # a worker that lives on
+    process.kill()
+    process.wait()
+    try:
+        with work_dir_lock(tmp_path / 'run'):
+            assert f'process {os.getpid()} on ' in (tmp_path / 'run/.lock').read_text()
+    finally:
+        os.kill(worker, signal.SIGKILL)
+
+
+def test_killed_and_resumed_at_once(train, tmp_path: Path) -> None:
+    run = tmp_path / 'run'
+    job = {'prepare': ['slow_batches'], 'signals': [[0.05, signal.SIGKILL]]}
+    options = {'train_dataloader.num_workers': 2, 'epochs': 1}
+    assert train(run, job=job, **options)['codes'] == [-signal.SIGKILL]
+    assert (run / '.lock').exists()
+    found = train(run, job={'resume': True}, **options)
+    assert found['codes'] == [0], found['output']
+    assert not (run / '.lock').exists()
+
+
+def test_a_file_in_its_place(tmp_path: Path) -> None:
+    (tmp_path / 'run').touch()
+    with pytest.raises(FileExistsError), work_dir_lock(tmp_path / 'run'):
+        pass
+
+
+def test_what_is_left_behind(tmp_path: Path) -> None:
+    with work_dir_lock(tmp_path / 'empty'):
+        pass
+    assert not (tmp_path / 'empty').exists()
+    with work_dir_lock(tmp_path / 'used'):
+        (tmp_path / 'used/file').touch()
+    assert [p.name for p in (tmp_path / 'used').iterdir()] == ['file']
+    with pytest.raises(ZeroDivisionError), work_dir_lock(tmp_path / 'used'):
+        _ = 1 / 0
+    assert [p.name for p in (tmp_path / 'used').iterdir()] == ['file']
+
+
+def test_once_in_a_process_too(tmp_path: Path) -> None:
+    with work_dir_lock(tmp_path / 'run'):
+        with (
+            pytest.raises(TrainingError, match=f'process {os.getpid()} on '),
+            work_dir_lock(tmp_path / 'run'),
+        ):
+            pass
+        with work_dir_lock(tmp_path / 'other'):
+            pass
+        assert (tmp_path / 'run/.lock').exists()
+
+
+def test_many_at_once_one_after_another(tmp_path: Path) -> None:
+    """Processes that enter and leave all the time are never inside together."""
+    script = tmp_path / 'enter.py'
+    script.write_text(
+        'import os, sys\n'
+        'from pathlib import Path\n'
+        'from abawfw.engine.work_dir_lock import work_dir_lock\n'
+        'from abawfw.errors import TrainingError\n'
+        'place, entered = Path(sys.argv[1]), 0\n'
+        'while entered < 60:\n'
+        '    try:\n'
+        '        with work_dir_lock(place):\n'
+        '            inside = os.open(place / "inside", os.O_CREAT | os.O_EXCL)\n'
+        '            os.close(inside)\n'
+        '            (place / "inside").unlink()\n'
+        '            entered += 1\n'
+        '    except TrainingError:\n'
+        '        pass\n'
+    )
+    environment = {**os.environ, 'PYTHONPATH': str(ROOT)}
+    command = [sys.executable, str(script), str(tmp_path / 'run')]
+    started = time.monotonic()
+    processes = [subprocess.Popen(command, env=environment) for _ in range(2)]
+    assert [p.wait(timeout=60) for p in processes] == [0, 0]
+    assert time.monotonic() - started < 60
