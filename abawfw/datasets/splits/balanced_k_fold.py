@@ -102,10 +102,10 @@ def _weights(store: FeatureStore, video: VideoInfo) -> np.ndarray:
 
 def _deal(weights: np.ndarray, folds: int) -> np.ndarray:
     """Fold of every source, (sources,), such that the sums of weights (sources, columns) are alike."""
-    # Frames count as much as a histogram does: its bins share the weight of one column among them.
-    share = np.concatenate([[1.0], np.full(2 * BINS, 1 / BINS)])
+    # Squares of these are the terms of a chi-square: rare bins weigh more than their few frames, but less than
+    # full ones, since no dealing could make them alike.
     totals = weights.sum(axis=0)
-    weights = weights / np.where(totals == 0, 1, totals) * np.sqrt(share)
+    weights = weights / np.sqrt(np.where(totals == 0, 1, totals) * totals[0])
     fold_of = np.full(len(weights), -1)
     sums = np.zeros((folds, weights.shape[1]))
     for source in np.argsort(-weights[:, 0], kind='stable'):
