@@ -20,6 +20,7 @@ from abawfw.errors import ConfigError, DataError
 from abawfw.evaluation.functional import window_search
 from abawfw.evaluation.prediction_files import write_predictions
 from abawfw.evaluation.report_table import report_rows
+from abawfw.evaluation.trial_files import write_trial_files
 from abawfw.evaluation.va_metric import WINDOWS
 from abawfw.files import write_text
 
@@ -57,7 +58,9 @@ def test(
     Args:
         cfg: loaded config, references not resolved.
         checkpoints: checkpoint of each target to test.
-        out: folder for the files (names of spec/rucaim3.md, Inference) and ``report.json``.
+        out: folder for the files (names of spec/rucaim3.md, Inference) and ``report.json``. Where the config
+            says ``trial_files = True``, text files per trial come beside it if it is called ``predictions``,
+            and into it otherwise.
         partitions: which partitions; None for val and test, as far as the store has them.
         windows: smoothing window of each target (the config's where not given), or 'search' for the best of
             0, 5, ... 95 on val.
@@ -91,6 +94,9 @@ def test(
             labels = label if any(np.isfinite(x).any() for x in label.values()) else None
             window = report.windows[target]
             report.files += write_predictions(out, FILE_PARTITION[partition], target, pred, labels, window)
+            if cfg.get('trial_files', False):
+                run = out.parent if out.name == 'predictions' else out
+                report.files += write_trial_files(run, partition, target, pred)
             if labels is not None:
                 report.rows.setdefault(partition, []).extend(report_rows(target, pred, labels, window))
     write_text(

@@ -11,6 +11,25 @@ from abawfw.evaluation.prediction_files import Predictions
 SHOWN = 5  # differences of one kind that are listed by name
 
 
+def same_videos(runs: Sequence[Predictions | None]) -> list[list[int]]:
+    """Sort runs by their videos, as the folds of a cross-validation differ in them.
+
+    Args:
+        runs: their predictions; None is in no group.
+
+    Returns:
+        Groups of indices, the runs of each with the same videos and no two groups with a common video; one
+        group of all where sets overlap, so that ``differences`` tells how.
+    """
+    groups: dict[frozenset[str], list[int]] = {}
+    for i, run in enumerate(runs):
+        if run is not None:
+            groups.setdefault(frozenset(run.preds), []).append(i)
+    if len(frozenset().union(*groups)) == sum(map(len, groups)):
+        return list(groups.values())
+    return [[i for group in groups.values() for i in group]]
+
+
 def differences(names: Sequence[str], runs: Sequence[Predictions]) -> list[str]:
     """What differs between the first run and each other one: videos, numbers of frames, labels.
 

@@ -1,4 +1,4 @@
-"""Weighted means of the predictions of several runs."""
+"""Means of the predictions of several runs."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ import numpy as np
 
 from abawfw.errors import ConfigError, DataError
 from abawfw.evaluation.functional import Moments
-from abawfw.evaluation.prediction_files import Predictions, file_name, predictions_folder, read_predictions
-from abawfw.submission.agreement import differences
-from abawfw.submission.weights import RunMoments, cross_validate, find_weights
+from abawfw.evaluation.prediction_files import Predictions
+from abawfw.submission.agreement import differences, same_videos
+from abawfw.submission.run_folder import RunFolder, expand
+from abawfw.submission.val_group import ValGroup, mean_of_runs
+from abawfw.submission.weights import FITTED, RULES, cross_validate, find_weights
 
 
 @dataclass(frozen=True)
@@ -20,34 +22,44 @@ class TargetEnsemble:
     """The ensemble of one target.
 
     Attributes:
-        weights: of each run, in the order given.
-        run_ccc: validation CCC of each run alone.
-        val: statistics of labels and ensemble over all validation frames; weights found on the same frames.
-        cross_validated_ccc: CCC where no video took part in finding its own weights; None for one video.
+        runs: that estimate the target.
+        weights: of each run.
+        run_ccc: CCC of each run alone on its own validation videos; None for a run without any.
+        folds: number of different sets of validation videos; 1 where all runs have the same.
+        val: statistics of labels and ensemble over all validation frames, each predicted only by the runs
+            that did not train on it; None where a run has no val. Weights were found on the same frames.
+        cross_validated_ccc: CCC where no video took part in finding its own weights; None for one video, and
+            where weights are not found on labels.
         test_preds: (frames,) by video; None if no run has test predictions.
     """
 
+    runs: tuple[Path, ...]
     weights: tuple[float, ...]
-    run_ccc: tuple[float, ...]
-    val: Moments
+    run_ccc: tuple[float | None, ...]
+    folds: int
+    val: Moments | None
     cross_validated_ccc: float | None
     test_preds: dict[str, np.ndarray] | None
 
 
 class Ensemble:
-    """Runs whose predictions are averaged per target.
+    """Runs whose predictions are averaged per target, frame by frame.
+
+    Runs of a cross-validation have different validation videos: there, every video is measured with the runs
+    that validate on it, and rules that compare the runs on common videos are refused.
 
     Args:
-        runs: work folders (with predictions/ in them) or folders that hold prediction files.
+        runs: work folders (with predictions/ in them), folders that hold prediction files, or folders of such
+            folders, which stand for all runs in them. Targets may come from different runs.
         targets: to average.
         smoothed: take the smoothed predictions instead of the clipped ones.
-        weights: rule, see ``find_weights``.
+        weights: rule, see ``find_weights``; 'centred' brings the runs to a common mean per video first.
 
     Attributes:
         targets: dict of target -> ``TargetEnsemble``.
 
     Raises:
-        ConfigError: no run, or an unknown rule.
+        ConfigError: no run, an unknown rule, or one that these runs cannot be weighted by.
         DataError: files are missing, or runs differ in videos, frames or labels; differences are listed.
     """
 
@@ -60,46 +72,60 @@ class Ensemble:
     ) -> None:
         if not runs or not targets:
             raise ConfigError('an ensemble needs at least one run and one target')
-        self.runs = [Path(run) for run in runs]
+        if weights not in RULES:
+            raise ConfigError(f'no rule {weights!r} for weights; there are {", ".join(RULES)}')
         self.smoothed, self.rule = smoothed, weights
-        self._folders = [predictions_folder(run) for run in runs]
-        files = {(t, p): self._read(t, p) for t in targets for p in ('val', 'tst')}
-        problems = [
-            f'{partition}, {target}: {line}'
-            for (target, partition), read in files.items()
-            for line in differences([str(run) for run in self.runs], read)
-        ]
-        if problems:
+        found = expand(runs)
+        # where no run has a target, reading tells what is missing
+        chosen = {t: [run for run in found if run.has(t)] or found for t in targets}
+        files = {t: self._read(chosen[t], t) for t in targets}
+        if problems := [line for t in targets for line in _disagreements(chosen[t], *files[t], t)]:
             raise DataError('these runs cannot be averaged:\n  ' + '\n  '.join(problems))
-        self.targets = {t: self._average(files[t, 'val'], files[t, 'tst'], t) for t in targets}
+        self.targets = {t: self._average(chosen[t], *files[t], t) for t in targets}
 
-    def _read(self, target: str, partition: str) -> list[Predictions]:
-        kind = 'smoothed' if self.smoothed else 'clipped'
-        names = [folder / file_name(partition, target, kind) for folder in self._folders]
-        if partition == 'tst' and not any(name.is_file() for name in names):
-            return []
-        return [read_predictions(folder, partition, target, self.smoothed) for folder in self._folders]
+    def _read(self, runs: list[RunFolder], target: str) -> tuple[list[Predictions | None], list[Predictions]]:
+        val = [run.read_val(target, self.smoothed) for run in runs]
+        if not any(run.has_test(target) for run in runs):
+            return val, []
+        return val, [run.read_test(target, self.smoothed) for run in runs]
 
-    def _average(self, val: list[Predictions], tst: list[Predictions], target: str) -> TargetEnsemble:
-        labels = val[0].labels
-        if labels is None:
-            raise DataError(f'{self._folders[0]}: the predictions of val have no labels of {target}')
-        videos = [RunMoments.of(labels[v], [run.preds[v] for run in val]) for v in labels]
-        pooled = RunMoments.pool(videos)
-        if not pooled.n:
-            raise DataError(f'{self._folders[0]}: no frame of val has a label of {target}')
-        weights = find_weights(self.rule, pooled)
+    def _average(
+        self, runs: list[RunFolder], val: list[Predictions | None], tst: list[Predictions], target: str
+    ) -> TargetEnsemble:
+        groups = [ValGroup(runs, val, indices, target) for indices in same_videos(val)]
+        common = len(groups) == 1 and len(groups[0].indices) == len(runs)
+        if self.rule in FITTED and not common:
+            raise ConfigError(
+                f'--weights {self.rule} compares runs on validation videos that all have, but the '
+                f'{len(runs)} runs of {target} have {len(groups)} sets of them: use mean or centred'
+            )
+        weights = np.full(len(runs), 1 / len(runs))
+        if common:
+            weights = find_weights(self.rule, groups[0].pooled)
+        ccc = {i: value for group in groups for i, value in zip(group.indices, group.run_ccc, strict=True)}
+        val_moments = [group.measure(self.rule, weights if common else None) for group in groups]
+        fitted_apart = common and self.rule != 'centred'
         return TargetEnsemble(
+            runs=tuple(run.path for run in runs),
             weights=tuple(weights.tolist()),
-            run_ccc=tuple(pooled.ccc(one) for one in np.eye(len(val))),
-            val=pooled.weighted(weights),
-            cross_validated_ccc=cross_validate(self.rule, videos),
-            test_preds=_weighted(weights, tst) if tst else None,
+            run_ccc=tuple(ccc.get(i) for i in range(len(runs))),
+            folds=len(groups),
+            val=Moments.pool(val_moments) if len(ccc) == len(runs) else None,
+            cross_validated_ccc=cross_validate(self.rule, groups[0].videos) if fitted_apart else None,
+            test_preds={
+                video: mean_of_runs(self.rule, weights, [run.preds[video] for run in tst])
+                for video in (tst[0].preds if tst else ())
+            }
+            or None,
         )
 
 
-def _weighted(weights: np.ndarray, read: list[Predictions]) -> dict[str, np.ndarray]:
-    return {
-        video: np.sum([w * run.preds[video] for w, run in zip(weights, read, strict=True)], axis=0)
-        for video in read[0].preds
-    }
+def _disagreements(
+    runs: list[RunFolder], val: list[Predictions | None], tst: list[Predictions], target: str
+) -> list[str]:
+    names = [str(run.path) for run in runs]
+    lines = []
+    for group in same_videos(val):
+        members = [p for p in (val[i] for i in group) if p is not None]
+        lines += [f'val, {target}: {text}' for text in differences([names[i] for i in group], members)]
+    return lines + [f'tst, {target}: {text}' for text in differences(names, tst)]

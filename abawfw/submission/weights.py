@@ -9,7 +9,8 @@ import numpy as np
 from abawfw.errors import ConfigError, DataError
 from abawfw.evaluation.functional import Moments
 
-RULES = ('mean', 'ccc', 'fit')
+RULES = ('mean', 'centred', 'ccc', 'fit')
+FITTED = ('ccc', 'fit')  # those that look at labels of videos which all runs have predicted
 
 
 class RunMoments:
@@ -68,8 +69,8 @@ def find_weights(rule: str, statistics: RunMoments) -> np.ndarray:
     """Weights of the runs, (runs,), none negative, summing to 1.
 
     Args:
-        rule: 'mean' (all equal), 'ccc' (in proportion to the validation CCC, 0 where that is negative) or
-            'fit' (those with the highest CCC on these frames).
+        rule: 'mean' and 'centred' (all equal), 'ccc' (in proportion to the validation CCC, 0 where that is
+            negative) or 'fit' (those with the highest CCC on these frames).
         statistics: of the frames to decide on.
 
     Raises:
@@ -79,7 +80,7 @@ def find_weights(rule: str, statistics: RunMoments) -> np.ndarray:
     runs = len(statistics.mean) - 1
     if rule not in RULES:
         raise ConfigError(f'no rule {rule!r} for weights; there are {", ".join(RULES)}')
-    if rule == 'mean' or runs == 1:
+    if rule not in FITTED or runs == 1:
         return np.full(runs, 1 / runs)
     if rule == 'fit':
         return _fit(statistics)

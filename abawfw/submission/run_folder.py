@@ -1,0 +1,83 @@
+"""Runs as an ensemble reads them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from abawfw.errors import DataError
+from abawfw.evaluation.prediction_files import Predictions, predictions_folder, read_predictions
+from abawfw.evaluation.trial_files import FOLDER, has_trial_files, read_trial_files
+
+# Any of these in a folder makes it a run, tested or not; output.log is that of a series of runs.
+MARKS = ('config.py', 'summary.json', 'output.log', 'predictions', FOLDER)
+FILES = '*_pred_*.json'
+
+
+class RunFolder:
+    """Predictions of one run: its JSON files, or else its text files per trial, which have no labels.
+
+    Args:
+        path: work folder of a run, folder of prediction files, or folder with ``predict/`` in it as the
+            reference of TAGF writes it.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self.folder = predictions_folder(path)
+        self._texts_only = not any(self.folder.glob(FILES)) and (self.path / FOLDER).is_dir()
+
+    def has(self, target: str) -> bool:
+        """Whether the run estimates a target; True also where its files are missing and should be there."""
+        if self._texts_only:
+            return any(has_trial_files(self.path, partition, target) for partition in ('val', 'test'))
+        if any(self.folder.glob(f'*_pred_{target}_*.json')):
+            return True
+        try:
+            best = json.loads((self.path / 'summary.json').read_text(encoding='utf-8'))['best']
+        except (OSError, ValueError, KeyError, TypeError):
+            return not any(self.folder.glob(FILES))
+        return f'ccc_{target}' in best or not best
+
+    def read_val(self, target: str, smoothed: bool) -> Predictions | None:
+        """Predictions and labels of val; None for a run that can have none."""
+        return None if self._texts_only else read_predictions(self.folder, 'val', target, smoothed)
+
+    def has_test(self, target: str) -> bool:
+        """Whether there are predictions of the test videos."""
+        if self._texts_only:
+            return has_trial_files(self.path, 'test', target)
+        return any(self.folder.glob(f'tst_pred_{target}_*.json'))
+
+    def read_test(self, target: str, smoothed: bool) -> Predictions:
+        """Predictions of the test videos.
+
+        Raises:
+            DataError: they are missing or damaged, or text files are asked for smoothed predictions.
+        """
+        if not self._texts_only:
+            return read_predictions(self.folder, 'tst', target, smoothed)
+        if smoothed:
+            raise DataError(f'{self.path / FOLDER} has no smoothed predictions; leave --smoothed away')
+        return Predictions(read_trial_files(self.path, 'test', target), None)
+
+
+def expand(paths: Sequence[Path | str]) -> list[RunFolder]:
+    """The runs that are meant: a folder that is none itself stands for those in it, fold2 before fold10."""
+    found: dict[Path, RunFolder] = {}
+    for path in map(Path, paths):
+        inner = [] if _is_run(path) or not path.is_dir() else [p for p in path.iterdir() if _is_run(p)]
+        for run in sorted(inner, key=_natural) or [path]:
+            found[run] = RunFolder(run)
+    return list(found.values())
+
+
+def _is_run(path: Path) -> bool:
+    return path.is_dir() and (any((path / mark).exists() for mark in MARKS) or any(path.glob(FILES)))
+
+
+def _natural(path: Path) -> list[tuple[int, str]]:
+    parts = re.split(r'(\d+)', path.name)
+    return [(int(part), '') if part.isdigit() else (-1, part) for part in parts]
