@@ -11,6 +11,7 @@ import torch
 from mmengine.registry import DefaultScope
 from torch import nn
 
+from abawfw.checkpoints import load_checkpoint
 from abawfw.engine.optim import SubnetworkConstructor, VAOptimWrapper
 from abawfw.errors import ConfigError
 from abawfw.registry import PARAM_SCHEDULERS
@@ -118,6 +119,93 @@ def test_without_clipping() -> None:
     before = model.large.bias.clone()
     wrapper.update_params(model(torch.ones(1, 2)))
     torch.testing.assert_close(before - model.large.bias, torch.tensor([1000.0]))
+
+
+# --- options of parts
+
+
+class Nested(nn.Module):
+    """Two sub-networks, one of which has parts of its own; the first part is frozen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        video = nn.ModuleDict({'stem': nn.Linear(2, 3), 'output_layer': nn.Linear(3, 2)})
+        self.backbones = nn.ModuleDict({'video': video, 'logmel': nn.Linear(2, 2)})
+        self.head = nn.Linear(2, 1)
+        video['stem'].requires_grad_(False)
+
+    def subnetworks(self) -> dict[str, nn.Module]:
+        return {**{f'backbones.{k}': v for k, v in self.backbones.items()}, 'head': self.head}
+
+
+def build_groups(paramwise: dict[str, dict[str, Any]] | None) -> dict[str, tuple[int, float, float]]:
+    """Tensors, rate and weight decay of each group, by name."""
+    cfg = {'type': 'VAOptimWrapper', 'optimizer': {'type': 'Adam', 'lr': 1.0, 'weight_decay': 0.5}}
+    with DefaultScope.overwrite_default_scope('abawfw'):
+        wrapper = SubnetworkConstructor(cfg, paramwise)(Nested())
+    groups = wrapper.optimizer.param_groups
+    assert sum(len(g['params']) for g in groups) == len(list(Nested().parameters()))
+    return {g['name']: (len(g['params']), g['lr'], g['weight_decay']) for g in groups}
+
+
+def test_frozen_parameters_are_in_their_group() -> None:
+    same = {'backbones.video': (4, 1.0, 0.5), 'backbones.logmel': (2, 1.0, 0.5), 'head': (2, 1.0, 0.5)}
+    assert build_groups(None) == same
+
+
+def test_a_frozen_parameter_does_not_move() -> None:
+    model = Nested()
+    with DefaultScope.overwrite_default_scope('abawfw'):
+        cfg = {'type': 'VAOptimWrapper', 'optimizer': {'type': 'Adam', 'lr': 1.0, 'weight_decay': 0.5}}
+        wrapper = SubnetworkConstructor(cfg)(model)
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    video = model.backbones['video']
+    wrapper.update_params(model.head(video['output_layer'](video['stem'](torch.ones(1, 2)))).sum())
+    moved = {k for k, v in model.state_dict().items() if not torch.equal(v, before[k])}
+    assert moved == {f'{m}.{k}' for m in ('head', 'backbones.video.output_layer') for k in ('weight', 'bias')}
+
+
+def test_options_of_parts() -> None:
+    paramwise = {
+        'backbones': {'lr': 0.1},
+        'backbones.video.output_layer': {'lr': 0.01, 'weight_decay': 0.0},
+        'head': {'weight_decay': 0.25},
+    }
+    assert build_groups(paramwise) == {
+        'backbones.video': (2, 0.1, 0.5),
+        'backbones.video.output_layer': (2, 0.01, 0.0),
+        'backbones.logmel': (2, 0.1, 0.5),
+        'head': (2, 1.0, 0.25),
+    }
+
+
+@pytest.mark.parametrize(
+    ('paramwise', 'message'),
+    [
+        ({'backbones.vidio': {'lr': 1.0}}, "no part 'backbones.vidio' .* did you mean 'backbones.video'"),
+        ({'backbones.vid': {'lr': 1.0}}, "no part 'backbones.vid' "),
+        ({'head': {'weigth_decay': 1.0}}, "Adam has no option 'weigth_decay'; did you mean 'weight_decay'"),
+    ],
+)
+def test_options_of_nothing(paramwise: dict[str, dict[str, Any]], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        build_groups(paramwise)
+
+
+def test_options_of_parts_in_a_run(train, tmp_path: Path) -> None:
+    """A rate of 0 keeps a part as it was."""
+    run = tmp_path / 'run'
+    frozen = {'optim_wrapper.paramwise_cfg': {'head': {'lr': 0.0}}}
+    found = train(run, epochs=2, **frozen)
+    assert found['codes'] == [0], found['output']
+    first, second = (load_checkpoint(run / f'epoch_{e}.pth') for e in (1, 2))
+    same = {k for k, v in first['state_dict'].items() if torch.equal(v, second['state_dict'][k])}
+    assert {k for k in first['state_dict'] if k.startswith('head')} <= same
+    assert any(k.startswith('context') for k in first['state_dict'].keys() - same)
+    assert [g['lr'] for g in second['optimizer']['param_groups']][-1] == 0.0
+    wrong = train(tmp_path / 'wrong', epochs=1, **{'optim_wrapper.paramwise_cfg': {'haed': {'lr': 0.0}}})
+    assert wrong['codes'] == [2]
+    assert "no part 'haed' with parameters; did you mean 'head'?" in wrong['output']
 
 
 def test_bf16_computes_in_bf16_and_keeps_weights_in_fp32() -> None:
