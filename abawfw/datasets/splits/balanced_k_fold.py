@@ -102,7 +102,7 @@ def _weights(store: FeatureStore, video: VideoInfo) -> np.ndarray:
 
 def _deal(weights: np.ndarray, folds: int) -> np.ndarray:
     """Fold of every source, (sources,), such that the sums of weights (sources, columns) are alike."""
-    # Squares of these are the terms of a chi-square: rare bins weigh more than their few frames, but less than
+    # Squares of these are the terms of a chi-square: rare bins weigh more than their frames, but less than
     # full ones, since no dealing could make them alike.
     totals = weights.sum(axis=0)
     weights = weights / np.sqrt(np.where(totals == 0, 1, totals) * totals[0])
