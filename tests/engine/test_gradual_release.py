@@ -11,11 +11,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from same_run import assert_same_run, differences
 
+from abawfw.apis.build import build_loader, load_model
+from abawfw.apis.predict import predict
 from abawfw.checkpoints import load_checkpoint
+from abawfw.config import load_config, resolve
+from abawfw.evaluation.functional import ccc
 
 CONFIG = Path(__file__).parent / 'configs/two_stages.py'
 BATCHES = 8  # of an epoch on the tiny data
@@ -255,18 +260,36 @@ def test_state_of_another_schedule_is_refused(staged: Run, states: dict[int, Pat
 
 
 @pytest.mark.slow
-def test_two_processes_release_together(staged: Run, tmp_path: Path) -> None:
-    """Parts released later are averaged over the ranks as well, and so are running statistics."""
+def test_two_processes_release_together(staged: Run, tiny_data: Path, tmp_path: Path) -> None:
+    """Parts released later are averaged over the ranks as well, and so are running statistics.
+
+    Without ReloadBestHook, which would give both ranks the same weights after each epoch.
+    """
     run = tmp_path / 'run'
-    found = staged(run, {**TWO, 'prepare': ['keep_weights_of_each_rank']})
+    stages = [['context.1.linear'], ['context.0']]
+    hooks = [
+        {'type': 'GradualReleaseHook', 'stages': stages, 'min_lr': 2e-3},
+        {'type': 'ValidationLossHook'},
+        {'type': 'TrainingLogHook'},
+    ]
+    found = staged(run, {**TWO, 'prepare': ['keep_weights_of_each_rank']}, custom_hooks=hooks, epochs=20)
     assert found['codes'] == [0, 0], found['output']
-    weights = [torch.load(run / f'rank{rank}.pt') for rank in (0, 1)]
-    assert not differences(*weights)
-    assert 'stage 2 of 2' in found['output']
     rows = log(run)
-    rates, stages = story([row['val_ccc'] for row in rows])
+    rates, stages_of = story([row['val_ccc'] for row in rows])
     assert [row['lr'] for row in rows] == pytest.approx(rates)
-    assert 2 in stages
+    assert stages_of[-1] == 2
+    assert rows[-1]['best_epoch'] < len(rows) - 1, 'the last epoch is the best: choose other settings'
+    weights = [torch.load(run / f'rank{rank}.pt') for rank in (0, 1)]
+    assert 'head.hidden.0.norm.running_mean' in weights[0]
+    assert not differences(*weights)
+    # both ranks have validated the model that is saved
+    cfg = resolve(load_config(CONFIG, {'data_root': str(tiny_data)}))
+    loader = build_loader(cfg, 'val_dataloader')
+    model = load_model(cfg, run / f'epoch_{len(rows)}.pth', loader.dataset.input_dims)
+    videos = predict(model, loader)
+    label, pred = (np.concatenate([getattr(v, n) for v in videos.values()]) for n in ('label', 'pred'))
+    alone = [ccc(label[:, k], pred[:, k]) for k in (0, 1)]
+    assert rows[-1]['val_ccc'] == pytest.approx(sum(alone) / 2, abs=1e-6)
 
 
 @pytest.mark.slow
