@@ -49,7 +49,7 @@ MISTAKES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     ),
     'component of another registry': (
         lambda c: c['model']['head'].update(type='ConcatFusion'),
-        "model.head: no head is called 'ConcatFusion': there are: BinHead, RegressionHead",
+        "model.head: no head is called 'ConcatFusion': there are: BinHead, RegressionHead, TanhHead",
     ),
     'unknown argument': (
         lambda c: c['transformer'].update(hiden=3),
