@@ -85,11 +85,10 @@ def _both(preds: TargetPredictions, name: str) -> dict[str, np.ndarray]:
     valence, arousal = preds['valence'], preds['arousal']
     different = [v for v in {**valence, **arousal} if len(valence.get(v, ())) != len(arousal.get(v, ()))]
     if different:
-        v = different[0]
-        raise DataError(
-            f'valence and arousal differ in {len(different)} videos, first {v}: {len(valence.get(v, ()))} '
-            f'and {len(arousal.get(v, ()))} frames'
-        )
+        lengths = [
+            f'  {v}: {len(valence.get(v, ()))} and {len(arousal.get(v, ()))} frames' for v in different
+        ]
+        raise DataError('\n'.join([f'valence and arousal differ in {len(different)} videos:', *lengths]))
     return {video: np.stack([valence[video], arousal[video]]) for video in valence}
 
 

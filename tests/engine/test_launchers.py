@@ -139,12 +139,12 @@ cli.run(lambda: LocalLauncher(1).launch(runs, print))
     ) as process:
         wait_for(folder / 'ready')
         process.send_signal(number)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=120)
     return subprocess.CompletedProcess(command, process.returncode, out, err)
 
 
 def wait_for(path: Path) -> None:
-    for _ in range(600):
+    for _ in range(2400):
         if path.exists():
             return
         time.sleep(0.05)

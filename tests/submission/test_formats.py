@@ -114,7 +114,7 @@ def test_wrong_use(tmp_path: Path) -> None:
             FORMATS[name](PREDS, wanted, 0)
     with pytest.raises(ConfigError, match='arousal is not among the targets'):
         FORMATS['per-video']({'valence': PREDS['valence']}, None, 0)
-    with pytest.raises(DataError, match='first a: 3 and 2 frames'):
+    with pytest.raises(DataError, match='differ in 1 videos:\n  a: 3 and 2 frames'):
         FORMATS['per-video'](
             {'valence': PREDS['valence'], 'arousal': {'a': np.zeros(2), 'b_left': np.zeros(1)}}, None, 0
         )

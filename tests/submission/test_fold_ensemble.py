@@ -1,0 +1,147 @@
+"""Runs that are folds of a cross-validation, or estimate one target each."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_ensemble import Curves, command, curves, noisy
+
+from abawfw.errors import ConfigError, DataError
+from abawfw.evaluation.functional import ccc
+from abawfw.evaluation.functional.ccc_centring import ccc_centring
+from abawfw.evaluation.prediction_files import write_predictions
+from abawfw.evaluation.trial_files import write_trial_files
+from abawfw.submission.ensemble import Ensemble
+
+LABELS = curves(0)
+TEST = curves(50, (7, 5))
+FOLDS = {0: ('v0', 'v1'), 1: ('v2', 'v3'), 2: ('v4', 'v5')}
+
+
+def make_fold(
+    folder: Path, fold: int, seed: int = 0, targets: tuple[str, ...] = ('valence', 'arousal')
+) -> tuple[Curves, Curves]:
+    """A run that validates on the videos of its fold; returns its predictions of val and test."""
+    labels = {v: LABELS[v] for v in FOLDS[fold]}
+    val, test = noisy(labels, 10 * fold + seed, 0.3), noisy(TEST, 100 + 10 * fold + seed, 0.2)
+    for target in targets:
+        write_predictions(folder / 'predictions', 'val', target, val, labels, 0)
+        write_predictions(folder / 'predictions', 'tst', target, test, None, 0)
+    return val, test
+
+
+def test_folder_of_folds(tmp_path: Path) -> None:
+    made = {k: make_fold(tmp_path / f'cv/fold{k}', k) for k in (2, 0, 1)}
+    found = Ensemble([tmp_path / 'cv']).targets['valence']
+    assert [path.name for path in found.runs] == ['fold0', 'fold1', 'fold2']
+    assert found.folds == 3
+    for k, value in enumerate(found.run_ccc):
+        true, pred = (np.concatenate([c[v] for v in FOLDS[k]]) for c in (LABELS, made[k][0]))
+        assert value == pytest.approx(ccc(true, pred), rel=1e-9)
+    everything = {v: p for val, _ in made.values() for v, p in val.items()}
+    expected = ccc(*(np.concatenate([c[v] for v in LABELS]) for c in (LABELS, everything)))
+    assert found.val is not None
+    assert found.val.ccc == pytest.approx(expected, rel=1e-9)
+    assert found.val.n == sum(map(len, LABELS.values()))
+    assert found.test_preds is not None
+    for video, pred in found.test_preds.items():
+        np.testing.assert_allclose(pred, np.mean([t[video] for _, t in made.values()], axis=0), atol=1e-12)
+
+
+def test_seeds_of_a_fold_are_averaged_before_they_are_measured(tmp_path: Path) -> None:
+    made = {(k, s): make_fold(tmp_path / f'fold{k}_seed{s}', k, s)[0] for k in FOLDS for s in (0, 1)}
+    found = Ensemble([tmp_path], ['arousal']).targets['arousal']
+    assert (len(found.runs), found.folds) == (6, 3)
+    pred = {v: (made[k, 0][v] + made[k, 1][v]) / 2 for k, videos in FOLDS.items() for v in videos}
+    expected = ccc(*(np.concatenate([c[v] for v in LABELS]) for c in (LABELS, pred)))
+    assert found.val is not None
+    assert found.val.ccc == pytest.approx(expected, rel=1e-9)
+
+
+def test_centred(tmp_path: Path) -> None:
+    made = [make_fold(tmp_path / f'fold{k}', k) for k in FOLDS]
+    found = Ensemble([tmp_path], ['valence'], weights='centred').targets['valence']
+    assert found.test_preds is not None
+    for video, pred in found.test_preds.items():
+        expected = ccc_centring([test[video] for _, test in made]).centred.mean(axis=0)
+        np.testing.assert_allclose(pred, expected, atol=1e-12)
+    assert found.cross_validated_ccc is None
+    for rule in ('ccc', 'fit'):
+        with pytest.raises(ConfigError, match=r'3 runs of valence have 3 sets of them: use mean or centred'):
+            Ensemble([tmp_path], ['valence'], weights=rule)
+
+
+def test_centred_on_a_common_val(tmp_path: Path) -> None:
+    preds = [noisy(LABELS, seed, 0.3) for seed in (1, 2)]
+    preds[1] = {v: np.clip(p + 0.2, -1, 1) for v, p in preds[1].items()}
+    for name, pred in zip('ab', preds, strict=True):
+        write_predictions(tmp_path / name / 'predictions', 'val', 'valence', pred, LABELS, 0)
+    found = Ensemble([tmp_path], ['valence'], weights='centred').targets['valence']
+    together = {v: ccc_centring([p[v] for p in preds]).centred.mean(axis=0) for v in LABELS}
+    expected = ccc(*(np.concatenate([c[v] for v in LABELS]) for c in (LABELS, together)))
+    assert found.val is not None
+    assert found.val.ccc == pytest.approx(expected, rel=1e-9)
+    assert found.folds == 1
+
+
+def test_folds_that_share_a_video_are_no_folds(tmp_path: Path) -> None:
+    for k, videos in enumerate((('v0', 'v1'), ('v1', 'v2'))):
+        labels = {v: LABELS[v] for v in videos}
+        write_predictions(tmp_path / f'fold{k}/predictions', 'val', 'valence', labels, labels, 0)
+    with pytest.raises(DataError, match=r'only .*fold0 has the videos v0\n.*only .*fold1 has the videos v2'):
+        Ensemble([tmp_path], ['valence'])
+
+
+def test_targets_from_different_runs(tmp_path: Path) -> None:
+    for k in FOLDS:
+        make_fold(tmp_path / f'valence_cv/fold{k}', k, 0, ('valence',))
+        make_fold(tmp_path / f'arousal_cv/fold{k}', k, 1, ('arousal',))
+    done = command(tmp_path / 'valence_cv', tmp_path / 'arousal_cv', '--out', tmp_path / 'out')
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count('val of 3 folds, not smoothed, 900 frames') == 2
+    assert done.stdout.count('  out of fold') == 4
+    for target in ('valence', 'arousal'):
+        assert sum(f'{target}_cv/fold' in line for line in done.stdout.splitlines()) == 3
+    assert '24 rows in 4 files' in done.stdout
+
+
+def test_a_run_that_should_have_a_target_is_not_left_out(tmp_path: Path) -> None:
+    make_fold(tmp_path / 'fold0', 0)
+    make_fold(tmp_path / 'fold1', 1, 0, ('valence',))
+    assert len(Ensemble([tmp_path], ['arousal']).targets['arousal'].runs) == 1
+    best = {'best': {'ccc_valence': {}, 'ccc_arousal': {}}}
+    (tmp_path / 'fold1/summary.json').write_text(json.dumps(best))
+    with pytest.raises(DataError, match=r'fold1/predictions/val_pred_arousal_nosmooth.json is missing'):
+        Ensemble([tmp_path], ['arousal'])
+
+
+def test_a_fold_that_was_never_tested_is_missed(tmp_path: Path) -> None:
+    make_fold(tmp_path / 'fold0', 0)
+    (tmp_path / 'fold1').mkdir()
+    (tmp_path / 'fold1/output.log').write_text('killed')
+    with pytest.raises(DataError, match=r'fold1/.*is missing'):
+        Ensemble([tmp_path], ['valence'])
+
+
+def test_text_files_count_as_a_run_without_val(tmp_path: Path) -> None:
+    _, test = make_fold(tmp_path / 'fold0', 0)
+    other = noisy(TEST, 7, 0.1)
+    for target in ('valence', 'arousal'):
+        write_trial_files(tmp_path / 'text', 'test', target, other)
+    runs = [tmp_path / 'fold0', tmp_path / 'text']
+    found = Ensemble(runs).targets['arousal']
+    assert found.val is None
+    assert found.run_ccc[0] is not None
+    assert found.run_ccc[1] is None
+    assert found.test_preds is not None
+    np.testing.assert_allclose(found.test_preds['v0'], (test['v0'] + other['v0']) / 2, atol=1e-12)
+    done = command(*runs, '--out', tmp_path / 'out')
+    assert done.returncode == 0, done.stderr
+    assert 'cannot be measured: a run has none' in done.stdout
+    with pytest.raises(DataError, match='no smoothed predictions'):
+        Ensemble(runs, smoothed=True)
+    with pytest.raises(ConfigError, match='use mean or centred'):
+        Ensemble(runs, weights='fit')
