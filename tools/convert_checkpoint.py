@@ -1,28 +1,67 @@
-"""Convert a checkpoint of another system: weights to OUT.pth, and OUT.py, the config to use it with."""
+"""Convert a checkpoint of another system: weights to OUT.pth, and OUT.py, the config to use it with.
+
+python tools/convert_checkpoint.py --system rucaim3 SRC_DIR PREFIX OUT.pth
+python tools/convert_checkpoint.py --system tagf model_state_dict.pth OUT.pth --config CONFIG
+"""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
+from mmengine.config import DictAction
+
 from abawfw.apis.cli import run
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
+SYSTEMS = ('rucaim3', 'tagf', 'lfan', 'can', 'rcma')
+
+
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('--system', required=True, choices=SYSTEMS, help='whose checkpoint it is')
+    parser.add_argument(
+        'paths',
+        nargs='+',
+        metavar='PATH',
+        help='rucaim3: folder with train_opt.conf, what the file names begin with (12 for 12_net_seq.pth), '
+        'OUT.pth; all others: state dict, OUT.pth',
+    )
+    parser.add_argument('--config', type=Path, help='config of the same system (not for rucaim3)')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, default={}, metavar='K=V', help='overrides'
+    )
+    args = parser.parse_args(argv)
+    rucaim3 = args.system == 'rucaim3'
+    if len(args.paths) != (3 if rucaim3 else 2):
+        parser.error(
+            f'--system {args.system} takes {"SRC_DIR PREFIX OUT.pth" if rucaim3 else "SRC.pth OUT.pth"}'
+        )
+    if rucaim3 and (args.config or args.cfg_options):
+        parser.error('--system rucaim3 writes its config from train_opt.conf: leave --config away')
+    if not rucaim3 and not args.config:
+        parser.error(f'--system {args.system} needs --config: a config of this system, for one target')
+    return args
 
 
 def main(argv: list[str] | None = None) -> int:
     """Read the arguments and convert."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--system', required=True, choices=['rucaim3'], help='whose checkpoint it is')
-    parser.add_argument('source', type=Path, metavar='SRC_DIR', help='folder with train_opt.conf')
-    parser.add_argument('prefix', metavar='PREFIX', help='of the file names: 12 for 12_net_seq.pth')
-    parser.add_argument('out', type=Path, metavar='OUT.pth')
-    args = parser.parse_args(argv)
-    from abawfw.apis.convert import convert_rucaim3_checkpoint
+    args = parse(argv)
+    from abawfw.apis.convert import convert_rucaim3_checkpoint, convert_tagf_checkpoint
 
-    for line in convert_rucaim3_checkpoint(args.source, args.prefix, args.out, CONFIGS / 'rucaim3'):
+    source, *prefix, last = args.paths
+    out = Path(last)
+    if args.system == 'rucaim3':
+        lines = convert_rucaim3_checkpoint(Path(source), prefix[0], out, CONFIGS / 'rucaim3')
+    else:
+        overrides = dict(args.cfg_options)
+        lines = convert_tagf_checkpoint(Path(source), args.system, out, args.config, overrides)
+    for line in lines:
         print(line)
-    print(f'next: python tools/test.py {args.out.with_suffix(".py")} {args.out} --data-root DIR')
+    print(f'next: python tools/test.py {out.with_suffix(".py")} {out} --data-root DIR')
     return 0
 
 

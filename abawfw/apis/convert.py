@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from abawfw.checkpoints import save_checkpoint
-from abawfw.config import OWN_KEYS, RUNNER_KEYS, VAConfig, drop_unused, load_config
+from abawfw.config import OWN_KEYS, RUNNER_KEYS, VAConfig, drop_unused, load_config, resolve
 from abawfw.errors import CheckpointError
 from abawfw.files import write_text
 from abawfw.models.convert_rucaim3 import convert_rucaim3
+from abawfw.models.convert_tagf import convert_tagf
 
 
 def convert_rucaim3_checkpoint(source: Path, prefix: str, out: Path, configs: Path) -> list[str]:
@@ -27,31 +28,70 @@ def convert_rucaim3_checkpoint(source: Path, prefix: str, out: Path, configs: Pa
     Raises:
         CheckpointError: the files are missing, contradict one another, or ``out`` exists.
     """
-    config_file = out.with_suffix('.py')
-    taken = [str(p) for p in (out, config_file) if p.exists()]
-    if taken or out.suffix == '.py':
-        raise CheckpointError(
-            f'{", ".join(taken) or out}: choose another name for the checkpoint, ending in .pth'
-        )
+    _check_free(out)
     weights, model, options = convert_rucaim3(source, prefix)
     config = _config(configs / f'{options["model"]}_affwild2.py', model, options)
-    meta = {
-        'targets': model['targets'],
-        'seed': options['seed'],
-        'config': config.pretty_text,
-        'source': 'rucaim3',
-    }
-    out.parent.mkdir(parents=True, exist_ok=True)
-    save_checkpoint({'meta': meta, 'state_dict': weights}, out)
-    write_text(
-        config_file,
-        f'# Converted from {prefix} of a {options["model"]} run of RUCAIM3.\n{config.pretty_text}',
-    )
-    lines = [f'{len(weights)} tensors written to {out}, config to {config_file}']
+    meta = {'targets': model['targets'], 'seed': options['seed'], 'source': 'rucaim3'}
+    title = f'Converted from {prefix} of a {options["model"]} run of RUCAIM3.'
+    lines = [_write(out, weights, meta, config, title)]
     if options['ignored']:
         lines.append(f'left out, since the reference does not use them: {", ".join(options["ignored"])}')
     lines.append(f'features, in this order: {", ".join(options["features"])} ({options["input_dim"]} inputs)')
     return lines
+
+
+def convert_tagf_checkpoint(
+    source: Path, system: str, out: Path, config: Path, overrides: dict[str, Any] | None = None
+) -> list[str]:
+    """Convert the state dict of a run of TAGF, LFAN, CAN or RCMA (spec/tagf.md, Models).
+
+    Args:
+        source: the ``model_state_dict.pth`` of the run.
+        system: ``tagf``, ``lfan``, ``can`` or ``rcma``.
+        out: checkpoint to write; the config is written beside it, with the ending ``.py``.
+        config: a config of the same system, for one target; from pixels, or from stored embeddings.
+        overrides: values by dotted key instead of those in the config.
+
+    Returns:
+        What the user should know, a line each.
+
+    Raises:
+        CheckpointError: the file cannot be read, contradicts the config, or ``out`` exists.
+        ConfigError: the config is of another system or has both targets.
+    """
+    _check_free(out)
+    cfg = load_config(config, overrides)
+    resolved = resolve(cfg).to_dict()
+    found = convert_tagf(source, system, resolved['model'], resolved['features'])
+    meta = {
+        'targets': list(resolved['targets']),
+        'input_dims': found.input_dims,
+        'seed': resolved['seed'],
+        'source': system,
+    }
+    lines = [_write(out, found.weights, meta, cfg, f'Converted from {source.name} of a run of {system}.')]
+    lines += [f'left out, {why}: {", ".join(names)}' for why, names in found.left_out.items()]
+    lines.append(f'features, in this order: {", ".join(found.input_dims)}')
+    return lines
+
+
+def _check_free(out: Path) -> None:
+    """Refuse to write over files."""
+    taken = [str(p) for p in (out, out.with_suffix('.py')) if p.exists()]
+    if taken or out.suffix == '.py':
+        raise CheckpointError(
+            f'{", ".join(taken) or out}: choose another name for the checkpoint, ending in .pth'
+        )
+
+
+def _write(out: Path, weights: dict[str, Any], meta: dict[str, Any], config: VAConfig, title: str) -> str:
+    """Write the checkpoint, and the config beside it; returns what was written."""
+    text = config.pretty_text
+    out.parent.mkdir(parents=True, exist_ok=True)
+    save_checkpoint({'meta': {**meta, 'config': text}, 'state_dict': weights}, out)
+    config_file = out.with_suffix('.py')
+    write_text(config_file, f'# {title}\n{text}')
+    return f'{len(weights)} tensors written to {out}, config to {config_file}'
 
 
 def _config(template: Path, model: dict[str, Any], options: dict[str, Any]) -> VAConfig:

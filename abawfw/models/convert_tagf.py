@@ -1,0 +1,179 @@
+"""Checkpoints of TAGF and its family: the reference's names to those of an estimator."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from abawfw.errors import CheckpointError, ConfigError
+from abawfw.models.tagf_systems import ALIASES, BACKBONES, CLASSIFIER, ENCODERS, System, find_system
+from abawfw.models.weight_files import read_weights
+from abawfw.registry import MODELS
+
+# modalities of a config -> as the reference calls them, where its backbones are left out
+EMBEDDINGS = {'video_embedding': 'video', 'audio_embedding': 'logmel'}
+LISTED = 20  # names that an error tells one by one
+KEYS = re.compile(r'fusion\.steps\.\d+\.keys\.\w+\.weight')
+
+
+class ConvertedWeights(NamedTuple):
+    """Weights of an estimator, and what became of the rest.
+
+    Attributes:
+        weights: by our names.
+        input_dims: of the modalities, in the config's order.
+        left_out: why -> the names of the reference, shortened, with the number of tensors of each.
+    """
+
+    weights: dict[str, Tensor]
+    input_dims: dict[str, int | tuple[int, ...]]
+    left_out: dict[str, list[str]]
+
+
+def convert_tagf(
+    source: Path, system: str, model: Mapping[str, Any], features: Sequence[str]
+) -> ConvertedWeights:
+    """Read a state dict of the reference as the weights of the estimator that a config describes.
+
+    Only tensors are read from the file, never code. What the reference never uses is left out; all else must
+    fit exactly.
+
+    Args:
+        source: a state dict, with or without the backbones of pixels and sound.
+        system: ``tagf``, ``lfan``, ``can`` (with or without co-attention) or ``rcma``.
+        model: resolved config of the estimator.
+        features: the modalities of the config, in order.
+
+    Raises:
+        CheckpointError: the file cannot be read, or what is in it and the config contradict one another.
+        ConfigError: the config is not of this system, or has both targets.
+    """
+    described = find_system(system, model)
+    _check_target(source, model)
+    stored = read_weights(source)
+    if all(name.startswith('module.') for name in stored):
+        stored = {name.removeprefix('module.'): tensor for name, tensor in stored.items()}
+    ours = {EMBEDDINGS.get(name, name): name for name in features}
+    _check_order(source, described, list(ours), stored)
+    weights: dict[str, Tensor] = {}
+    unknown: list[str] = []
+    left_out: dict[str, list[str]] = {}
+    for name, tensor in stored.items():
+        found, reason = _rename(name, described, ours, set(model.get('backbones') or {}))
+        if found is not None:
+            weights[found] = tensor
+        elif reason:
+            left_out.setdefault(reason, []).append(name)
+        else:
+            unknown.append(name)
+    dims = {name: _dims(name, model, weights) for name in features}
+    _compare(source, weights, {**model, 'input_dims': dims}, unknown)
+    return ConvertedWeights(weights, dims, {why: _shortened(names) for why, names in left_out.items()})
+
+
+def _check_target(source: Path, model: Mapping[str, Any]) -> None:
+    targets = list(model.get('targets', ['valence', 'arousal']))
+    if len(targets) != 1:
+        raise ConfigError(
+            f'{source}: a checkpoint of the reference estimates one target, the config has '
+            f'{" and ".join(targets)}: say which with --cfg-options targets=[valence] or targets=[arousal]'
+        )
+
+
+def _check_order(source: Path, system: System, here: list[str], stored: Iterable[str]) -> None:
+    """Compare the modalities and their order; much of the fusion goes by place."""
+    encoded = [m[1] for name in stored if (m := re.match(r'temporal\.(\w+)\.', name))]
+    there = list(system.modalities or dict.fromkeys(encoded))
+    if here != there:
+        names = {v: k for k, v in EMBEDDINGS.items()}
+        raise CheckpointError(
+            f'{source}: its modalities are, in this order, {", ".join(there)}, those of the config '
+            f'{", ".join(here)}: set features to {there}, or with stored embeddings to '
+            f'{[names.get(name, name) for name in there]}'
+        )
+
+
+def _rename(name: str, system: System, ours: dict[str, str], backbones: set[str]) -> tuple[str | None, str]:
+    """Our name of a parameter; or None and why it is left out; or None and '' where it is unknown."""
+    if re.fullmatch(ALIASES, name):
+        return None, 'a second name of the same'
+    if any(re.fullmatch(pattern, name) for pattern in (*system.unused, CLASSIFIER)):
+        return None, 'never used by the reference'
+    if match := re.fullmatch(r'spatial\.(visual|audio)\.backbone\.(.+)', name):
+        modality = BACKBONES[match[1]]
+        if modality in backbones:
+            return f'backbones.{modality}.{match[2]}', ''
+        return None, 'the config starts from stored embeddings'
+    places = dict(enumerate(ours.values()))
+    for pattern, template in (*ENCODERS, *system.rules):
+        if not (match := re.fullmatch(pattern, name)):
+            continue
+        groups = match.groupdict()
+        if 'm' in groups:
+            if groups['m'] not in ours:
+                return None, 'encoded and thrown away by the reference' if system.modalities else ''
+            groups['m'] = ours[groups['m']]
+        if 'n' in groups:
+            groups['n'] = places.get(int(groups['n']) - 1, '?')
+        if 'p' in groups:
+            groups['p'] = places.get(int(groups['p']), '?')
+        return template.format(**ours, **groups), ''
+    return None, ''
+
+
+def _dims(name: str, model: Mapping[str, Any], weights: Mapping[str, Tensor]) -> int | tuple[int, ...]:
+    """Size of a frame of a modality, as the weights or the backbone have it."""
+    backbone = (model.get('backbones') or {}).get(name)
+    if backbone is None:
+        first = weights.get(f'encoders.{name}.tcn.network.0.conv1.parametrizations.weight.original1')
+        return 1 if first is None else first.shape[1]  # where it is missing is told with all else
+    if backbone['type'] == 'IResNet':
+        size = backbone.get('size', 40)
+        return (size, size, 3)
+    if backbone['type'] == 'VGGish':
+        return (96, 64)
+    raise ConfigError(f'model.backbones.{name}: the reference has IResNet or VGGish, not {backbone["type"]}')
+
+
+def _compare(source: Path, weights: dict[str, Tensor], model: dict[str, Any], unknown: list[str]) -> None:
+    """Check names and shapes against the estimator of the config."""
+    own = MODELS.build(model).state_dict()
+    differing = {k: (v, weights[k]) for k, v in own.items() if k in weights and v.shape != weights[k].shape}
+    for name, (ours, theirs) in differing.items():
+        if KEYS.fullmatch(name):
+            raise CheckpointError(
+                f'{source}: trained on windows of {theirs.shape[0]} frames, the config has windows of '
+                f'{ours.shape[0]}: set window={theirs.shape[0]}; weights for windows of any length need a '
+                "time_mix other than 'linear', and training"
+            )
+    missing = [k for k in own if k not in weights]
+    problems = {
+        'missing': missing,
+        'not of this system': [*unknown, *(k for k in weights if k not in own)],
+        'of another shape': [
+            f'{k}: {tuple(theirs.shape)} in the checkpoint, {tuple(ours.shape)} in the config'
+            for k, (ours, theirs) in differing.items()
+        ],
+    }
+    if any(problems.values()):
+        hint = ''
+        if any(name.startswith('backbones.') for name in missing):
+            hint = '; the checkpoint comes without its backbones: take a config that starts from embeddings'
+        listed = '; '.join(
+            f'{what}: {", ".join(names if len(names) <= LISTED else _shortened(names))}'
+            for what, names in problems.items()
+            if names
+        )
+        raise CheckpointError(f'{source} and the config contradict: {listed}{hint}')
+
+
+def _shortened(names: Sequence[str]) -> list[str]:
+    """Names cut after the second part, with the number of tensors of each; a single one stays whole."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault('.'.join(name.split('.')[:2]), []).append(name)
+    return [f'{start}.* ({len(group)})' if len(group) > 1 else group[0] for start, group in groups.items()]
