@@ -14,7 +14,7 @@ from small_trials import array, replace, write_trials
 
 from abawfw.datasets.clip_dataset import ClipDataset
 from abawfw.datasets.clip_request import ClipRequest
-from abawfw.datasets.stores import TrialStore
+from abawfw.datasets.stores import PackedStore, TrialStore
 from abawfw.datasets.stores.base import VideoInfo
 from abawfw.datasets.stores.pack import pack_store
 from abawfw.datasets.stores.running_moments import RunningMoments
@@ -120,7 +120,7 @@ def test_stores_without_a_mask_give_the_same_either_way() -> None:
         np.testing.assert_array_equal(values(masked, 'face'), values(plain, 'face'))
 
 
-def test_a_packed_store_knows_both_statistics(tmp_path: Path) -> None:
+def test_a_packed_store_knows_both_statistics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = write_trials(tmp_path / 'data')
     mask = np.array([1, 1, 0, 1, 0, 1, 1], bool)
     replace(root, 'a', 'bert_valid', mask)
@@ -136,6 +136,15 @@ def test_a_packed_store_knows_both_statistics(tmp_path: Path) -> None:
             np.testing.assert_allclose(
                 here.scalar_moments('bert', ['b', 'a'], observed=flag), (rows.mean(), rows.std()), rtol=1e-5
             )
+    # no pass over the features, unless the store was packed before there were these sums
+    kept = packed.moments('bert', ['b', 'a'], observed=True)
+    monkeypatch.setattr(PackedStore, '_read', None)
+    np.testing.assert_array_equal(PackedStore(packed.root).moments('bert', ['b', 'a'], observed=True), kept)
+    monkeypatch.undo()
+    (packed.root / 'observed_moments_bert.npy').unlink()
+    old = PackedStore(packed.root).moments('bert', ['b', 'a'], observed=True)
+    np.testing.assert_allclose(old, kept, rtol=1e-6)
+    assert not (packed.root / 'observed_moments_mfcc.npy').exists()
 
 
 def test_a_video_or_a_partition_without_any_observed_frame() -> None:

@@ -103,7 +103,10 @@ def test_code_in_the_pickles_of_a_data_set_never_runs(tmp_path: Path) -> None:
     assert not victim.exists()
 
 
-@pytest.mark.parametrize('content', [b'', b'not a pickle', b'\x80\x04]', b'\x80\x63.', b'(lp0\nI1\n'])
+@pytest.mark.parametrize(
+    'content',
+    [b'', b'not a pickle', b'\x80\x04]', b'\x80\x63.', b'(lp0\nI1\n', b'c_codecs\nencode\n(Va\nVzlib\ntR.'],
+)
 def test_a_damaged_file_is_named(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / 'x.pkl'
     path.write_bytes(content)

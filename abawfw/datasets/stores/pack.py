@@ -107,6 +107,7 @@ def _write_feature(
     frames = sum(video.num_frames for video in videos)
     mask_file = folder / f'valid_{name}.npy'
     masked = False
+    observed_file = folder / f'observed_moments_{name}.npy'
     with ExitStack() as stack:
         values_out = stack.enter_context(
             NpyWriter(folder / f'feature_{name}.npy', (frames, *info.dims), info.dtype)
@@ -114,20 +115,27 @@ def _write_feature(
         moments_out = stack.enter_context(
             NpyWriter(folder / f'moments_{name}.npy', (len(videos), 2, *info.dims), 'float64')
         )
+        observed_out = stack.enter_context(NpyWriter(observed_file, (len(videos), 2, *info.dims), 'float64'))
         mask_out = stack.enter_context(NpyWriter(mask_file, (frames,), 'bool'))
         for done, video in enumerate(videos):
             if progress:
                 progress(name, done, len(videos))
-            moments = RunningMoments(info.dims)
+            valid = source.valid(video.video_id, name, 0, video.num_frames)
+            everything, start = RunningMoments(info.dims), 0
+            observed = everything if valid.all() else RunningMoments(info.dims)
             for values in _pieces(source, video, name, info):
                 values_out.write(values)
-                moments.add(values)
-            moments_out.write(np.stack([moments.mean, moments.m2])[None])
-            valid = source.valid(video.video_id, name, 0, video.num_frames)
+                everything.add(values)
+                if observed is not everything:
+                    observed.add(values[valid[start : start + len(values)]])
+                start += len(values)
+            for out, moments in ((moments_out, everything), (observed_out, observed)):
+                out.write(np.stack([moments.mean, moments.m2])[None])
             mask_out.write(valid)
             masked |= not valid.all()
     if not masked:
         mask_file.unlink()
+        observed_file.unlink()
     return masked
 
 

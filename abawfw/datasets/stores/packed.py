@@ -27,7 +27,8 @@ class PackedStore(FeatureStore):
     - ``feature_NAME.npy``: (frames, *dims);
     - ``moments_NAME.npy``: (videos, 2, *dims) float64, mean and sum of squared deviations of every video,
       from which the statistics of any fold follow without a pass over the data;
-    - ``valid_NAME.npy``: (frames,) bool, where some frames of the feature were not observed.
+    - ``valid_NAME.npy``: (frames,) bool, where some frames of the feature were not observed, and
+      ``observed_moments_NAME.npy``, the same sums over the frames that were.
 
     Args:
         root: folder written by tools/pack_features.py.
@@ -44,16 +45,19 @@ class PackedStore(FeatureStore):
         self._label_array = PackedArray(self.root / 'labels.npy', (frames, 2), 'float32')
         self._arrays: dict[str, PackedArray] = {}
         self._moments: dict[str, PackedArray] = {}
+        self._observed_moments: dict[str, PackedArray] = {}
         self._masks: dict[str, PackedArray] = {}
         for name, info in self._index.features.items():
             self._arrays[name] = PackedArray(
                 self.root / f'feature_{name}.npy', (frames, *info.dims), info.dtype
             )
-            self._moments[name] = PackedArray(
-                self.root / f'moments_{name}.npy', (videos, 2, *info.dims), 'float64'
-            )
+            sums = (videos, 2, *info.dims)
+            self._moments[name] = PackedArray(self.root / f'moments_{name}.npy', sums, 'float64')
             if name in self._index.masked:
                 self._masks[name] = PackedArray(self.root / f'valid_{name}.npy', (frames,), 'bool')
+                path = self.root / f'observed_moments_{name}.npy'
+                if path.exists():  # stores packed by earlier versions have none
+                    self._observed_moments[name] = PackedArray(path, sums, 'float64')
 
     @classmethod
     def recognises(cls, root: Path) -> bool:
@@ -69,15 +73,21 @@ class PackedStore(FeatureStore):
         return self._index.features
 
     def _summary(self, feature: str, video_ids: Sequence[str], observed: bool) -> RunningMoments:
-        """From the sums that were kept per video; they are those of all frames, observed or not."""
+        """From the sums that were kept per video."""
         info = self.feature(feature)
-        if observed and feature in self._masks:
+        masked = observed and feature in self._masks
+        if masked and feature not in self._observed_moments:
             return super()._summary(feature, video_ids, observed)
+        sums = (self._observed_moments if masked else self._moments)[feature]
         summary = RunningMoments(info.dims)
         for video_id in video_ids:
-            row = self._index.rows[self.video(video_id).video_id]
-            ((mean, m2),) = self._moments[feature].read(row, row + 1)
-            summary.merge(self._index.videos[row].num_frames, mean, m2)
+            video = self.video(video_id)
+            row = self._index.rows[video_id]
+            ((mean, m2),) = sums.read(row, row + 1)
+            count = video.num_frames
+            if masked:
+                count = int(np.count_nonzero(self._valid(video, feature, 0, video.num_frames)))
+            summary.merge(count, mean, m2)
         check_not_empty(summary, self, feature, video_ids)
         return summary
 

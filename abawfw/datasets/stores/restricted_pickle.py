@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import io
 import pickle
 from collections import OrderedDict
@@ -41,12 +40,18 @@ def read_pickle(path: Path) -> Any:
         ) from error
 
 
+def _encode(text: str, encoding: str) -> bytes:
+    """How pickles of the oldest protocols write bytes."""
+    if encoding != 'latin1':
+        raise ValueError(f'bytes written as {encoding!r}')
+    return text.encode('latin1')
+
+
 _KNOWN: dict[tuple[str, str], Any] = {
     ('collections', 'OrderedDict'): OrderedDict,
     ('numpy', 'ndarray'): np.ndarray,
     ('numpy', 'dtype'): np.dtype,
-    # how pickles of the oldest protocols write bytes
-    ('_codecs', 'encode'): codecs.encode,
+    ('_codecs', 'encode'): _encode,
 }
 for _builtins in ('builtins', '__builtin__'):
     for _type in (set, frozenset, bytes, complex):  # all others are built in to the format

@@ -37,6 +37,8 @@ class TrialStore(FeatureStore):
     - ``FEATURE_valid.npy``: (frames,) bool, False where the feature was not observed. Without it, black
       frames of uint8 features count as not observed.
 
+    ``mean_std_info.pkl`` of the reference, if it is there, has mean and deviation of features for its folds.
+
     Opening reads the headers of the labels; the headers of a feature are read when it is first asked for, and
     of the arrays themselves only the frames asked for.
 
