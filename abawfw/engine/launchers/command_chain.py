@@ -52,7 +52,7 @@ class CommandChain:
         """Ask the running command to stop; training saves its state first."""
         self._left.clear()
         if self._process.poll() is None:
-            self._process.send_signal(signal.SIGINT)
+            self._process.terminate()
 
     def leave(self, deadline: float) -> None:
         """Wait until the command has ended, and kill it if it has not by then (time.monotonic())."""

@@ -1,0 +1,93 @@
+"""A config with folds, and a launcher that makes up the results of runs instead of training."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from command_line import ROOT
+
+from abawfw.config import load_config
+from abawfw.engine.launchers import Launcher, Run
+
+FOLDS = f"""
+_base_ = {str(ROOT / 'configs/rucaim3/transformer_demo.py')!r}
+custom_imports = dict(imports=['one_video_split'])
+fold = 0
+train_dataloader = dict(dataset=dict(split=dict(type='OneVideoSplit', fold='${{fold}}')))
+val_dataloader = dict(dataset=dict(split=dict(type='OneVideoSplit', fold='${{fold}}')))
+epochs = 2
+constant_epochs = 1
+lr = 1e-3
+hidden = 16
+regressor = [8]
+segment_length = 40
+heads = 2
+ffn = 16
+layers = 1
+"""
+
+
+class MadeUp(Launcher):
+    """Writes what training and testing would, with scores that depend on the name of the run."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+        self.runs: list[Run] = []
+
+    def prepare(self) -> None:
+        return
+
+    def start(self, run: Run, slot: int) -> Run:
+        self.runs.append(run)
+        if len(run.commands) == 2:
+            trained(run)
+        tested(run.work_dir)
+        return run
+
+    def outcome(self, job: Run) -> str:
+        return ''
+
+    def stop(self, jobs: list[Any]) -> None:
+        return
+
+
+def scores_of(run: Path) -> dict[str, float]:
+    """What a made-up run is said to reach."""
+    rng = np.random.default_rng(list(run.name.encode()))
+    names = ('ccc_valence', 'ccc_arousal', 'ccc_valence_smoothed', 'ccc_arousal_smoothed')
+    return {name: float(rng.uniform(-1, 1)) for name in names}
+
+
+def trained(run: Run) -> None:
+    from abawfw.apis.runs import parse_words
+
+    words = list(run.commands[0])
+    overrides: dict[str, Any] = {}
+    if '--cfg-options' in words:
+        overrides = parse_words(words[words.index('--cfg-options') + 1 :])
+    for option, key in (('--data-root', 'data_root'), ('--seed', 'seed')):
+        if option in words:
+            value = words[words.index(option) + 1]
+            overrides[key] = int(value) if key == 'seed' else value
+    text = load_config(words[2], overrides).pretty_text
+    run.work_dir.mkdir(parents=True, exist_ok=True)
+    (run.work_dir / 'config.py').write_text(text)
+    scores = scores_of(run.work_dir)
+    best = {f'ccc_{t}': {'score': scores[f'ccc_{t}'], 'epoch': 1} for t in ('valence', 'arousal')}
+    summary = {'status': 'done', 'best': best, 'config_sha256': hashlib.sha256(text.encode()).hexdigest()}
+    (run.work_dir / 'summary.json').write_text(json.dumps(summary))
+
+
+def tested(work_dir: Path) -> None:
+    scores = scores_of(work_dir)
+    rows = [
+        {'target': t, 'stage': stage, 'ccc': scores[f'ccc_{t}_smoothed'] if stage == 'smoothed' else 0.0}
+        for t in ('valence', 'arousal')
+        for stage in ('raw', 'clipped', 'smoothed')
+    ]
+    (work_dir / 'predictions').mkdir(exist_ok=True)
+    (work_dir / 'predictions/report.json').write_text(json.dumps({'rows': {'val': rows}}))
