@@ -106,7 +106,7 @@ class ClipDataset(Dataset):
 
         self.pipeline = [TRANSFORMS.build(transform) for transform in pipeline]
         for transform in self.pipeline:
-            self._settle_features(transform)
+            self._settle_features(transform, set(optional) - set(self.features))
             if hasattr(transform, 'output_dims'):
                 self.input_dims = transform.output_dims(self.input_dims)
         self._fit(fold.videos(self.store.videos(), 'train')[:debug], fitted)
@@ -180,11 +180,12 @@ class ClipDataset(Dataset):
             raise DataError(f'{self.store.root}: video {video.video_id!r} has no frames; remove it')
         return rule.cut(video.num_frames)
 
-    def _settle_features(self, transform: Any) -> None:
+    def _settle_features(self, transform: Any, absent: set[str]) -> None:
         if not hasattr(transform, 'features'):
             return
         if transform.features is None:
             transform.features = list(self.features)
+        transform.features = [name for name in transform.features if name not in absent]
         for name in transform.features:
             if name not in self.input_dims:
                 raise ConfigError(

@@ -120,7 +120,9 @@ class VAEstimator(BaseModel):
         x = self._extract(inputs, seen, valid, data_samples)
         # The head is a small part of the work, and a CCC of values rounded to 8 bits would be another number.
         with torch.autocast(first.device.type, enabled=False):
-            output = self.head(x.float(), valid)
+            # nothing is to be learnt from a frame of which nothing was seen
+            known = valid & seen.any(dim=-1)
+            output = self.head(x.float(), known)
             if mode == 'tensor':
                 return output
             if data_samples is None:
@@ -133,8 +135,7 @@ class VAEstimator(BaseModel):
             if mode == 'predict':
                 return data_samples
             gt = torch.stack([s.gt_va for s in data_samples]).to(first.device, non_blocking=True)
-            # nothing is to be learnt from a frame of which nothing was seen
-            return self.head.loss(output, gt[..., self.target_columns], valid & seen.any(dim=-1))
+            return self.head.loss(output, gt[..., self.target_columns], known)
 
     def _extract(
         self,

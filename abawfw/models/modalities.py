@@ -14,7 +14,7 @@ from abawfw.errors import DataError
 def to_vectors(
     inputs: Mapping[str, Tensor],
     seen: Tensor,
-    input_dims: Mapping[str, int | tuple[int, ...]],
+    input_dims: Mapping[str, Any],
     backbones: Mapping[str, Any],
     optional: Collection[str],
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

@@ -213,6 +213,10 @@ def test_optional_features_may_be_absent():
     dataset = build(store, features=['face', 'voice', 'audio'], optional=['voice'])
     assert list(dataset.input_dims) == ['face', 'audio']
     assert list(dataset[ClipRequest(0)]['inputs']) == ['face', 'audio']
+    normalize = {'type': 'Normalize', 'method': 'train', 'features': ['voice', 'audio']}
+    pipeline = [PIPELINE[0], normalize, PIPELINE[1]]
+    dataset = build(store, features=['face', 'voice', 'audio'], optional=['voice'], pipeline=pipeline)
+    assert list(dataset.fitted[0]) == ['audio']
     with pytest.raises(DataError, match="no feature 'voice'"):
         build(store, features=['face', 'voice'], optional=['face'])
     with pytest.raises(ConfigError, match="optional='voice' is not loaded"):

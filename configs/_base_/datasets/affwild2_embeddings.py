@@ -12,7 +12,7 @@ masked = False  # True: frames without a face count as not observed
 normalized = []  # features to give zero mean and unit deviation, one of each per feature (spec/tagf.md)
 trial_files = True  # predictions also as predict/extra/TARGET/TRIAL.txt
 
-normalize = dict(type='Normalize', method='train_scalar', features='${normalized}')
+normalize = dict(type='Normalize', method='train_scalar', features='${normalized}', masked='${masked}')
 pipeline = [
     dict(type='LoadFeatures', masked='${masked}'),
     '${normalize}',
