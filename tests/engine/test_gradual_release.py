@@ -309,3 +309,21 @@ def test_two_processes_killed_and_resumed(staged: Run, tmp_path: Path) -> None:
         kills += 1
     assert kills >= 4
     assert_same(whole, killed)
+
+
+@pytest.mark.slow
+def test_two_processes_whose_best_weights_are_gone(staged: Run, tmp_path: Path) -> None:
+    """Both ranks must know of it, or they wait for each other for ever."""
+    assert staged(tmp_path / 'whole', TWO)['codes'] == [0, 0]
+    scores = [row['val_ccc'] for row in log(tmp_path / 'whole')]
+    worse = next(e for e in range(1, len(scores)) if scores[e] < max(scores[:e]))  # epochs before this one
+    run = tmp_path / 'run'
+    assert staged(run, TWO, epochs=worse)['codes'] == [0, 0]
+    for path in run.glob('best_*'):
+        path.unlink()
+    found = staged(run, {**TWO, 'resume': True}, epochs=worse + 1)
+    assert found['codes'] == [0, 0], found['output']
+    assert 'is gone: the next epoch counts as best' in found['output']
+    best = json.loads((run / 'summary.json').read_text())['best']
+    assert best['ccc']['epoch'] == worse + 1
+    assert {p.name for p in run.glob('best_*')} == {b['file'] for b in best.values()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from mmengine.dist import broadcast, get_world_size
+from mmengine.dist import broadcast, broadcast_object_list, get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
@@ -40,8 +40,14 @@ class VACheckpointHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Bring the best weights along when a run continues from a checkpoint of another work_dir."""
-        if runner.rank != 0:
-            return
+        if runner.rank == 0:
+            self._bring_along(runner)
+            self._remove_outdated(Path(runner.work_dir))
+        known = [self.best]
+        broadcast_object_list(known)
+        self.best = known[0]
+
+    def _bring_along(self, runner: Runner) -> None:
         here = Path(runner.work_dir)
         for key, name in [(k, Path(v['file']).name) for k, v in self.best.items()]:
             if (here / name).is_file():
@@ -54,13 +60,12 @@ class VACheckpointHook(Hook):
             runner.logger.warning(
                 f'{source}, the best weights of {key}, is gone: the next epoch counts as best'
             )
-        self._remove_outdated(here)
 
     def after_epoch(self, runner: Runner) -> None:
         """Save the weights of this epoch for each score that is the best so far."""
         for key in ('ccc', *(f'ccc_{t}' for t in bare_model(runner).targets)):
             score = runner.train_loop.record.get(f'val_{key}')
-            if score is None or score <= self.best.get(key, {'score': -float('inf')})['score']:
+            if score is None or not score > self.best.get(key, {'score': -float('inf')})['score']:
                 continue
             file = f'best_{key}_epoch_{runner.epoch}.pth'
             self.best[key] = {'score': float(score), 'epoch': runner.epoch, 'file': file}
