@@ -6,7 +6,14 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
-TEST = ['pytest>=9', 'pytest-timeout>=2.4', 'pytest-xdist>=3.8', 'hypothesis>=6.170']
+TEST = [
+    'pytest>=9',
+    'pytest-timeout>=2.4',
+    'pytest-xdist>=3.8',
+    'hypothesis>=6.170',
+    'ray>=2.60',
+    'submitit>=1.5',
+]
 
 setup(
     name='abawfw',
@@ -31,8 +38,8 @@ setup(
     extras_require={
         'test': TEST,
         'dev': [*TEST, 'ruff>=0.17', 'mypy>=2.4', 'pre-commit', 'pandas-stubs>=3.1', 'scipy-stubs>=1.17'],
-        'ray': ['ray'],
-        'slurm': ['submitit'],
+        'ray': ['ray>=2.60'],
+        'slurm': ['submitit>=1.5'],
         'features': ['av', 'opensmile', 'timm', 'transformers'],
         'report': ['plotly', 'matplotlib>=3.11'],
         'tensorboard': ['tensorboard>=2.21'],

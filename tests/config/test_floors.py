@@ -96,6 +96,7 @@ def test_the_rule_itself() -> None:
         'abawfw',
         'abawfw.evaluation.functional',
         'abawfw.evaluation.prediction_files',
+        'abawfw.evaluation.trial_files',
         'abawfw.datasets.stores',
     ],
 )

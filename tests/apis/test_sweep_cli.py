@@ -1,0 +1,182 @@
+"""tools/sweep.py: which combinations it tries, what it refuses, and its table."""
+
+from __future__ import annotations
+
+import csv
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from command_line import ROOT, TINY_TRANSFORMER, call, call_apart
+from hypothesis import given
+from hypothesis import strategies as st
+from made_runs import MadeUp, scores_of
+from scipy import stats
+
+from abawfw.apis.runs import Series, parse_words
+from abawfw.apis.sweep import sweep
+from abawfw.apis.sweep_space import draw, grid, read_space, to_trial, trial_name
+from abawfw.errors import ConfigError
+
+CONFIG = ROOT / 'configs/rucaim3/transformer_demo.py'
+SPACE = {'lr': [1e-3, 1e-2], 'optim_wrapper.optimizer.betas': [[0.9, 0.99], [0.5, 0.9]], 'heads': [2]}
+
+
+@pytest.fixture
+def series(demo_data: Path, tmp_path: Path) -> Series:
+    return Series(CONFIG, tmp_path / 'sweep', ROOT / 'tools', str(demo_data), ('hidden=16',))
+
+
+def space_file(folder: Path, text: str) -> Path:
+    path = folder / 'space.py'
+    path.write_text(text)
+    return path
+
+
+def test_grid_is_every_combination_in_order() -> None:
+    found = grid(SPACE)
+    assert [(v['lr'], v['optim_wrapper.optimizer.betas']) for v in found] == [
+        (1e-3, [0.9, 0.99]),
+        (1e-3, [0.5, 0.9]),
+        (1e-2, [0.9, 0.99]),
+        (1e-2, [0.5, 0.9]),
+    ]
+    with pytest.raises(ConfigError, match=r'^b: a distribution has no grid; .*--trials N'):
+        grid({'a': [1], 'b': stats.norm()})
+
+
+def test_draws_are_stable_distinct_and_from_the_space() -> None:
+    space = {'a': stats.loguniform(1e-5, 1e-2), 'b': [1, 2, 3], 'c': stats.randint(0, 4)}
+    found = draw(space, 20, seed=3)
+    assert found[:7] == draw(space, 7, seed=3)
+    assert found != draw(space, 20, seed=4)
+    assert len({trial_name(v) for v in found}) == 20
+    assert all(1e-5 <= v['a'] <= 1e-2 and v['b'] in (1, 2, 3) and v['c'] in range(4) for v in found)
+    assert {type(v['a']) for v in found} == {float}
+    assert {type(v['c']) for v in found} == {int}
+    assert {v['b'] for v in found} == {1, 2, 3}
+
+
+def test_draws_from_a_small_space() -> None:
+    assert sorted(v['a'] for v in draw({'a': [1, 2, 3]}, 3, 0)) == [1, 2, 3]
+    with pytest.raises(ConfigError, match='--trials 4: the space has 3 combinations'):
+        draw({'a': [1, 2, 3]}, 4, 0)
+    with pytest.raises(ConfigError, match='only 2 different combinations were found'):
+        draw({'a': stats.randint(0, 2)}, 3, 0)
+    with pytest.raises(ConfigError, match='--trials 0'):
+        draw({'a': [1]}, 0, 0)
+
+
+SCALARS = st.one_of(
+    st.integers(-(10**6), 10**6),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.booleans(),
+    st.none(),
+    st.from_regex(r'[a-z][a-z_/.${}]{2,12}', fullmatch=True).filter(
+        lambda text: text not in ('true', 'false', 'nan', 'inf', 'infinity')
+    ),
+)
+
+
+@given(st.one_of(SCALARS, st.lists(SCALARS, min_size=1, max_size=3)))
+def test_values_reach_the_run_as_they_are(value: Any) -> None:
+    trial = to_trial({'key': value})
+    read = parse_words(trial.words)['key']
+    assert read == value
+    assert type(read) is type(value)
+    assert '/' not in trial.name
+    assert len(trial.name.encode()) < 255
+
+
+def test_names_of_runs_are_stable_and_differ() -> None:
+    assert trial_name({'lr': 0.001, 'model.hidden': 16}) == 'lr=0.001,model.hidden=16'
+    names = [trial_name({'path': text}) for text in ('a/b', 'a_b', 'a$b', 'x' * 300, 'x' * 301)]
+    assert len(set(names)) == 5
+    assert max(map(len, names)) < 200
+    assert names[0] == trial_name({'path': 'a/b'})
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        ('spaec = {"lr": [1]}', 'must assign space'),
+        ('space = {}', 'must assign space'),
+        ('space = {"lr": 1}', 'lr: a list, or a frozen distribution'),
+        ('space = {"lr": []}', 'lr: a list'),
+        ('space = {3: [1]}', '3: a key is a text'),
+        ('from scipy import stats\nspace = {"lr": stats.norm}', 'lr: a list, or a frozen distribution'),
+        ('space = {"losses": [[dict(type="MSELoss")]]}', 'losses: .*cannot stand on a command line'),
+        ('space = {"name": ["a b", "1.0", "x,(1"]}', '3 problem'),
+        ('space = 1 /', 'SyntaxError'),
+        ('import no_such_module', 'ModuleNotFoundError'),
+    ],
+)
+def test_what_is_no_space(tmp_path: Path, text: str, message: str) -> None:
+    path = space_file(tmp_path, text)
+    with pytest.raises(ConfigError, match=message) as error:
+        read_space(path)
+    assert str(path) in str(error.value)
+    with pytest.raises(ConfigError, match='FileNotFoundError'):
+        read_space(tmp_path / 'nothing.py')
+
+
+def test_all_misspelt_keys_at_once(
+    demo_data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = space_file(
+        tmp_path,
+        "space = {'lrr': [1], 'windows.valnce': [3], 'transformer.droput': [0.1], 'heads': [2, 4],"
+        " 'optim_wrapper.optimizer.betas': [[0.9, 0.99]], 'optim_wraper.x': [1]}",
+    )
+    found = call(capfd, 'sweep', CONFIG, path, '--data-root', demo_data, '--out', tmp_path / 'out')
+    assert found.code == 2
+    for line in (
+        "lrr: the config has no 'lrr': did you mean 'lr'?",
+        "windows.valnce: windows has no 'valnce': did you mean 'valence'?",
+        "optim_wraper.x: the config has no 'optim_wraper': did you mean 'optim_wrapper'?",
+        "droput: TransformerContext has no such argument: did you mean 'dropout'?",
+    ):
+        assert line in found.err
+    assert 'betas' not in found.err
+    assert not (tmp_path / 'out').exists()
+
+
+def test_table_is_sorted_and_finished_runs_are_skipped(series: Series) -> None:
+    launcher = MadeUp()
+    found = sweep(series, grid(SPACE), launcher, lambda line: None)
+    assert len(launcher.runs) == len(found.rows) == 4
+    ccc = [row['ccc'] for row in found.rows]
+    assert ccc == sorted(ccc, reverse=True)
+    for row in found.rows:
+        scores = scores_of(series.out / row['run'])
+        assert row['ccc'] == np.mean([scores['ccc_valence'], scores['ccc_arousal']])
+        assert row['run'].startswith(f'lr={row["lr"]},')
+    with (series.out / 'sweep.csv').open() as file:
+        written = list(csv.DictReader(file))
+    assert [row['run'] for row in written] == [row['run'] for row in found.rows]
+    assert [float(row['ccc']) for row in written] == ccc
+    assert {row['optim_wrapper.optimizer.betas'] for row in written} == {'[0.9, 0.99]', '[0.5, 0.9]'}
+    more = MadeUp()
+    sweep(series, grid(SPACE | {'lr': [1e-2, 1e-1]}), more, lambda line: None)
+    assert sorted(run.name for run in more.runs) == [
+        'lr=0.1,optim_wrapper.optimizer.betas=[0.5,0.9],heads=2',
+        'lr=0.1,optim_wrapper.optimizer.betas=[0.9,0.99],heads=2',
+    ]
+
+
+@pytest.mark.slow
+def test_real_runs(demo_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv('PYTHONPATH', os.pathsep.join([str(ROOT), str(Path(__file__).parent)]))
+    path = space_file(tmp_path, "from scipy import stats\nspace = {'lr': stats.loguniform(1e-4, 1e-2)}")
+    words = [CONFIG, path, '--data-root', demo_data, '--trials', 2, '--jobs', 2, '--out', 'sweep']
+    words += ['--cfg-options', *TINY_TRANSFORMER]
+    found = call_apart('sweep', *words, folder=tmp_path)
+    assert found.code == 0, found
+    assert 'val CCC, highest first' in found.out
+    runs = sorted(p.name for p in (tmp_path / 'sweep').iterdir() if p.is_dir())
+    assert len(runs) == 2
+    again = call_apart('sweep', *words, folder=tmp_path)
+    assert again.out.splitlines()[0] == '2 of 2 runs are done already'
+    assert again.out.splitlines()[-6:] == found.out.splitlines()[-6:]
