@@ -6,4 +6,6 @@ _base_ = [
 ]
 encoder = dict(type='TCN', channels=[32, 32, 32, 32])  # 17 inputs need no more
 model = dict(encoders=dict(_delete_=True, lum='${encoder}', head='${encoder}', gaze='${encoder}'))
+# within 300 frames these labels hardly vary: a CCC per window teaches little
+losses = [dict(type='CCCLoss', over='batch')]
 regressor = [64]

@@ -1,5 +1,6 @@
-# For CEAP-360VR: a higher rate for fewer epochs.
+# For CEAP-360VR: a higher rate for a few epochs, each of which goes on from the last.
 _base_ = './tagf.py'
 lr = 1e-3
-epochs = 20
-warmup = 2
+epochs = 6
+warmup = 1
+custom_hooks = ['${training_log}', '${validation_loss}']
