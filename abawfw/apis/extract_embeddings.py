@@ -1,0 +1,142 @@
+"""Outputs of frozen backbones, computed once instead of in every epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.device import get_device
+from torch import Tensor, nn
+
+from abawfw.apis.build import fitted_transforms
+from abawfw.apis.check import check_config
+from abawfw.apis.modality_frames import ModalityFrames
+from abawfw.config import resolve
+from abawfw.datasets.stores import open_store
+from abawfw.datasets.stores.base import FeatureStore, VideoInfo
+from abawfw.datasets.stores.checks import chunks
+from abawfw.datasets.stores.trial_writer import TrialWriter
+from abawfw.errors import ConfigError
+from abawfw.models.parts import build_per_modality, load_part
+from abawfw.registry import BACKBONES
+
+NAMES = {'video': 'video_embedding', 'logmel': 'audio_embedding'}
+KEPT_DTYPES = ('float16', 'uint8')
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """What was written.
+
+    Attributes:
+        root: folder of the new store.
+        videos: number of videos.
+        frames: of all videos.
+        embeddings: new features -> length of a vector.
+        copied: features taken over as they were.
+    """
+
+    root: Path
+    videos: int
+    frames: int
+    embeddings: dict[str, int]
+    copied: list[str]
+
+
+def extract_embeddings(
+    cfg: Config,
+    checkpoint: Path | None,
+    out: Path,
+    progress: Callable[[int, int], None] | None = None,
+) -> Extracted:
+    """Write what a model's backbones give for every frame of every video of a store, and all else beside it.
+
+    The new store, one folder per trial, has ``video_embedding`` in place of video, ``audio_embedding`` in
+    place of logmel and NAME_embedding in place of any other modality with a backbone, also where the old one
+    has a feature of this name. Other vectors, such as bert, labels and masks are copied. A model without the
+    backbones gives the same on it as the model with them on the old one. It appears under its name when it is
+    complete, and not at all otherwise.
+
+    Backbones run in float32 and evaluation mode, on frames as the pipeline of ``val_dataloader`` makes them,
+    and on all of them: whether frames without a face count as observed is decided when embeddings are loaded.
+
+    Args:
+        cfg: loaded config, references not resolved.
+        checkpoint: of a run of the config; None: the backbones' own pre-trained weights.
+        out: folder to make.
+        progress: called before each video with the videos done and all videos.
+
+    Raises:
+        ConfigError: the config has no backbones, or one without weights.
+        DataError: ``out`` exists and is not empty, or the store is damaged.
+        CheckpointError: weights are missing or belong to another model.
+    """
+    check_config(cfg, training=checkpoint is None)
+    cfg = resolve(cfg)
+    if not cfg.model.get('backbones'):
+        raise ConfigError(
+            f'{cfg.filename}: the model has no backbones, so there is nothing to extract: choose a config '
+            'that starts from pixels or log-mel'
+        )
+    fitted = fitted_transforms(checkpoint) if checkpoint is not None else None
+    store = open_store(cfg.data_root)
+    sources = {m: ModalityFrames(cfg, store, m, fitted) for m in cfg.model.backbones}
+    backbones = _backbones(cfg, checkpoint, {m: frames.dims for m, frames in sources.items()})
+    names = {m: NAMES.get(m, f'{m}_embedding') for m in backbones}
+    copied = [n for n, i in store.features().items() if len(i.dims) == 1 and n not in names.values()]
+    infos = {n: store.feature(n) for n in copied}
+    dims = {names[m]: (b.out_dim,) for m, b in backbones.items()} | {n: i.dims for n, i in infos.items()}
+    dtypes = {n: i.dtype for n, i in infos.items() if i.dtype in KEPT_DTYPES}
+    observed_of = {name: modality for modality, name in names.items()} | {n: n for n in copied}
+    with TrialWriter(out, dims, dtypes) as writer:
+        for done, video in enumerate(store.videos()):
+            if progress:
+                progress(done, len(store.videos()))
+            whole = 0, video.num_frames
+            masks = {n: store.valid(video.video_id, old, *whole) for n, old in observed_of.items()}
+            writer.add(
+                video.video_id,
+                video.partition,
+                {names[m]: _embed(b, sources[m].clips(video)) for m, b in backbones.items()}
+                | {n: _copy(store, video, n) for n in copied},
+                store.labels(video.video_id, *whole) if video.has_labels else None,
+                {n: mask for n, mask in masks.items() if not mask.all()},
+                video.fps,
+            )
+    total = sum(video.num_frames for video in store.videos())
+    lengths = {name: dims[name][0] for name in names.values()}
+    return Extracted(out, len(store.videos()), total, lengths, copied)
+
+
+def _backbones(cfg: Config, checkpoint: Path | None, dims: dict[str, Any]) -> dict[str, Any]:
+    """The backbones with their weights, on the device, in evaluation mode."""
+    built: Any = build_per_modality(BACKBONES, 'backbones', cfg.model.backbones.to_dict(), dims)
+    if checkpoint is not None:
+        load_part(nn.ModuleDict({'backbones': built}), 'backbones', str(checkpoint))
+    else:
+        for name, backbone in built.items():
+            if backbone.weights is None and not getattr(backbone, 'pretrained', False):
+                raise ConfigError(
+                    f'model.backbones.{name}: has no weights, and vectors from an untrained network tell '
+                    'nothing: set its weights, or give a checkpoint'
+                )
+            backbone.init_weights()
+    return dict(built.to(get_device()).eval().items())
+
+
+def _embed(backbone: Any, pieces: Iterator[Tensor]) -> Iterator[np.ndarray]:
+    """Vectors (frames, out_dim) of each piece."""
+    for frames in pieces:
+        with torch.inference_mode():
+            yield backbone(frames.to(get_device())).float().cpu().numpy()
+
+
+def _copy(store: FeatureStore, video: VideoInfo, feature: str) -> Iterator[np.ndarray]:
+    """A feature as the store has it, piece by piece."""
+    for start, stop in chunks(video.num_frames, store.feature(feature).dims):
+        yield store.read(video.video_id, feature, start, stop)

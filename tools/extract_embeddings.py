@@ -1,0 +1,70 @@
+"""Write what a model's backbones give for every frame into a store, to train the rest of the model from.
+
+python tools/extract_embeddings.py work_dirs/RUN OUT_STORE
+python tools/extract_embeddings.py CONFIG [CHECKPOINT] OUT_STORE
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from mmengine.config import DictAction
+
+from abawfw.apis.cli import run
+from abawfw.config import load_config
+
+
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('run', type=Path, metavar='RUN|CONFIG', help='work_dir of a run, or a config file')
+    parser.add_argument(
+        'paths',
+        type=Path,
+        nargs='+',
+        metavar='[CHECKPOINT] OUT_STORE',
+        help='with a config file: whose weights to take (default: the weights that the config names); folder '
+        'to make',
+    )
+    parser.add_argument('--data-root', help='folder of the store, instead of data_root of the config')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, default={}, metavar='K=V', help='overrides'
+    )
+    args = parser.parse_args(argv)
+    if len(args.paths) > (1 if args.run.is_dir() else 2):
+        parser.error('give the work_dir of a run, or a config file and a checkpoint, and the folder to make')
+    return args
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    args = parse(argv)
+    is_run = args.run.is_dir()
+    overrides = dict(args.cfg_options) | ({'data_root': args.data_root} if args.data_root else {})
+    cfg = load_config(args.run / 'config.py' if is_run else args.run, overrides)
+    from abawfw.apis.extract_embeddings import extract_embeddings
+    from abawfw.checkpoints import best_checkpoint
+
+    *given, out = args.paths
+    checkpoint = best_checkpoint(args.run, 'ccc') if is_run else given[0] if given else None
+    made = extract_embeddings(cfg, checkpoint, out, _progress)
+    if sys.stderr.isatty():
+        sys.stderr.write('\r\033[K')
+    print(f'{made.root}: {made.videos} videos, {made.frames} frames, from {checkpoint or args.run}')
+    for name, length in made.embeddings.items():
+        print(f'  {name:24} {length:>6}')
+    print(f'  copied: {", ".join(made.copied) or "nothing but labels"}')
+    return 0
+
+
+def _progress(done: int, total: int) -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write(f'\r\033[Kvideo {done + 1} of {total}')
+
+
+if __name__ == '__main__':
+    run(main)
