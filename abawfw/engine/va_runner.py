@@ -24,9 +24,11 @@ from abawfw.checkpoints import (
     resumable_name,
     save_checkpoint,
 )
+from abawfw.engine.hooks import ParamSchedulerHook
 from abawfw.engine.no_recorder import NoRecorder
+from abawfw.engine.schedulers import WarmupPlateauLR
 from abawfw.engine.training_state import bare_model, capture, changed_settings, restore
-from abawfw.errors import CheckpointError
+from abawfw.errors import CheckpointError, ConfigError
 from abawfw.files import write_text
 from abawfw.registry import RUNNERS
 
@@ -73,6 +75,20 @@ class VARunner(Runner):
             # a memory is not attended to before it holds something, so its weights may go unused in a step
             find_unused_parameters=True,
         )
+
+    def build_param_scheduler(self, scheduler: Any) -> Any:
+        """MMEngine's, which does not notice that nothing would drive a schedule of ours.
+
+        Raises:
+            ConfigError: ``default_hooks`` has no ``ParamSchedulerHook`` of abawfw.
+        """
+        built = super().build_param_scheduler(scheduler)
+        plateau = any(isinstance(s, WarmupPlateauLR) for s in built)
+        if plateau and not any(isinstance(hook, ParamSchedulerHook) for hook in self.hooks):
+            raise ConfigError(
+                "WarmupPlateauLR needs default_hooks.param_scheduler=dict(type='ParamSchedulerHook')"
+            )
+        return built
 
     def release(self, names: Sequence[str]) -> None:
         """Train parts of the model that were frozen; every rank must call this at the same point.

@@ -229,6 +229,11 @@ def test_best_of_another_score(staged: Run, tmp_path: Path) -> None:
         ({'custom_hooks.1.monitor': 'loss'}, "GradualReleaseHook.monitor 'loss' is not validated"),
         ({'targets': ['arousal'], 'custom_hooks.0.monitor': 'ccc_valence'}, 'choose from ccc, ccc_arousal'),
         ({'default_hooks.checkpoint': None}, 'ReloadBestHook needs VACheckpointHook'),
+        ({'default_hooks.param_scheduler': None}, 'WarmupPlateauLR needs default_hooks.param_scheduler'),
+        (
+            {'default_hooks.param_scheduler.type': 'mmengine.ParamSchedulerHook'},
+            'WarmupPlateauLR needs default_hooks.param_scheduler',
+        ),
         (
             {'param_scheduler': [{'type': 'WarmupPlateauLR'}, {'type': 'StepLR', 'step_size': 2}]},
             'it must be the only one in param_scheduler',
