@@ -6,7 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from abawfw.checkpoints import save_checkpoint
-from abawfw.config import OWN_KEYS, RUNNER_KEYS, VAConfig, drop_unused, load_config, resolve
+from abawfw.config import (
+    OWN_KEYS,
+    RUNNER_KEYS,
+    VAConfig,
+    drop_unused,
+    load_config,
+    raise_problems,
+    resolve,
+)
+from abawfw.config_check import config_problems
 from abawfw.errors import CheckpointError
 from abawfw.files import write_text
 from abawfw.models.convert_rucaim3 import convert_rucaim3
@@ -61,6 +70,7 @@ def convert_tagf_checkpoint(
     """
     _check_free(out)
     cfg = load_config(config, overrides)
+    raise_problems(cfg, config_problems(cfg))
     resolved = resolve(cfg).to_dict()
     found = convert_tagf(source, system, resolved['model'], resolved['features'])
     meta = {

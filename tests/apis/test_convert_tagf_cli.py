@@ -302,6 +302,11 @@ def test_config_of_another_system(convert: Conversion, stored: dict[str, Tensor]
     assert "gate='mlp' where tagf has 'lstm'" in convert.refused('tagf', stored, free)
 
 
+def test_config_with_a_mistake(convert: Conversion, stored: dict[str, Tensor], tmp_path: Path) -> None:
+    config = tagf_config(tmp_path, 'model = dict(fusion=dict(step=3))')
+    assert "did you mean 'steps'" in convert.refused('tagf', stored, config)
+
+
 def test_whole_pickled_module(convert: Conversion, tmp_path: Path) -> None:
     message = convert.refused('tagf', torch.nn.Linear(2, 2), tagf_config(tmp_path))
     assert 'refused' in message

