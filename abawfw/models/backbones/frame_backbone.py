@@ -14,8 +14,8 @@ from abawfw.errors import ConfigError, DataError
 from abawfw.models.pretrained import load_pretrained
 
 CHUNK = 64
-"""Frames at a time where nothing is learnt: more are slower on a CPU. The widest activations are then 26 MB of
-IR-50 and 100 MB of VGGish."""
+"""Frames at a time where nothing is learnt: more are slower on a CPU. The widest activations then take 26 MB
+in IR-50 and 100 MB in VGGish."""
 
 
 class FrameBackbone(nn.Module, ABC):
