@@ -15,7 +15,7 @@ import torch
 
 from abawfw.errors import CheckpointError, TrainingError
 
-FORMAT = 'abawfw-checkpoint'
+FORMAT, VERSION = 'abawfw-checkpoint', 2
 _BEST = re.compile(r'^best_(.+)_epoch_(\d+)\.pth$')
 _RESUMABLE = re.compile(r'^epoch_(\d+)(?:_batch_(\d+))?\.pth$')
 
@@ -35,7 +35,7 @@ def save_checkpoint(checkpoint: dict[str, Any], path: Path) -> None:
     """
     temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
     content = io.BytesIO()  # torch writing to the file itself hides why a write failed
-    torch.save({'format': FORMAT, 'version': 1, **checkpoint}, content)
+    torch.save({'format': FORMAT, 'version': VERSION, **checkpoint}, content)
     try:
         with temporary.open('wb') as file:
             file.write(content.getbuffer())
@@ -77,6 +77,11 @@ def load_checkpoint(path: Path, device: str | torch.device = 'cpu') -> dict[str,
         raise CheckpointError(
             f'{path}: not a checkpoint of abawfw. Checkpoints of other systems are converted with '
             f'tools/convert_checkpoint.py'
+        )
+    if checkpoint['version'] != VERSION:
+        raise CheckpointError(
+            f'{path}: of version {checkpoint["version"]}, this code reads version {VERSION}: use the abawfw '
+            f'that wrote it, or train again'
         )
     return checkpoint
 

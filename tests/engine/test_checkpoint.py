@@ -107,6 +107,13 @@ def test_checkpoint_of_another_system(tmp_path: Path, content: object) -> None:
         load_checkpoint(tmp_path / 'a.pth')
 
 
+def test_checkpoint_of_another_version(tmp_path: Path) -> None:
+    path = tmp_path / 'epoch_1.pth'
+    torch.save({'format': 'abawfw-checkpoint', 'version': 1, 'meta': {}, 'state_dict': {}}, path)
+    with pytest.raises(CheckpointError, match=r'epoch_1\.pth: of version 1, this code reads version 2'):
+        load_checkpoint(path)
+
+
 def test_no_such_file(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r'a\.pth: no such checkpoint'):
         load_checkpoint(tmp_path / 'a.pth')
