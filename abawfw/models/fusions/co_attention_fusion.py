@@ -110,7 +110,8 @@ class CoAttentionFusion(nn.Module):
     def run_steps(self, inputs: dict[str, Tensor], observed: dict[str, Tensor]) -> list[dict[str, Tensor]]:
         """The states of each modality, (batch, time, dim): its input, then what each step gives."""
         part = {m: self.time_mix.taking_part(observed[m]) for m in self.names}
-        x = {m: inputs[m].masked_fill(~part[m][..., None], 0) for m in self.names}
+        # An encoder may hand over a transposed view; all that follows would copy it again and again.
+        x = {m: inputs[m].contiguous().masked_fill(~part[m][..., None], 0) for m in self.names}
         if self.normalize:
             x = {m: _unit(v) for m, v in x.items()}
         states = [x]

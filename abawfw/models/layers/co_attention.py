@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from abawfw.models.layers.dropout import Dropout
@@ -49,8 +48,8 @@ class CoAttentionStep(nn.Module):
         """
         updated = {}
         for m, weighted in self.attend(x, part).items():
-            update = self.dropout(F.relu(self.outputs[m](weighted)))
-            updated[m] = (x[m] + update).masked_fill(~part[m][..., None], 0)
+            update = self.dropout(self.outputs[m](weighted).relu_())
+            updated[m] = (x[m] + update).masked_fill_(~part[m][..., None], 0)
         return updated
 
     def attend(self, x: dict[str, Tensor], part: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -61,5 +60,6 @@ class CoAttentionStep(nn.Module):
         for m, sequence in x.items():
             keys = self.keys[m](sequence, part[m])
             scores = self.dropout(torch.tanh(keys.mT @ joined))
-            weighted[m] = F.relu(torch.tanh(self.values[m](sequence) @ scores))
+            # The order of the two makes no difference, and this one needs a tensor less.
+            weighted[m] = torch.tanh((self.values[m](sequence) @ scores).relu_())
         return weighted

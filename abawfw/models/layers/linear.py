@@ -27,7 +27,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         weight: (out_features, in_features).
         bias: (out_features,).
     """
-    if not _left_to_mkl(x):
+    if not left_to_mkl(x):
         return F.linear(x, weight, bias)
     # (..., channels) is the memory of an image (1, channels, rows, 1) in channels-last order.
     image = x.reshape(1, -1, 1, x.shape[-1]).permute(0, 3, 1, 2)
@@ -47,12 +47,12 @@ def linear_over_time(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     Returns:
         (batch, time, channels)
     """
-    if not _left_to_mkl(x):
+    if not left_to_mkl(x):
         return torch.matmul(weight, x) + bias[:, None]
     return F.conv1d(x, weight[:, :, None], bias, dilation=2)
 
 
-def _left_to_mkl(x: Tensor) -> bool:
+def left_to_mkl(x: Tensor) -> bool:
     """Whether torch would have MKL multiply: float32, on a CPU, and not to be rounded by autocast."""
     return bool(
         x.device.type == 'cpu'

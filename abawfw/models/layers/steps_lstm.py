@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from abawfw.models.layers.dropout import Dropout
+from abawfw.models.layers.dropout import Dropout, draw_mask
 from abawfw.models.layers.linear import Linear, linear
 from abawfw.models.layers.lstm_cell import LSTMCell
 
@@ -45,9 +45,21 @@ class StepsLSTM(nn.Module):
 
     def projected(self, steps: Sequence[Tensor]) -> list[Tensor]:
         """As :meth:`forward`, before the vectors are brought to unit length."""
+        device = steps[0].device.type
+        if torch.is_autocast_enabled(device):
+            # Once, not in every product; and joined with them, float32 would make float32 of the outputs too.
+            steps = [x.to(torch.get_autocast_dtype(device)) for x in steps]
         outputs = self.outputs(steps)
         joined = [torch.cat(pair, dim=-1) for pair in zip(steps, outputs, strict=True)]
-        return [self.linear(self.dropout(x)) for x in joined]
+        return [self._linear_of_dropped(x) for x in joined]
+
+    def _linear_of_dropped(self, x: Tensor) -> Tensor:
+        """Dropout and linear map of a tensor that nothing else needs."""
+        if not self.training or self.dropout.p == 0 or x.device.type != 'cpu':
+            return self.linear(self.dropout(x))
+        # These are the largest tensors of a model: dropped in place, and scaled by way of the weights.
+        mask, scale = draw_mask(x.shape, self.dropout.p, x.dtype)
+        return linear(x.mul_(mask), self.linear.weight * scale, self.linear.bias)
 
     def outputs(self, steps: Sequence[Tensor]) -> list[Tensor]:
         """Outputs of the LSTM for steps, each (rows, in_dim): as many of (rows, out_dim)."""

@@ -27,4 +27,4 @@ class UnitMean(torch.autograd.Function):
         x, mean, length = ctx.saved_tensors
         alike = grad / (length * x.shape[-1])
         along = grad * mean / length**3
-        return (x * -along[..., None].to(x.dtype)).add_(alike[..., None].to(x.dtype))
+        return torch.addcmul(alike[..., None].to(x.dtype), x, along[..., None].to(x.dtype), value=-1)
