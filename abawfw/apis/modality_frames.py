@@ -9,7 +9,8 @@ from torch import Tensor
 
 from abawfw.datasets.clip_request import ClipRequest
 from abawfw.datasets.stores.base import FeatureStore, VideoInfo
-from abawfw.registry import DATASETS
+from abawfw.errors import ConfigError
+from abawfw.registry import DATASETS, TRANSFORMS
 
 
 class ModalityFrames:
@@ -33,22 +34,29 @@ class ModalityFrames:
     def __init__(self, cfg: Config, store: FeatureStore, modality: str, fitted: list | None) -> None:
         dataset = cfg.val_dataloader.dataset.to_dict()
         # what is done to other modalities does not matter here
-        steps = {
-            i: dict(step)
-            for i, step in enumerate(dataset['pipeline'])
-            if modality in step.get('features', [modality])
-        }
+        steps = {i: dict(s) for i, s in enumerate(dataset['pipeline']) if _concerns(s, modality)}
         for step in steps.values():
             if 'features' in step:
                 step['features'] = [modality]
             if step['type'] == 'LoadFeatures':
                 step['masked'] = False
+        taken = None
+        if fitted is not None:
+            places = [
+                i for i, s in enumerate(dataset['pipeline']) if hasattr(TRANSFORMS.get(s['type']), 'fit')
+            ]
+            if len(places) != len(fitted):
+                raise ConfigError(
+                    f'the pipeline has {len(places)} transforms that are fitted to training videos, and the '
+                    f'checkpoint those of {len(fitted)}; use the config it was trained with'
+                )
+            taken = [fit for place, fit in zip(places, fitted, strict=True) if place in steps]
         dataset |= {
             'store': store,
             'features': [modality],
             'optional': (),
             'pipeline': list(steps.values()),
-            'fitted': None if fitted is None else [fitted[i] for i in steps],
+            'fitted': taken,
             'split': {'type': 'OfficialSplit'},
             'debug': None,
             # no longer than those that the pipeline is made for
@@ -69,3 +77,9 @@ class ModalityFrames:
         for index in self._clips[video.video_id]:
             item = dataset[ClipRequest(index)]
             yield item['inputs'][self.modality][: item['data_sample'].num_frames]
+
+
+def _concerns(step: dict, modality: str) -> bool:
+    """Whether a transform acts on a modality; without features it acts on all."""
+    features = step.get('features')
+    return features is None or modality in features

@@ -76,8 +76,8 @@ def model_of(path: Path, dims: dict[str, Any]) -> tuple[Any, Any]:
     return cfg, MODELS.build(model_config(cfg, dims))
 
 
-def save(path: Path, cfg: Any, model: Any, dims: dict[str, Any]) -> Path:
-    meta = {'targets': list(cfg.targets), 'input_dims': dims, 'seed': 0, 'config': ''}
+def save(path: Path, cfg: Any, model: Any, dims: dict[str, Any], fitted: Any = ({},)) -> Path:
+    meta = {'targets': list(cfg.targets), 'input_dims': dims, 'seed': 0, 'config': '', 'fitted': list(fitted)}
     save_checkpoint({'meta': meta, 'state_dict': model.state_dict()}, path)
     return path
 
@@ -101,12 +101,14 @@ def test_the_same_predictions(
     pixels: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], masked: bool
 ) -> None:
     torch.manual_seed(0)
-    whole_config = config(tmp_path, 'tagf_affwild2', masked, TINY)
+    # with statistics that only the checkpoint knows
+    fitted = [{'logmel': (torch.tensor(0.3), torch.tensor(2.0))}]
+    whole_config = config(tmp_path, 'tagf_affwild2', masked, f"{TINY}normalized = ['logmel']\n")
     cfg, whole = model_of(whole_config, PIXEL_DIMS)
     for part in whole.modules():
         if isinstance(part, torch.nn.BatchNorm2d | torch.nn.BatchNorm1d):
             torch.nn.init.uniform_(part.running_var, 0.5, 1.5)
-    checkpoint = save(tmp_path / 'whole.pth', cfg, whole, PIXEL_DIMS)
+    checkpoint = save(tmp_path / 'whole.pth', cfg, whole, PIXEL_DIMS, fitted)
     out = tmp_path / 'embeddings'
     found = call(capfd, 'extract_embeddings', whole_config, checkpoint, out, '--data-root', pixels)
     assert found.code == 0, found.err
@@ -208,6 +210,17 @@ def test_of_the_weights_that_a_config_names(
         assert found.code == 2
         assert message in found.err
         assert not (tmp_path / 'other').exists()
+
+
+def test_a_checkpoint_of_another_pipeline(
+    pixels: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = config(tmp_path, 'tagf_affwild2', more=TINY)
+    cfg, model = model_of(path, PIXEL_DIMS)
+    checkpoint = save(tmp_path / 'm.pth', cfg, model, PIXEL_DIMS, fitted=[{}, {}])
+    found = call(capfd, 'extract_embeddings', path, checkpoint, tmp_path / 'out', '--data-root', pixels)
+    assert found.code == 2
+    assert '1 transforms that are fitted to training videos, and the checkpoint those of 2' in found.err
 
 
 def test_complete_or_absent(
