@@ -18,6 +18,7 @@ from abawfw.engine.launchers.command_chain import execute
 from abawfw.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.timeout(300)  # what waits for a process says so, instead of holding up the others
 DONE = "import json, pathlib; pathlib.Path('{}/summary.json').write_text(json.dumps({{'status': 'done'}}))"
 
 
@@ -180,7 +181,7 @@ number=$(ls {folder} | grep -c job)
 number=$((number + 1))
 cp "$1" {folder}/job$number
 (SLURM_JOB_ID=$number SLURM_JOB_NUM_NODES=1 SLURM_NTASKS=1 SLURM_PROCID=0 SLURM_LOCALID=0 SLURM_NODEID=0 \\
- SLURM_JOB_NODELIST=here sh "$1" > {folder}/out$number 2>&1) &
+ SLURM_JOB_NODELIST=here sh {folder}/job$number > {folder}/out$number 2>&1) &
 echo "Submitted batch job $number"
 """
 SRUN = """#!/bin/sh
