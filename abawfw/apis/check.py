@@ -23,7 +23,10 @@ def check_config(cfg: Config, training: bool = False) -> None:
         ConfigError: all problems, one per line.
     """
     resolved = resolve_references(cfg)[0].to_dict()
-    problems = config_problems(cfg) + _data_problems(resolved.get('data_root'), resolved.get('features'))
+    problems = config_problems(cfg)
+    problems += _data_problems(
+        resolved.get('data_root'), resolved.get('features'), resolved.get('optional') or ()
+    )
     if training:
         from abawfw.models.weight_files import missing_weights  # brings torch along
 
@@ -31,7 +34,7 @@ def check_config(cfg: Config, training: bool = False) -> None:
     raise_problems(cfg, problems)
 
 
-def _data_problems(root: Any, features: Any) -> list[str]:
+def _data_problems(root: Any, features: Any, optional: Any) -> list[str]:
     """Problems of the store and of the features asked of it; missing keys are reported elsewhere."""
     problems = []
     names = features if isinstance(features, (list, tuple)) else []
@@ -45,7 +48,7 @@ def _data_problems(root: Any, features: Any) -> list[str]:
         known = open_store(root).feature_names()
     except DataError as error:
         return [*problems, f'data_root: {error}']
-    unknown = [name for name in names if name not in known]
+    unknown = [name for name in names if name not in known and name not in optional]
     return problems + [
         f"features: {root} has no feature '{name}': {nearest(name, known)}" for name in unknown
     ]

@@ -195,6 +195,20 @@ def test_gradient_with_respect_to_the_frames() -> None:
     assert frames.grad is not None
 
 
+def test_a_single_face_in_training() -> None:
+    """As in a batch of windows with one face in all: it has no batch statistics."""
+    backbone = tiny(TINY_FACE).eval()
+    frame = frames_for(backbone, 1)
+    expected = backbone(frame)
+    backbone.output_layer[4].train()
+    torch.testing.assert_close(backbone(frame), expected)
+    backbone.output_layer.train()
+    vector = backbone(frame)
+    vector.sum().backward()
+    assert vector.isfinite().all()
+    assert not torch.allclose(backbone(frames_for(backbone, 3))[:1], expected)  # batch statistics of three
+
+
 def test_a_vector_of_zeros_stays_finite() -> None:
     backbone = tiny(TINY_FACE).eval()
     for parameter in backbone.output_layer[4].parameters():

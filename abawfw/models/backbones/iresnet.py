@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from torch import Tensor, nn
-from torch.nn.functional import normalize
+from torch.nn.functional import batch_norm, normalize
 
 from abawfw.errors import ConfigError
 from abawfw.models.backbones.frame_backbone import FrameBackbone
@@ -72,7 +72,7 @@ class IResNet(FrameBackbone):
             nn.Dropout(dropout),
             nn.Flatten(),
             nn.Linear(channels * side * side, 512),
-            nn.BatchNorm1d(512),
+            _BatchNorm(512),
         )
 
     def stages(self) -> list[nn.Module]:
@@ -86,6 +86,16 @@ class IResNet(FrameBackbone):
     def finish(self, vectors: Tensor) -> Tensor:
         """Vectors of length 1; one of zeros stays as it is."""
         return normalize(vectors.float(), dim=-1)
+
+
+class _BatchNorm(nn.BatchNorm1d):
+    """Takes running statistics where a batch is a single frame, which has no deviation."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, channels) to the same."""
+        if len(x) > 1:
+            return super().forward(x)
+        return batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
 
 
 class _Unit(nn.Module):
