@@ -32,7 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if found.failures:
         print(f'{len(found.failures)} runs failed; the same command tries them again')
         return 1
-    print(f'next: python tools/ensemble.py {series.out} --out submit/{series.out.name}')
+    targets = [name.removeprefix('ccc_') for name in ('ccc_valence', 'ccc_arousal') if name in found.rows[0]]
+    only = f' --target {targets[0]}' if len(targets) == 1 else ''
+    print(f'next: python tools/ensemble.py {series.out}{only} --out submit/{series.out.name}')
     return 0
 
 
