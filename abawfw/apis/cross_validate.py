@@ -77,7 +77,7 @@ def _check(series: Series, trials: Sequence[Trial]) -> None:
             "datasets, split=dict(type='RolledKFold', fold='${fold}')"
         )
     configs = {trial.labels['fold']: series.load(trial) for trial in trials}
-    check_config(configs[trials[0].labels['fold']])
+    check_config(configs[trials[0].labels['fold']], training=True)
     problems: dict[str, list[str]] = {}
     for fold, cfg in configs.items():
         try:

@@ -48,7 +48,7 @@ def _check(series: Series, combinations: Sequence[Values]) -> None:
     for values in combinations:
         trial = to_trial({key: value for key, value in values.items() if key not in unknown})
         try:
-            check_config(series.load(trial))
+            check_config(series.load(trial), training=True)
         except ConfigError as error:
             first, *lines = str(error).splitlines()
             problems |= dict.fromkeys(lines or [f'  {first}'])
