@@ -48,13 +48,11 @@ class LSTMCell(torch.autograd.Function):
         grad_i, grad_f, grad_g, grad_o = grad.chunk(4, dim=1)
         sigmoid, tanh = torch.ops.aten.sigmoid_backward, torch.ops.aten.tanh_backward
         if grad_output is None:
-            grad_o.zero_()
-            total = grad_cell
-        else:
-            sigmoid.grad_input(grad_output * bounded, o, grad_input=grad_o)
-            total = tanh(grad_output * o, bounded)
-            if grad_cell is not None:
-                total += grad_cell
+            grad_output = torch.zeros_like(bounded)
+        sigmoid.grad_input(grad_output * bounded, o, grad_input=grad_o)
+        total = tanh(grad_output * o, bounded)
+        if grad_cell is not None:  # it is None after the last step
+            total += grad_cell
         sigmoid.grad_input(total * g, i, grad_input=grad_i)
         sigmoid.grad_input(total * cell, f, grad_input=grad_f)
         tanh.grad_input(total * i, g, grad_input=grad_g)
