@@ -37,6 +37,7 @@ def test_unit_mean_is_the_mean_of_unit_vectors() -> None:
     torch.testing.assert_close(
         *(torch.autograd.grad((y * weights).sum(), x)[0] for y in (found, expected)), rtol=1e-5, atol=1e-7
     )
+    assert torch.autograd.gradcheck(UnitMean.apply, x.detach().double().requires_grad_())
 
 
 def test_unit_mean_of_zeros_is_zero() -> None:

@@ -81,7 +81,7 @@ class MLPGate(nn.Module):
 
     def forward(self, states: Sequence[Tensor]) -> Tensor:
         """States, each (batch, time, dim), to their weighted sum."""
-        return weighted_sum(states, torch.softmax(self.scores(states).float(), dim=-1))
+        return weighted_sum(states, torch.softmax(self.scores(states), dim=-1))
 
 
 def weighted_sum(states: Sequence[Tensor], weights: Tensor) -> Tensor:

@@ -15,9 +15,10 @@ class UnitMean(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        """(..., channels) -> (...,), in float32."""
-        mean = x.mean(dim=-1, dtype=torch.float32)
-        length = torch.linalg.vector_norm(x, dim=-1, dtype=torch.float32).clamp(min=EPS)
+        """(..., channels) -> (...,), in float32 or finer."""
+        dtype = torch.promote_types(x.dtype, torch.float32)
+        mean = x.mean(dim=-1, dtype=dtype)
+        length = torch.linalg.vector_norm(x, dim=-1, dtype=dtype).clamp(min=EPS)
         ctx.save_for_backward(x, mean, length)
         return mean / length
 
