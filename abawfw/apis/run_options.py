@@ -6,7 +6,8 @@ import argparse
 import inspect
 from pathlib import Path
 
-from abawfw.apis.runs import Series, parse_words
+from abawfw.apis.overrides import parse_words
+from abawfw.apis.runs import Series
 from abawfw.engine.launchers.base import Failure, Launcher
 from abawfw.errors import ConfigError, nearest
 from abawfw.registry import LAUNCHERS

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import os
@@ -12,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import DictAction
-
+from abawfw.apis.overrides import parse_words
 from abawfw.apis.results import Row, read_scores
 from abawfw.config import VAConfig, load_config
 from abawfw.config_diff import config_diff
@@ -133,20 +131,6 @@ class Series:
                 '\n'.join([f'{self.out} holds runs of another config; it was -> it is now', *problems])
                 + '\nundo the change, choose another folder with --out, or delete these runs'
             )
-
-
-def parse_words(words: Sequence[str]) -> dict[str, Any]:
-    """Overrides by dotted key, read as every tool reads ``--cfg-options``.
-
-    Raises:
-        ConfigError: a word without '='.
-    """
-    wrong = [word for word in words if '=' not in word]
-    if wrong:
-        raise ConfigError(f'--cfg-options {" ".join(wrong)}: give KEY=VALUE')
-    parser = argparse.ArgumentParser()
-    parser.add_argument('--cfg-options', nargs='*', action=DictAction, default={})
-    return dict(parser.parse_args(['--cfg-options', *words]).cfg_options)
 
 
 def _changes(work_dir: Path, cfg: VAConfig) -> list[str]:

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from abawfw.apis.runs import Trial, parse_words
+from abawfw.apis.overrides import parse_words
+from abawfw.apis.runs import Trial
 from abawfw.errors import ConfigError, nearest
 
 NAME_LENGTH = 120  # of a folder; file systems end at 255 bytes

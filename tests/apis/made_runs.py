@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from command_line import ROOT
 
+from abawfw.apis.overrides import parse_words
 from abawfw.config import load_config
 from abawfw.engine.launchers import Launcher, Run
 
@@ -63,8 +64,6 @@ def scores_of(run: Path) -> dict[str, float]:
 
 
 def trained(run: Run) -> None:
-    from abawfw.apis.runs import parse_words
-
     words = list(run.commands[0])
     overrides: dict[str, Any] = {}
     if '--cfg-options' in words:

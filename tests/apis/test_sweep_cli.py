@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from made_runs import MadeUp, scores_of
 from scipy import stats
 
-from abawfw.apis.runs import Series, parse_words
+from abawfw.apis.overrides import parse_words
+from abawfw.apis.runs import Series
 from abawfw.apis.sweep import sweep
 from abawfw.apis.sweep_space import draw, grid, read_space, to_trial, trial_name
 from abawfw.errors import ConfigError
