@@ -150,6 +150,8 @@ class VAEstimator(BaseModel):
         )
         for name, encoder in self.encoders.items():
             sequences[name] = encoder(sequences[name], observed[name])
+            # what it gives for a missed frame tells of the frames around it; padding stays out
+            observed[name] = valid & observed[name].any(dim=1, keepdim=True)
         x = self.fusion(sequences, observed)
         stateful: list[Any] = [c for c in self.context if c.stateful]
         if samples is None:
