@@ -20,6 +20,7 @@ train      a training epoch of CONFIG against a bare PyTorch loop over the same 
 data       loading the training batches of CONFIG, with 0 and 2 worker processes
 smoothing  smoothing a million frames against np.cumsum; needs no CONFIG
 startup    first iteration of CONFIG and peak memory, with packed stores of two sizes
+tagf       a training step of TAGF against the reference's composition, CPU seconds; needs no CONFIG
 """
 
 
@@ -30,7 +31,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         epilog=WHAT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('what', choices=['train', 'data', 'smoothing', 'startup'])
+    parser.add_argument('what', choices=['train', 'data', 'smoothing', 'startup', 'tagf'])
     parser.add_argument('config', type=Path, nargs='?', help='config file')
     parser.add_argument('--data-root', help='folder of the store, instead of data_root of the config')
     parser.add_argument('--rounds', type=int, default=5, help='how often everything is measured (default: 5)')
@@ -48,6 +49,10 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         from abawfw.apis.benchmark.smoothing import benchmark_smoothing
 
         return benchmark_smoothing(args.rounds)
+    if args.what == 'tagf':
+        from abawfw.apis.benchmark.tagf import benchmark_tagf
+
+        return benchmark_tagf(args.rounds)
     if args.config is None:
         raise ConfigError(
             f'benchmark.py {args.what} needs a config: benchmark.py {args.what} configs/NAME.py'
