@@ -40,7 +40,7 @@ setup(
         'dev': [*TEST, 'ruff>=0.17', 'mypy>=2.4', 'pre-commit', 'pandas-stubs>=3.1', 'scipy-stubs>=1.17'],
         'ray': ['ray>=2.60'],
         'slurm': ['submitit>=1.5'],
-        'features': ['av', 'opensmile', 'timm', 'transformers'],
+        'timm': ['timm'],
         'report': ['plotly', 'matplotlib>=3.11'],
         'tensorboard': ['tensorboard>=2.21'],
     },

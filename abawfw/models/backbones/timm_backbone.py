@@ -107,7 +107,7 @@ def _create(**arguments: Any) -> Any:
     except (ImportError, RuntimeError) as error:  # a torchvision that does not fit torch is a RuntimeError
         raise ConfigError(
             f'timm:{arguments["model_name"]} needs timm, which cannot be imported ({error}): '
-            'pip install -e .[features]'
+            'pip install -e .[timm]'
         ) from error
     try:
         return timm.create_model(**arguments)
