@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from abawfw.models.layers.linear import Linear, linear, linear_over_time
+from abawfw.models.layers.linear import SMALL, Linear, linear, linear_over_time
 
 
 def gradients(y: torch.Tensor, *of: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -16,7 +16,11 @@ def gradients(y: torch.Tensor, *of: torch.Tensor) -> tuple[torch.Tensor, ...]:
 
 @pytest.mark.parametrize('bias', [True, False])
 @pytest.mark.parametrize('shape', [(5,), (1, 5), (7, 5), (3, 7, 5), (2, 3, 1, 5)])
-def test_as_torch_computes_it(shape: tuple[int, ...], bias: bool) -> None:
+@pytest.mark.parametrize('small', [0, SMALL])
+def test_as_torch_computes_it(
+    shape: tuple[int, ...], bias: bool, small: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr('abawfw.models.layers.linear.SMALL', small)
     torch.manual_seed(0)
     x = torch.randn(shape, requires_grad=True)
     weight = torch.randn(4, 5, requires_grad=True)
@@ -33,8 +37,22 @@ def test_transposed_input() -> None:
     torch.testing.assert_close(layer(x), F.linear(x, layer.weight, layer.bias))
 
 
+def test_many_rows() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(70, 300, requires_grad=True)
+    weight, bias = torch.randn(30, 300, requires_grad=True), torch.randn(30, requires_grad=True)
+    assert x.numel() > SMALL
+    found, expected = linear(x, weight, bias), F.linear(x, weight, bias)
+    assert 'Conv' in type(found.grad_fn.next_functions[0][0].next_functions[0][0]).__name__
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    for a, b in zip(gradients(found, x, weight, bias), gradients(expected, x, weight, bias), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize('small', [0, SMALL])
 @pytest.mark.parametrize('dtype', [torch.float64, torch.float32])
-def test_over_time(dtype: torch.dtype) -> None:
+def test_over_time(dtype: torch.dtype, small: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr('abawfw.models.layers.linear.SMALL', small)
     torch.manual_seed(0)
     x = torch.randn(3, 6, 5, dtype=dtype, requires_grad=True)
     weight = torch.randn(6, 6, dtype=dtype, requires_grad=True)

@@ -6,6 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+# Up to so many elements torch runs a dilated convolution of one image by code of its own, a loop over frames.
+SMALL = 20480
+
 
 class Linear(nn.Linear):
     """``torch.nn.Linear``, computed by :func:`linear`."""
@@ -53,11 +56,11 @@ def linear_over_time(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 
 def left_to_mkl(x: Tensor) -> bool:
-    """Whether torch would have MKL multiply: float32, on a CPU, and not to be rounded by autocast."""
+    """Whether MKL would multiply and oneDNN can: much float32, on a CPU, not to be rounded by autocast."""
     return bool(
         x.device.type == 'cpu'
         and x.dtype == torch.float32
-        and x.numel() > 0
+        and x.numel() > SMALL
         and not torch.is_autocast_enabled('cpu')
         and torch.backends.mkldnn.is_available()
         and torch.backends.mkldnn.enabled
