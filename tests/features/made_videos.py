@@ -1,0 +1,141 @@
+"""Small videos with sound, made with PyAV: any frame times, rotation flags, B-frames, odd sizes."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.container import OutputContainer
+from numpy.typing import NDArray
+
+CLOCK = 90000  # ticks per second of the video streams
+BLOCK = 1024  # samples per frame of sound
+
+
+def write_video(
+    path: Path,
+    pictures: Iterable[NDArray[np.uint8]],
+    times: Iterable[float],
+    sound: NDArray | Sequence[NDArray] | None = None,
+    rate: int = 48000,
+    rotation: int = 0,
+    *,
+    b_frames: int = 0,
+    crf: int = 18,
+    sound_start: float = 0.0,
+    sound_codec: str = 'aac',
+) -> Path:
+    """Write h264 (and sound) to a file whose kind follows from its name: .mp4, .mkv, .h264 (no times), ...
+
+    Args:
+        path: where to.
+        pictures: (height, width, 3) RGB each, upright as a viewer sees them; all of one size, odd ones too.
+        times: seconds at which each picture is shown, increasing.
+        sound: (samples,) or (channels, samples) within [-1, 1]; a list of them makes several streams.
+        rate: samples per second of the sound.
+        rotation: 0, 90, -90 or 180 as PyAV tells it: stored turned, with a flag (.mp4 only).
+        b_frames: up to this many between two others, so packets are not in the order of display.
+        crf: quality; the lower the better.
+        sound_start: time in seconds of the first sample.
+        sound_codec: 'aac', or 'pcm_s16le' in a .mkv for sound that comes back as it was.
+
+    Returns:
+        path.
+    """
+    streams = [] if sound is None else [sound] if isinstance(sound, np.ndarray) else list(sound)
+    with av.open(str(path), 'w') as file:
+        video = None
+        channels = [np.atleast_2d(samples).astype(np.float32) for samples in streams]
+        encoders = [_sound_stream(file, sound_codec, rate, len(samples)) for samples in channels]
+        for picture, time in zip(pictures, times, strict=True):
+            stored = np.ascontiguousarray(np.rot90(picture, -rotation // 90))
+            if video is None:
+                video = _video_stream(file, *stored.shape[:2], b_frames, crf)
+            frame = av.VideoFrame.from_ndarray(stored, format='rgb24')
+            frame.pts, frame.time_base = round(time * CLOCK), Fraction(1, CLOCK)
+            file.mux(video.encode(frame))
+        if video is not None:
+            file.mux(video.encode(None))
+        for encoder, samples in zip(encoders, channels, strict=True):
+            _write_sound(file, encoder, samples, rate, round(sound_start * rate))
+    if rotation:
+        _flag_rotation(path, rotation)
+    return path
+
+
+def write_sound(path: Path, sound: NDArray, rate: int = 48000, codec: str = 'aac') -> Path:
+    """A file of sound alone."""
+    with av.open(str(path), 'w') as file:
+        samples = np.atleast_2d(sound).astype(np.float32)
+        _write_sound(file, _sound_stream(file, codec, rate, len(samples)), samples, rate, 0)
+    return path
+
+
+def constant_rate(count: int, fps: float | Fraction = 30) -> list[float]:
+    """Times of ``count`` frames."""
+    return [float(i / fps) for i in range(count)]
+
+
+def plain(count: int, size: tuple[int, int] = (96, 64)) -> list[NDArray[np.uint8]]:
+    """Pictures (width, height) of one colour each, which tells the index: see `index_of`."""
+    width, height = size
+    return [np.full((height, width, 3), (8 + 4 * (i % 60), 40, 200), np.uint8) for i in range(count)]
+
+
+def index_of(picture: NDArray[np.uint8]) -> int:
+    """Which of the pictures of `plain` this is, modulo 60."""
+    return round((float(picture[..., 0].mean()) - 8) / 4)
+
+
+def _video_stream(file: OutputContainer, height: int, width: int, b_frames: int, crf: int) -> av.VideoStream:
+    stream = file.add_stream('libx264', rate=30)
+    stream.width, stream.height = width, height
+    stream.pix_fmt = 'yuv444p' if width % 2 or height % 2 else 'yuv420p'
+    stream.codec_context.time_base = Fraction(1, CLOCK)
+    stream.codec_context.thread_count = 1
+    stream.options = {'preset': 'ultrafast', 'crf': str(crf), 'bf': str(b_frames), 'b-adapt': '0'}
+    return stream
+
+
+def _sound_stream(file: OutputContainer, codec: str, rate: int, channels: int) -> av.AudioStream:
+    stream = file.add_stream(codec, rate=rate)
+    stream.codec_context.layout = 'mono' if channels == 1 else 'stereo'
+    return stream
+
+
+def _write_sound(
+    file: OutputContainer, stream: av.AudioStream, samples: NDArray[np.float32], rate: int, start: int
+) -> None:
+    name = stream.codec_context.layout.name
+    kind = stream.codec_context.format.name
+    for k in range(0, samples.shape[1], BLOCK):
+        block = samples[:, k : k + BLOCK]
+        if kind == 's16':
+            # interleaved: one row with the channels of each sample side by side
+            block = (np.clip(block, -1, 1) * 32767).round().astype(np.int16).T.reshape(1, -1)
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block), format=kind, layout=name)
+        frame.sample_rate, frame.pts, frame.time_base = rate, start + k, Fraction(1, rate)
+        file.mux(stream.encode(frame))
+    file.mux(stream.encode(None))
+
+
+def _flag_rotation(path: Path, rotation: int) -> None:
+    """Write the turn into the display matrix of the video track of an .mp4 (ISO 14496-12, tkhd)."""
+    content = bytearray(path.read_bytes())
+    # by how many quarters a viewer turns the stored picture clockwise
+    cos, sin = ((1, 0), (0, 1), (-1, 0), (0, -1))[-rotation // 90 % 4]
+    at = 0
+    while (at := content.find(b'tkhd', at) + 4) > 3:
+        matrix = at + (52 if content[at] else 40)
+        width, height = (x >> 16 for x in struct.unpack('>2I', content[matrix + 36 : matrix + 44]))
+        if not width:
+            continue  # sound
+        x = width * (cos < 0) + height * (sin > 0)
+        y = height * (cos < 0) + width * (sin < 0)
+        turn = (cos << 16, sin << 16, 0, -sin << 16, cos << 16, 0, x << 16, y << 16, 1 << 30)
+        content[matrix : matrix + 36] = struct.pack('>9i', *turn)
+    path.write_bytes(content)
