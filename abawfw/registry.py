@@ -64,6 +64,10 @@ WEIGHT_INITIALIZERS = _registry(  # how initial weights are drawn
     'weight initializer', 'mmengine.model', parent=mmengine.WEIGHT_INITIALIZERS
 )
 
+# --- features: from raw video and sound to a store
+FACE_DETECTORS = _registry('face detector', 'features.detectors')  # pictures -> faces
+EXTRACTORS = _registry('extractor', 'features.extractors')  # faces, sound or words -> one vector per frame
+
 # --- running: loops, hooks, optimisation, measuring
 RUNNERS = _registry('runner', 'engine.va_runner', parent=mmengine.RUNNERS)  # builds and runs everything below
 LOOPS = _registry(

@@ -1,0 +1,74 @@
+"""What every face detector does."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Face:
+    """One face in one picture.
+
+    Attributes:
+        box: (4,) float32: left, top, right, bottom in pixels of the picture given; may reach over its edge.
+        points: (5, 2) float32: (x, y) of the eye on the left of the picture, the eye on its right, the tip of
+            the nose, the left and the right corner of the mouth.
+        score: confidence within [0, 1].
+    """
+
+    box: NDArray[np.float32]
+    points: NDArray[np.float32]
+    score: float
+
+    def scaled(self, factor: float) -> Face:
+        """The same face in a picture ``factor`` times as large."""
+        return Face(self.box * np.float32(factor), self.points * np.float32(factor), self.score)
+
+
+class FaceDetector(ABC):
+    """Finds faces in a picture, and follows known ones into the next picture at a fraction of the cost.
+
+    Attributes:
+        longest: long side in pixels to which pictures are shrunk before they are given; None takes any size.
+    """
+
+    longest: int | None = None
+
+    @abstractmethod
+    def detect(self, rgb: NDArray[np.uint8]) -> list[Face]:
+        """Every face of a picture.
+
+        Args:
+            rgb: (height, width, 3), upright.
+
+        Returns:
+            The faces in no particular order; none is an empty list.
+        """
+
+    @abstractmethod
+    def refine(self, rgb: NDArray[np.uint8], boxes: NDArray[np.float32]) -> list[Face | None]:
+        """The faces near where they were one picture ago.
+
+        Args:
+            rgb: (height, width, 3), upright.
+            boxes: (faces, 4) of the picture before.
+
+        Returns:
+            One entry per box; None where no face is there any more.
+        """
+
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """Plain values that decide what is found; kept with the features."""
+
+    def check(self) -> None:
+        """Say what is missing before hours of work.
+
+        Raises:
+            DataError: a package or file that the detector needs is missing or another one.
+        """

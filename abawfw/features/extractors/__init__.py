@@ -1,0 +1,1 @@
+"""Extractors: faces, sound or words to one vector per frame."""
