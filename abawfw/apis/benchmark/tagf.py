@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from functools import partial
 from typing import Any
@@ -38,8 +38,9 @@ def benchmark_tagf(rounds: int, batch: int = 12, length: int = 300) -> dict[str,
 
     Returns:
         CPU seconds of a step of the reference; of each variant, and as a share of the reference's in the same
-        round; largest differences of outputs and of gradients between the reference and our faithful model
-        with the same weights, without dropout, the latter relative to the largest gradient.
+        round; the largest difference of outputs, and the length of the difference of gradients as a share of
+        that of the gradient, between the reference and our faithful model with the same weights, without
+        dropout.
     """
     torch.manual_seed(0)
     inputs = {m: torch.randn(batch, length, dim) for m, (dim, _) in ENCODERS.items()}
@@ -62,7 +63,7 @@ def benchmark_tagf(rounds: int, batch: int = 12, length: int = 300) -> dict[str,
             'cpu_seconds': Spread.of(took[name]),
             'over_reference': Spread.of_ratios(took[name], took['reference']),
         }
-    return figures | {'largest_difference': differences}
+    return figures | {'difference': differences}
 
 
 def _ours(gate: str, length: int) -> Any:
@@ -126,19 +127,25 @@ def _differences(
     reference: TorchTAGF, ours: Any, inputs: dict[str, Tensor], samples: list[VADataSample]
 ) -> dict[str, float]:
     """Give ours the reference's weights and compare, without dropout."""
-    weights = reference.state_dict()
-    ours.load_state_dict({k: weights[k] for k in ours.state_dict()})
+    shared = reference.state_dict()
+    ours.load_state_dict({k: shared[k] for k in ours.state_dict()})
     used = {m: inputs[m] for m in USED}
     reference.eval()
     ours.eval()
-    with torch.no_grad():
-        output = (reference(inputs) - ours(used, samples).va).abs().max().item()
-    _ccc_loss(reference(inputs), torch.stack([s.gt_va for s in samples])).backward()
-    _loss(ours, used, samples).backward()
+    expected, found = reference(inputs), ours(used, samples).va
+    # Any weights will do; those of the loss nearly cancel in some sums, whose rounding would be all there is.
+    weights = torch.randn_like(expected)
+    for y in (expected, found):
+        (y * weights).sum().backward()
+    # Of the whole gradient: where a leaky ReLU's input is nothing but rounding, the two may take another slope.
     of_reference = {k: p.grad for k, p in reference.named_parameters() if p.grad is not None}
-    largest = max(g.abs().max().item() for g in of_reference.values())
-    found = {k: p.grad for k, p in ours.named_parameters()}
-    gradient = max((of_reference[k] - g).abs().max().item() for k, g in found.items()) / largest
+    apart = [of_reference[k] - p.grad for k, p in ours.named_parameters()]
+    gradient = (_norm(apart) / _norm(of_reference.values())).item()
     reference.train()
     ours.train()
+    output = (expected - found).abs().max().item()
     return {'output': output, 'gradient': gradient}
+
+
+def _norm(tensors: Iterable[Tensor]) -> Tensor:
+    return torch.stack([x.norm() for x in tensors]).norm()
