@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from abawfw.datasets.stores.extraction_file import read_extraction
 from abawfw.datasets.stores.labels import clean_labels
 from abawfw.datasets.stores.running_moments import RunningMoments
 from abawfw.datasets.stores.summary import summarise
@@ -179,6 +180,17 @@ class FeatureStore(ABC):
         if name not in features:
             raise DataError(f'{self.root}: no feature {name!r}; {nearest(name, features)}')
         return features[name]
+
+    @cached_property
+    def extraction(self) -> dict[str, Any]:
+        """Settings by feature of the extractors that made the store; {} where nothing tells.
+
+        Under ``faces`` stands where pictures of faces came from.
+
+        Raises:
+            DataError: extraction.json of the store is damaged.
+        """
+        return read_extraction(self.root)
 
     @cached_property
     def _by_id(self) -> dict[str, VideoInfo]:

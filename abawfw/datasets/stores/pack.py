@@ -13,6 +13,7 @@ import numpy as np
 
 from abawfw.datasets.stores.base import FeatureInfo, FeatureStore, VideoInfo
 from abawfw.datasets.stores.checks import chunks, not_finite, not_finite_message
+from abawfw.datasets.stores.extraction_file import write_extraction
 from abawfw.datasets.stores.npy_writer import NpyWriter
 from abawfw.datasets.stores.packed import PackedStore
 from abawfw.datasets.stores.packed_index import INDEX, PackedIndex
@@ -65,6 +66,8 @@ def pack_store(
             json.dump(index.to_json(), file, indent=1)
             file.flush()
             os.fsync(file.fileno())
+        if kept := {n: s for n, s in source.extraction.items() if n in infos or n == 'faces'}:
+            write_extraction(temporary, kept)
         _move(temporary, root)
     except OSError as error:
         raise DataError(f'{root}: cannot be written: {error}; nothing is left behind, try again') from error

@@ -44,6 +44,10 @@ class Survey(ABC):
     def valid(self, video: VideoInfo, feature: str) -> np.ndarray | None:
         """Where a feature was observed, (frames,) bool; None if the store does not say."""
 
+    def recording(self, video: VideoInfo) -> list[Problem]:
+        """What is worth knowing of the times and faces of a video, where the store was made from videos."""
+        return []
+
 
 class StoreSurvey(Survey):
     """The survey of a store that opens, by the methods that every store has."""

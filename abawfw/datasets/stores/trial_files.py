@@ -13,8 +13,9 @@ from abawfw.errors import DataError
 
 LABELS = 'VA_continuous_label'
 MASK = '_valid'
-NO_FEATURE = ('_label', MASK)
-"""Ends of names of arrays that are no features: labels of any task, and masks."""
+TIMES = 'frame_times'
+NO_FEATURE = ('_label', MASK, TIMES)
+"""Ends of names of arrays that are no features: labels of any task, masks, and times of frames."""
 
 
 class TrialFiles:

@@ -35,7 +35,8 @@ class TrialStore(FeatureStore):
     - ``FEATURE.npy``: (frames, *dims) numbers; every array that all trials have is a feature;
     - ``VA_continuous_label.npy``: (frames, 2) valence and arousal; test trials may have none;
     - ``FEATURE_valid.npy``: (frames,) bool, False where the feature was not observed. Without it, black
-      frames of uint8 features count as not observed.
+      frames of uint8 features count as not observed;
+    - ``frame_times.npy``: (frames,) seconds, where the store was made from videos.
 
     ``mean_std_info.pkl`` of the reference, if it is there, has mean and deviation of features for its folds.
 

@@ -12,6 +12,7 @@ from abawfw.datasets.stores.survey import Survey
 from abawfw.datasets.stores.trial_files import LABELS, TrialFiles
 from abawfw.datasets.stores.trial_index import Trial
 from abawfw.datasets.stores.trial_pickles import read_scalar_statistics
+from abawfw.datasets.stores.trial_recording import problems_of
 from abawfw.errors import DataError
 
 
@@ -73,6 +74,11 @@ class TrialSurvey(Survey):
     def valid(self, video: VideoInfo, feature: str) -> np.ndarray | None:
         """The mask of a feature, or where its frames of bytes are not black."""
         return self._files.valid(self._trial(video), feature, 0, video.num_frames)
+
+    def recording(self, video: VideoInfo) -> list[Problem]:
+        """Irregular times, and frames without a face, of a trial that was made from a video."""
+        folder = self._trial(video).folder
+        return problems_of(folder, video.num_frames, video.partition, video.video_id)
 
     def _trial(self, video: VideoInfo) -> Trial:
         return self._trials[self._videos.index(video)]
