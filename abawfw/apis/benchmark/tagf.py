@@ -137,7 +137,7 @@ def _differences(
     weights = torch.randn_like(expected)
     for y in (expected, found):
         (y * weights).sum().backward()
-    # Of the whole gradient: where a leaky ReLU's input is nothing but rounding, the two may take another slope.
+    # As a whole: where the input of a leaky ReLU is nothing but rounding, the two may take another slope.
     of_reference = {k: p.grad for k, p in reference.named_parameters() if p.grad is not None}
     apart = [of_reference[k] - p.grad for k, p in ours.named_parameters()]
     gradient = (_norm(apart) / _norm(of_reference.values())).item()
