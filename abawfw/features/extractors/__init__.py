@@ -1,1 +1,42 @@
-"""Extractors: faces, sound or words to one vector per frame."""
+"""Extractors: faces, sound or words to one row per frame."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from abawfw.errors import ConfigError, nearest
+from abawfw.features.extractors.base import Extractor, FaceExtractor, SoundExtractor, WordExtractor
+from abawfw.features.extractors.face48 import Face48
+from abawfw.registry import EXTRACTORS
+
+__all__ = [
+    'Extractor',
+    'Face48',
+    'FaceExtractor',
+    'SoundExtractor',
+    'WordExtractor',
+    'build_extractor',
+]
+
+
+def build_extractor(name: str, **options: Any) -> Extractor:
+    """An extractor by the name of its feature.
+
+    Args:
+        name: such as ``logmel``.
+        options: arguments of its class.
+
+    Raises:
+        ConfigError: there is no such extractor, or it has no such option.
+    """
+    component = EXTRACTORS.get(name)
+    if component is None:
+        raise ConfigError(f'feature {name!r} cannot be extracted; {nearest(name, EXTRACTORS.module_dict)}')
+    known = list(inspect.signature(component).parameters)
+    for option in options:
+        if option not in known:
+            hint = nearest(option, known) if known else 'it has none'
+            raise ConfigError(f'feature {name!r} has no option {option!r}; {hint}')
+    built: Extractor = component(**options)
+    return built

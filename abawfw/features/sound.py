@@ -1,0 +1,243 @@
+"""The sound of a recording on the clock of its pictures."""
+
+from __future__ import annotations
+
+import tempfile
+import weakref
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from abawfw.errors import DataError
+from abawfw.features.packages import optional_package
+
+RATE = 16000  # samples per second, what every sound feature here is made from
+SLACK = 0.02
+"""Seconds by which the times of packets may be off before they count as a gap: containers round them."""
+LONGEST = 3600.0  # seconds of a gap; a longer one is no gap but a wrong time
+BLOCK = 30 * RATE  # samples of a gap written at a time
+
+
+class Chunk(NamedTuple):
+    """Some of the sound.
+
+    Attributes:
+        start: sample at which the chunk begins, what comes before it left aside.
+        stop: sample at which the next one begins.
+        samples: float32 within [-1, 1), with what was asked for before ``start`` and after ``stop``.
+    """
+
+    start: int
+    stop: int
+    samples: NDArray[np.float32]
+
+
+class Sound:
+    """16 kHz mono sound of a recording; sample k is heard at k / 16000 s on the clock of the frames' times.
+
+    The first stream of sound is taken, its channels averaged. What is missing at the start or between is
+    filled with zeros, what was sounded before time 0 or a second time left out; `notes` tells. The sound is
+    decoded once, when first asked for, to a temporary file of 32 kB a second, so memory does not grow with
+    its length; the file goes away with the object.
+
+    Args:
+        path: a video, or a file of sound alone.
+
+    Raises:
+        DataError: the file is missing or cannot be read, or PyAV is not installed.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._av: Any = optional_package('av', 'features', 'reading sound')
+        self._notes: list[str] = []
+        with self._open() as file:
+            self._streams = len(file.streams.audio)
+
+    @property
+    def present(self) -> bool:
+        """Whether there is a stream of sound with at least one sample at or after time 0."""
+        return self._streams > 0 and self.num_samples > 0
+
+    @property
+    def num_samples(self) -> int:
+        """Samples from time 0 to the end of the sound; 0 without sound."""
+        return self._decoded[1]
+
+    @property
+    def duration(self) -> float:
+        """Seconds from time 0 to the end of the sound; 0 without sound."""
+        return self.num_samples / RATE
+
+    @property
+    def notes(self) -> list[str]:
+        """What was found missing or taken for granted, a line each; complete, so the sound is decoded."""
+        _ = self._decoded
+        return list(self._notes)
+
+    def covers(self, times: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """(n,): whether the sound is not over yet at each of (n,) times in seconds."""
+        return np.asarray(times) < self.duration
+
+    def read(self, start: int, stop: int, edge: bool = False) -> NDArray[np.float32]:
+        """Samples from ``start`` to before ``stop``, which may lie outside of the sound.
+
+        Args:
+            start: sample, also below 0, where there are zeros.
+            stop: sample, also beyond the end.
+            edge: repeat the last sample beyond the end; otherwise zeros.
+
+        Returns:
+            (stop - start,) within [-1, 1).
+        """
+        file, length = self._decoded
+        samples = np.zeros(max(0, stop - start), np.float32)
+        first, last = min(max(start, 0), length), max(min(stop, length), 0)
+        if last > first:
+            samples[first - start : last - start] = self._from_file(file, first, last)
+        if edge and length and stop > length:
+            samples[max(length - start, 0) :] = self._from_file(file, length - 1, length)
+        return samples
+
+    def chunks(self, seconds: float = 30, before: float = 0, after: float = 0) -> Iterator[Chunk]:
+        """The whole sound, some at a time.
+
+        Args:
+            seconds: length of a chunk.
+            before: seconds of sound from before its start that each has as well, zeros where there are none.
+            after: the same after its end.
+        """
+        step, ahead, behind = round(seconds * RATE), round(before * RATE), round(after * RATE)
+        for start in range(0, self.num_samples, step):
+            stop = min(start + step, self.num_samples)
+            yield Chunk(start, stop, self.read(start - ahead, stop + behind))
+
+    def _from_file(self, file: IO[bytes], first: int, last: int) -> NDArray[np.float32]:
+        file.seek(2 * first)
+        samples = np.frombuffer(file.read(2 * (last - first)), np.int16)
+        return samples.astype(np.float32) / np.float32(32768)
+
+    def _open(self) -> Any:
+        try:
+            return self._av.open(str(self.path))
+        except (self._av.error.FFmpegError, OSError) as error:
+            raise DataError(f'{self.path}: cannot be read as video or sound: {error.strerror}') from None
+
+    @cached_property
+    def _decoded(self) -> tuple[IO[bytes], int]:
+        """The samples as int16 in a temporary file without a name, and their number."""
+        file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
+        weakref.finalize(self, file.close)
+        if not self._streams:
+            self._notes.append('no sound')
+            return file, 0
+        if self._streams > 1:
+            self._notes.append(f'{self._streams} streams of sound: the first one is taken')
+        length = 0
+        missing, double = _Places(), _Places()
+        for start, samples in self._pieces():
+            gap = 0 if start is None else start - length
+            if length and abs(gap) <= SLACK * RATE:
+                gap = 0
+            if gap > SLACK * RATE:
+                missing.add(length, gap)
+            elif length and gap < 0:
+                double.add(length, -gap)
+            for k in range(0, gap, BLOCK):
+                file.write(bytes(2 * min(BLOCK, gap - k)))
+            kept = samples[max(0, -gap) :]
+            file.write(kept.tobytes())
+            length += max(0, gap) + len(kept)
+        self._notes += missing.told('of sound missing', 'zeros instead')
+        self._notes += double.told('of sound a second time', 'left out')
+        if not length:
+            self._notes.append('no sound: its stream has no sample')
+        return file, length
+
+    def _pieces(self) -> Iterator[tuple[int | None, NDArray[np.int16]]]:
+        """Sample at which each piece starts, if known, and its samples (k,)."""
+        damaged = untimed = 0
+        end = 0.0
+        with self._open() as file:
+            stream = file.streams.audio[0]
+            stated = float(stream.duration * stream.time_base) if stream.duration else 0.0
+            for frame in self._resampled(self._frames(file, stream)):
+                if frame is None:
+                    damaged += 1
+                    continue
+                if frame.pts is None:
+                    untimed += 1
+                    yield None, frame.to_ndarray()[0]
+                    continue
+                start = float(frame.pts * frame.time_base)
+                if start > end + LONGEST:
+                    raise DataError(
+                        f'{self.path}: its sound jumps from {end:.3f} s to {start:.3f} s; write the file '
+                        'anew, for instance with ffmpeg -i OLD -c copy NEW'
+                    )
+                end = max(end, start + frame.samples / RATE)
+                yield round(start * RATE), frame.to_ndarray()[0]
+        if damaged:
+            self._notes.append(f'{damaged} damaged packets of sound: left out')
+        if untimed:
+            self._notes.append(f'{untimed} pieces of sound without a time: each follows the one before')
+        if not untimed and end < stated - 1:
+            self._notes.append(f'sound ends at {end:.2f} s, the file says {stated:.2f} s')
+
+    def _frames(self, file: Any, stream: Any) -> Iterator[Any]:
+        """Decoded frames; None for a packet that cannot be decoded."""
+        packets = file.demux(stream)
+        while True:
+            try:
+                packet = next(packets, None)
+                if packet is None:
+                    return
+                yield from packet.decode()
+            except self._av.error.InvalidDataError:
+                yield None
+
+    def _resampled(self, frames: Iterable[Any]) -> Iterator[Any]:
+        """Frames as 16 kHz mono int16, and any None; a new start where the kind of sound changes."""
+        resampler, kind = None, None
+        for frame in frames:
+            if frame is None:
+                yield None
+                continue
+            found = frame.format.name, frame.layout.name, frame.sample_rate
+            if found != kind:
+                yield from self._rest(resampler)
+                resampler, kind = self._av.AudioResampler(format='s16', layout='mono', rate=RATE), found
+            assert resampler is not None
+            yield from resampler.resample(frame)
+        yield from self._rest(resampler)
+
+    @staticmethod
+    def _rest(resampler: Any) -> list[Any]:
+        """What a resampler still holds; one that has nothing to do answers None."""
+        return [frame for frame in resampler.resample(None) if frame is not None] if resampler else []
+
+
+class _Places:
+    """Where something was found, and how much."""
+
+    def __init__(self) -> None:
+        self.count = self.samples = self.first = 0
+
+    def add(self, at: int, samples: int) -> None:
+        """Take note of one."""
+        self.first = self.first if self.count else at
+        self.count += 1
+        self.samples += samples
+
+    def told(self, what: str, remedy: str) -> list[str]:
+        """One line, or none."""
+        if not self.count:
+            return []
+        where = f'at {self.first / RATE:.3f} s'
+        if self.count > 1:
+            where = f'in {self.count} places, the first {where}'
+        return [f'{self.samples / RATE:.3f} s {what} {where}: {remedy}']
