@@ -11,11 +11,18 @@ from mmengine.dist import get_dist_info
 
 from abawfw.checkpoints import load_checkpoint, load_state_dict
 from abawfw.datasets.loader import build_dataloader
+from abawfw.datasets.stores.base import FeatureStore
 from abawfw.errors import CheckpointError
 from abawfw.registry import MODELS
 
 
-def build_loader(cfg: Config, key: str, partition: str | None = None, fitted: list | None = None) -> Any:
+def build_loader(
+    cfg: Config,
+    key: str,
+    partition: str | None = None,
+    fitted: list | None = None,
+    store: FeatureStore | None = None,
+) -> Any:
     """Build ``train_dataloader`` or ``val_dataloader`` of a resolved config, for this rank.
 
     Args:
@@ -23,6 +30,8 @@ def build_loader(cfg: Config, key: str, partition: str | None = None, fitted: li
         key: which of the two.
         partition: read this partition instead of the one in the config.
         fitted: what transforms took from the training videos, instead of fitting them again.
+        store: read all videos of this partition of this store, which has nothing to do with the data of the
+            config and its folds; in this process, which already holds it.
 
     Returns:
         ``DataLoader``; typed Any, since torch's type hides the dataset's and the sampler's.
@@ -32,13 +41,21 @@ def build_loader(cfg: Config, key: str, partition: str | None = None, fitted: li
         loader['dataset']['partition'] = partition
     if fitted is not None:
         loader['dataset']['fitted'] = fitted
+    if store is not None:
+        loader['dataset'] |= {'store': store, 'split': {'type': 'OfficialSplit'}, 'debug': None}
+        loader['num_workers'] = 0
     rank, world_size = get_dist_info()
     return build_dataloader(loader, seed=cfg.seed, rank=rank, world_size=world_size)
 
 
 def fitted_transforms(checkpoint: Path) -> list[dict[str, Any]] | None:
     """What the transforms of the run that wrote a checkpoint took from its training videos, if it says so."""
-    stored = load_checkpoint(checkpoint)['meta'].get('fitted')
+    return fitted_of(load_checkpoint(checkpoint)['meta'])
+
+
+def fitted_of(meta: dict[str, Any]) -> list[dict[str, Any]] | None:
+    """The same from the ``meta`` of a checkpoint that is already read."""
+    stored = meta.get('fitted')
     if stored is None:
         return None
     return [{name: tuple(t.numpy() for t in pair) for name, pair in step.items()} for step in stored]
@@ -58,7 +75,11 @@ def load_model(cfg: Config, checkpoint: Path, input_dims: dict[str, int]) -> Any
     Raises:
         CheckpointError: the checkpoint cannot be read, or was trained on other features or targets.
     """
-    stored = load_checkpoint(checkpoint)
+    return restore_model(cfg, checkpoint, load_checkpoint(checkpoint), input_dims)
+
+
+def restore_model(cfg: Config, checkpoint: Path, stored: dict[str, Any], input_dims: dict[str, Any]) -> Any:
+    """The same from the content of a checkpoint that is already read."""
     meta = stored['meta']
     dims = list(meta.get('input_dims', input_dims).items())
     absent = set(cfg.model.get('optional', ())) - input_dims.keys()  # the model knows how to do without

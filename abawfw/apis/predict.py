@@ -11,12 +11,13 @@ from abawfw.errors import DataError
 from abawfw.evaluation.va_metric import VAMetric, VideoPrediction
 
 
-def predict(model: Any, loader: Any) -> dict[str, VideoPrediction]:
+def predict(model: Any, loader: Any, device: str | None = None) -> dict[str, VideoPrediction]:
     """Run a model over every clip of a loader.
 
     Args:
-        model: an estimator; moved to the GPU if there is one.
+        model: an estimator; moved to the device.
         loader: ``DataLoader`` of an evaluation partition, as ``build_loader`` makes it.
+        device: where to compute; None for the GPU if there is one.
 
     Returns:
         By video, in the order of the store: raw predictions and labels, each (frames, targets).
@@ -24,7 +25,7 @@ def predict(model: Any, loader: Any) -> dict[str, VideoPrediction]:
     Raises:
         DataError: a video or a frame got no prediction, or one that is not finite.
     """
-    model = model.to(get_device()).eval()
+    model = model.to(device or get_device()).eval()
     metric = VAMetric(targets=model.targets)
     loader.batch_sampler.set_epoch(0)
     model.reset_lanes()

@@ -11,17 +11,15 @@ from typing import Any
 import numpy as np
 from mmengine.config import Config
 
-from abawfw.apis.build import build_loader, fitted_transforms, load_model
 from abawfw.apis.check import check_config
-from abawfw.apis.predict import predict
+from abawfw.apis.trained_target import Curves, TrainedTarget, smoothing_windows
 from abawfw.config import resolve
 from abawfw.datasets.stores import open_store
-from abawfw.errors import ConfigError, DataError
+from abawfw.errors import DataError
 from abawfw.evaluation.functional import window_search
 from abawfw.evaluation.prediction_files import write_predictions
 from abawfw.evaluation.report_table import report_rows
 from abawfw.evaluation.trial_files import write_trial_files
-from abawfw.evaluation.va_metric import WINDOWS
 from abawfw.files import write_text
 
 FILE_PARTITION = {'val': 'val', 'test': 'tst'}
@@ -87,7 +85,8 @@ def test(
         )
     # val first: a search for windows needs it before anything is written
     needed = ['val', *partitions] if windows == 'search' else list(partitions)
-    predictions = {p: _predict_targets(cfg, checkpoints, p) for p in dict.fromkeys(needed)}
+    trained = {target: TrainedTarget(cfg, path, target) for target, path in checkpoints.items()}
+    predictions = {p: {t: trained[t].predict(p) for t in trained} for p in dict.fromkeys(needed)}
     report.windows = _windows(cfg, list(checkpoints), windows, predictions)
     for partition in dict.fromkeys(partitions):
         for target, (pred, label) in predictions[partition].items():
@@ -105,35 +104,12 @@ def test(
     return report
 
 
-Curves = dict[str, np.ndarray]
-
-
-def _predict_targets(
-    cfg: Config, checkpoints: Mapping[str, Path], partition: str
-) -> dict[str, tuple[Curves, Curves]]:
-    """Per target: raw predictions and labels of every video, (frames,) each."""
-    curves = {}
-    for target, path in checkpoints.items():
-        loader = build_loader(cfg, 'val_dataloader', partition, fitted_transforms(path))
-        model = load_model(cfg, path, loader.dataset.input_dims)
-        if target not in model.targets:
-            raise ConfigError(f'{path}: the model estimates {", ".join(model.targets)}, not {target}')
-        column = model.targets.index(target)
-        videos = predict(model, loader)
-        curves[target] = (
-            {v: p.pred[:, column] for v, p in videos.items()},
-            {v: p.label[:, column] for v, p in videos.items()},
-        )
-    return curves
-
-
 def _windows(
     cfg: Config, targets: list[str], given: Mapping[str, int] | str | None, predictions: Mapping[str, Any]
 ) -> dict[str, int]:
     if given == 'search':
         return {t: _best_window(*predictions['val'][t]) for t in targets}
-    windows = {**WINDOWS, **cfg.get('windows', {}), **(given if isinstance(given, Mapping) else {})}
-    return {t: int(windows[t]) for t in targets}
+    return smoothing_windows(cfg, targets, given if isinstance(given, Mapping) else {})
 
 
 def _best_window(pred: Curves, label: Curves) -> int:
