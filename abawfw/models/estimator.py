@@ -117,7 +117,14 @@ class VAEstimator(BaseModel):
         else:
             valid = torch.stack([s.valid for s in data_samples]).to(first.device, non_blocking=True)
             seen = torch.stack([s.observed for s in data_samples]).to(first.device, non_blocking=True)
-        x = self._extract(inputs, seen, valid, data_samples)
+        stateful, lanes = self.stateful, self._lanes[self.training]
+        if data_samples is None:
+            before = [c.initial_state(len(first), first.device) for c in stateful]
+        else:
+            before = lanes.gather(stateful, data_samples, first.device) if stateful else []
+        x, after = self.extract(inputs, seen, valid, before)
+        if data_samples is not None and stateful:
+            lanes.scatter(data_samples, after)
         # The head is a small part of the work, and a CCC of values rounded to 8 bits would be another number.
         with torch.autocast(first.device.type, enabled=False):
             # nothing is to be learnt from a frame of which nothing was seen
@@ -137,14 +144,20 @@ class VAEstimator(BaseModel):
             gt = torch.stack([s.gt_va for s in data_samples]).to(first.device, non_blocking=True)
             return self.head.loss(output, gt[..., self.target_columns], known)
 
-    def _extract(
-        self,
-        inputs: dict[str, Tensor],
-        seen: Tensor,
-        valid: Tensor,
-        samples: list[VADataSample] | None,
-    ) -> Tensor:
-        """Everything before the head: (batch, time, dim)."""
+    def extract(
+        self, inputs: dict[str, Tensor], seen: Tensor, valid: Tensor, before: Sequence[State]
+    ) -> tuple[Tensor, list[State]]:
+        """Everything before the head.
+
+        Args:
+            inputs: as in :meth:`forward`.
+            seen: (batch, time, modalities of ``inputs``) bool, where each was observed.
+            valid: (batch, time) bool, False for padding.
+            before: state of each stateful context before the clip, in order.
+
+        Returns:
+            (batch, time, dim), and the states after the clip.
+        """
         sequences, observed = to_vectors(
             inputs, seen, self.input_dims, dict(self.backbones.items()), self.optional
         )
@@ -153,11 +166,6 @@ class VAEstimator(BaseModel):
             # what it gives for a missed frame tells of the frames around it; padding stays out
             observed[name] = valid & observed[name].any(dim=1, keepdim=True)
         x = self.fusion(sequences, observed)
-        stateful: list[Any] = [c for c in self.context if c.stateful]
-        if samples is None:
-            before = [c.initial_state(len(x), x.device) for c in stateful]
-        elif stateful:
-            before = self._lanes[self.training].gather(stateful, samples, x.device)
         after: list[State] = []
         for context in self.context:
             if context.stateful:
@@ -165,9 +173,12 @@ class VAEstimator(BaseModel):
                 after.append(state)
             else:
                 x = context(x, valid)
-        if samples is not None and stateful:
-            self._lanes[self.training].scatter(samples, after)
-        return x
+        return x, after
+
+    @property
+    def stateful(self) -> list[Any]:
+        """The contexts that carry state from clip to clip, in order."""
+        return [c for c in self.context if c.stateful]
 
     def train(self, mode: bool = True) -> VAEstimator:
         """Switch between training and evaluation; frozen parts stay in evaluation mode, without dropout."""

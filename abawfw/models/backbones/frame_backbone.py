@@ -81,8 +81,10 @@ class FrameBackbone(nn.Module, ABC):
             )
         stages = list(self.stages())
         still = 0
-        while still < len(stages) and _learns_nothing(stages[still]) and not frames.requires_grad:
-            still += 1
+        # An exported graph, for any number of frames, has no loop over chunks.
+        if not torch.compiler.is_exporting() and not frames.requires_grad:
+            while still < len(stages) and _learns_nothing(stages[still]):
+                still += 1
         if still:
             with torch.no_grad():
                 parts = [_run(stages[:still], self.prepare(part)) for part in frames.split(CHUNK)]

@@ -20,6 +20,7 @@ class FeedForward(nn.Module):
     """
 
     stateful = False
+    per_frame = True
 
     def __init__(self, in_dim: int, hidden: int = 256, dropout: float = 0.1) -> None:
         super().__init__()

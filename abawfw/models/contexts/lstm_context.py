@@ -20,6 +20,7 @@ class LSTMContext(nn.Module):
     """
 
     stateful = True
+    state_names = ('output', 'cell')
 
     def __init__(self, in_dim: int, hidden: int = 256) -> None:
         super().__init__()
@@ -42,8 +43,11 @@ class LSTMContext(nn.Module):
             Outputs (batch, time, hidden), without meaning for padding, and the state after each row's last
             frame.
         """
-        lengths = valid.sum(dim=1)
         h, c = state
+        if torch.compiler.is_exporting():  # one clip without padding: nothing to cut, and no loop to unroll
+            y, (h_n, c_n) = self.rnn(x, (h[None], c[None]))
+            return y, (h_n[0], c_n[0])
+        lengths = valid.sum(dim=1)
         pieces, at = [], 0
         # Cut where rows end, to catch their state there: a packed sequence would do the same, but on a CPU it
         # runs a kernel per frame, four times slower than the fused one.
@@ -54,3 +58,6 @@ class LSTMContext(nn.Module):
             pieces.append(y)
             at = stop
         return (pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=1)), (h, c)
+
+    stream_state = initial_state
+    stream = forward

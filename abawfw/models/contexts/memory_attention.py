@@ -34,6 +34,8 @@ class MemoryAttention(nn.Module):
     """
 
     stateful = True
+    state_names = ('memory', 'count')
+    needs = 'clips enter the memory as a whole, in means over several of their frames'
 
     def __init__(
         self,
@@ -60,6 +62,18 @@ class MemoryAttention(nn.Module):
             torch.zeros(n, 0, self.out_dim, device=device),
             torch.zeros(n, dtype=torch.long, device=device),
         )
+
+    def fixed_state(self, n: int) -> State:
+        """As :meth:`initial_state`, with entries of zeros up to ``capacity``: it keeps its shape.
+
+        Raises:
+            ConfigError: there is no ``capacity``.
+        """
+        if self.capacity is None:
+            raise ConfigError(
+                'MemoryAttention(capacity=None) has a memory that grows: set capacity to give it one shape'
+            )
+        return torch.zeros(n, self.capacity, self.out_dim), torch.zeros(n, dtype=torch.long)
 
     def forward(self, x: Tensor, valid: Tensor, state: State) -> tuple[Tensor, State]:
         """Attend to the memory, then append the clip to it.

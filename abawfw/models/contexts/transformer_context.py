@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from abawfw.errors import ConfigError
@@ -29,6 +30,7 @@ class TransformerContext(nn.Module):
     """
 
     stateful = False
+    needs = 'every frame attends to all frames of its clip, later ones too'
 
     def __init__(
         self,
@@ -59,6 +61,11 @@ class TransformerContext(nn.Module):
         self.residual = residual
         self.out_dim = hidden
 
+    @property
+    def max_length(self) -> int | None:
+        """Frames that a clip may have; None for any number."""
+        return len(self.position.table) if isinstance(self.position, PositionTable) else None
+
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
         """Map ``x``, (batch, time, in_dim), to (batch, time, hidden).
 
@@ -67,7 +74,8 @@ class TransformerContext(nn.Module):
             valid: (batch, time) bool, False for padding.
         """
         mask = None
-        if not valid.all():
+        # An exported graph is for clips without padding.
+        if not torch.compiler.is_exporting() and not valid.all():
             # A row without any frame would be a softmax over nothing: let it see all of its padding.
             mask = valid | ~valid.any(dim=1, keepdim=True)
         y = self.position(self.affine(x))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from abawfw.models.layers import MaskedBatchNorm, TemporalConvNet
@@ -44,4 +46,21 @@ class TCN(nn.Module):
         Returns:
             (batch, time, out_dim).
         """
-        return self.norm(self.tcn(x.masked_fill(~observed.unsqueeze(-1), 0.0)), observed)
+        return self.norm(self.tcn(_shown(x, observed)), observed)
+
+    def stream_state(self, n: int, device: torch.device | None = None) -> Any:
+        """State of ``n`` videos before their first frame."""
+        return self.tcn.stream_state(n, device)
+
+    def stream(self, x: Tensor, observed: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """As :meth:`forward` of frames that follow on those which left ``state``; also the state after.
+
+        In evaluation only: batch statistics are those of a batch.
+        """
+        y, after = self.tcn.stream(_shown(x, observed), state)
+        return self.norm(y, observed), after
+
+
+def _shown(x: Tensor, observed: Tensor) -> Tensor:
+    """Frames, zero where not observed."""
+    return x.masked_fill(~observed.unsqueeze(-1), 0.0)

@@ -23,6 +23,8 @@ class ChannelAttentionFusion(nn.Module):
         dim: vector length that each modality is projected to.
     """
 
+    per_frame = True
+
     def __init__(self, in_dims: dict[str, int], dim: int = 128) -> None:
         super().__init__()
         self.dim = dim

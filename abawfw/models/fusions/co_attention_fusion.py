@@ -47,6 +47,8 @@ class CoAttentionFusion(nn.Module):
         ConfigError: fewer than two modalities or one step, an unknown way, or a gate without states.
     """
 
+    needs = 'co-attention compares channels over all frames of a window, later ones too'
+
     def __init__(
         self,
         in_dims: dict[str, int],
@@ -82,6 +84,8 @@ class CoAttentionFusion(nn.Module):
         joined = steps + 1 if states == 'all' and gate is None else 1
         self.out_dim = joined * sum(in_dims.values())
         self.names = tuple(in_dims)
+        # frames that every window must have; None for any number
+        self.length = length if time_mix == 'linear' else None
         for module in self.modules():
             if isinstance(module, nn.Linear):  # as the reference starts all of them
                 nn.init.xavier_uniform_(module.weight)

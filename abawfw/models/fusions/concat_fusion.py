@@ -16,6 +16,8 @@ class ConcatFusion(nn.Module):
         in_dims: vector length of each modality; its order is the order of concatenation.
     """
 
+    per_frame = True
+
     def __init__(self, in_dims: dict[str, int]) -> None:
         super().__init__()
         self.names = tuple(in_dims)

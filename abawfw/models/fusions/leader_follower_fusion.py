@@ -33,6 +33,8 @@ class LeaderFollowerFusion(nn.Module):
         ConfigError: ``heads`` does not divide ``dim``.
     """
 
+    per_frame = True
+
     def __init__(self, in_dims: dict[str, int], dim: int = 32, heads: int = 2, dropout: float = 0.1) -> None:
         super().__init__()
         if dim % heads:

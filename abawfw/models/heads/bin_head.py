@@ -37,6 +37,7 @@ class BinHead(VAHead):
     """
 
     classifies = True
+    per_frame = True
 
     def __init__(
         self,

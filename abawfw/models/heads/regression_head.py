@@ -30,6 +30,8 @@ class RegressionHead(VAHead):
         ConfigError: a loss does not fit the head.
     """
 
+    per_frame = True
+
     def __init__(
         self,
         in_dim: int,

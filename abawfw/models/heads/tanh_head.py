@@ -47,6 +47,8 @@ class TanhHead(VAHead):
         ConfigError: a loss does not fit the head.
     """
 
+    per_frame = True
+
     def __init__(
         self,
         in_dim: int,

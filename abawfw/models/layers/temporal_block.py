@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
@@ -9,6 +10,8 @@ from torch.nn.utils.parametrizations import weight_norm
 from abawfw.models.layers.dropout import Dropout
 
 SLOPE = 0.01  # of the leaky ReLUs
+
+State = tuple[Tensor, Tensor]
 
 
 class TemporalBlock(nn.Module):
@@ -35,19 +38,56 @@ class TemporalBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (batch, time, in_dim) to (batch, time, out_dim)."""
-        residual = x if self.downsample is None else _causal(self.downsample, x)
+        residual = self._residual(x)
         for conv in (self.conv1, self.conv2):
-            x = self.dropout(F.leaky_relu(_causal(conv, x), SLOPE, inplace=True))
+            x = self._convolved(conv, F.pad(x, (0, 0, _reach(conv), 0)))
         return F.leaky_relu(x + residual, SLOPE, inplace=True)
 
+    def stream_state(self, n: int, device: torch.device | None = None) -> State:
+        """Inputs of the two convolutions before the first frame: zeros, each (n, frames, channels)."""
+        first, second = (
+            torch.zeros(n, _reach(conv), conv.in_channels, device=device) for conv in (self.conv1, self.conv2)
+        )
+        return first, second
 
-def _causal(conv: nn.Conv1d, x: Tensor) -> Tensor:
-    """Convolve (batch, time, channels) so that a frame sees itself and frames before it.
+    def stream(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """As :meth:`forward` of frames that follow on those which left ``state``.
 
-    The same as ``conv`` of the transposed input with zeros in front. As a convolution of images one pixel
-    high, with their channels last, it needs no transposed copies, and on a CPU costs up to a sixth less.
-    """
+        Args:
+            x: (batch, time, in_dim).
+            state: last inputs of each of the two convolutions, as many frames as they look back.
+
+        Returns:
+            (batch, time, out_dim), and the state after these frames.
+        """
+        residual = self._residual(x)
+        after = []
+        for conv, past in zip((self.conv1, self.conv2), state, strict=True):
+            x = torch.cat([past, x], dim=1)
+            after.append(x[:, x.shape[1] - past.shape[1] :])
+            x = self._convolved(conv, x)
+        return F.leaky_relu(x + residual, SLOPE, inplace=True), (after[0], after[1])
+
+    def _residual(self, x: Tensor) -> Tensor:
+        return x if self.downsample is None else _convolve(self.downsample, x)
+
+    def _convolved(self, conv: nn.Conv1d, x: Tensor) -> Tensor:
+        return self.dropout(F.leaky_relu(_convolve(conv, x), SLOPE, inplace=True))
+
+
+def _reach(conv: nn.Conv1d) -> int:
+    """How many frames back a convolution looks."""
     (kernel,), (dilation,) = conv.kernel_size, conv.dilation
-    images = F.pad(x, (0, 0, (kernel - 1) * dilation, 0)).transpose(1, 2).unsqueeze(2)
+    return (kernel - 1) * dilation
+
+
+def _convolve(conv: nn.Conv1d, x: Tensor) -> Tensor:
+    """Convolve (batch, time, channels), without padding.
+
+    The same as ``conv`` of the transposed input. As a convolution of images one pixel high, with their
+    channels last, it needs no transposed copies, and on a CPU costs up to a sixth less.
+    """
+    (dilation,) = conv.dilation
+    images = x.transpose(1, 2).unsqueeze(2)
     y = F.conv2d(images, conv.weight.unsqueeze(2), conv.bias, dilation=(1, dilation))
     return y.squeeze(2).transpose(1, 2)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 
 from abawfw.errors import ConfigError
-from abawfw.models.layers.temporal_block import TemporalBlock
+from abawfw.models.layers.temporal_block import State, TemporalBlock
 
 
 class TemporalConvNet(nn.Module):
@@ -48,3 +49,20 @@ class TemporalConvNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (batch, time, in_dim) to (batch, time, channels of the last level)."""
         return self.network(x)
+
+    def stream_state(self, n: int, device: torch.device | None = None) -> list[State]:
+        """State of ``n`` sequences before their first frame, one per level."""
+        return [block.stream_state(n, device) for block in self.blocks]
+
+    def stream(self, x: Tensor, state: list[State]) -> tuple[Tensor, list[State]]:
+        """As :meth:`forward` of frames that follow on those which left ``state``; also the state after."""
+        after = []
+        for block, before in zip(self.blocks, state, strict=True):
+            x, now = block.stream(x, before)
+            after.append(now)
+        return x, after
+
+    @property
+    def blocks(self) -> list[TemporalBlock]:
+        """The levels."""
+        return [block for block in self.network if isinstance(block, TemporalBlock)]
