@@ -28,6 +28,7 @@ def write_video(
     crf: int = 18,
     sound_start: float = 0.0,
     sound_codec: str = 'aac',
+    front: bool = False,
 ) -> Path:
     """Write h264 (and sound) to a file whose kind follows from its name: .mp4, .mkv, .h264 (no times), ...
 
@@ -42,12 +43,14 @@ def write_video(
         crf: quality; the lower the better.
         sound_start: time in seconds of the first sample.
         sound_codec: 'aac', or 'pcm_s16le' in a .mkv for sound that comes back as it was.
+        front: index before the data, so that a file cut off can still be opened (.mp4).
 
     Returns:
         path.
     """
     streams = [] if sound is None else [sound] if isinstance(sound, np.ndarray) else list(sound)
-    with av.open(str(path), 'w') as file:
+    options = {'movflags': 'faststart'} if front else {}
+    with av.open(str(path), 'w', options=options) as file:
         video = None
         channels = [np.atleast_2d(samples).astype(np.float32) for samples in streams]
         encoders = [_sound_stream(file, sound_codec, rate, len(samples)) for samples in channels]
@@ -81,14 +84,23 @@ def constant_rate(count: int, fps: float | Fraction = 30) -> list[float]:
 
 
 def plain(count: int, size: tuple[int, int] = (96, 64)) -> list[NDArray[np.uint8]]:
-    """Pictures (width, height) of one colour each, which tells the index: see `index_of`."""
+    """Pictures (width, height) whose two halves are of the greys that tell the index: see `index_of`."""
     width, height = size
-    return [np.full((height, width, 3), (8 + 4 * (i % 60), 40, 200), np.uint8) for i in range(count)]
+    pictures = np.empty((count, height, width, 3), np.uint8)
+    k = np.arange(count).reshape(-1, 1, 1, 1)
+    pictures[:, :, : width // 2] = 20 + 30 * (k % 8)
+    pictures[:, :, width // 2 :] = 20 + 30 * (k // 8 % 8)
+    return list(pictures)
 
 
 def index_of(picture: NDArray[np.uint8]) -> int:
-    """Which of the pictures of `plain` this is, modulo 60."""
-    return round((float(picture[..., 0].mean()) - 8) / 4)
+    """Which of the pictures of `plain` this is, modulo 64."""
+    width = picture.shape[1]
+    low, high = (
+        round((float(np.median(part)) - 20) / 30)
+        for part in (picture[:, : width // 2], picture[:, width // 2 :])
+    )
+    return low + 8 * high
 
 
 def _video_stream(file: OutputContainer, height: int, width: int, b_frames: int, crf: int) -> av.VideoStream:

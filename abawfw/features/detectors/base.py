@@ -66,6 +66,7 @@ class FaceDetector(ABC):
     def settings(self) -> dict[str, Any]:
         """Plain values that decide what is found; kept with the features."""
 
+    @abstractmethod
     def check(self) -> None:
         """Say what is missing before hours of work.
 
