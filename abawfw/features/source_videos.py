@@ -1,0 +1,144 @@
+"""Which videos a folder holds, and which annotation belongs to which."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from abawfw.datasets.converters.affwild2_files import find_annotations
+from abawfw.datasets.stores.checks import plain_name
+from abawfw.errors import DataError
+
+ENDINGS = (
+    *('.mp4', '.m4v', '.mov', '.mkv', '.avi', '.webm', '.wmv', '.flv', '.mpg', '.mpeg', '.ts', '.mts'),
+    *('.3gp', '.ogv'),
+)
+SUFFIXES = ('', '_left', '_right')
+"""Ends of the names of a video's trials: one person, or the left and the right one of two."""
+
+
+@dataclass(frozen=True)
+class SourceVideo:
+    """A video to be extracted.
+
+    Attributes:
+        video_id: its name, that of the file without ending.
+        path: the file.
+        partition: ``train``, ``val`` or ``test``.
+        annotations: annotation file by suffix of the person: '', '_left', '_right'.
+    """
+
+    video_id: str
+    path: Path
+    partition: str = 'test'
+    annotations: dict[str, Path] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SourceFolder:
+    """What was found: the videos by name, and what of the folders is not used, a line each."""
+
+    videos: tuple[SourceVideo, ...]
+    notes: tuple[str, ...]
+
+
+def find_videos(folder: Path, annotations: Path | None = None) -> SourceFolder:
+    """Find the videos of a folder and the folders in it, and their annotations.
+
+    A video without an annotation is of partition 'test'. Annotations ``VIDEO_left.txt`` and
+    ``VIDEO_right.txt`` are those of the two persons of VIDEO (spec/affwild2.md).
+
+    Args:
+        folder: where the videos are, or a single video.
+        annotations: folder with ``Train_Set`` and ``Validation_Set``, or one that holds them in
+            ``VA_Estimation_Challenge``.
+
+    Raises:
+        DataError: no such folder, or no video in it; two videos of one name; a video with annotations in
+            both sets, or a name there in both.
+    """
+    paths, others = _files(folder)
+    by_name: dict[str, Path] = {}
+    for path in paths:
+        name = plain_name(path.stem, folder)
+        if name in by_name:
+            raise DataError(
+                f'{by_name[name]} and {path}: two videos of the name {name!r}; rename one of them, since the '
+                'name tells them apart in the store'
+            )
+        by_name[name] = path
+    notes = [f'{path}: is no video by its ending, left out' for path in others]
+    sets: dict[str, dict[str, tuple[str, Path]]] = {name: {} for name in by_name}
+    if annotations is not None:
+        notes += _match(annotations, sets)
+    videos = []
+    for name, path in sorted(by_name.items()):
+        partitions = {partition for partition, _ in sets[name].values()}
+        if len(partitions) > 1:
+            listed = ' and '.join(str(file) for _, file in sets[name].values())
+            raise DataError(f'{listed}: the persons of one video are in two sets; keep them in one')
+        files = {suffix: file for suffix, (_, file) in sets[name].items()}
+        videos.append(SourceVideo(name, path, partitions.pop() if partitions else 'test', files))
+    return SourceFolder(tuple(videos), tuple(notes))
+
+
+def _files(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The videos, and the other files."""
+    if folder.is_file():
+        return [folder], []
+    if not folder.is_dir():
+        raise DataError(f'{folder}: no such folder; give the folder of the videos')
+    files = sorted(path for path in folder.rglob('*') if path.is_file() and not _hidden(path, folder))
+    videos = [path for path in files if path.suffix.lower() in ENDINGS]
+    if not videos:
+        raise DataError(f'{folder}: no video in it; files ending in {", ".join(ENDINGS)} are taken')
+    return videos, [path for path in files if path not in videos]
+
+
+def _hidden(path: Path, folder: Path) -> bool:
+    return any(part.startswith('.') for part in path.relative_to(folder).parts)
+
+
+def _match(annotations: Path, sets: dict[str, dict[str, tuple[str, Path]]]) -> list[str]:
+    """Enter every annotation with its video; returns what has none."""
+    if not annotations.is_dir():
+        raise DataError(f'{annotations}: no such folder; give the one with Train_Set and Validation_Set')
+    seen: dict[str, Path] = {}
+    lonely = []
+    for partition, paths in find_annotations(annotations).items():
+        for path in paths:
+            if path.stem in seen:
+                raise DataError(f'{seen[path.stem]} and {path}: one video in two sets; remove one of them')
+            seen[path.stem] = path
+            video, suffix = _owner(path.stem, sets)
+            if video is None:
+                lonely.append(path.stem)
+            else:
+                sets[video][suffix] = partition, path
+    if not lonely:
+        return []
+    more = f' and {len(lonely) - 5} more' if len(lonely) > 5 else ''
+    return [f'{annotations}: no video for {len(lonely)} annotations: {", ".join(lonely[:5])}{more}']
+
+
+def _owner(name: str, videos: dict[str, dict[str, tuple[str, Path]]]) -> tuple[str | None, str]:
+    """The video that an annotation is of, by its name, and which of its persons; None where there is none."""
+    for suffix in SUFFIXES:  # a video named like the annotation goes before one of two persons
+        video = name.removesuffix(suffix)
+        if name.endswith(suffix) and video in videos:
+            return video, suffix
+    return None, ''
+
+
+def annotated_persons(suffixes: Collection[str]) -> dict[str, str]:
+    """Suffix of the trial -> suffix of the person in the picture, of the persons that are annotated.
+
+    Beside one of ``_left`` and ``_right``, an annotation named like the video is of the other person.
+    """
+    sides = [suffix for suffix in SUFFIXES[1:] if suffix in suffixes]
+    found = {suffix: suffix for suffix in sides}
+    if '' in suffixes:
+        (other, *_) = [suffix for suffix in SUFFIXES[1:] if suffix not in sides] if len(sides) == 1 else ['']
+        found[''] = other
+    return found

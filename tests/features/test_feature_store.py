@@ -1,0 +1,147 @@
+"""A store that grows: whole at any moment, whatever kills the process."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from abawfw.datasets.stores import TrialStore, open_store
+from abawfw.datasets.stores.base import FeatureInfo, VideoInfo
+from abawfw.errors import DataError
+from abawfw.features.feature_store import GrowingStore
+from abawfw.features.finished_trial import FinishedTrial
+
+FEATURES = {'mfcc': FeatureInfo((3,), 'float32')}
+SETTINGS = {'mfcc': {'step': 0.01, 'bands': (1, 2)}}
+
+
+def put(root: Path, name: str, siblings: tuple[str, ...] = (), partition: str = 'test') -> FinishedTrial:
+    """The folder of a finished trial."""
+    (root / name).mkdir()
+    np.save(root / name / 'mfcc.npy', np.full((4, 3), ord(name[0]), np.float32))
+    info = VideoInfo(name, partition, 4, 25.0, False)
+    trial = FinishedTrial(info, frozenset(), name.partition('_')[0], siblings or (name,), 9, None)
+    trial.write(root / name)
+    return trial
+
+
+def open_growing(root: Path, resume: bool = False, **changes: Any) -> GrowingStore:
+    return GrowingStore(root, FEATURES, {**SETTINGS, **changes}, resume)
+
+
+def test_every_trial_added_is_in_a_store_that_opens(tmp_path: Path) -> None:
+    root = tmp_path / 'a/store'
+    with open_growing(root) as store:
+        assert not (root / 'trials.json').exists()
+        for count, name in enumerate(('c', 'a', 'b'), 1):
+            store.add([put(root, name)])
+            opened = open_store(root)
+            assert isinstance(opened, TrialStore)
+            assert len(opened.videos()) == count
+    opened = open_store(root)
+    assert [v.video_id for v in opened.videos()] == ['a', 'b', 'c']
+    assert opened.features() == {'mfcc': FeatureInfo((3,), 'float32')}
+    assert opened.read('b', 'mfcc', 1, 2).tolist() == [[98, 98, 98]]
+    assert opened.extraction == {'mfcc': {'step': 0.01, 'bands': [1, 2]}}
+    assert opened.video('c').fps == 25
+
+
+def test_what_a_killed_process_leaves(tmp_path: Path) -> None:
+    root = tmp_path / 'store'
+    with open_growing(root) as store:
+        store.add([put(root, 'a')])
+    put(root, 'b')  # finished, and killed before the index was written
+    put(root, 'c_left', ('c_left', 'c_right'))  # the other person is missing
+    (root / '.d.tmp-77').mkdir()
+    (root / '.d.tmp-77/half.npy').write_bytes(b'x')
+    assert [v.video_id for v in open_store(root).videos()] == ['a']
+    with open_growing(root, resume=True) as store:
+        assert [t.info.video_id for t in store.trials] == ['a', 'b']
+        assert store.of_video('c') == ()
+        assert [t.info.video_id for t in store.of_video('b')] == ['b']
+        assert not (root / '.d.tmp-77').exists()
+    assert [v.video_id for v in open_store(root).videos()] == ['a', 'b']
+    shutil.rmtree(root / 'a')  # as errors advise
+    with open_growing(root, resume=True):
+        assert [v.video_id for v in open_store(root).videos()] == ['b']
+
+
+@pytest.mark.parametrize(
+    ('changes', 'told'),
+    [
+        ({'mfcc': {'step': 0.02, 'bands': [1, 2]}}, 'mfcc: step is 0.01 in the store, 0.02 now'),
+        ({'mfcc': {'step': 0.01, 'bands': [1, 3]}}, r'mfcc: bands is \[1, 2\] in the store, \[1, 3\] now'),
+        ({'mfcc': {'step': 0.01, 'bands': [1, 2], 'x': 1}}, 'mfcc: x is None in the store, 1 now'),
+        ({'vggish': {}}, 'vggish: is not in the store'),
+    ],
+)
+def test_changed_settings(tmp_path: Path, changes: dict[str, Any], told: str) -> None:
+    open_growing(tmp_path / 'store').close()
+    open_growing(tmp_path / 'store', resume=True).close()
+    with pytest.raises(DataError, match=told):
+        open_growing(tmp_path / 'store', True, **changes)
+
+
+def test_a_feature_left_out_is_a_change(tmp_path: Path) -> None:
+    open_growing(tmp_path / 'store', vggish={}).close()
+    with pytest.raises(DataError, match='vggish: is in the store, and was not asked for'):
+        open_growing(tmp_path / 'store', resume=True)
+
+
+def test_folders_that_are_not_written_into(tmp_path: Path) -> None:
+    with open_growing(tmp_path / 'store'):
+        with pytest.raises(DataError, match='another extraction writes into it'):
+            open_growing(tmp_path / 'store', resume=True)
+        code = 'import sys; from pathlib import Path; from test_feature_store import open_growing\n'
+        code += 'open_growing(Path(sys.argv[1]), True)'
+        environment = os.environ | {'PYTHONPATH': os.pathsep.join(sys.path)}
+        line = [sys.executable, '-c', code, str(tmp_path / 'store')]
+        done = subprocess.run(line, env=environment, capture_output=True, text=True, check=False)
+        assert 'another extraction writes into it' in done.stderr
+    with pytest.raises(DataError, match='is there already; go on with it'):
+        open_growing(tmp_path / 'store')
+    (tmp_path / 'other').mkdir()
+    open_growing(tmp_path / 'other').close()  # empty folders are fine
+    (tmp_path / 'full').mkdir()
+    (tmp_path / 'full/thesis.txt').touch()
+    with pytest.raises(DataError, match='holds files and is no store'):
+        open_growing(tmp_path / 'full', resume=True)
+    with pytest.raises(DataError, match='is a file'):
+        open_growing(tmp_path / 'full/thesis.txt', resume=True)
+
+
+def test_one_name_from_two_videos(tmp_path: Path) -> None:
+    root = tmp_path / 'store'
+    with open_growing(root) as store:
+        trial = put(root, 'a_left')
+        store.add([trial])
+        other = FinishedTrial(trial.info, trial.masked, 'a_left', ('a_left',), 9, None)
+        with pytest.raises(DataError, match=r"'a_left' is of video 'a' and of 'a_left'"):
+            store.add([other])
+
+
+@pytest.mark.parametrize(
+    'spoil',
+    [
+        lambda text: text[:50],
+        lambda text: json.dumps(json.loads(text) | {'trial': 'b'}),
+        lambda text: json.dumps(json.loads(text) | {'partition': 'training'}),
+        lambda text: json.dumps({k: v for k, v in json.loads(text).items() if k != 'siblings'}),
+    ],
+)
+def test_a_damaged_trial_is_told(tmp_path: Path, spoil: Any) -> None:
+    root = tmp_path / 'store'
+    with open_growing(root) as store:
+        store.add([put(root, 'a')])
+    path = root / 'a/trial.json'
+    path.write_text(spoil(path.read_text()))
+    with pytest.raises(DataError, match=r'a/trial\.json: .*remove the folder'):
+        open_growing(root, resume=True)
