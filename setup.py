@@ -23,6 +23,7 @@ setup(
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     packages=find_packages(include=['abawfw', 'abawfw.*']),
+    package_data={'abawfw': ['features/extractors/*.conf']},
     python_requires='>=3.11',
     install_requires=[
         'addict>=2.4',

@@ -37,10 +37,27 @@ def log_mel(wave: NDArray, rate: int) -> NDArray[np.float64]:
     """
     if rate != RATE:
         raise DataError(f'sound at {rate} Hz, log-mel needs {RATE} Hz: resample it first')
-    padded = np.pad(_samples(wave), (0, RATE), mode='edge')
-    frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP]
+    return mel_frames(np.pad(_samples(wave), (0, RATE), mode='edge'))
+
+
+def mel_frames(samples: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Log-mel frames of some samples, nothing padded.
+
+    Args:
+        samples: (samples,) of 16 kHz mono within [-1, 1], at least 400.
+
+    Returns:
+        (1 + (samples - 400) // 160, 64).
+    """
+    frames = np.lib.stride_tricks.sliding_window_view(samples, WINDOW)[::HOP]
     magnitudes = np.abs(rfft(frames * _hann(), FFT))
     return np.log(magnitudes @ _mel_weights() + OFFSET)
+
+
+def mel_windows(mel: NDArray, starts: NDArray[np.int64]) -> NDArray:
+    """Windows (n, 96, 64) of a spectrogram (mel frames, 64) from each of (n,) frames on."""
+    windows = np.lib.stride_tricks.sliding_window_view(mel, EXAMPLE, axis=0)[starts]
+    return np.ascontiguousarray(windows.swapaxes(1, 2))
 
 
 def window_starts(num_frames: int, fps: float) -> NDArray[np.int64]:
@@ -84,8 +101,7 @@ def log_mel_windows(wave: NDArray, rate: int, num_frames: int, fps: float) -> ND
             f'{len(wave) / RATE:.2f} s of sound for a video of {num_frames} frames at {fps:g} fps '
             f'({num_frames / fps:.2f} s): lengthen the sound with silence, or check the rate of the video'
         )
-    windows = np.lib.stride_tricks.sliding_window_view(mel, EXAMPLE, axis=0)[starts]
-    return np.ascontiguousarray(windows.swapaxes(1, 2))
+    return mel_windows(mel, starts)
 
 
 def _samples(wave: NDArray) -> NDArray[np.float64]:

@@ -7,13 +7,21 @@ from typing import Any
 
 from abawfw.errors import ConfigError, nearest
 from abawfw.features.extractors.base import Extractor, FaceExtractor, SoundExtractor, WordExtractor
+from abawfw.features.extractors.compare import ComParE
+from abawfw.features.extractors.egemaps import EGeMAPS
 from abawfw.features.extractors.face48 import Face48
+from abawfw.features.extractors.logmel import LogMel
+from abawfw.features.extractors.mfcc import MFCC
 from abawfw.registry import EXTRACTORS
 
 __all__ = [
+    'MFCC',
+    'ComParE',
+    'EGeMAPS',
     'Extractor',
     'Face48',
     'FaceExtractor',
+    'LogMel',
     'SoundExtractor',
     'WordExtractor',
     'build_extractor',

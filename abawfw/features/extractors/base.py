@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from abawfw.errors import DataError
-from abawfw.features.sound import Sound
+from abawfw.features.sound import RATE, Sound
 
 BLOCK = 1000
 """Most rows in a piece of zeros."""
@@ -76,8 +76,7 @@ class SoundExtractor(Extractor):
 
         Args:
             sound: with at least one sample.
-            times: (n,) seconds, none before the one before it; at least one. They may lie before or after the
-                sound; what comes out for such a frame is finite, and not used.
+            times: (n,) seconds within the sound, none before the one before it; at least one.
         """
 
     def extract(self, sound: Sound, times: NDArray[np.float64]) -> Iterator[NDArray]:
@@ -100,7 +99,7 @@ class SoundExtractor(Extractor):
                 yield np.zeros((min(BLOCK, len(times) - start), *self.dims), self.dtype)
             return
         done = 0
-        for rows in self.rows(sound, times):
+        for rows in self.rows(sound, times.clip(0, (sound.num_samples - 1) / RATE)):
             rows = rows.astype(self.dtype, copy=False)
             silent = ~observed[done : done + len(rows)]
             done += len(rows)
