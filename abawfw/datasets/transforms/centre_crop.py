@@ -21,6 +21,8 @@ class CentreCrop:
         ConfigError: pictures smaller than the crop, or a feature that is none.
     """
 
+    per_frame = True
+
     def __init__(self, features: Sequence[str], size: int = 40) -> None:
         check_size('CentreCrop', size)
         self.features = list(features)

@@ -50,6 +50,13 @@ class Normalize:
         self._of_train: dict[str, Moments] = {}
         self._of_videos: OrderedDict[tuple[str, str], Moments] = OrderedDict()
 
+    needs = "the statistics of method 'sequence' are those of the whole video"
+
+    @property
+    def per_frame(self) -> bool:
+        """Whether a frame is treated whatever else the video holds."""
+        return self.method != 'sequence'
+
     def fit(self, store: FeatureStore, train_videos: Sequence[VideoInfo]) -> None:
         """Unless the method is 'sequence', take the statistics of ``features`` over the training videos."""
         ids = [video.video_id for video in train_videos]

@@ -1,0 +1,144 @@
+"""Valence and arousal of a video while it is going on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from abawfw.apis.frame_pipeline import FramePipeline
+from abawfw.apis.load_run import LoadedRun, load_run
+from abawfw.datasets.stores.checks import check_finite
+from abawfw.errors import ConfigError, DataError, nearest
+from abawfw.models.streaming import EstimatorStream, stream_obstacles
+
+
+class VAStream:
+    """A trained run that takes a video's features frame by frame, or a few frames at a time.
+
+    What comes out are raw predictions, those of the networks over the whole video as one clip: neither
+    averaged over windows nor smoothed, both of which need frames that are still to come. State and time per
+    frame do not grow.
+
+    Args:
+        run: work_dir of a run, or, with ``checkpoint``, a config file.
+        checkpoint: for all targets; otherwise the best one of each.
+        device: where to run; single frames of vectors are fastest on a CPU.
+
+    Attributes:
+        features: names to be pushed, in the order of the model's inputs.
+        targets: columns of what comes out.
+
+    Raises:
+        ConfigError: the run needs frames that are still to come; says which part of it, and why.
+        CheckpointError: no checkpoint, or one that does not fit the config.
+    """
+
+    def __init__(
+        self,
+        run: str | Path,
+        checkpoint: str | Path | None = None,
+        device: str | torch.device = 'cpu',
+    ) -> None:
+        self._run = load_run(run, checkpoint)
+        obstacles = run_obstacles(self._run)
+        if obstacles:
+            raise ConfigError(f'{run} cannot run frame by frame. {"; ".join(obstacles)}')
+        self.device = torch.device(device)
+        self.features = tuple(self._run.input_dims)
+        self.targets = self._run.targets
+        self._streams = [EstimatorStream(n.model.to(self.device)) for n in self._run.networks]
+        self._pipeline: FramePipeline | None = None
+        self._given: tuple[str, ...] = ()
+        self._at = 0
+
+    def reset(self) -> None:
+        """Start another video."""
+        for stream in self._streams:
+            stream.reset()
+        self._pipeline, self._given, self._at = None, (), 0
+
+    def push(
+        self, frames: Mapping[str, np.ndarray], observed: Mapping[str, np.ndarray] | None = None
+    ) -> np.ndarray:
+        """Take the next frames of the video.
+
+        Args:
+            frames: ``{feature: (frames, *dims)}`` as in a store, before normalisation and cropping. A feature
+                that the run calls optional may be left away, for the whole video.
+            observed: ``{feature: (frames,) bool}``, False where there was nothing to see, such as no face;
+                features not named are observed. It counts only for runs that were trained with
+                ``masked=True``, as in testing. A feature that is pushed has to be observed at some time.
+
+        Returns:
+            (frames, targets) float32.
+
+        Raises:
+            DataError: a feature is missing, unknown, not finite or of another size; numbers of frames differ;
+                the features are not those that the video began with.
+        """
+        given = tuple(name for name in self.features if name in frames)
+        count = self._check(frames, observed or {}, given)
+        if not count:
+            return np.empty((0, len(self.targets)), np.float32)
+        if self._pipeline is None:
+            self._pipeline, self._given = _pipeline(self._run, given), given
+        elif given != self._given:
+            raise DataError(
+                f'the video began with {", ".join(self._given)} and goes on with {", ".join(given)}: give '
+                'the same features for all frames, and say by `observed` where one was missed'
+            )
+        everywhere = np.ones(count, dtype=bool)
+        seen = {name: (observed or {}).get(name, everywhere) for name in given}
+        inputs, mask = self._pipeline({name: np.asarray(frames[name]) for name in given}, seen)
+        for name, x in inputs.items():
+            self._check_size(name, tuple(x.shape[2:]))
+        inputs = {name: x.to(self.device) for name, x in inputs.items()}
+        mask = mask.to(self.device)
+        parts = [
+            stream.push(inputs, mask)[:, network.columns]
+            for stream, network in zip(self._streams, self._run.networks, strict=True)
+        ]
+        self._at += count
+        va: np.ndarray = torch.cat(parts, dim=1).cpu().numpy()
+        return va
+
+    def _check(
+        self, frames: Mapping[str, np.ndarray], observed: Mapping[str, np.ndarray], given: tuple[str, ...]
+    ) -> int:
+        """The number of frames, the same for all features."""
+        for name in (*frames, *observed):
+            if name not in self.features:
+                raise DataError(f'the run has no feature {name!r}: {nearest(name, self.features)}')
+        optional = self._run.networks[0].model.optional
+        missing = [name for name in self.features if name not in {*given, *optional}]
+        if missing or not given:
+            raise DataError(f'frame {self._at}: the run needs {", ".join(missing or self.features)}')
+        lengths = {name: len(frames[name]) for name in given}
+        lengths |= {f'observed of {name}': len(mask) for name, mask in observed.items()}
+        count = lengths[given[0]]
+        for name, length in lengths.items():
+            if length != count:
+                raise DataError(
+                    f'from frame {self._at} on: {count} frames of {given[0]}, but {length} of {name}'
+                )
+        for name in given:
+            check_finite(np.asarray(frames[name]), name, 'pushed', self._at)
+        return count
+
+    def _check_size(self, name: str, found: tuple[int, ...]) -> None:
+        dims = self._run.input_dims[name]
+        wanted = tuple(dims) if isinstance(dims, (tuple, list)) else (dims,)
+        if found != wanted:
+            raise DataError(f'frame {self._at}: feature {name} is of size {found}, the run needs {wanted}')
+
+
+def run_obstacles(run: LoadedRun) -> list[str]:
+    """Why a run cannot take a video frame by frame: one line per part; none if it can."""
+    return [*_pipeline(run, tuple(run.input_dims)).obstacles, *stream_obstacles(run.networks[0].model)]
+
+
+def _pipeline(run: LoadedRun, features: tuple[str, ...]) -> FramePipeline:
+    return FramePipeline(run.cfg.val_dataloader.dataset.pipeline, features, run.fitted)
