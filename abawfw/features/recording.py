@@ -131,7 +131,7 @@ class Recording:
             raise DataError(f'{self.path}: has a video stream, but no picture in it can be decoded')
         if stated and count != stated:
             cause = ', it may be cut off' if count < stated else ''
-            self._note(f'{count} frames could be decoded, the file states {stated}{cause}')
+            self.note(f'{count} frames could be decoded, the file states {stated}{cause}')
 
     def _open(self) -> Any:
         if not self.path.is_file():
@@ -151,7 +151,7 @@ class Recording:
             kinds = ', '.join(sorted({s.type for s in file.streams})) or 'none'
             raise DataError(f'{self.path}: has no video stream (streams: {kinds})')
         if len(streams) > 1:
-            self._note(f'{len(streams)} video streams, the first one is taken')
+            self.note(f'{len(streams)} video streams, the first one is taken')
         # a video per process costs less than threads for one video
         streams[0].codec_context.thread_count = 1
         return streams[0]
@@ -162,9 +162,9 @@ class Recording:
         for count, picture in enumerate(self._pictures(file, stream)):
             time = self._time(picture, stream, count)
             if time <= last:
-                self._note(f'frame {count} is shown at {time:.3f} s, the one before it at {last:.3f} s')
+                self.note(f'frame {count} is shown at {time:.3f} s, the one before it at {last:.3f} s')
             if picture.rotation % 90:
-                self._note(f'turned by {picture.rotation} degrees: taken to the nearest quarter')
+                self.note(f'turned by {picture.rotation} degrees: taken to the nearest quarter')
             last = time
             yield Frame(count, time, picture, convert)
             del picture
@@ -177,7 +177,7 @@ class Recording:
             try:
                 packet = next(packets, None)
             except self._av.error.FFmpegError as error:
-                self._note(f'reading stopped before the end of the file ({error.strerror})')
+                self.note(f'reading stopped before the end of the file ({error.strerror})')
                 break
             if packet is None:
                 break
@@ -186,7 +186,7 @@ class Recording:
             except self._av.error.FFmpegError:
                 damaged += 1
         if damaged:
-            self._note(f'{damaged} packets of the video could not be decoded: their frames are missing')
+            self.note(f'{damaged} packets of the video could not be decoded: their frames are missing')
 
     def _time(self, picture: Any, stream: Any, count: int) -> float:
         if picture.pts is not None:
@@ -194,9 +194,10 @@ class Recording:
         rate = stream.average_rate or stream.guessed_rate
         if not rate:
             raise DataError(f'{self.path}: frame {count} has no time, and the file states no rate: remux it')
-        self._note(f'no presentation times: frame i is taken to be shown at i / {float(rate):g} s')
+        self.note(f'no presentation times: frame i is taken to be shown at i / {float(rate):g} s')
         return float(count / rate)
 
-    def _note(self, text: str) -> None:
+    def note(self, text: str) -> None:
+        """Add a line to `notes`, once."""
         if text not in self.notes:
             self.notes.append(text)

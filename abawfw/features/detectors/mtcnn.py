@@ -31,10 +31,11 @@ class MTCNNDetector(FaceDetector):
     public clips, one visible face in each, and on every sixth frame with the face shrunk to 60 pixels, at a
     quarter of the light, turned by 30 degrees, blurred, and as JPEG of quality 10. MTCNN, yuface and
     BlazeFace (full range, sparse) missed none; per picture of 640x360 one core takes 17, 23 and 3.5 ms. MTCNN
-    and yuface find a crowd of 36 faces, BlazeFace 6 of them at most, and its package asks for TensorFlow; yuface takes 340 ms at 1080p and has no wheels for newer Python. dlib's HOG detector finds no
-    face of 60 pixels and has no points. MediaPipe, InsightFace and OpenCV 5 bring no weights. The price: its
-    points jitter by 3.1 % of the distance of the eyes, those of BlazeFace by 1.6 %. Two clips do not tell how
-    any of them does on faces in profile or on all skins.
+    and yuface find a crowd of 36 faces, BlazeFace 6 of them at most, and its package asks for TensorFlow;
+    yuface takes 340 ms at 1080p and has no wheels for newer Python. dlib's HOG detector finds no face of 60
+    pixels and has no points. MediaPipe, InsightFace and OpenCV 5 bring no weights. The price: MTCNN's points
+    jitter by 3.1 % of the distance of the eyes, those of BlazeFace by 1.6 %. Two clips do not tell how any of
+    them does on faces in profile or on all skins.
 
     Between full detections O-Net alone follows a face at 1.6 ms per frame, its points within 2.5 % of the
     distance of the eyes (median) of those of a full detection.

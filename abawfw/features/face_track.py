@@ -1,0 +1,156 @@
+"""Where the face of a person is in every frame of a video, and the pictures of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from abawfw.errors import DataError
+from abawfw.features.detectors.base import FaceDetector
+from abawfw.features.face_alignment import SIZE, aligned
+from abawfw.features.face_persons import frames_of, persons_of
+from abawfw.features.face_tracklets import FaceFollower, Tracklet
+from abawfw.features.recording import Recording
+
+SECOND = 0.1  # of the frames of the first person that a second one must be seen in
+
+
+@dataclass(frozen=True)
+class FaceTrack:
+    """The face of one person through a video.
+
+    Attributes:
+        times: (n,) seconds at which each frame is shown.
+        boxes: (n, 4) float32: left, top, right, bottom in pixels of the upright picture; NaN where none.
+        points: (n, 5, 2) float32: see `Face.points`; NaN where there are none.
+        scores: (n,) float32: confidence of the detector, 0 where nothing was found.
+        found: (n,) bool: the face was found in this frame.
+        filled: (n,) bool: it was not, but shortly before and after; box and points are interpolated.
+        suffix: of the name of the person's trial: '', or '_left' and '_right' where two are followed.
+    """
+
+    times: NDArray[np.float64]
+    boxes: NDArray[np.float32]
+    points: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    found: NDArray[np.bool_]
+    filled: NDArray[np.bool_]
+    suffix: str = ''
+
+    @classmethod
+    def empty(cls, times: NDArray[np.float64], suffix: str = '') -> FaceTrack:
+        """A video without a face."""
+        n = len(times)
+        boxes, points = np.full((n, 4), np.nan, np.float32), np.full((n, 5, 2), np.nan, np.float32)
+        found, filled = np.zeros((2, n), np.bool_)
+        return cls(times, boxes, points, np.zeros(n, np.float32), found, filled, suffix)
+
+    @property
+    def observed(self) -> NDArray[np.bool_]:
+        """(n,) frames that have a picture of the face."""
+        return self.found | self.filled
+
+
+def find_faces(
+    recording: Recording, detector: FaceDetector, persons: int = 1, hold: float = 0.5
+) -> list[FaceTrack]:
+    """Read a video once and follow the faces in it.
+
+    Args:
+        recording: the video.
+        detector: finds the faces.
+        persons: 1: the person who is seen largest and longest (sum of the sides of the boxes). 2: the two of
+            whom that is true, `_left` the one with the smaller mean x; if nobody else is seen in a tenth as
+            many frames as the first one, there is one track.
+        hold: longest time in seconds from one frame with the face to the next over which it is
+            interpolated; never over a cut.
+
+    Returns:
+        One track, or two; without any face one with nothing found, and a note in the recording.
+
+    Raises:
+        DataError: the video cannot be read, or another number of persons.
+    """
+    if persons not in (1, 2):
+        raise DataError(f'persons={persons}: 1 or 2 persons of a video can be followed')
+    follower, times = FaceFollower(detector), []
+    for frame in recording.frames():
+        rgb = frame.rgb(detector.longest)
+        scale = (np.array(frame.size) / rgb.shape[1::-1]).astype(np.float32)
+        follower.add(frame.index, rgb, scale)
+        times.append(frame.time)
+    shown = np.array(times, np.float64)
+    people = persons_of(follower.tracklets, follower.cuts, shown)[:persons]
+    if len(people) == 2 and frames_of(people[1]) < SECOND * frames_of(people[0]):
+        del people[1]
+    if len(people) < persons:
+        recording.note(f'{len(people)} of {persons} persons found')
+    if not people:
+        return [FaceTrack.empty(shown)]
+    people.sort(key=_mean_x)
+    suffixes = ('_left', '_right') if len(people) == 2 else ('',)
+    return [_track(p, shown, follower.cuts, hold, s) for p, s in zip(people, suffixes, strict=True)]
+
+
+def crops(
+    recording: Recording, track: FaceTrack, size: int = SIZE
+) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """Read a video again and cut out the face of each frame.
+
+    Args:
+        recording: the video that the track is of.
+        track: where the face is.
+        size: side of the pictures.
+
+    Yields:
+        Index of the frame and the aligned face (size, size, 3), zeros where it is not observed.
+
+    Raises:
+        DataError: the video has another number of frames than the track.
+    """
+    observed, count = track.observed, 0
+    for frame in recording.frames():
+        if frame.index < len(observed):
+            if observed[frame.index]:
+                yield frame.index, aligned(frame.rgb(), track.points[frame.index], size)
+            else:
+                yield frame.index, np.zeros((size, size, 3), np.uint8)
+        count += 1
+    if count != len(observed):
+        raise DataError(
+            f'{recording.path}: {count} frames, its face track has {len(observed)}: extract it anew'
+        )
+
+
+def _mean_x(person: Sequence[Tracklet]) -> float:
+    rows = np.concatenate([tracklet.rows for tracklet in person])
+    return float(rows[:, [0, 2]].mean())
+
+
+def _track(
+    person: Sequence[Tracklet], times: NDArray[np.float64], cuts: Sequence[int], hold: float, suffix: str
+) -> FaceTrack:
+    """The tracklets of a person in one, short gaps between them bridged."""
+    track = FaceTrack.empty(times, suffix)
+    for piece in person:
+        rows, where = piece.rows, slice(piece.start, piece.stop)
+        track.boxes[where], track.scores[where] = rows[:, :4], rows[:, 14]
+        track.points[where] = rows[:, 4:14].reshape(-1, 5, 2)
+        track.found[where] = True
+    seen = np.flatnonzero(track.found)
+    for last, following in pairwise(seen):
+        if following == last + 1 or times[following] - times[last] > hold:
+            continue
+        if any(last < cut <= following for cut in cuts):
+            continue
+        gap = slice(last + 1, following)
+        share = ((times[gap] - times[last]) / (times[following] - times[last])).astype(np.float32)
+        for values in (track.boxes, track.points):
+            part = share.reshape(-1, *[1] * (values.ndim - 1))
+            values[gap] = values[last] + part * (values[following] - values[last])
+        track.filled[gap] = True
+    return track
