@@ -25,11 +25,11 @@ class ArrayStore(FeatureStore):
             is mapped from a file is read clip by clip. Others become float32.
         observed: (frames,) bool of each feature that has a mask: False where there was nothing to see. A
             feature without one counts as observed everywhere.
-        fps: frames per second, if known.
+        times: (frames,) seconds at which each frame is shown, if known.
 
     Raises:
         DataError: no feature, no frame, features of different lengths or without dims, values that are no
-            numbers, or a mask that belongs to no feature or has another length or type.
+            numbers, a mask that belongs to no feature or has another length or type, or times out of order.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class ArrayStore(FeatureStore):
         video_id: str,
         arrays: Mapping[str, ArrayLike],
         observed: Mapping[str, ArrayLike] | None = None,
-        fps: float | None = None,
+        times: ArrayLike | None = None,
     ) -> None:
         self.root = Path(video_id)  # what messages call it; the base class would look for a folder
         self._arrays = {name: _numbers(video_id, name, values) for name, values in arrays.items()}
@@ -54,7 +54,8 @@ class ArrayStore(FeatureStore):
             name: self._mask(video_id, name, np.asarray(mask), num_frames)
             for name, mask in (observed or {}).items()
         }
-        self._video = VideoInfo(video_id, 'test', num_frames, fps, has_labels=False)
+        self._times = None if times is None else _checked_times(video_id, np.asarray(times), num_frames)
+        self._video = VideoInfo(video_id, 'test', num_frames, has_labels=False)
 
     def videos(self) -> tuple[VideoInfo, ...]:
         """The one video."""
@@ -63,6 +64,11 @@ class ArrayStore(FeatureStore):
     def features(self) -> dict[str, FeatureInfo]:
         """The features given, by name."""
         return {name: FeatureInfo(a.shape[1:], a.dtype.name) for name, a in self._arrays.items()}
+
+    def times(self, video_id: str) -> NDArray[np.float64] | None:
+        """The times given."""
+        self.video(video_id)
+        return self._times
 
     def _mask(self, video_id: str, name: str, mask: NDArray, num_frames: int) -> NDArray[np.bool_]:
         if name not in self._arrays:
@@ -93,3 +99,19 @@ def _numbers(video_id: str, name: str, values: ArrayLike) -> NDArray:
             '(frames, dims); a feature of one number per frame is (frames, 1)'
         )
     return array if array.dtype.name in KEPT_DTYPES else array.astype(np.float32)
+
+
+def _checked_times(video_id: str, times: NDArray, num_frames: int) -> NDArray[np.float64]:
+    seconds = times.astype(np.float64)
+    if seconds.shape != (num_frames,):
+        raise DataError(f'{video_id}: {num_frames} frames, but times of shape {seconds.shape}')
+    wrong = ~np.isfinite(seconds)
+    wrong[1:] |= ~(np.diff(seconds) >= 0)
+    if wrong.any():
+        frame = int(wrong.argmax())
+        before = f', frame {frame - 1} at {seconds[frame - 1]:g} s' if frame else ''
+        raise DataError(
+            f'{video_id}: frame {frame} is shown at {seconds[frame]:g} s{before}: frames must be in order of '
+            'their times'
+        )
+    return seconds

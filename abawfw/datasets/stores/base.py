@@ -132,6 +132,14 @@ class FeatureStore(ABC):
             return np.full((stop - start, 2), np.nan, dtype=np.float32)
         return clean_labels(self._labels(video, start, stop), video_id, start)
 
+    def times(self, video_id: str) -> np.ndarray | None:
+        """Seconds at which each frame is shown, (frames,) float64; None where nothing tells.
+
+        By the frame rate, unless a store knows better.
+        """
+        video = self.video(video_id)
+        return None if video.fps is None else np.arange(video.num_frames) / video.fps
+
     def moments(
         self, feature: str, video_ids: Sequence[str], observed: bool = False
     ) -> tuple[np.ndarray, np.ndarray]:

@@ -12,7 +12,7 @@ from abawfw.datasets.splits.rolled_k_fold import RolledKFold
 from abawfw.datasets.stores.base import FeatureInfo, FeatureStore, VideoInfo
 from abawfw.datasets.stores.checks import check_videos
 from abawfw.datasets.stores.trial_array import given_dtype
-from abawfw.datasets.stores.trial_files import LABELS, TrialFiles
+from abawfw.datasets.stores.trial_files import LABELS, TIMES, TrialFiles
 from abawfw.datasets.stores.trial_index import INDEX, Trial
 from abawfw.datasets.stores.trial_pickles import INFO, read_scalar_statistics
 from abawfw.errors import ConfigError, DataError, nearest
@@ -110,6 +110,20 @@ class TrialStore(FeatureStore):
                 self._check(trial, name, expected, source)
             self._infos[name] = first
         return self._infos[name]
+
+    def times(self, video_id: str) -> np.ndarray | None:
+        """Seconds at which each frame is shown: frame_times.npy, or else by the frame rate."""
+        trial = self._trials[self.video(video_id).video_id]
+        if TIMES not in self._files.names(trial):
+            return super().times(video_id)
+        array = self._files.array(trial, TIMES)
+        if (array.shape, array.dtype) != ((trial.info.num_frames,), 'float64'):
+            raise DataError(
+                f'{array.path}: {array.dtype} of shape {array.shape}, expected float64 of '
+                f'{(trial.info.num_frames,)}; extract this video again'
+            )
+        times: np.ndarray = np.load(array.path, allow_pickle=False)  # read() would give float32
+        return times
 
     def scalar_moments(
         self, feature: str, video_ids: Sequence[str], observed: bool = False

@@ -1,0 +1,181 @@
+"""The features that a run needs, from a video it has never seen."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from abawfw.errors import AbawfwError, DataError, nearest
+from abawfw.features.extractors import Extractor, FaceExtractor, build_extractor
+from abawfw.registry import EXTRACTORS, FACE_DETECTORS
+
+if TYPE_CHECKING:
+    from abawfw.features.detectors.base import FaceDetector
+    from abawfw.features.face_track import FaceTrack
+
+FACES = 'faces'
+"""Where a store tells how pictures of faces were found."""
+DETECTOR = 'MTCNNDetector'
+
+
+@dataclass(frozen=True)
+class ExtractedVideo:
+    """Features of one video.
+
+    Attributes:
+        arrays: (frames, *dims) of each feature, mapped from files.
+        observed: (frames,) bool of those that were not there in every frame.
+        times: (frames,) seconds at which each frame is shown.
+        track: where the face is; None where none was looked for.
+        notes: what was missing, repaired or taken for granted, a line each.
+    """
+
+    arrays: dict[str, NDArray]
+    observed: dict[str, NDArray[np.bool_]]
+    times: NDArray[np.float64]
+    track: FaceTrack | None
+    notes: tuple[str, ...]
+
+
+def extractors_of_run(
+    run: Path,
+    features: Sequence[str],
+    optional: Sequence[str],
+    extraction: Mapping[str, Any],
+    given: Mapping[str, Extractor] | None = None,
+) -> tuple[dict[str, Extractor], list[str]]:
+    """The extractors that make a run's features just as those it was trained on.
+
+    Args:
+        run: named in messages.
+        features: that the run needs.
+        optional: those of them that it can do without.
+        extraction: settings by feature, as the run's checkpoint has them.
+        given: extractors to take for some features, whatever the checkpoint tells.
+
+    Returns:
+        Extractor of each feature, and notes on optional ones that are left out.
+
+    Raises:
+        DataError: features that cannot be extracted here, each with the reason.
+    """
+    given = given or {}
+    for name in given:
+        if name not in features:
+            raise DataError(f'{run} knows no feature {name!r}; {nearest(name, features)}')
+    chosen, problems, notes = {}, [], []
+    for name in features:
+        try:
+            extractor = given.get(name) or _as_trained(name, extraction)
+            extractor.check()
+            chosen[name] = extractor
+        except AbawfwError as error:
+            if name in optional:
+                notes.append(f'{name} is left out, which the run can do without: {error}')
+            else:
+                problems.append(f'  {name}: {error}')
+    if problems or not chosen:
+        title = f'{run} needs features that cannot be extracted here:'
+        raise DataError('\n'.join([title, *(problems or notes)]))
+    return chosen, notes
+
+
+def _as_trained(name: str, extraction: Mapping[str, Any]) -> Extractor:
+    """The extractor with the settings of training."""
+    component = EXTRACTORS.get(name)
+    if component is None:
+        known = ', '.join(sorted(EXTRACTORS.module_dict))
+        raise DataError(f'there is no extractor of this name, only {known}; give its features as a store')
+    if name not in extraction:
+        raise DataError(
+            'how it was extracted for training is unknown: the store was not made by '
+            'tools/extract_features.py. Give the features as a store, or in Python the extractor: '
+            f'predict_video(VIDEO, extractors={{{name!r}: ...}})'
+        )
+    then = extraction[name]
+    options = {key: value for key, value in then.items() if key in inspect.signature(component).parameters}
+    extractor = build_extractor(name, **options)
+    now = extractor.settings()
+    for key in sorted(then.keys() | now.keys()):
+        before, here = then.get(key, 'absent'), now.get(key, 'absent')
+        if before != here:
+            raise DataError(
+                f'was extracted for training with {key} {before!r}, this abawfw has {here!r}: use that one, '
+                'or extract the training data again and train on them'
+            )
+    return extractor
+
+
+def extract_for_run(
+    path: Path, extractors: Mapping[str, Extractor], folder: Path, faces: Mapping[str, Any] | None = None
+) -> ExtractedVideo:
+    """Extract features of the person with the longest track.
+
+    Args:
+        path: the video.
+        extractors: by feature of the run.
+        folder: an empty one, which must stay as long as the arrays are used.
+        faces: how faces were found for training, if that is known; a difference is noted.
+
+    Raises:
+        DataError: the video cannot be read, or nothing of what the run looks at is in it.
+    """
+    from abawfw.features.extract import extract_video
+
+    notes = []
+    looks_at_faces = any(isinstance(e, FaceExtractor) for e in extractors.values())
+    detector: FaceDetector | None = None
+    if looks_at_faces:
+        detector = FACE_DETECTORS.build({'type': DETECTOR})
+        detector.check()
+        notes += _other_faces(detector, faces)
+    report = extract_video(path, list(extractors.values()), detector, folder)
+    (trial,) = report.trials
+    place = folder / trial.info.video_id
+    arrays, observed = {}, {}
+    for feature, extractor in extractors.items():
+        arrays[feature] = np.load(place / f'{extractor.name}.npy', mmap_mode='r')
+        mask = place / f'{extractor.name}_valid.npy'
+        if mask.is_file():
+            observed[feature] = np.load(mask)
+    times = np.load(place / 'frame_times.npy')
+    nothing = [f for f in arrays if f in observed and not observed[f].any()]
+    sources = {f: 'face' if isinstance(extractors[f], FaceExtractor) else 'sound' for f in nothing}
+    why = ', '.join(f'no {source}' for source in dict.fromkeys(sources.values()))
+    if len(nothing) == len(arrays):
+        raise DataError(
+            f'{path}: {why} in any of its {len(times)} frames, so there is nothing to predict from'
+        )
+    if nothing:
+        notes.append(
+            f'{why} in any of the {len(times)} frames: the curves come from the other features alone'
+        )
+    track = _track(place, times) if looks_at_faces else None
+    return ExtractedVideo(arrays, observed, times, track, (*report.notes, *notes))
+
+
+def _other_faces(detector: FaceDetector, faces: Mapping[str, Any] | None) -> list[str]:
+    """A note if faces were found in another way for training."""
+    here = detector.settings()
+    if not faces or all(faces.get(key) == value for key, value in here.items()):
+        return []
+    differing = ', '.join(
+        f'{key} {faces.get(key, "absent")!r}, here {value!r}'
+        for key, value in here.items()
+        if faces.get(key) != value
+    )
+    return [f'faces were found in another way for training: {differing}']
+
+
+def _track(place: Path, times: NDArray[np.float64]) -> FaceTrack:
+    from abawfw.datasets.stores.trial_recording import TRACK
+    from abawfw.features.face_track import FaceTrack
+
+    with np.load(place / TRACK) as stored:
+        return FaceTrack(times=times, **{name: stored[name] for name in stored.files})

@@ -1,0 +1,205 @@
+"""From a run to curves of anything: a store, arrays, or a video."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+from mmengine.device import get_device
+from numpy.typing import ArrayLike, NDArray
+
+from abawfw.apis.trained_target import TrainedTarget, smoothing_windows
+from abawfw.apis.video_prediction import VideoPrediction
+from abawfw.checkpoints import best_checkpoint
+from abawfw.config import load_config, raise_problems, resolve
+from abawfw.config_check import config_problems
+from abawfw.datasets.stores import open_store
+from abawfw.datasets.stores.array_store import ArrayStore
+from abawfw.datasets.stores.base import FeatureStore
+from abawfw.errors import ConfigError, DataError, nearest
+from abawfw.evaluation.functional import smooth_and_clip
+
+if TYPE_CHECKING:
+    from abawfw.features.extractors import Extractor
+
+
+class VAInferencer:
+    """Valence and arousal over time, by the checkpoints of a run that are best at each target.
+
+    What is predicted goes through the data pipeline of the run's validation: its clips, the statistics of its
+    training videos, carried state, the mean over overlapping windows, and the smoothing of ``tools/test.py``,
+    whose numbers come out.
+
+    Tables have one row per frame, its time in seconds as the index (NaN where nothing tells), and the
+    columns ``frame``, counted from 0; ``valence`` and ``arousal``, smoothed and clipped to [-1, 1];
+    ``valence_raw`` and ``arousal_raw``, as the model gave them; and ``face``, False where there was no face,
+    or another feature of the run was not observed. A run of one target has columns of that one.
+
+    Args:
+        run: work_dir of a trained run.
+        device: where to compute, such as 'cpu' or 'cuda'; 'auto' takes the GPU if there is one.
+
+    Attributes:
+        cfg: the run's config, resolved.
+        features: names of the features that the run needs, in its order.
+        optional: those of them that may be absent.
+        targets: what it estimates.
+        windows: one-sided smoothing window of each target, in frames.
+
+    Raises:
+        ConfigError: the run's config is missing or broken, or there is no such device.
+        CheckpointError: the run has no best checkpoints, or damaged ones.
+    """
+
+    def __init__(self, run: str | Path, device: str = 'auto') -> None:
+        self.run = Path(run)
+        cfg = load_config(self.run / 'config.py')
+        raise_problems(cfg, config_problems(cfg))
+        self.cfg = cfg = resolve(cfg)
+        device = _device(device)
+        self.features: list[str] = list(cfg.features)
+        self.optional: tuple[str, ...] = tuple(cfg.get('optional') or ())
+        self.targets: list[str] = list(cfg.targets)
+        self.windows = smoothing_windows(cfg, self.targets)
+        self._trained = {
+            target: TrainedTarget(cfg, best_checkpoint(self.run, f'ccc_{target}'), target, device)
+            for target in self.targets
+        }
+
+    @property
+    def checkpoints(self) -> dict[str, Path]:
+        """The checkpoint of each target."""
+        return {target: trained.checkpoint for target, trained in self._trained.items()}
+
+    @property
+    def extraction(self) -> dict[str, Any]:
+        """How the features were extracted that the run was trained on, by feature; {} where nothing tells."""
+        return dict(next(iter(self._trained.values())).meta.get('extraction') or {})
+
+    def predict_store(self, store: str | Path | FeatureStore) -> dict[str, pd.DataFrame]:
+        """Tables of all videos of a store, of every partition, by name.
+
+        Raises:
+            DataError: the store lacks a feature, or is damaged.
+            CheckpointError: its features have other sizes than those of training.
+        """
+        store = store if isinstance(store, FeatureStore) else open_store(store)
+        curves: dict[str, dict[str, NDArray]] = {target: {} for target in self.targets}
+        for target, trained in self._trained.items():
+            for partition in dict.fromkeys(video.partition for video in store.videos()):
+                curves[target] |= trained.predict(partition, store)[0]
+        return {
+            video.video_id: self._table(
+                {target: curves[target][video.video_id] for target in self.targets},
+                store.times(video.video_id),
+                self._observed(store, video.video_id, video.num_frames),
+            )
+            for video in store.videos()
+        }
+
+    def predict_arrays(
+        self,
+        arrays: Mapping[str, ArrayLike],
+        times: ArrayLike | None = None,
+        fps: float | None = None,
+        observed: Mapping[str, ArrayLike] | None = None,
+        name: str = 'arrays',
+    ) -> pd.DataFrame:
+        """The table of one video whose features are at hand.
+
+        Args:
+            arrays: (frames, *dims) of each feature of the run; optional ones may be left away.
+            times: (frames,) seconds at which each frame is shown, or
+            fps: frames per second.
+            observed: (frames,) bool of features that were not always there; False where they were not.
+            name: what messages call the video.
+
+        Raises:
+            DataError: neither or both of times and fps, a feature of the run is missing, one is given that it
+                does not know, or they do not fit together.
+            CheckpointError: a feature has another size than in training.
+        """
+        missing = [f for f in self.features if f not in arrays and f not in self.optional]
+        if missing:
+            raise DataError(
+                f'{name}: {self.run} needs {", ".join(self.features)}, and {", ".join(missing)} is missing'
+            )
+        for feature in arrays:
+            if feature not in self.features:
+                raise DataError(
+                    f'{name}: {self.run} knows no feature {feature!r}; {nearest(feature, self.features)}'
+                )
+        if (times is None) == (fps is None):
+            raise DataError(f'{name}: give either the times of the frames in seconds, or fps')
+        if fps is not None:
+            if not fps > 0:
+                raise DataError(f'{name}: fps={fps}; frames per second are more than 0')
+            times = np.arange(max(len(np.asarray(a)) for a in arrays.values())) / fps
+        return self._predict_arrays(name, arrays, observed, times)
+
+    def predict_video(
+        self, path: str | Path, extractors: Mapping[str, Extractor] | None = None
+    ) -> VideoPrediction:
+        """Extract what the run needs from a video, and predict.
+
+        Only what the run needs is extracted, with the settings of its training data; of several persons, the
+        one with the longest track counts.
+
+        Args:
+            path: a video file.
+            extractors: of features of the run, in place of those that its checkpoint tells of.
+
+        Raises:
+            DataError: the video cannot be read, a feature cannot be extracted here, or nothing that the run
+                looks at was found in the video.
+        """
+        from abawfw.apis.extract_for_run import extract_for_run, extractors_of_run
+
+        chosen, notes = extractors_of_run(self.run, self.features, self.optional, self.extraction, extractors)
+        with TemporaryDirectory(prefix='abawfw-') as folder:
+            found = extract_for_run(Path(path), chosen, Path(folder), self.extraction.get('faces'))
+            table = self._predict_arrays(str(path), found.arrays, found.observed, found.times)
+        face = np.full(len(table), None) if found.track is None else found.track.found
+        table['face'] = pd.array(face, dtype='boolean')
+        return VideoPrediction(table, found.track, (*notes, *found.notes))
+
+    def _predict_arrays(
+        self,
+        name: str,
+        arrays: Mapping[str, ArrayLike],
+        observed: Mapping[str, ArrayLike] | None,
+        times: ArrayLike | None,
+    ) -> pd.DataFrame:
+        return self.predict_store(ArrayStore(name, arrays, observed, times))[name]
+
+    def _observed(self, store: FeatureStore, video_id: str, num_frames: int) -> NDArray[np.bool_]:
+        """Where all features of the run that the store has were observed."""
+        known = set(store.feature_names())
+        masks = [store.valid(video_id, f, 0, num_frames) for f in self.features if f in known]
+        return np.logical_and.reduce(masks)
+
+    def _table(
+        self, curves: Mapping[str, NDArray], times: NDArray | None, face: NDArray[np.bool_]
+    ) -> pd.DataFrame:
+        frames = np.arange(len(face))
+        index = pd.Index(np.full(len(face), np.nan) if times is None else times, name='time')
+        columns: dict[str, Any] = {'frame': frames}
+        columns |= {t: smooth_and_clip(curves[t], self.windows[t]) for t in self.targets}
+        columns |= {f'{t}_raw': curves[t] for t in self.targets}
+        return pd.DataFrame({**columns, 'face': pd.array(face, dtype='boolean')}, index=index)
+
+
+def _device(name: str) -> str:
+    if name == 'auto':
+        return str(get_device())
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError) as error:  # torch built without CUDA asserts
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f'device {name!r} cannot be used: {reason}; auto takes what is there') from error
+    return name
