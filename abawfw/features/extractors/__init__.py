@@ -7,22 +7,30 @@ from typing import Any
 
 from abawfw.errors import ConfigError, nearest
 from abawfw.features.extractors.base import Extractor, FaceExtractor, SoundExtractor, WordExtractor
+from abawfw.features.extractors.bert import Bert
 from abawfw.features.extractors.compare import ComParE
 from abawfw.features.extractors.egemaps import EGeMAPS
 from abawfw.features.extractors.face48 import Face48
+from abawfw.features.extractors.face_embedding import FaceEmbedding
 from abawfw.features.extractors.logmel import LogMel
 from abawfw.features.extractors.mfcc import MFCC
+from abawfw.features.extractors.vggish import VGGishFeature
+from abawfw.features.extractors.wav2vec2 import Wav2Vec2
 from abawfw.registry import EXTRACTORS
 
 __all__ = [
     'MFCC',
+    'Bert',
     'ComParE',
     'EGeMAPS',
     'Extractor',
     'Face48',
+    'FaceEmbedding',
     'FaceExtractor',
     'LogMel',
     'SoundExtractor',
+    'VGGishFeature',
+    'Wav2Vec2',
     'WordExtractor',
     'build_extractor',
 ]
