@@ -1,0 +1,241 @@
+"""One video to the folders of its trials."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from made_parts import Broken, Clock, Colour, MadeDetector
+from made_videos import constant_rate, plain, write_video
+from numpy.typing import NDArray
+
+from abawfw.datasets.check import check_store
+from abawfw.datasets.stores import TrialStore, open_store
+from abawfw.datasets.stores.base import FeatureInfo
+from abawfw.datasets.stores.extraction_file import write_extraction
+from abawfw.errors import DataError
+from abawfw.features.crop_folder import CropFolder
+from abawfw.features.extract import ExtractionReport, extract_video
+from abawfw.features.extractors import Face48
+from abawfw.features.feature_store import GrowingStore
+
+FEATURES = [Colour(), Clock()]
+SIZE = (160, 96)
+
+
+def tone(seconds: float, rate: int = 48000) -> NDArray[np.float32]:
+    return (0.3 * np.sin(2 * np.pi * 300 * np.arange(round(seconds * rate)) / rate)).astype(np.float32)
+
+
+def made(path: Path, count: int = 12, fps: float = 25, sound: Any = 1, **more: Any) -> Path:
+    sound = tone(count / fps * sound) if sound else None
+    return write_video(path, plain(count, SIZE), constant_rate(count, fps), sound, crf=1, **more)
+
+
+def extract(path: Path, out: Path, *extractors: Any, faces: Any = None, **more: Any) -> ExtractionReport:
+    return extract_video(path, extractors or FEATURES, faces or MadeDetector(), out, **more)
+
+
+def stored(out: Path, report: ExtractionReport, *extractors: Any) -> TrialStore:
+    infos = {e.name: FeatureInfo(e.dims, e.dtype) for e in extractors or FEATURES}
+    settings = {'any': {'thing': 1}}
+    write_extraction(out, settings)
+    with GrowingStore(out, infos, settings, resume=True) as store:
+        assert store.of_video(report.video) == tuple(sorted(report.trials, key=lambda t: t.info.video_id))
+    opened = open_store(out)
+    assert isinstance(opened, TrialStore)
+    return opened
+
+
+def test_rows_are_frames(tmp_path: Path) -> None:
+    out = tmp_path / 'store'
+    report = extract(made(tmp_path / 'a.mp4'), out, faces=MadeDetector(without=range(3, 7)))
+    assert (report.video, report.faces, report.notes) == ('a', {'a': 12}, ())
+    assert report.seconds == pytest.approx(11 / 25)
+    store = stored(out, report)
+    (video,) = store.videos()
+    assert (video.video_id, video.partition, video.num_frames, video.has_labels) == ('a', 'test', 12, False)
+    assert video.fps == pytest.approx(25)
+    colours = store.read('a', 'colour', 0, 12)
+    np.testing.assert_allclose((colours[:, 0] - 20) / 30, np.arange(12) % 8, atol=0.1)  # see `plain`
+    np.testing.assert_allclose(store.read('a', 'clock', 0, 12)[:, 0], np.arange(12) / 25, atol=1e-6)
+    np.testing.assert_allclose(np.load(out / 'a/frame_times.npy'), np.arange(12) / 25, atol=1e-9)
+    assert set(store.feature_names()) == {'colour', 'clock'}
+    assert [p.name for p in out.iterdir() if p.name.startswith('.')] == []
+    with np.load(out / 'a/face_track.npz') as track:
+        assert track['found'].tolist() == [True] * 3 + [False] * 4 + [True] * 5
+        assert track['filled'].sum() == 4
+
+
+def test_frames_without_a_face_are_not_observed(tmp_path: Path) -> None:
+    out = tmp_path / 'store'
+    report = extract(
+        made(tmp_path / 'a.mp4', 40), out, Colour(), Face48(), faces=MadeDetector(without=range(3, 30))
+    )
+    store = stored(out, report, Colour(), Face48())
+    expected = [True] * 3 + [False] * 27 + [True] * 10
+    for feature in ('colour', 'face48'):
+        assert store.valid('a', feature, 0, 40).tolist() == expected
+        values = store.read('a', feature, 0, 40).reshape(40, -1)
+        assert values.any(axis=1).tolist() == expected
+    (found,) = [p for p in check_store(TrialStore, out).problems if p.check == 'faces']
+    assert found.text.startswith('no face in 27 of 40 frames, in 1 runs, the longest 27 frames')
+
+
+def test_no_face_anywhere_and_no_sound(tmp_path: Path) -> None:
+    out = tmp_path / 'store'
+    report = extract(made(tmp_path / 'a.mp4', sound=0), out, faces=MadeDetector(edges=()))
+    store = stored(out, report)
+    for feature in ('colour', 'clock'):
+        assert not store.valid('a', feature, 0, 12).any()
+        assert not store.read('a', feature, 0, 12).any()
+    assert 'a: no face in any frame' in report.notes
+    assert 'no sound' in report.notes
+    never = [p.feature for p in check_store(TrialStore, out).problems if p.check == 'never observed']
+    assert sorted(never) == ['clock', 'colour']
+
+
+def test_sound_shorter_than_the_pictures(tmp_path: Path) -> None:
+    out = tmp_path / 'store'
+    report = extract(made(tmp_path / 'a.mp4', 40, sound=0.5), out)
+    valid = stored(out, report).valid('a', 'clock', 0, 40)
+    assert valid[:19].all()
+    assert not valid[23:].any()
+
+
+def test_one_frame(tmp_path: Path) -> None:
+    out = tmp_path / 'store'
+    report = extract(made(tmp_path / 'a.mp4', 1, sound=20), out)
+    store = stored(out, report)
+    assert (store.video('a').num_frames, store.video('a').fps, report.seconds) == (1, None, 0)
+    assert store.read('a', 'clock', 0, 1)[0, 1] > 0.1
+    assert [p.text for p in check_store(TrialStore, out).problems if p.check == 'times'] == []
+
+
+def test_times_are_those_of_the_pictures(tmp_path: Path) -> None:
+    times = [0, 0.04, 0.2, 0.24, 0.5, 1.0]
+    write_video(tmp_path / 'a.mp4', plain(6, SIZE), times, tone(2), crf=1)
+    report = extract(tmp_path / 'a.mp4', tmp_path / 'store')
+    store = stored(tmp_path / 'store', report)
+    np.testing.assert_allclose(store.read('a', 'clock', 0, 6)[:, 0], times, atol=2e-5)
+    assert store.video('a').fps == pytest.approx(5)
+    (found,) = [p for p in check_store(TrialStore, store.root).problems if p.check == 'times']
+    assert found.text.startswith('irregular: ')
+
+
+@pytest.mark.parametrize('rows', [11, 12, 13])
+def test_labels(tmp_path: Path, rows: int) -> None:
+    labels = np.linspace(-1, 1, 2 * rows, dtype=np.float32).reshape(rows, 2)
+    labels[4] = np.nan
+    out = tmp_path / 'store'
+    report = extract(made(tmp_path / 'a.mp4'), out, labels={'': labels}, partition='val')
+    store = stored(out, report)
+    assert (store.video('a').partition, store.video('a').has_labels) == ('val', True)
+    read = store.labels('a', 0, 12)
+    np.testing.assert_array_equal(read[:11], labels[:11])
+    assert np.isnan(read[4]).all()
+    assert np.load(out / 'a/VA_continuous_label.npy')[4].tolist() == [-5, -5]
+    assert bool(report.notes) == (rows != 12)
+    if rows == 11:
+        assert np.isnan(read[11]).all()
+        assert report.notes == ('annotation of a: 11 rows for 12 frames: the last 1 frames have no label',)
+
+
+def test_labels_of_another_video(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match='annotation of a: 15 rows for 12 frames'):
+        extract(made(tmp_path / 'a.mp4'), tmp_path / 'store', labels={'': np.zeros((15, 2), np.float32)})
+    assert list((tmp_path / 'store').iterdir()) == []
+
+
+def test_two_persons(tmp_path: Path) -> None:
+    path, out = made(tmp_path / 'a.mp4'), tmp_path / 'store'
+    two = MadeDetector(edges=(10, 100))
+    report = extract(path, out, faces=two, persons=2)
+    store = stored(out, report)
+    assert [v.video_id for v in store.videos()] == ['a_left', 'a_right']
+    for name, left in (('a_left', 10), ('a_right', 100)):
+        with np.load(out / name / 'face_track.npz') as track:
+            np.testing.assert_allclose(track['boxes'][:, 0], left, atol=1)
+    labels = {s: np.full((12, 2), v, np.float32) for s, v in (('', 0.1), ('_left', 0.2))}
+    report = extract(path, tmp_path / 'named', faces=two, labels=labels, partition='train')
+    store = stored(tmp_path / 'named', report)
+    assert {v.video_id for v in store.videos()} == {'a', 'a_left'}
+    assert store.labels('a', 0, 1)[0, 0] == np.float32(0.1)
+    with np.load(tmp_path / 'named/a/face_track.npz') as track:
+        np.testing.assert_allclose(track['boxes'][:, 0], 100, atol=1)
+    assert 'a: annotated beside another person; taken to be the right one' in report.notes
+    alone = extract(path, tmp_path / 'alone', labels=dict.fromkeys(('_left', '_right'), labels['']))
+    assert any('only one person was found: no face in any frame' in note for note in alone.notes)
+
+
+def test_official_crops(tmp_path: Path) -> None:
+    import cv2
+
+    path, out = made(tmp_path / 'a.mp4'), tmp_path / 'store'
+    for name in ('a_left', 'a_right'):
+        (tmp_path / 'crops' / name).mkdir(parents=True)
+        for number in (1, 2, 5, 12, 13):
+            picture = np.full((112, 112, 3), 10 * number, np.uint8)
+            cv2.imwrite(str(tmp_path / f'crops/{name}/{number:05}.jpg'), picture)
+    report = extract(path, out, faces=CropFolder(tmp_path / 'crops'))
+    store = stored(out, report)
+    assert [v.video_id for v in store.videos()] == ['a_left', 'a_right']
+    expected = np.isin(np.arange(12), (0, 1, 4, 11))
+    assert store.valid('a_left', 'colour', 0, 12).tolist() == expected.tolist()
+    colours = store.read('a_right', 'colour', 0, 12)[expected, 0]
+    np.testing.assert_allclose(colours, [10, 20, 50, 120], atol=1)
+    assert any('00013.jpg' in note for note in report.notes)
+    with pytest.raises(DataError, match='no folder b with crops'):
+        extract(made(tmp_path / 'b.mp4'), out, faces=CropFolder(tmp_path / 'crops'))
+
+
+def test_sound_alone_looks_for_no_face(tmp_path: Path) -> None:
+    report = extract_video(made(tmp_path / 'a.mp4'), [Clock()], None, tmp_path / 'store')
+    assert report.faces == {}
+    assert not (tmp_path / 'store/a/face_track.npz').exists()
+    with pytest.raises(DataError, match='need a face detector'):
+        extract_video(tmp_path / 'a.mp4', FEATURES, None, tmp_path / 'store')
+
+
+@pytest.mark.parametrize(
+    ('what', 'told'),
+    [
+        ('nan', 'broken: NaN or infinite in 1 of 12 rows, first in frame 11'),
+        ('shape', r'broken: gave float32 of shape \(12, 2\) for 12 frames'),
+        ('type', 'broken: gave float64'),
+    ],
+)
+def test_an_extractor_that_fails(tmp_path: Path, what: str, told: str) -> None:
+    with pytest.raises(DataError, match=told):
+        extract(made(tmp_path / 'a.mp4'), tmp_path / 'store', Broken(what))
+    assert list((tmp_path / 'store').iterdir()) == []
+
+
+def test_files_that_are_no_videos(tmp_path: Path) -> None:
+    (tmp_path / 'empty.mp4').touch()
+    (tmp_path / 'text.mp4').write_text('not a video, ' * 100)
+    whole = made(tmp_path / 'whole.mp4')
+    (tmp_path / 'cut.mp4').write_bytes(whole.read_bytes()[: whole.stat().st_size // 3])
+    write_video(tmp_path / 'sound.mp4', [], [], tone(1))
+    for name in ('empty', 'text', 'cut', 'sound', 'gone'):
+        with pytest.raises(DataError, match=f'{name}.mp4'):
+            extract(tmp_path / f'{name}.mp4', tmp_path / 'store')
+    assert not (tmp_path / 'store').exists()
+
+
+def test_progress(tmp_path: Path) -> None:
+    shares: list[float] = []
+    extract(made(tmp_path / 'a.mp4'), tmp_path / 'store', progress=shares.append)
+    np.testing.assert_allclose(shares, np.arange(1, 25) / 24)
+
+
+def test_again_and_a_name_that_is_taken(tmp_path: Path) -> None:
+    path, out = made(tmp_path / 'a.mp4'), tmp_path / 'store'
+    two = MadeDetector(edges=(10, 100))
+    extract(path, out, faces=two, persons=2)
+    extract(path, out, faces=two, persons=2)
+    with pytest.raises(DataError, match="is a trial of video 'a'; rename one of 'a' and 'a_left'"):
+        extract(made(tmp_path / 'a_left.mp4'), out)
+    assert sorted(p.name for p in out.iterdir()) == ['a_left', 'a_right']
