@@ -21,7 +21,7 @@ CONFIG = Path(__file__).with_name('mfcc_0_d_a.conf')
 
 @EXTRACTORS.register_module('mfcc')
 class MFCC(SoundExtractor):
-    """MFCC_0_D_A of HTK: c0 to c12 of 25 ms from the time of each frame on, their deltas and accelerations.
+    """MFCC_0_D_A of HTK: c1 to c12 and c0 of 25 ms from each frame on, their deltas and accelerations.
 
     Extracted by openSMILE, which is free for research only: see its licence before any commercial use. It
     analyses the sound every 10 ms, and each frame takes the nearest row: a step of 1 / fps (spec/tagf.md,
@@ -32,7 +32,7 @@ class MFCC(SoundExtractor):
 
     @property
     def dims(self) -> tuple[int, ...]:
-        """c0 to c12, 13 deltas, 13 accelerations."""
+        """c1 to c12 and c0, their deltas, their accelerations."""
         return (39,)
 
     def check(self) -> None:

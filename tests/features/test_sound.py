@@ -1,0 +1,204 @@
+"""Sound on the clock of the pictures: what comes in, where it lies, what is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from made_videos import constant_rate, plain, write_sound, write_video
+
+from abawfw.errors import DataError
+from abawfw.features.sound import RATE, Sound
+
+
+def noise(seconds: float, rate: int = RATE, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).uniform(-0.5, 0.5, round(seconds * rate)).astype(np.float32)
+
+
+def as_int16(samples: np.ndarray) -> np.ndarray:
+    return (samples * 32767).round() / np.float32(32768)
+
+
+def test_samples_come_back_as_they_were(tmp_path: Path) -> None:
+    samples = noise(1.3)
+    sound = Sound(write_sound(tmp_path / 'a.mkv', samples, RATE, 'pcm_s16le'))
+    assert sound.present
+    assert sound.notes == []
+    assert sound.duration == 1.3
+    np.testing.assert_array_equal(sound.read(0, sound.num_samples), as_int16(samples))
+
+
+def test_outside_there_is_silence_or_the_last_sample(tmp_path: Path) -> None:
+    samples = noise(0.2)
+    sound = Sound(write_sound(tmp_path / 'a.mkv', samples, RATE, 'pcm_s16le'))
+    n = sound.num_samples
+    np.testing.assert_array_equal(
+        sound.read(-10, n + 10), np.concatenate([np.zeros(10), as_int16(samples), np.zeros(10)])
+    )
+    last = as_int16(samples)[-1]
+    np.testing.assert_array_equal(sound.read(n - 1, n + 5, edge=True), np.full(6, last))
+    np.testing.assert_array_equal(sound.read(n + 100, n + 103, edge=True), np.full(3, last))
+    np.testing.assert_array_equal(sound.read(n + 100, n + 103), np.zeros(3))
+    np.testing.assert_array_equal(sound.read(-7, -3, edge=True), np.zeros(4))
+
+
+def test_chunks_are_the_whole(tmp_path: Path) -> None:
+    samples = noise(1.7)
+    sound = Sound(write_sound(tmp_path / 'a.mkv', samples, RATE, 'pcm_s16le'))
+    chunks = list(sound.chunks(0.5))
+    assert [c.start for c in chunks] == [0, 8000, 16000, 24000]
+    assert [c.stop for c in chunks] == [8000, 16000, 24000, 27200]
+    np.testing.assert_array_equal(np.concatenate([c.samples for c in chunks]), as_int16(samples))
+    for chunk in sound.chunks(0.5, before=0.1, after=0.2):
+        np.testing.assert_array_equal(chunk.samples, sound.read(chunk.start - 1600, chunk.stop + 3200))
+
+
+@pytest.mark.parametrize('rate', [8000, 44100, 48000])
+def test_other_rates_keep_time_and_loudness(tmp_path: Path, rate: int) -> None:
+    """A tone burst from .5 s on stays where it is, and as loud as it was."""
+    t = np.arange(rate) / rate
+    samples = (0.5 * np.sin(2 * np.pi * 440 * t) * (t >= 0.5)).astype(np.float32)
+    sound = Sound(write_sound(tmp_path / 'a.mkv', samples, rate, 'pcm_s16le'))
+    assert sound.duration == pytest.approx(1, abs=0.002)
+    found = sound.read(0, RATE)
+    assert np.abs(found[:7900]).max() < 0.01
+    expected = 0.5 * np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE)
+    np.testing.assert_allclose(found[8100:15900], expected[8100:15900], atol=0.01)
+
+
+def test_channels_are_averaged(tmp_path: Path) -> None:
+    both = np.stack([noise(0.5), noise(0.5, seed=1)])
+    sound = Sound(write_sound(tmp_path / 'a.mkv', both, RATE, 'pcm_s16le'))
+    np.testing.assert_allclose(sound.read(0, 8000), both.mean(axis=0), atol=1e-4)
+
+
+def test_the_first_of_several_streams(tmp_path: Path) -> None:
+    streams = [noise(0.5), noise(0.5, seed=1)]
+    path = write_video(
+        tmp_path / 'a.mkv', plain(15), constant_rate(15), streams, RATE, sound_codec='pcm_s16le'
+    )
+    sound = Sound(path)
+    assert sound.notes == ['2 streams of sound: the first one is taken']
+    np.testing.assert_array_equal(sound.read(0, 8000), as_int16(streams[0]))
+
+
+def test_no_sound(tmp_path: Path) -> None:
+    sound = Sound(write_video(tmp_path / 'a.mp4', plain(5), constant_rate(5)))
+    assert not sound.present
+    assert (sound.num_samples, sound.duration) == (0, 0)
+    assert sound.notes == ['no sound']
+    assert list(sound.chunks()) == []
+    np.testing.assert_array_equal(sound.read(-5, 5, edge=True), np.zeros(10))
+    assert not sound.covers(np.array([0.0, 1.0])).any()
+
+
+def test_full_scale_does_not_turn_over(tmp_path: Path) -> None:
+    """Sound in floating point may reach and pass 1, where int16 ends."""
+    path = write_sound(tmp_path / 'a.mkv', np.array([0.0, 1, 1.5, -1, -1.5] * 1000), RATE, 'pcm_f32le')
+    found = Sound(path).read(0, 5)
+    np.testing.assert_allclose(found, [0, 1, 1, -1, -1], atol=1e-4)
+    assert found.max() < 1
+
+
+def test_sound_that_starts_late(tmp_path: Path) -> None:
+    samples = noise(0.5)
+    path = write_video(
+        tmp_path / 'a.mkv',
+        plain(30),
+        constant_rate(30),
+        samples,
+        RATE,
+        sound_start=0.25,
+        sound_codec='pcm_s16le',
+    )
+    sound = Sound(path)
+    assert sound.notes == ['0.250 s of sound missing at 0.000 s: zeros instead']
+    np.testing.assert_array_equal(
+        sound.read(0, sound.num_samples), np.concatenate([np.zeros(4000), as_int16(samples)])
+    )
+
+
+def without(path: Path, out: Path, first: float, last: float) -> Path:
+    """The same file without the packets of sound between two times."""
+    with av.open(str(path)) as old, av.open(str(out), 'w') as new:
+        streams = {s.index: new.add_stream_from_template(s) for s in old.streams}
+        for packet in old.demux():
+            if packet.dts is None:
+                continue
+            if packet.stream.type == 'audio' and first <= packet.pts * packet.time_base < last:
+                continue
+            packet.stream = streams[packet.stream.index]
+            new.mux(packet)
+    return out
+
+
+@pytest.mark.parametrize('codec', ['pcm_s16le', 'aac'])
+def test_a_gap_does_not_move_what_follows(tmp_path: Path, codec: str) -> None:
+    samples = noise(3, 48000)
+    whole = write_sound(tmp_path / 'whole.mkv', samples, 48000, codec)
+    sound = Sound(without(whole, tmp_path / 'gap.mkv', 1, 1.5))
+    (note,) = sound.notes
+    assert note.endswith('zeros instead')
+    assert float(note.split()[0]) == pytest.approx(0.5, abs=0.03)
+    assert 'at 1.0' in note
+    found, expected = sound.read(0, 3 * RATE), Sound(whole).read(0, 3 * RATE)
+    # a block of aac reaches into its neighbours
+    np.testing.assert_allclose(found[:15500], expected[:15500], atol=0.02)
+    assert not found[17000:23000].any()
+    # the times of packets in .mkv are whole milliseconds
+    later = np.correlate(found[26500 - 40 : 36500 + 40], expected[26500:36500])
+    assert abs(int(later.argmax()) - 40) <= 16
+
+
+def test_short_sound(tmp_path: Path) -> None:
+    sound = Sound(write_sound(tmp_path / 'a.mkv', noise(0.01), RATE, 'pcm_s16le'))
+    assert sound.num_samples == 160
+    assert sound.covers(np.array([0.0, 0.0099, 0.01, 5])).tolist() == [True, True, False, False]
+
+
+def test_half_a_file(tmp_path: Path) -> None:
+    whole = tmp_path / 'whole.mp4'
+    write_sound(whole, noise(4, 48000), 48000)
+    with (
+        av.open(str(whole)) as old,
+        av.open(str(tmp_path / 'front.mp4'), 'w', options={'movflags': 'faststart'}) as new,
+    ):
+        stream = new.add_stream_from_template(old.streams.audio[0])
+        for packet in old.demux():
+            if packet.dts is not None:
+                packet.stream = stream
+                new.mux(packet)
+    content = front.read_bytes()
+    cut = tmp_path / 'cut.mp4'
+    cut.write_bytes(content[: len(content) // 2])
+    sound = Sound(cut)
+    assert 1 < sound.duration < 3
+    assert any('the file says 4' in note for note in sound.notes)
+
+
+@pytest.mark.parametrize('content', [b'', b'no video at all\n' * 50])
+def test_what_is_no_recording(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / 'a.mp4'
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r'a\.mp4: cannot be read as video or sound'):
+        Sound(path)
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r'b\.mp4.*No such file'):
+        Sound(tmp_path / 'b.mp4')
+
+
+def test_memory_does_not_grow_with_length(tmp_path: Path) -> None:
+    """Ten minutes, of which no more than a chunk is held at a time."""
+    import tracemalloc
+
+    path = write_sound(tmp_path / 'a.mkv', np.zeros(600 * RATE, np.float32), RATE, 'pcm_s16le')
+    tracemalloc.start()
+    total = sum(len(chunk.samples) for chunk in Sound(path).chunks(10))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert total == 600 * RATE
+    assert peak < 4 * 2**20
