@@ -161,10 +161,8 @@ def test_short_sound(tmp_path: Path) -> None:
 def test_half_a_file(tmp_path: Path) -> None:
     whole = tmp_path / 'whole.mp4'
     write_sound(whole, noise(4, 48000), 48000)
-    with (
-        av.open(str(whole)) as old,
-        av.open(str(tmp_path / 'front.mp4'), 'w', options={'movflags': 'faststart'}) as new,
-    ):
+    front = tmp_path / 'front.mp4'
+    with av.open(str(whole)) as old, av.open(str(front), 'w', options={'movflags': 'faststart'}) as new:
         stream = new.add_stream_from_template(old.streams.audio[0])
         for packet in old.demux():
             if packet.dts is not None:

@@ -98,8 +98,8 @@ FRAME_TIMES = {
 def test_a_click_is_in_the_features_of_its_frame(tmp_path: Path, rate: str) -> None:
     """A flash in frame k and a click at its time: features of that frame begin with the click.
 
-    Where a window starts at the frame, the click is at its time in the windows before and at the start of that
-    of the frame; where rows tell of a moment, it is loudest in this frame.
+    Where a window starts at the frame, the click is at its time in the windows before and at the start of
+    that of the frame; where rows tell of a moment, it is loudest in this frame.
     """
     times = np.array(FRAME_TIMES[rate])
     k = 60
