@@ -20,6 +20,7 @@ train      a training epoch of CONFIG against a bare PyTorch loop over the same 
 data       loading the training batches of CONFIG, with 0 and 2 worker processes
 smoothing  smoothing a million frames against np.cumsum; needs no CONFIG
 startup    first iteration of CONFIG and peak memory, with packed stores of two sizes
+stream     a frame's latency when a video goes on, of RUN, the work_dir of a trained run, as CONFIG
 tagf       a training step of TAGF against the reference's composition, CPU seconds; needs no CONFIG
 """
 
@@ -31,7 +32,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         epilog=WHAT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('what', choices=['train', 'data', 'smoothing', 'startup', 'tagf'])
+    parser.add_argument('what', choices=['train', 'data', 'smoothing', 'startup', 'stream', 'tagf'])
     parser.add_argument('config', type=Path, nargs='?', help='config file')
     parser.add_argument('--data-root', help='folder of the store, instead of data_root of the config')
     parser.add_argument('--rounds', type=int, default=5, help='how often everything is measured (default: 5)')
@@ -54,9 +55,12 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
 
         return benchmark_tagf(args.rounds)
     if args.config is None:
-        raise ConfigError(
-            f'benchmark.py {args.what} needs a config: benchmark.py {args.what} configs/NAME.py'
-        )
+        what, place = ('run', 'work_dirs/RUN') if args.what == 'stream' else ('config', 'configs/NAME.py')
+        raise ConfigError(f'benchmark.py {args.what} needs a {what}: benchmark.py {args.what} {place}')
+    if args.what == 'stream':
+        from abawfw.apis.benchmark.stream import benchmark_stream
+
+        return benchmark_stream(args.config, args.rounds)
     overrides = args.cfg_options | ({'data_root': args.data_root} if args.data_root else {})
     cfg = load_config(args.config, overrides)
     if args.what == 'train':

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.config import Config
 
 from abawfw.apis.build import fitted_of, restore_model
@@ -82,12 +83,23 @@ def load_run(run: str | Path, checkpoint: str | Path | None = None) -> LoadedRun
         paths = {t: best_checkpoint(run, f'ccc_{t}') for t in cfg.targets}
     else:
         paths = dict.fromkeys(cfg.targets, Path(checkpoint))
-    networks, metas = [], []
-    for path in dict.fromkeys(paths.values()):  # in the order of the targets
-        stored = load_checkpoint(path)
-        networks.append(_network(cfg, path, stored, [t for t in paths if paths[t] == path]))
-        metas.append(stored['meta'])
-    return LoadedRun(cfg, networks, metas[0], fitted_of(metas[0]))
+    stored = {path: load_checkpoint(path) for path in dict.fromkeys(paths.values())}
+    groups: list[list[str]] = []  # of targets with the same weights, as two files of one epoch have them
+    for target in paths:
+        for group in groups:
+            if _same_weights(stored[paths[group[0]]], stored[paths[target]]):
+                group.append(target)
+                break
+        else:
+            groups.append([target])
+    networks = [_network(cfg, paths[group[0]], stored[paths[group[0]]], group) for group in groups]
+    meta = stored[networks[0].checkpoint]['meta']
+    return LoadedRun(cfg, networks, meta, fitted_of(meta))
+
+
+def _same_weights(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    ours, theirs = one['state_dict'], other['state_dict']
+    return ours.keys() == theirs.keys() and all(torch.equal(x, theirs[name]) for name, x in ours.items())
 
 
 def _network(cfg: Config, path: Path, stored: dict[str, Any], targets: list[str]) -> Network:

@@ -29,6 +29,7 @@ class VAStream:
 
     Attributes:
         features: names to be pushed, in the order of the model's inputs.
+        input_dims: size of a frame of each, as the networks take it, after cropping.
         targets: columns of what comes out.
 
     Raises:
@@ -47,7 +48,8 @@ class VAStream:
         if obstacles:
             raise ConfigError(f'{run} cannot run frame by frame. {"; ".join(obstacles)}')
         self.device = torch.device(device)
-        self.features = tuple(self._run.input_dims)
+        self.input_dims = self._run.input_dims
+        self.features = tuple(self.input_dims)
         self.targets = self._run.targets
         self._streams = [EstimatorStream(n.model.to(self.device)) for n in self._run.networks]
         self._pipeline: FramePipeline | None = None
@@ -84,7 +86,7 @@ class VAStream:
         if not count:
             return np.empty((0, len(self.targets)), np.float32)
         if self._pipeline is None:
-            self._pipeline, self._given = _pipeline(self._run, given), given
+            self._pipeline, self._given = frame_pipeline(self._run, given), given
         elif given != self._given:
             raise DataError(
                 f'the video began with {", ".join(self._given)} and goes on with {", ".join(given)}: give '
@@ -129,7 +131,7 @@ class VAStream:
         return count
 
     def _check_size(self, name: str, found: tuple[int, ...]) -> None:
-        dims = self._run.input_dims[name]
+        dims = self.input_dims[name]
         wanted = tuple(dims) if isinstance(dims, (tuple, list)) else (dims,)
         if found != wanted:
             raise DataError(f'frame {self._at}: feature {name} is of size {found}, the run needs {wanted}')
@@ -137,8 +139,9 @@ class VAStream:
 
 def run_obstacles(run: LoadedRun) -> list[str]:
     """Why a run cannot take a video frame by frame: one line per part; none if it can."""
-    return [*_pipeline(run, tuple(run.input_dims)).obstacles, *stream_obstacles(run.networks[0].model)]
+    return [*frame_pipeline(run, tuple(run.input_dims)).obstacles, *stream_obstacles(run.networks[0].model)]
 
 
-def _pipeline(run: LoadedRun, features: tuple[str, ...]) -> FramePipeline:
+def frame_pipeline(run: LoadedRun, features: tuple[str, ...]) -> FramePipeline:
+    """What these features go through before the networks."""
     return FramePipeline(run.cfg.val_dataloader.dataset.pipeline, features, run.fitted)
