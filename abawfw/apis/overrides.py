@@ -11,15 +11,19 @@ from mmengine.config import DictAction
 from abawfw.errors import ConfigError
 
 
-def parse_words(words: Sequence[str]) -> dict[str, Any]:
-    """Overrides by dotted key, read as every tool reads ``--cfg-options``.
+def parse_words(words: Sequence[str], option: str = '--cfg-options') -> dict[str, Any]:
+    """Values by dotted key, read as every tool reads ``--cfg-options``.
+
+    Args:
+        words: each ``KEY=VALUE``.
+        option: of the command line that they stand behind, for errors.
 
     Raises:
         ConfigError: a word without '='.
     """
     wrong = [word for word in words if '=' not in word]
     if wrong:
-        raise ConfigError(f'--cfg-options {" ".join(wrong)}: give KEY=VALUE')
+        raise ConfigError(f'{option} {" ".join(wrong)}: give KEY=VALUE')
     parser = argparse.ArgumentParser()
     parser.add_argument('--cfg-options', nargs='*', action=DictAction, default={})
     return dict(parser.parse_args(['--cfg-options', *words]).cfg_options)

@@ -7,7 +7,7 @@ import os
 import pickle
 import signal
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from multiprocessing import connection, get_context
 from pathlib import Path
@@ -55,7 +55,7 @@ class _Worker:
 
 def work_through(
     task: Callable[[Any, Tick], Any], items: Sequence[Any], jobs: int, tick: Callable[[Any, float], None]
-) -> Iterator[Outcome]:
+) -> Generator[Outcome]:
     """Call ``task(item, tick)`` for every item, in up to ``jobs`` processes at once.
 
     What a task raises, and the death of its process, concern its item only.
@@ -147,9 +147,9 @@ def _attempt(task: Callable[[Any, Tick], Any], item: Any, tick: Tick) -> tuple[s
         return 'failed', str(error)
     except MemoryError:
         return 'failed', 'not enough memory; try fewer jobs'
+    except OSError as error:
+        return 'stop' if error.errno in DISK else 'failed', str(error)
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in DISK:
-            return 'stop', str(error)
         place = traceback.extract_tb(error.__traceback__)[-1]
         where = f'{Path(place.filename).name}, line {place.lineno}'
         return 'failed', f'unexpected {type(error).__name__} in {where}: {error}'

@@ -61,7 +61,7 @@ def test_every_item_has_its_own_fate(tmp_path: Path, capfd: pytest.CaptureFixtur
     assert outcomes['crash'].failure.startswith('its process ended by signal SIGABRT')
     assert outcomes['exit'].failure.startswith('its process ended with exit code 3')
     assert outcomes['memory'].failure.startswith('not enough memory')
-    assert 'unexpected FileNotFoundError' in outcomes['file'].failure
+    assert 'No such file or directory' in outcomes['file'].failure
     assert [t for t in ticks if t[0] == 'a'] == [('a', i / 10) for i in range(1, 10)]
 
 

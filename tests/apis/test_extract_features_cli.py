@@ -1,0 +1,279 @@
+"""From a folder of videos to a store, with whatever such folders hold."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from command_line import ROOT, call, call_apart
+from features.made_videos import constant_rate, plain, write_video
+
+from abawfw.apis.extract_features import Plan, extract_features
+from abawfw.apis.extraction_options import parse_options
+from abawfw.datasets.stores import open_store
+from abawfw.datasets.stores.npy_writer import NpyWriter
+from abawfw.errors import ConfigError, DataError
+from abawfw.features.source_videos import SourceVideo
+
+SOUND = ['--features', 'logmel', 'mfcc']
+
+
+def made(path: Path, count: int = 20, sound: bool = True, **more: Any) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    samples = np.random.default_rng(0).uniform(-0.3, 0.3, 2000 * count).astype(np.float32)
+    return write_video(path, plain(count), constant_rate(count, 24), samples if sound else None, **more)
+
+
+def annotate(root: Path, **rows: dict[str, int]) -> Path:
+    """Annotations of some rows; the second row has no label."""
+    for folder, videos in rows.items():
+        (root / folder).mkdir(parents=True)
+        for video, count in videos.items():
+            lines = [f'{i / 100:.3f},{-i / 100:.3f}' for i in range(count)]
+            lines[1] = '-5,-5'
+            (root / folder / f'{video}.txt').write_text('\n'.join(['valence,arousal', *lines]))
+    return root
+
+
+def test_partitions_labels_and_options(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    videos, store = tmp_path / 'videos', tmp_path / 'store'
+    for name in 'abc':
+        made(videos / f'{name}.mp4')
+    labels = annotate(tmp_path / 'labels', Train_Set={'a': 21, 'x': 3}, Validation_Set={'b': 19})
+    options = ['--annotations', labels, '--jobs', 2]
+    found = call(capfd, 'extract_features', videos, store, *SOUND, *options)
+    assert found.code == 0, found.err
+    assert found.err == ''
+    lines = found.out.splitlines()
+    assert lines[0] == f'{labels}: no video for 1 annotations: x'
+    assert sorted(line for line in lines[1:-1] if not line.startswith(' ')) == [
+        f'{name}: {partition}, 20 frames, 0.79 s'
+        for name, partition in zip('abc', ('train', 'val', 'test'), strict=True)
+    ]
+    assert '  annotation of a: 21 rows for 20 frames: the last 1 left out' in lines
+    assert '  annotation of b: 19 rows for 20 frames: the last 1 frames have no label' in lines
+    assert lines[-1] == f'{store}: 3 trials (train 1, val 1, test 1), 60 frames'
+    opened = open_store(store)
+    read = opened.labels('a', 0, 20)
+    assert np.isnan(read[1]).all()
+    np.testing.assert_allclose(read[2:, 0], np.arange(2, 20) / 100, atol=1e-6)
+    assert np.isnan(opened.labels('b', 0, 20)[19]).all()
+    assert opened.extraction.keys() == {'logmel', 'mfcc'}
+    assert {n: (i.dims, i.dtype) for n, i in opened.features().items()} == {
+        'logmel': ((96, 64), 'float16'),
+        'mfcc': ((39,), 'float32'),
+    }
+    checked = call_apart('check_data', store)
+    assert checked.code == 0, checked.out + checked.err
+
+    # again, with everything done; then with something changed
+    found = call(capfd, 'extract_features', videos, store, *SOUND, *options)
+    assert (found.code, found.err.strip()) == (
+        2,
+        f'error: {store}: is there already; go on with it (--resume), or choose another folder',
+    )
+    options.append('--resume')
+    before = (store / 'a/mfcc.npy').stat().st_mtime_ns
+    found = call(capfd, 'extract_features', videos, store, *SOUND, *options)
+    assert found.code == 0, found.err
+    assert found.out.splitlines()[-1].endswith('60 frames, 3 videos finished before')
+    assert (store / 'a/mfcc.npy').stat().st_mtime_ns == before
+    found = call(capfd, 'extract_features', videos, store, '--features', 'logmel', *options)
+    assert found.code == 2
+    assert 'mfcc: is in the store, and was not asked for' in found.err
+    (labels / 'Train_Set/a.txt').write_text('valence,arousal\n' + '0.5,0.5\n' * 20)
+    found = call(capfd, 'extract_features', videos, store, *SOUND, *options)
+    assert found.code == 2
+    assert f"{store / 'a'}: annotation of video 'a' has changed" in found.err
+    shutil.rmtree(store / 'a')
+    found = call(capfd, 'extract_features', videos, store, *SOUND, *options)
+    assert found.code == 0, found.err
+    assert open_store(store).labels('a', 0, 1)[0, 0] == 0.5
+
+
+def test_bad_videos_do_not_keep_the_others(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    videos, store = tmp_path / 'videos', tmp_path / 'store'
+    good = made(videos / 'good.mp4')
+    made(videos / 'silent.mp4', sound=False)
+    made(videos / 'one.mp4', 1)
+    made(videos / 'turned.mp4', 3, rotation=90)
+    (videos / 'empty.mp4').touch()
+    (videos / 'text.mp4').write_text('dear diary, ' * 50)
+    (videos / 'cut.mp4').write_bytes(good.read_bytes()[:2000])
+    write_video(videos / 'sound.mp4', [], [], np.zeros(9000, np.float32))
+    (videos / 'notes.txt').touch()
+    found = call(capfd, 'extract_features', videos, store, '--features', 'face48', 'logmel', '--jobs', 2)
+    assert found.code == 1
+    title, *failed = found.err.splitlines()
+    assert title == '4 videos failed:'
+    assert [line.split(':')[0].strip() for line in failed] == ['cut', 'empty', 'sound', 'text']
+    assert f'{videos}/empty.mp4: empty file' in failed[1]
+    assert 'has no video stream' in failed[2]
+    assert found.out.splitlines()[0] == f'{videos}/notes.txt: is no video by its ending, left out'
+    assert '  no sound' in found.out.splitlines()
+    assert 'good: test, 20 frames, 0.79 s, a face in 0' in found.out.splitlines()
+    opened = open_store(store)
+    assert [v.video_id for v in opened.videos()] == ['good', 'one', 'silent', 'turned']
+    assert not opened.valid('silent', 'logmel', 0, 20).any()
+    assert opened.extraction['faces']['detector'] == 'mtcnn'
+    assert sorted(p.name for p in store.iterdir()) == [
+        *('extraction.json', 'good', 'one', 'silent', 'trials.json', 'turned')
+    ]
+    table = call_apart('check_data', store)
+    assert 'no face in 20 of 20 frames' in table.out
+    for name in ('empty', 'text', 'cut', 'sound'):
+        (videos / f'{name}.mp4').unlink()
+    options = ['--resume', '--options', 'faces.min_face=30']
+    found = call(capfd, 'extract_features', videos, store, '--features', 'face48', 'logmel', *options)
+    assert found.code == 2
+    assert 'faces: min_face is 40 in the store, 30 now' in found.err
+    found = call(capfd, 'extract_features', videos, store, '--features', 'face48', 'logmel', '--resume')
+    assert found.code == 0, found.err
+
+
+@pytest.mark.parametrize(
+    ('words', 'told'),
+    [
+        (['--features', 'logmle'], "feature 'logmle' cannot be extracted; did you mean 'logmel'?"),
+        (['--features', 'logmel', 'logmel'], 'feature logmel: given twice'),
+        ([*SOUND, '--options', 'mfcc.stpe=3'], "feature 'mfcc' has no option 'stpe'"),
+        (
+            [*SOUND, '--options', 'egemaps.mode=window'],
+            "options of 'egemaps': there are: faces, logmel, mfcc",
+        ),
+        ([*SOUND, '--options', 'mfcc=3'], '--options mfcc=...: give FEATURE.OPTION=VALUE'),
+        ([*SOUND, '--options', 'mfcc'], '--options mfcc: give KEY=VALUE'),
+        ([*SOUND, '--jobs', '0'], 'jobs=0: 1 or more'),
+        ([*SOUND, '--persons', '3'], 'persons=3: 1 or 2'),
+        (['--features', 'face48', '--crops', 'gone'], 'gone: no such folder of crops'),
+        (['--features', 'face48', '--crops', '.', '--options', 'faces.min_face=9'], 'crops are used instead'),
+        (['--features', 'logmel', 'face_embedding'], 'face_embedding: '),
+        ([*SOUND, '--annotations', 'gone'], 'gone: no such folder'),
+    ],
+)
+def test_what_is_wrong_is_told_before_the_first_video(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], words: list[str], told: str
+) -> None:
+    (tmp_path / 'videos').mkdir()
+    (tmp_path / 'videos/a.mp4').touch()
+    found = call(capfd, 'extract_features', tmp_path / 'videos', tmp_path / 'store', *words)
+    assert found.code == 2
+    assert told in found.err
+    assert found.out == ''
+    assert not (tmp_path / 'store').exists()
+
+
+def test_options() -> None:
+    assert parse_options([]) == {}
+    words = [
+        'face_embedding.weights=a b.pth',
+        'face_embedding.backbone.type=IResNet',
+        'x.layers=[1, 2]',
+        'x.y.z=3',
+    ]
+    assert parse_options(words) == {
+        'face_embedding': {'weights': 'a b.pth', 'backbone': {'type': 'IResNet'}},
+        'x': {'layers': [1, 2], 'y': {'z': 3}},
+    }
+    with pytest.raises(ConfigError, match=r'give FEATURE\.OPTION=VALUE'):
+        parse_options(['.weights=3'])
+
+
+def test_an_output_that_cannot_be_written(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    made(tmp_path / 'videos/a.mp4')
+    (tmp_path / 'file').touch()
+    for place in ('/proc/abawfw/store', tmp_path / 'file/store', tmp_path / 'file'):
+        found = call(capfd, 'extract_features', tmp_path / 'videos', place, *SOUND)
+        assert found.code == 2
+        assert found.err.startswith('error: ')
+        assert len(found.err.splitlines()) == 1
+
+
+def test_a_full_disk_leaves_the_store_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a worker does, in this process; that the others are not started is a matter of `work_through`."""
+    made(tmp_path / 'videos/a.mp4')
+    made(tmp_path / 'videos/b.mp4')
+    store = tmp_path / 'store'
+    extract_features(tmp_path / 'videos/a.mp4', store, ['logmel', 'mfcc'])
+    before = {path: path.read_bytes() for path in store.rglob('*') if path.is_file()}
+    write = NpyWriter.write
+
+    def full(self: NpyWriter, rows: np.ndarray) -> None:
+        if rows.shape[1:] == (39,):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write(self, rows)
+
+    monkeypatch.setattr(NpyWriter, 'write', full)
+    plan = Plan(store, ('logmel', 'mfcc'), {}, None, 1)
+    with pytest.raises(OSError, match='No space left'):
+        plan(SourceVideo('b', tmp_path / 'videos/b.mp4'), lambda _: None)
+    assert {path: path.read_bytes() for path in store.rglob('*') if path.is_file()} == before
+    monkeypatch.undo()
+    done = extract_features(tmp_path / 'videos', store, ['logmel', 'mfcc'], resume=True)
+    assert [t.info.video_id for t in done.trials] == ['a', 'b']
+    assert (done.kept, done.failed) == (('a',), {})
+
+
+def test_progress_and_reports(tmp_path: Path) -> None:
+    made(tmp_path / 'videos/a.mp4')
+    made(tmp_path / 'videos/b.mp4', 40)
+    seen, told = [], []
+    extract_features(
+        tmp_path / 'videos', tmp_path / 'store', ['mfcc'], progress=seen.append, tell=told.append
+    )
+    shares = [now.share for now in seen]
+    assert shares == sorted(shares)
+    assert shares[-1] == pytest.approx(1)
+    assert (seen[-1].done, seen[-1].videos) == (2, 2)
+    assert seen[-1].remaining == pytest.approx(0, abs=1e-6)
+    middle = next(now for now in seen if 0.2 < now.share < 0.9)
+    assert middle.remaining == pytest.approx(middle.seconds * (1 / middle.share - 1))
+    assert [report.video for report in told] == ['b', 'a']  # the longest first
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('number', [signal.SIGKILL, signal.SIGINT])
+def test_interrupted_and_continued(tmp_path: Path, number: int) -> None:
+    videos, store = tmp_path / 'videos', tmp_path / 'store'
+    made(videos / 'a.mp4', 60)
+    for name in 'bcdef':
+        shutil.copy(videos / 'a.mp4', videos / f'{name}.mp4')
+    line = [sys.executable, str(ROOT / 'tools/extract_features.py'), str(videos), str(store), *SOUND]
+    process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    for _ in range(3000):
+        if (store / 'trials.json').exists() or process.poll() is not None:
+            break
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode in (-number, 130), error
+    if number == signal.SIGINT:
+        assert 'finished trials are kept, --resume goes on' in error
+    finished = [trial['trial'] for trial in json.loads((store / 'trials.json').read_text())['trials']]
+    assert 0 < len(finished) < 6
+    assert [v.video_id for v in open_store(store).videos()] == finished
+    found = call_apart('extract_features', videos, store, *SOUND, '--resume')
+    assert found.code == 0, found.err
+    opened = open_store(store)
+    assert [v.video_id for v in opened.videos()] == list('abcdef')
+    expected = opened.read('a', 'mfcc', 0, 60)
+    for name in 'bcdef':
+        np.testing.assert_array_equal(opened.read(name, 'mfcc', 0, 60), expected)
+
+
+def test_changed_video(tmp_path: Path) -> None:
+    made(tmp_path / 'videos/a.mp4')
+    extract_features(tmp_path / 'videos', tmp_path / 'store', ['mfcc'])
+    made(tmp_path / 'videos/a.mp4', 30)
+    with pytest.raises(DataError, match='file size of video'):
+        extract_features(tmp_path / 'videos', tmp_path / 'store', ['mfcc'], resume=True)

@@ -1,0 +1,122 @@
+"""Extract features of videos into a store to train from.
+
+python tools/extract_features.py VIDEOS_DIR STORE --features face48 logmel egemaps [--annotations DIR]
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from abawfw.apis.cli import run
+
+if TYPE_CHECKING:
+    from abawfw.apis.extract_features import Progress
+    from abawfw.features.extract import ExtractionReport
+
+
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('videos', type=Path, metavar='VIDEOS_DIR', help='folder of videos, or one video')
+    parser.add_argument('store', type=Path, metavar='STORE', help='folder to make, or to go on with')
+    parser.add_argument(
+        '--features', nargs='+', required=True, metavar='NAME', help='such as face48 logmel egemaps mfcc'
+    )
+    parser.add_argument(
+        '--annotations',
+        type=Path,
+        metavar='DIR',
+        help='folder with Train_Set and Validation_Set of VIDEO.txt; a video without one is of the test set',
+    )
+    parser.add_argument(
+        '--crops',
+        type=Path,
+        metavar='DIR',
+        help='aligned faces VIDEO/00001.jpg, instead of looking for faces',
+    )
+    parser.add_argument(
+        '--options',
+        nargs='+',
+        default=[],
+        metavar='K=V',
+        help='of extractors and of the face detector: face_embedding.weights=FILE faces.min_face=20',
+    )
+    parser.add_argument('--persons', type=int, default=1, help='1 or 2, where annotations do not say')
+    parser.add_argument('--jobs', type=int, default=1, metavar='N', help='videos at once')
+    parser.add_argument('--resume', action='store_true', help='go on with a store that is there')
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; returns the exit code, 1 if a video failed."""
+    args = parse(argv)
+    from abawfw.apis.extract_features import extract_features
+    from abawfw.apis.extraction_options import parse_options
+
+    done = extract_features(
+        args.videos,
+        args.store,
+        args.features,
+        annotations=args.annotations,
+        crops=args.crops,
+        options=parse_options(args.options),
+        persons=args.persons,
+        jobs=args.jobs,
+        resume=args.resume,
+        tell=_tell,
+        progress=_progress,
+    )
+    _clear()
+    frames = sum(trial.info.num_frames for trial in done.trials)
+    partitions = [trial.info.partition for trial in done.trials]
+    counts = ', '.join(f'{p} {partitions.count(p)}' for p in ('train', 'val', 'test') if p in partitions)
+    before = f', {len(done.kept)} videos finished before' if done.kept else ''
+    print(f'{done.root}: {len(done.trials)} trials ({counts or "none"}), {frames} frames{before}')
+    if done.failed:
+        sys.stdout.flush()
+        print(f'{len(done.failed)} videos failed:', file=sys.stderr)
+        for video, reason in done.failed.items():
+            print(f'  {video}: {reason}', file=sys.stderr)
+    return 1 if done.failed else 0
+
+
+def _tell(news: str | ExtractionReport) -> None:
+    _clear()
+    if isinstance(news, str):
+        print(news)
+        return
+    for trial in news.trials:
+        info = trial.info
+        text = f'{info.video_id}: {info.partition}, {info.num_frames} frames, {news.seconds:.2f} s'
+        if info.video_id in news.faces:
+            text += f', a face in {news.faces[info.video_id]}'
+        print(text)
+    for note in news.notes:
+        print(f'  {note}')
+    sys.stdout.flush()
+
+
+def _progress(now: Progress) -> None:
+    if not sys.stderr.isatty():
+        return
+    left = ''
+    if now.remaining is not None:
+        minutes, seconds = divmod(round(now.remaining), 60)
+        left = f', {minutes // 60}:{minutes % 60:02}:{seconds:02} left'
+    sys.stderr.write(f'\r\033[K{now.done} of {now.videos} videos, {now.share:.1%}{left}')
+    sys.stderr.flush()
+
+
+def _clear() -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write('\r\033[K')
+        sys.stderr.flush()
+
+
+if __name__ == '__main__':
+    run(main)
