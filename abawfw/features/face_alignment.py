@@ -44,6 +44,17 @@ def similarity(points: NDArray, template: NDArray) -> NDArray[np.float64]:
     return np.array([[factor.real, -factor.imag, shift.real], [factor.imag, factor.real, shift.imag]])
 
 
+def shrinkable(points: NDArray, size: int = SIZE) -> int:
+    """By how much a picture can be shrunk with its face still twice as large as wanted; a whole number.
+
+    Args:
+        points: (5, 2) in the picture.
+        size: side of the aligned face.
+    """
+    matrix = similarity(points, TEMPLATE * (size / SIZE))
+    return max(1, int(0.5 / math.hypot(matrix[0, 0], matrix[1, 0])))
+
+
 def aligned(rgb: NDArray[np.uint8], points: NDArray, size: int = SIZE) -> NDArray[np.uint8]:
     """One face, brought to the template.
 

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from abawfw.errors import DataError
-from abawfw.features.detectors.base import FaceDetector
-from abawfw.features.face_alignment import SIZE, aligned
+from abawfw.features.detectors.base import FaceDetector, scaled_points
+from abawfw.features.face_alignment import SIZE, aligned, shrinkable
 from abawfw.features.face_persons import frames_of, persons_of
 from abawfw.features.face_tracklets import FaceFollower, Tracklet
-from abawfw.features.recording import Recording
+from abawfw.features.recording import Frame, Recording
 
 SECOND = 0.1  # of the frames of the first person that a second one must be seen in
 
@@ -116,7 +116,7 @@ def crops(
     for frame in recording.frames():
         if frame.index < len(observed):
             if observed[frame.index]:
-                yield frame.index, aligned(frame.rgb(), track.points[frame.index], size)
+                yield frame.index, _crop(frame, track.points[frame.index], size)
             else:
                 yield frame.index, np.zeros((size, size, 3), np.uint8)
         count += 1
@@ -124,6 +124,13 @@ def crops(
         raise DataError(
             f'{recording.path}: {count} frames, its face track has {len(observed)}: extract it anew'
         )
+
+
+def _crop(frame: Frame, points: NDArray[np.float32], size: int) -> NDArray[np.uint8]:
+    """The aligned face of a frame, from no more pixels than it takes."""
+    longest = max(frame.size)
+    rgb = frame.rgb(longest // shrinkable(points, size))
+    return aligned(rgb, scaled_points(points, np.array(rgb.shape[1::-1]) / frame.size), size)
 
 
 def _mean_x(person: Sequence[Tracklet]) -> float:

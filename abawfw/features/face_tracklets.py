@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from abawfw.features.detectors.base import Face, FaceDetector
+from abawfw.features.detectors.base import Face, FaceDetector, scaled_points
 from abawfw.features.detectors.boxes import area, overlaps
 from abawfw.features.packages import optional_package
 
@@ -63,7 +63,7 @@ class Tracklet:
             self._speed += 0.2 * (face.box - self.box - self._speed)
         self.box = face.box
         self._values.extend((face.box.reshape(2, 2) * scale).ravel())
-        self._values.extend((face.points * scale).ravel())
+        self._values.extend(scaled_points(face.points, scale).ravel())
         self._values.append(face.score)
 
 

@@ -8,13 +8,15 @@ import weakref
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
-from made_persons import SIZE, Place, SquareDetector, picture
+from made_persons import POINTS, SIZE, Place, SquareDetector, picture
 from made_videos import constant_rate, write_video
 
 from abawfw.errors import DataError
 from abawfw.features.detectors import MTCNNDetector
+from abawfw.features.face_alignment import aligned, shrinkable
 from abawfw.features.face_track import FaceTrack, crops, find_faces
 from abawfw.features.recording import Frame, Recording
 
@@ -198,6 +200,27 @@ def test_crops_are_aligned_and_black_where_there_is_no_face(tmp_path: Path) -> N
             assert not rgb.any()
         else:
             np.testing.assert_allclose(rgb[16:40, 16:32].reshape(-1, 3).mean(0), [230, 40, 40], atol=12)
+
+
+def test_crops_of_a_large_face_do_not_depend_on_the_size_it_is_cut_from(tmp_path: Path) -> None:
+    """The face is 7 times as large as wanted, or 14: it is cut from a picture that is shrunk first."""
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 255, (9, 16, 3), dtype=np.uint8)
+    smooth = cv2.resize(coarse, (960, 540), interpolation=cv2.INTER_CUBIC)
+    recording = Recording(write_video(tmp_path / 'large.mp4', [smooth], [0.0], crf=5))
+    track = FaceTrack.empty(np.zeros(1))
+    track.points[0] = 200 + 300 * POINTS
+    track.found[0] = True
+    for size in (48, 24):
+        ((_, rgb),) = crops(recording, track, size)
+        (frame,) = recording.frames()
+        whole = aligned(frame.rgb(), track.points[0], size)
+        assert shrinkable(track.points[0], size) > 1
+        # in the middle: at the edge of the picture the mean reaches over it
+        difference = np.abs(rgb.astype(int) - whole)[size // 6 : -size // 6, size // 6 : -size // 6]
+        assert difference.mean() < 1.5
+        shifted = np.abs(rgb[:, 1:].astype(int) - whole[:, :-1])
+        assert shifted.mean() > 2 * difference.mean()
 
 
 def test_crops_of_another_video(tmp_path: Path) -> None:

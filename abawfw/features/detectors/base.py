@@ -27,7 +27,12 @@ class Face:
 
     def scaled(self, factor: float) -> Face:
         """The same face in a picture ``factor`` times as large."""
-        return Face(self.box * np.float32(factor), self.points * np.float32(factor), self.score)
+        return Face(self.box * np.float32(factor), scaled_points(self.points, factor), self.score)
+
+
+def scaled_points(points: NDArray, factor: NDArray | float) -> NDArray[np.float32]:
+    """Places in a picture ``factor`` times as large, whole numbers being the centres of pixels."""
+    return ((points + 0.5) * factor - 0.5).astype(np.float32)
 
 
 class FaceDetector(ABC):
