@@ -6,7 +6,6 @@ import argparse
 from pathlib import Path
 
 from abawfw.apis.cli import run
-from abawfw.errors import ConfigError
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
@@ -19,10 +18,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         'checkpoint', type=Path, nargs='?', help='with a config file: one checkpoint for all targets'
     )
     parser.add_argument('--onnx', type=Path, required=True, metavar='OUT.onnx', help='the file to write')
-    args = parser.parse_args(argv)
-    if args.run.is_dir() == (args.checkpoint is not None):
-        raise ConfigError('give either the work_dir of a run, or a config file and a checkpoint')
-    return args
+    return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> int:
