@@ -197,7 +197,7 @@ class Sound:
                 if packet is None:
                     return
                 yield from packet.decode()
-            except self._av.error.InvalidDataError:
+            except self._av.error.FFmpegError:
                 yield None
 
     def _resampled(self, frames: Iterable[Any]) -> Iterator[Any]:

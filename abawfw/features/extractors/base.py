@@ -147,6 +147,7 @@ def in_order(times: NDArray[np.float64]) -> NDArray[np.float64]:
         i = int(wrong.argmax())
         before = f', frame {i - 1} at {times[i - 1]:.6g} s' if i else ''
         raise DataError(
-            f'frame {i} is shown at {times[i]:.6g} s{before}: frames must be in order of their times'
+            f'frame {i} is shown at {times[i]:.6g} s{before}: frames must be in order of their '
+            'times; write the video anew, for instance with ffmpeg -i OLD NEW'
         )
     return times

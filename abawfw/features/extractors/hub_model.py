@@ -82,8 +82,8 @@ class HubModel:
             return getattr(transformers, component).from_pretrained(
                 name, local_files_only=Path(name).is_dir()
             )
-        except (OSError, ValueError, ImportError, KeyError) as error:
-            reason = ' '.join(str(error).split())[:300]
+        except Exception as error:  # each kind of model fails in a way of its own
+            reason = f'{type(error).__name__}: {" ".join(str(error).split())[:300]}'
             raise DataError(
                 f'{what}: {name}: {component} cannot be loaded ({reason}); give the folder of a model '
                 f'written by save_pretrained, or the name of one on the hub, such as {self._example}'
