@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 FACES = 'faces'
 """Where a store tells how pictures of faces were found."""
 DETECTOR = 'MTCNNDetector'
+_FINGERPRINT = re.compile('[0-9a-f]{16}')  # of a file of weights, in place of its path
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ def extractors_of_run(
     optional: Sequence[str],
     extraction: Mapping[str, Any],
     given: Mapping[str, Extractor] | None = None,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> tuple[dict[str, Extractor], list[str]]:
     """The extractors that make a run's features just as those it was trained on.
 
@@ -58,6 +62,8 @@ def extractors_of_run(
         optional: those of them that it can do without.
         extraction: settings by feature, as the run's checkpoint has them.
         given: extractors to take for some features, whatever the checkpoint tells.
+        options: arguments of extractors by feature that a checkpoint cannot tell, such as the place of
+            files of weights; what comes out must still be made as in training.
 
     Returns:
         Extractor of each feature, and notes on optional ones that are left out.
@@ -65,14 +71,14 @@ def extractors_of_run(
     Raises:
         DataError: features that cannot be extracted here, each with the reason.
     """
-    given = given or {}
-    for name in given:
+    given, options = given or {}, options or {}
+    for name in (*given, *options):
         if name not in features:
             raise DataError(f'{run} knows no feature {name!r}; {nearest(name, features)}')
     chosen, problems, notes = {}, [], []
     for name in features:
         try:
-            extractor = given.get(name) or _as_trained(name, extraction)
+            extractor = given.get(name) or _as_trained(name, extraction, options.get(name, {}))
             extractor.check()
             chosen[name] = extractor
         except AbawfwError as error:
@@ -86,7 +92,7 @@ def extractors_of_run(
     return chosen, notes
 
 
-def _as_trained(name: str, extraction: Mapping[str, Any]) -> Extractor:
+def _as_trained(name: str, extraction: Mapping[str, Any], options: Mapping[str, Any]) -> Extractor:
     """The extractor with the settings of training."""
     component = EXTRACTORS.get(name)
     if component is None:
@@ -99,9 +105,8 @@ def _as_trained(name: str, extraction: Mapping[str, Any]) -> Extractor:
             f'predict_video(VIDEO, extractors={{{name!r}: ...}})'
         )
     then = extraction[name]
-    options = {key: value for key, value in then.items() if key in inspect.signature(component).parameters}
-    extractor = build_extractor(name, **options)
-    now = extractor.settings()
+    extractor = build_extractor(name, **(_arguments(component, then) | dict(options)))
+    now = json.loads(json.dumps(extractor.settings()))  # tuples as the lists that they are in a file
     for key in sorted(then.keys() | now.keys()):
         before, here = then.get(key, 'absent'), now.get(key, 'absent')
         if before != here:
@@ -112,8 +117,22 @@ def _as_trained(name: str, extraction: Mapping[str, Any]) -> Extractor:
     return extractor
 
 
+def _arguments(component: Any, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Those settings that are arguments; a fingerprint stands for a file whose place is not known."""
+    known = inspect.signature(component).parameters
+    return {
+        key: value
+        for key, value in settings.items()
+        if key in known and not (isinstance(value, str) and _FINGERPRINT.fullmatch(value))
+    }
+
+
 def extract_for_run(
-    path: Path, extractors: Mapping[str, Extractor], folder: Path, faces: Mapping[str, Any] | None = None
+    path: Path,
+    extractors: Mapping[str, Extractor],
+    folder: Path,
+    faces: Mapping[str, Any] | None = None,
+    progress: Callable[[float], None] | None = None,
 ) -> ExtractedVideo:
     """Extract features of the person with the longest track.
 
@@ -122,6 +141,7 @@ def extract_for_run(
         extractors: by feature of the run.
         folder: an empty one, which must stay as long as the arrays are used.
         faces: how faces were found for training, if that is known; a difference is noted.
+        progress: called now and then with the share that is done.
 
     Raises:
         DataError: the video cannot be read, or nothing of what the run looks at is in it.
@@ -130,12 +150,13 @@ def extract_for_run(
 
     notes = []
     looks_at_faces = any(isinstance(e, FaceExtractor) for e in extractors.values())
-    detector: FaceDetector | None = None
+    detector: Any = None
     if looks_at_faces:
-        detector = FACE_DETECTORS.build({'type': DETECTOR})
+        component = FACE_DETECTORS.get(DETECTOR)
+        detector = component(**_arguments(component, faces or {}))
         detector.check()
         notes += _other_faces(detector, faces)
-    report = extract_video(path, list(extractors.values()), detector, folder)
+    report = extract_video(path, list(extractors.values()), detector, folder, progress=progress)
     (trial,) = report.trials
     place = folder / trial.info.video_id
     arrays, observed = {}, {}

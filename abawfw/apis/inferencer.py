@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -143,7 +143,11 @@ class VAInferencer:
         return self._predict_arrays(name, arrays, observed, times)
 
     def predict_video(
-        self, path: str | Path, extractors: Mapping[str, Extractor] | None = None
+        self,
+        path: str | Path,
+        extractors: Mapping[str, Extractor] | None = None,
+        options: Mapping[str, Mapping[str, Any]] | None = None,
+        progress: Callable[[float], None] | None = None,
     ) -> VideoPrediction:
         """Extract what the run needs from a video, and predict.
 
@@ -153,6 +157,9 @@ class VAInferencer:
         Args:
             path: a video file.
             extractors: of features of the run, in place of those that its checkpoint tells of.
+            options: arguments of extractors by feature that a checkpoint cannot tell, such as
+                ``{'face_embedding': {'weights': FILE}}``.
+            progress: called now and then with the share of the extraction that is done.
 
         Raises:
             DataError: the video cannot be read, a feature cannot be extracted here, or nothing that the run
@@ -162,7 +169,8 @@ class VAInferencer:
 
         chosen, notes = extractors_of_run(self.run, self.features, self.optional, self.extraction, extractors)
         with TemporaryDirectory(prefix='abawfw-') as folder:
-            found = extract_for_run(Path(path), chosen, Path(folder), self.extraction.get('faces'))
+            faces = self.extraction.get('faces')
+            found = extract_for_run(Path(path), chosen, Path(folder), faces, progress)
             table = self._predict_arrays(str(path), found.arrays, found.observed, found.times)
         face = np.full(len(table), None) if found.track is None else found.track.found
         table['face'] = pd.array(face, dtype='boolean')
