@@ -22,6 +22,7 @@ smoothing  smoothing a million frames against np.cumsum; needs no CONFIG
 startup    first iteration of CONFIG and peak memory, with packed stores of two sizes
 stream     a frame's latency when a video goes on, of RUN, the work_dir of a trained run, as CONFIG
 tagf       a training step of TAGF against the reference's composition, CPU seconds; needs no CONFIG
+waiting    share of a training step of CONFIG that is spent in the network, not waiting for data
 """
 
 
@@ -32,7 +33,9 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         epilog=WHAT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('what', choices=['train', 'data', 'smoothing', 'startup', 'stream', 'tagf'])
+    parser.add_argument(
+        'what', choices=['train', 'data', 'smoothing', 'startup', 'stream', 'tagf', 'waiting']
+    )
     parser.add_argument('config', type=Path, nargs='?', help='config file')
     parser.add_argument('--data-root', help='folder of the store, instead of data_root of the config')
     parser.add_argument('--rounds', type=int, default=5, help='how often everything is measured (default: 5)')
@@ -71,6 +74,10 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         from abawfw.apis.benchmark.data import benchmark_data
 
         return benchmark_data(cfg, args.rounds)
+    if args.what == 'waiting':
+        from abawfw.apis.benchmark.waiting import benchmark_waiting
+
+        return benchmark_waiting(cfg, args.rounds)
     from abawfw.apis.benchmark.startup import benchmark_startup
 
     return benchmark_startup(cfg, args.rounds, args.frames)

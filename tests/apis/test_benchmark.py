@@ -93,6 +93,13 @@ def test_data_gives_both_numbers_of_workers(tool: ModuleType, store: Path, tmp_p
         assert 0 < one['share_of_step']['median'] < 1
 
 
+def test_waiting_and_network_share_a_step(tool: ModuleType, store: Path, tmp_path: Path) -> None:
+    found = figures(tool, tmp_path, 'waiting', *options('fclstm_xl', store))
+    assert found['step_ms']['min'] > 0
+    share = found['step_ms']['median'] / (found['step_ms']['median'] + found['wait_ms']['median'])
+    assert found['network_share']['min'] - 1e-9 <= share <= found['network_share']['max'] + 1e-9
+
+
 def test_smoothing_needs_no_config(tool: ModuleType, tmp_path: Path) -> None:
     found = figures(tool, tmp_path, 'smoothing', '--rounds', '1')
     assert found['frames'] == 1_000_000
