@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from abawfw.apis.export_check import largest_difference
 from abawfw.apis.export_description import describe
 from abawfw.apis.export_graph import ExportGraph, write_graph
@@ -70,7 +72,7 @@ def export(run: str | Path, out: str | Path, checkpoint: str | Path | None = Non
         onnx.save(file, temporary)
         for length in [graph.length] if graph.length else LENGTHS:
             report.differences[length] = largest_difference(graph, temporary, length)
-        worst = max(report.differences.values())
+        worst = float(np.max(list(report.differences.values())))  # NaN, if one is
         if not worst <= TOLERANCE:
             raise TrainingError(
                 f'{run}: the ONNX file differs from PyTorch by {worst:.1e}, more than {TOLERANCE:.0e}; it '

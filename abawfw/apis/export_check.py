@@ -20,7 +20,7 @@ def largest_difference(graph: ExportGraph, path: Path, frames: int) -> float:
     session = onnxruntime.InferenceSession(path, providers=['CPUExecutionProvider'])
     wanted = [value.name for value in session.get_inputs()]
     generator = torch.Generator().manual_seed(frames)
-    states, largest = None, 0.0
+    states, largest = None, np.float64(0)
     for share in (0.0, 0.5):
         inputs, masks, initial = graph.example(frames, generator)
         masks = [torch.rand(frames, generator=generator) >= share for _ in masks]
@@ -31,6 +31,6 @@ def largest_difference(graph: ExportGraph, path: Path, frames: int) -> float:
         found = session.run(graph.output_names, {name: arguments[name].numpy() for name in wanted})
         for ours, theirs in zip((va, *after), found, strict=True):
             difference = np.abs(ours.numpy().astype(np.float64) - theirs)
-            largest = max(largest, float(np.max(difference, initial=0)))  # NaN stays NaN
+            largest = np.maximum(largest, np.max(difference, initial=0))  # NaN stays NaN
         states = after
-    return largest
+    return float(largest)

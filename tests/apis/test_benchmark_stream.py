@@ -41,9 +41,7 @@ def test_command_line(
 def test_what_cannot_stream_says_so(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     dims = {'video_embedding': 5, 'audio_embedding': 4}
     values = {**TINY_CHANNELS, 'regressor': [6], 'window': 12}
-    run = save_run(
-        tmp_path, 'tagf/tagf_embeddings_demo', {'video_embedding': 5, 'audio_embedding': 4}, **values
-    )
+    run = save_run(tmp_path, 'tagf/tagf_embeddings_demo', dims, **values)
     found = call(capfd, 'benchmark', 'stream', run)
     assert found.code == 2
     assert 'cannot run frame by frame. fusion, CoAttentionFusion' in found.err
