@@ -8,11 +8,11 @@ from abawfw.apis.check import check_config
 from abawfw.apis.results import mean_and_deviation, to_csv
 from abawfw.apis.runs import Series, SeriesResult, Trial
 from abawfw.config import VAConfig, referenced_names, resolve
+from abawfw.datasets.splits.build import build_split
 from abawfw.datasets.stores import open_store
 from abawfw.engine.launchers.base import Launcher, Report
 from abawfw.errors import ConfigError, DataError
 from abawfw.files import write_text
-from abawfw.registry import SPLITS
 
 CSV = 'cross_validation.csv'
 
@@ -90,6 +90,7 @@ def _check(series: Series, trials: Sequence[Trial]) -> None:
 
 def _check_fold(cfg: VAConfig) -> None:
     resolved = resolve(cfg)
-    split = resolved.val_dataloader.dataset.get('split', {'type': 'OfficialSplit'})
-    if not SPLITS.build(dict(split)).videos(open_store(resolved.data_root).videos(), 'val'):
+    store = open_store(resolved.data_root)
+    split = build_split(resolved.val_dataloader.dataset.get('split'), store)
+    if not split.videos(store.videos(), 'val'):
         raise DataError(f'{resolved.data_root}: no video to validate on')

@@ -13,10 +13,11 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from abawfw.datasets.clip_request import ClipRequest
+from abawfw.datasets.splits.build import build_split
 from abawfw.datasets.stores import open_store
 from abawfw.datasets.stores.base import FeatureStore, VideoInfo
 from abawfw.errors import ConfigError, DataError, nearest
-from abawfw.registry import CLIPS, DATASETS, SPLITS, STORES, TRANSFORMS
+from abawfw.registry import CLIPS, DATASETS, STORES, TRANSFORMS
 
 
 class Clip(NamedTuple):
@@ -87,9 +88,7 @@ class ClipDataset(Dataset):
         self.seed = 0
         self.input_dims = self._input_dims()
 
-        fold = SPLITS.build(split or {'type': 'OfficialSplit'})
-        if hasattr(fold, 'fit'):  # a rule that looks at more than the list of videos
-            fold.fit(self.store)
+        fold = build_split(split, self.store)
         if debug is not None and debug < 1:
             raise ConfigError(f'ClipDataset(debug={debug}): a number of videos, 1 or more, or None for all')
         self.videos: list[VideoInfo] = fold.videos(self.store.videos(), partition)[:debug]

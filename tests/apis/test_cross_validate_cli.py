@@ -128,6 +128,18 @@ def test_a_changed_config_is_refused(series: Series, config: Path, demo_data: Pa
     assert started(series, [0, 1]) == [('fold0', 2)]
 
 
+def test_folds_that_balance_labels(series: Series, config: Path) -> None:
+    config.write_text(
+        FOLDS.replace("'OneVideoSplit', fold='${fold}'", "'BalancedKFold', fold='${fold}', folds=3")
+    )
+    assert started(series, [0, 1, 2]) == [('fold0', 2), ('fold1', 2), ('fold2', 2)]
+    config.write_text(
+        FOLDS.replace("'OneVideoSplit', fold='${fold}'", "'BalancedKFold', fold='${fold}', folds=9")
+    )
+    with pytest.raises(ConfigError, match='cannot fill 9 folds'):
+        started(series, [0, 1, 2])
+
+
 # --- what is refused before anything is started
 
 
