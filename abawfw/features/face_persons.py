@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from abawfw.features.face_tracklets import SAME, Tracklet, alike
+from abawfw.features.face_colours import SAME, alike
+from abawfw.features.face_tracklet import Tracklet
 
 SPEED = 2.0  # widths of itself that a face can move in a second
 GROWTH = 2.0  # factor by which its size can change out of sight

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from abawfw.errors import DataError
 from abawfw.features.detectors.base import FaceDetector, scaled_points
 from abawfw.features.face_alignment import SIZE, aligned, shrinkable
+from abawfw.features.face_follower import FaceFollower
 from abawfw.features.face_persons import frames_of, persons_of
-from abawfw.features.face_tracklets import FaceFollower, Tracklet
+from abawfw.features.face_tracklet import Tracklet
 from abawfw.features.recording import Frame, Recording
 
 SECOND = 0.1  # of the frames of the first person that a second one must be seen in

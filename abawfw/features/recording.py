@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from abawfw.errors import DataError
+from abawfw.features.frame import Frame
 from abawfw.features.packages import optional_package
 
 
@@ -34,49 +34,6 @@ class RecordingInfo:
     height: int
     rotation: int
     sound_streams: int
-
-
-class Frame:
-    """One decoded picture, converted only when asked for; drop it before the next one is taken.
-
-    Attributes:
-        index: how many were decoded before it.
-        time: seconds at which it is shown.
-    """
-
-    def __init__(self, index: int, time: float, picture: Any, convert: Any) -> None:
-        self.index = index
-        self.time = time
-        self._picture = picture
-        self._convert = convert
-
-    @property
-    def rotation(self) -> int:
-        """Degrees, a multiple of 90, by which the stored picture is turned counter-clockwise."""
-        return round(self._picture.rotation / 90) * 90
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width and height of the upright picture."""
-        size = self._picture.width, self._picture.height
-        return size if self.rotation % 180 == 0 else size[::-1]
-
-    def rgb(self, longest: int | None = None) -> NDArray[np.uint8]:
-        """The upright picture.
-
-        Args:
-            longest: shrink it, if its long side is longer than this.
-
-        Returns:
-            (height, width, 3).
-        """
-        width, height = self._picture.width, self._picture.height
-        shrink = min(1.0, longest / max(width, height)) if longest else 1.0
-        size = max(1, round(width * shrink)), max(1, round(height * shrink))
-        # the mean over areas; the faster ways let fine detail alias
-        way = 'AREA' if shrink < 1 else None
-        picture = self._convert.reformat(self._picture, *size, format='rgb24', interpolation=way)
-        return np.ascontiguousarray(np.rot90(picture.to_ndarray(), self.rotation // 90))
 
 
 class Recording:
@@ -159,7 +116,7 @@ class Recording:
 
     def _decoded(self, file: Any, stream: Any) -> Iterator[Frame]:
         convert = self._av.video.reformatter.VideoReformatter()
-        last = -np.inf
+        last, ratio = -np.inf, float(stream.sample_aspect_ratio or 1)
         for count, picture in enumerate(self._pictures(file, stream)):
             time = self._time(picture, stream, count)
             if time <= last:
@@ -167,7 +124,7 @@ class Recording:
             if picture.rotation % 90:
                 self.note(f'turned by {picture.rotation} degrees: taken to the nearest quarter')
             last = time
-            yield Frame(count, time, picture, convert)
+            yield Frame(count, time, picture, convert, ratio)
             del picture
 
     def _pictures(self, file: Any, stream: Any) -> Iterator[Any]:

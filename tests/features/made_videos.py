@@ -29,6 +29,7 @@ def write_video(
     sound_start: float = 0.0,
     sound_codec: str = 'aac',
     front: bool = False,
+    pixel_ratio: Fraction | None = None,
 ) -> Path:
     """Write h264 (and sound) to a file whose kind follows from its name: .mp4, .mkv, .h264 (no times), ...
 
@@ -44,6 +45,7 @@ def write_video(
         sound_start: time in seconds of the first sample.
         sound_codec: 'aac', or 'pcm_s16le' in a .mkv for sound that comes back as it was.
         front: index before the data, so that a file cut off can still be opened (.mp4).
+        pixel_ratio: width of a pixel over its height; the pictures are stored as they are.
 
     Returns:
         path.
@@ -58,6 +60,8 @@ def write_video(
             stored = np.ascontiguousarray(np.rot90(picture, -rotation // 90))
             if video is None:
                 video = _video_stream(file, *stored.shape[:2], b_frames, crf)
+                if pixel_ratio is not None:
+                    video.codec_context.sample_aspect_ratio = pixel_ratio
             frame = av.VideoFrame.from_ndarray(stored, format='rgb24')
             frame.pts, frame.time_base = round(time * CLOCK), Fraction(1, CLOCK)
             file.mux(video.encode(frame))

@@ -15,6 +15,7 @@ from hypothesis.extra.numpy import arrays
 from abawfw.errors import ConfigError, DataError
 from abawfw.features.detectors import Face, MTCNNDetector, mtcnn_nets
 from abawfw.features.detectors.boxes import area, overlaps, squared, strongest
+from abawfw.features.detectors.squares import cut_out
 from abawfw.features.recording import Recording
 from abawfw.registry import FACE_DETECTORS
 
@@ -96,6 +97,24 @@ def test_a_face_at_the_edge_and_two_faces(detector: MTCNNDetector, picture: np.n
     assert len(detector.detect(np.ascontiguousarray(picture[:, cut:]))) == 1
     pair = detector.detect(np.hstack([picture, picture]))
     assert sorted(round(f.box[0] // 640) for f in pair) == [0, 1]
+
+
+@pytest.mark.parametrize('shift', [(-700, 0), (0, -500), (700, 0), (0, 500), (-700, -500)])
+def test_a_face_that_has_left_the_picture(
+    detector: MTCNNDetector, picture: np.ndarray, shift: tuple[int, int]
+) -> None:
+    box = one(detector.detect(picture)).box + np.tile(np.array(shift, np.float32), 2)
+    assert detector.refine(picture, box[None]) == [None]
+
+
+def test_pieces_of_a_picture_are_black_beyond_its_edge() -> None:
+    ramp = np.arange(1, 101, dtype=np.uint8).reshape(10, 10)
+    picture = np.repeat(ramp[..., None], 3, 2)
+    padded = np.pad(ramp, 20)
+    corners = [(-3, -2), (7, 8), (4, 4), (-9, 3), (15, 0), (-6, -6)]
+    squares = np.array([(x, y, x + 4, y + 4) for x, y in corners])
+    for (x, y), piece in zip(corners, cut_out(picture, squares, 5), strict=True):
+        np.testing.assert_array_equal(piece[..., 0], padded[20 + y : 25 + y, 20 + x : 25 + x])
 
 
 @pytest.mark.parametrize('size', [(360, 640), (20, 30), (1, 1), (41, 700)])

@@ -86,6 +86,18 @@ def test_odd_sizes(tmp_path: Path, size: tuple[int, int]) -> None:
         assert frame.rgb(longest=1000).shape == (height, width, 3)
 
 
+def test_pixels_that_are_not_square(tmp_path: Path) -> None:
+    path = write_video(
+        tmp_path / 'wide.mp4', half(2, 60, 200), constant_rate(2), rotation=0, pixel_ratio=Fraction(4, 3)
+    )
+    recording = Recording(path)
+    assert (recording.info.width, recording.info.height) == (128, 64)
+    for frame in recording.frames():
+        assert frame.rgb().shape == (64, 128, 3)
+        np.testing.assert_allclose(frame.rgb()[40, [60, 67], 0], [60, 200], atol=8)
+        assert frame.rgb(longest=64).shape == (32, 64, 3)
+
+
 def test_a_stream_without_times_says_so(tmp_path: Path) -> None:
     recording = Recording(write_video(tmp_path / 'raw.h264', plain(5), constant_rate(5)))
     times = [f.time for f in recording.frames()]

@@ -51,3 +51,18 @@ def strongest(boxes: NDArray, scores: NDArray, limit: float, of_smaller: bool = 
         whole = smaller if of_smaller else areas[first] + areas[rest] - shared
         order = rest[shared <= limit * whole]
     return np.array(kept, np.int64)
+
+
+def moved(boxes: NDArray, shifts: NDArray) -> NDArray:
+    """Boxes with each edge moved by a share of their width and height."""
+    return boxes + shifts * np.tile(boxes[:, 2:] - boxes[:, :2] + 1, 2)
+
+
+def are_usable(boxes: NDArray) -> NDArray[np.bool_]:
+    """Which boxes are finite and have an inside."""
+    return np.isfinite(boxes).all(1) & (boxes[:, 2:] - boxes[:, :2] >= 1).all(1)
+
+
+def usable(boxes: NDArray) -> NDArray:
+    """Those of the boxes that are."""
+    return boxes[are_usable(boxes)]

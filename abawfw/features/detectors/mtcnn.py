@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from abawfw.errors import ConfigError
 from abawfw.features.detectors.base import Face, FaceDetector
-from abawfw.features.detectors.boxes import squared, strongest
+from abawfw.features.detectors.boxes import are_usable, moved, squared, strongest, usable
 from abawfw.features.detectors.mtcnn_nets import nets
+from abawfw.features.detectors.squares import cut_out, resized
 from abawfw.features.packages import optional_package
 from abawfw.registry import FACE_DETECTORS
 
@@ -64,11 +65,11 @@ class MTCNNDetector(FaceDetector):
         if not len(boxes):
             return []
         _, second, _ = nets()
-        probabilities, shifts = second(_cut(picture, boxes, 24))
+        probabilities, shifts = second(cut_out(picture, boxes, 24))
         likely = probabilities[:, 1] > THRESHOLDS[1]
         boxes, scores, shifts = boxes[likely], probabilities[likely, 1], shifts[likely]
         kept = strongest(boxes, scores, 0.7)
-        boxes = _usable(squared(_moved(boxes[kept], shifts[kept])))
+        boxes = usable(squared(moved(boxes[kept], shifts[kept])))
         faces = [face for face in self._points(picture, boxes) if face is not None]
         if not faces:
             return []
@@ -92,7 +93,7 @@ class MTCNNDetector(FaceDetector):
         Raises:
             DataError: a package is not installed, or a file is not the one that was measured.
         """
-        _cv2()
+        optional_package('cv2', 'features', 'MTCNNDetector')
         nets()
 
     def _shrunk(self, rgb: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
@@ -101,7 +102,7 @@ class MTCNNDetector(FaceDetector):
         factor = max(height, width) / self.longest if self.longest else 1.0
         if factor <= 1:
             return rgb, 1.0
-        return _resized(rgb, round(width / factor), round(height / factor)), factor
+        return resized(rgb, round(width / factor), round(height / factor)), factor
 
     def _candidates(self, picture: NDArray[np.uint8]) -> NDArray:
         """Squares that P-Net takes for faces, at all sizes from ``min_face`` to the whole picture."""
@@ -110,7 +111,7 @@ class MTCNNDetector(FaceDetector):
         found, scores = [], []
         scale = SMALLEST_INPUT / self.min_face
         while min(height, width) * scale >= SMALLEST_INPUT:
-            small = _resized(picture, math.ceil(width * scale), math.ceil(height * scale))
+            small = resized(picture, math.ceil(width * scale), math.ceil(height * scale))
             probabilities, shifts = (x[0] for x in first(small[None]))
             at = np.nonzero(probabilities[..., 1] >= THRESHOLDS[0])
             if len(at[0]):
@@ -126,59 +127,22 @@ class MTCNNDetector(FaceDetector):
         if not found:
             return np.zeros((0, 4))
         boxes = np.concatenate(found)
-        return _usable(squared(boxes[strongest(boxes, np.concatenate(scores), 0.7)]))
+        return usable(squared(boxes[strongest(boxes, np.concatenate(scores), 0.7)]))
 
     def _points(self, picture: NDArray[np.uint8], squares: NDArray) -> list[Face | None]:
         """What O-Net says of squares of the picture; None where it sees no face."""
         faces: list[Face | None] = [None] * len(squares)
-        known = np.flatnonzero(_are_usable(squares))
+        known = np.flatnonzero(are_usable(squares))
         if not len(known):
             return faces
         _, _, third = nets()
-        probabilities, shifts, points = third(_cut(picture, squares[known], 48))
+        probabilities, shifts, points = third(cut_out(picture, squares[known], 48))
         for k, i in enumerate(known):
             if probabilities[k, 1] > THRESHOLDS[2]:
                 side = squares[i, 2] - squares[i, 0] + 1
                 # five x, then five y
                 place = points[k].reshape(2, 5).T * side + squares[i, :2]
-                box = _moved(squares[i : i + 1], shifts[k : k + 1])[0]
+                box = moved(squares[i : i + 1], shifts[k : k + 1])[0]
                 score = float(probabilities[k, 1])
                 faces[i] = Face(box.astype(np.float32), place.astype(np.float32), score)
         return faces
-
-
-def _moved(boxes: NDArray, shifts: NDArray) -> NDArray:
-    """Boxes with each edge moved by a share of their width and height."""
-    return boxes + shifts * np.tile(boxes[:, 2:] - boxes[:, :2] + 1, 2)
-
-
-def _are_usable(boxes: NDArray) -> NDArray[np.bool_]:
-    """Which boxes are finite and have an inside."""
-    return np.isfinite(boxes).all(1) & (boxes[:, 2:] - boxes[:, :2] >= 1).all(1)
-
-
-def _usable(boxes: NDArray) -> NDArray:
-    return boxes[_are_usable(boxes)]
-
-
-def _cv2() -> Any:
-    return optional_package('cv2', 'features', 'MTCNNDetector')
-
-
-def _resized(rgb: NDArray, width: int, height: int) -> NDArray[np.uint8]:
-    cv2 = _cv2()
-    return cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA)
-
-
-def _cut(picture: NDArray[np.uint8], squares: NDArray, size: int) -> NDArray[np.uint8]:
-    """Squares of the picture, black beyond its edge, all of one size: (squares, size, size, 3)."""
-    height, width = picture.shape[:2]
-    cut = np.empty((len(squares), size, size, 3), np.uint8)
-    for i, (left, top, right, bottom) in enumerate(squares.astype(int)):
-        inside = picture[max(top, 0) : min(bottom + 1, height), max(left, 0) : min(right + 1, width)]
-        whole = np.zeros((bottom - top + 1, right - left + 1, 3), np.uint8)
-        if inside.size:
-            y, x = max(-top, 0), max(-left, 0)
-            whole[y : y + inside.shape[0], x : x + inside.shape[1]] = inside
-        cut[i] = _resized(whole, size, size)
-    return cut

@@ -2,69 +2,21 @@
 
 from __future__ import annotations
 
-from array import array
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from abawfw.features.detectors.base import Face, FaceDetector, scaled_points
+from abawfw.features.detectors.base import Face, FaceDetector
 from abawfw.features.detectors.boxes import area, overlaps
+from abawfw.features.face_colours import SAME, alike, colours
+from abawfw.features.face_tracklet import Tracklet
 from abawfw.features.packages import optional_package
 
 EVERY = 15  # frames from one full detection to the next
 MOST = 8  # faces followed at a time, the largest ones
 NEAR = 0.3  # overlap from which two boxes may be the same face
-SAME = 0.77  # alikeness of colours from which two faces may be the same person; see `alike`
 CUT = 20.0  # mean change of a pixel's value (of 255) from one picture to the next that is a cut
-VALUES = 15  # per face: box, points, score
-
-
-class Tracklet:
-    """One face in consecutive frames.
-
-    Args:
-        start: index of its first frame.
-        colours: see `colours`, at its first frame.
-
-    Attributes:
-        start: as given.
-        first_colours: as given.
-        colours: of the last full detection.
-        box: the last one, in pixels of the picture that was searched.
-    """
-
-    def __init__(self, start: int, colours: NDArray[np.float64]) -> None:
-        self.start = start
-        self.first_colours = self.colours = colours
-        self.box = np.zeros(4, np.float32)
-        self._speed = np.zeros(4, np.float32)
-        self._values = array('f')
-
-    @property
-    def stop(self) -> int:
-        """Index of the first frame after it."""
-        return self.start + len(self._values) // VALUES
-
-    @property
-    def rows(self) -> NDArray[np.float32]:
-        """(frames, 15): boxes, points and scores in pixels of the full picture."""
-        return np.array(self._values, np.float32).reshape(-1, VALUES)
-
-    @property
-    def expected(self) -> NDArray[np.float32]:
-        """Where the face is one frame on if it goes on as it has."""
-        return self.box + self._speed
-
-    def add(self, face: Face, scale: NDArray[np.float32]) -> None:
-        """Append the next frame; ``scale`` (2,) turns the searched picture's pixels into full ones."""
-        if self._values:
-            # a mean over about five frames: single steps are mostly jitter
-            self._speed += 0.2 * (face.box - self.box - self._speed)
-        self.box = face.box
-        self._values.extend((face.box.reshape(2, 2) * scale).ravel())
-        self._values.extend(scaled_points(face.points, scale).ravel())
-        self._values.append(face.score)
 
 
 class FaceFollower:
@@ -120,7 +72,7 @@ class FaceFollower:
         """A full detection."""
         self._searched = index
         faces = sorted(self.detector.detect(rgb), key=lambda face: -area(face.box))[:MOST]
-        seen = [colours(rgb, face.box, self._cv2) for face in faces]
+        seen = [colours(rgb, face.box) for face in faces]
         goes_on, active = self._matches(faces, seen), []
         for k, face in enumerate(faces):
             if (tracklet := goes_on.get(k)) is None:
@@ -162,27 +114,3 @@ class FaceFollower:
         last, self._thumbnail = self._thumbnail, small
         shape, self._shape = self._shape, rgb.shape
         return last is not None and (shape != rgb.shape or float(np.abs(small - last).mean()) > CUT)
-
-
-def colours(rgb: NDArray[np.uint8], box: NDArray[np.float32], cv2: Any) -> NDArray[np.float64]:
-    """How often each of 512 colours occurs in a face with its hair and what is worn below it, (512,)."""
-    left, top, right, bottom = box
-    width, height = right - left, bottom - top
-    x0, x1 = (int(np.clip(x, 0, rgb.shape[1])) for x in (left - 0.15 * width, right + 0.15 * width))
-    y0, y1 = (int(np.clip(y, 0, rgb.shape[0])) for y in (top - 0.3 * height, bottom + 0.6 * height))
-    if x1 <= x0 or y1 <= y0:
-        return np.zeros(512)
-    small = cv2.resize(rgb[y0:y1, x0:x1], (32, 48), interpolation=cv2.INTER_AREA).reshape(-1, 3)
-    # relative to their mean, so that the same things in less light look the same
-    levels = np.minimum(small * (3.5 / max(float(small.mean()), 1.0)), 7).astype(np.int64)
-    counts = np.bincount(levels @ [64, 8, 1], minlength=512)
-    return counts / counts.sum()
-
-
-def alike(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    """Bhattacharyya coefficient of two distributions of colours: 1 for equal ones, 0 for none in common.
-
-    Between any two frames of one clip, of the two that were measured, it is .79 at least, a hand before the
-    face or 60 % of the light included; between frames of the two it is .69 at most.
-    """
-    return float(np.sqrt(a * b).sum())
