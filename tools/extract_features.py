@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from abawfw.apis.cli import run
 
 if TYPE_CHECKING:
-    from abawfw.apis.extract_features import Progress
     from abawfw.features.extract import ExtractionReport
+    from abawfw.features.extraction_progress import Progress
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:

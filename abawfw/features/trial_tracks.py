@@ -15,6 +15,9 @@ from abawfw.features.face_track import FaceTrack, find_faces
 from abawfw.features.recording import Recording
 from abawfw.features.source_videos import SUFFIXES, annotated_persons
 
+HOLD = 0.5
+"""Seconds over which a face is held while it is not found."""
+
 
 @dataclass(frozen=True)
 class TrialTracks:
@@ -36,7 +39,7 @@ def find_trials(
     faces: FaceDetector | CropFolder | None,
     annotated: Collection[str] = (),
     persons: int = 1,
-    hold: float = 0.5,
+    hold: float = HOLD,
 ) -> TrialTracks:
     """Read a video once for the times of its frames and the faces in it.
 

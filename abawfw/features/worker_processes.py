@@ -94,7 +94,7 @@ def work_through(
                     tick(worker.item, value)
                     continue
                 if kind == 'stop':
-                    raise DataError(f'{value}; nothing more is started')
+                    raise DataError(f'{value}; nothing more is started, what is finished is kept')
                 item = worker.item
                 if waiting:
                     worker.give(waiting.pop())

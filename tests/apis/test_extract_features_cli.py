@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import pty
+import re
 import shutil
 import signal
 import subprocess
@@ -18,11 +20,12 @@ import pytest
 from command_line import ROOT, call, call_apart
 from features.made_videos import constant_rate, plain, write_video
 
-from abawfw.apis.extract_features import Plan, extract_features
+from abawfw.apis.extract_features import extract_features
 from abawfw.apis.extraction_options import parse_options
 from abawfw.datasets.stores import open_store
 from abawfw.datasets.stores.npy_writer import NpyWriter
 from abawfw.errors import ConfigError, DataError
+from abawfw.features.extraction_plan import ExtractionPlan
 from abawfw.features.source_videos import SourceVideo
 
 SOUND = ['--features', 'logmel', 'mfcc']
@@ -157,6 +160,8 @@ def test_bad_videos_do_not_keep_the_others(tmp_path: Path, capfd: pytest.Capture
         ([*SOUND, '--persons', '3'], 'persons=3: 1 or 2'),
         (['--features', 'face48', '--crops', 'gone'], 'gone: no such folder of crops'),
         (['--features', 'face48', '--crops', '.', '--options', 'faces.min_face=9'], 'crops are used instead'),
+        (['--features', 'face48', '--options', 'faces.min_fase=9'], "did you mean 'min_face'?"),
+        (['--features', 'face48', '--options', 'faces.type=MTCN'], "face detector 'MTCN'"),
         (['--features', 'logmel', 'face_embedding'], 'face_embedding: '),
         ([*SOUND, '--annotations', 'gone'], 'gone: no such folder'),
     ],
@@ -214,7 +219,7 @@ def test_a_full_disk_leaves_the_store_whole(tmp_path: Path, monkeypatch: pytest.
         write(self, rows)
 
     monkeypatch.setattr(NpyWriter, 'write', full)
-    plan = Plan(store, ('logmel', 'mfcc'), {}, None, 1)
+    plan = ExtractionPlan(store, ('logmel', 'mfcc'), {})
     with pytest.raises(OSError, match='No space left'):
         plan(SourceVideo('b', tmp_path / 'videos/b.mp4'), lambda _: None)
     assert {path: path.read_bytes() for path in store.rglob('*') if path.is_file()} == before
@@ -269,6 +274,31 @@ def test_interrupted_and_continued(tmp_path: Path, number: int) -> None:
     expected = opened.read('a', 'mfcc', 0, 60)
     for name in 'bcdef':
         np.testing.assert_array_equal(opened.read(name, 'mfcc', 0, 60), expected)
+
+
+def test_progress_on_a_terminal(tmp_path: Path) -> None:
+    made(tmp_path / 'videos/a.mp4')
+    terminal, theirs = pty.openpty()
+    line = [sys.executable, str(ROOT / 'tools/extract_features.py'), 'videos', 'store', '--features', 'mfcc']
+    done = subprocess.run(line, cwd=tmp_path, stdout=subprocess.PIPE, stderr=theirs, text=True, check=False)
+    os.close(theirs)
+    shown = os.read(terminal, 1 << 16).decode()
+    os.close(terminal)
+    assert done.returncode == 0
+    assert re.search(r'0 of 1 videos, \d+\.\d%, 0:00:\d\d left', shown)
+    assert '1 of 1 videos, 100.0%, 0:00:00 left' in shown
+    assert shown.endswith('\r\x1b[K')
+    assert done.stdout.splitlines()[0] == 'a: test, 20 frames, 0.79 s'
+
+
+def test_videos_that_have_gone_stay(tmp_path: Path) -> None:
+    made(tmp_path / 'videos/a.mp4')
+    extract_features(tmp_path / 'videos', tmp_path / 'store', ['mfcc'])
+    shutil.move(tmp_path / 'videos/a.mp4', tmp_path / 'videos/b.mp4')
+    told: list[Any] = []
+    done = extract_features(tmp_path / 'videos', tmp_path / 'store', ['mfcc'], resume=True, tell=told.append)
+    assert told[0] == f'{tmp_path}/store: keeps 1 videos that are not in {tmp_path}/videos: a'
+    assert [t.info.video_id for t in done.trials] == ['a', 'b']
 
 
 def test_changed_video(tmp_path: Path) -> None:
