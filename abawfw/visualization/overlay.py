@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from abawfw.errors import DataError
 
 CLOCK = 90000  # ticks per second of the pictures
+PLAYED = ('aac', 'mp3', 'ac3', 'eac3', 'opus', 'flac', 'alac')
+"""Kinds of sound in MP4 that players know; the format takes others, too."""
 
 
 class VideoFrame(Protocol):
@@ -115,7 +117,7 @@ def _video_stream(out: Any) -> Any:
 class _Sound:
     """Copies packets of sound between the pictures, so that a player finds both nearby.
 
-    A kind of sound that MP4 does not hold is encoded anew as AAC, and noted.
+    A kind of sound that few players know in MP4 is encoded anew as AAC, and noted.
     """
 
     def __init__(self, av: Any, path: Path, out: Any, notes: list[str]) -> None:
@@ -130,12 +132,13 @@ class _Sound:
         source = streams[0]
         if len(streams) > 1:
             notes.append(f'the first of {len(streams)} streams of sound is copied')
-        kind = source.codec_context.name
-        self._again = kind not in out.supported_codecs
-        if self._again:
-            notes.append(f'sound of the kind {kind} does not fit into MP4: it was encoded anew as AAC')
+        kind = source.codec_context.codec.canonical_name
+        if kind not in PLAYED:
+            notes.append(f'few players know sound of the kind {kind} in MP4: it was encoded anew as AAC')
             self._stream = out.add_stream('aac', rate=source.codec_context.sample_rate)
-            self._stream.codec_context.layout = source.codec_context.layout
+            # a source may tell the number of channels only, and an encoder needs their layout
+            channels = source.codec_context.layout.nb_channels
+            self._stream.codec_context.layout = 'mono' if channels == 1 else 'stereo'
             self._packets = self._encoded(source)
         else:
             self._stream = out.add_stream_from_template(source)

@@ -1,0 +1,146 @@
+"""The annotated video: one picture per frame at its time, sound as it was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pandas as pd
+import pytest
+from features.made_videos import constant_rate, plain, write_video
+
+from abawfw.errors import DataError
+from abawfw.features.recording import Recording
+from abawfw.visualization.overlay import write_overlay
+from abawfw.visualization.overlay_canvas import FOUND, HELD, OverlayCanvas, layout, rgb_of
+
+COUNT = 20
+IRREGULAR = [0.1, 0.14, 0.2, *(0.3 + 0.05 * i for i in range(COUNT - 3))]
+
+
+def table(times: list[float]) -> pd.DataFrame:
+    wave = np.linspace(-0.5, 0.5, len(times))
+    columns = {'frame': np.arange(len(times)), 'valence': wave, 'arousal': -wave}
+    face = pd.array(np.arange(len(times)) > 1, dtype='boolean')
+    return pd.DataFrame({**columns, 'face': face}, index=pd.Index(times, name='time'))
+
+
+def sound(seconds: float = 1.0) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    return rng.uniform(-0.5, 0.5, int(48000 * seconds)).astype(np.float32)
+
+
+def samples_of(path: Path) -> np.ndarray:
+    with av.open(str(path)) as file:
+        return np.concatenate([f.to_ndarray() for f in file.decode(file.streams.audio[0])], axis=1)
+
+
+def boxes() -> np.ndarray:
+    made = np.tile(np.array([10, 10, 60, 50], np.float32), (COUNT, 1))
+    made[0] = np.nan
+    return made
+
+
+@pytest.mark.parametrize('times', [constant_rate(COUNT, 30), IRREGULAR], ids=['constant', 'irregular'])
+def test_times_and_sound_stay(tmp_path: Path, times: list[float]) -> None:
+    video = write_video(tmp_path / 'in.mp4', plain(COUNT), times, sound())
+    out = tmp_path / 'out.mp4'
+    notes = write_overlay(out, Recording(video).frames(), table(times), boxes(), video)
+    assert notes == []
+    frames = list(Recording(out).frames())
+    np.testing.assert_allclose([f.time for f in frames], times, atol=1e-4)
+    assert frames[0].size == (1280, 720)
+    np.testing.assert_array_equal(samples_of(out), samples_of(video))  # copied, not encoded again
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith('.')] == []
+
+
+def test_sound_that_few_players_know(tmp_path: Path) -> None:
+    times = constant_rate(COUNT)
+    clock = np.arange(48000) / 48000
+    sweep = (0.5 * np.sin(2 * np.pi * (200 + 600 * clock) * clock)).astype(np.float32)
+    video = write_video(tmp_path / 'in.mkv', plain(COUNT), times, sweep, sound_codec='pcm_s16le')
+    out = tmp_path / 'out.mp4'
+    notes = write_overlay(out, Recording(video).frames(), table(times), None, video)
+    assert notes == ['few players know sound of the kind pcm_s16le in MP4: it was encoded anew as AAC']
+    before, after = samples_of(video).astype(float).ravel() / 32768, samples_of(out).ravel()
+    n = min(len(before), len(after))
+    assert np.corrcoef(before[:n], after[:n])[0, 1] > 0.95  # and not late
+
+
+def test_no_sound_and_several(tmp_path: Path) -> None:
+    times = constant_rate(COUNT)
+    out = tmp_path / 'out.mp4'
+    silent = write_video(tmp_path / 'silent.mp4', plain(COUNT), times)
+    notes = write_overlay(out, Recording(silent).frames(), table(times), None, silent)
+    assert notes == ['the video has no sound']
+    with av.open(str(out)) as file:
+        assert not file.streams.audio
+    two = write_video(tmp_path / 'two.mkv', plain(COUNT), times, [sound(), sound() * 0.1])
+    notes = write_overlay(out, Recording(two).frames(), table(times), None, two)
+    assert notes == ['the first of 2 streams of sound is copied']
+
+
+def test_another_number_of_frames(tmp_path: Path) -> None:
+    times = constant_rate(COUNT)
+    video = write_video(tmp_path / 'in.mp4', plain(COUNT), times)
+    out = tmp_path / 'out.mp4'
+    with pytest.raises(DataError, match='the video has 20 frames, the table 21 rows'):
+        write_overlay(out, Recording(video).frames(), table([*times, 9.0]), None)
+    with pytest.raises(DataError, match='more frames than the table, which has 19 rows'):
+        write_overlay(out, Recording(video).frames(), table(times[:-1]), None)
+    assert not out.exists()
+    assert [p.name for p in tmp_path.iterdir()] == ['in.mp4']
+
+
+def test_cannot_be_written(tmp_path: Path) -> None:
+    times = constant_rate(COUNT)
+    video = write_video(tmp_path / 'in.mp4', plain(COUNT), times)
+    with pytest.raises(OSError, match='cannot be written'):
+        write_overlay(tmp_path / 'nowhere/out.mp4', Recording(video).frames(), table(times), None)
+
+
+def near(picture: np.ndarray, color: str, tolerance: int = 6) -> np.ndarray:
+    return np.abs(picture.astype(int) - rgb_of(color)).max(axis=2) <= tolerance
+
+
+def test_box_lies_where_the_face_is() -> None:
+    canvas = OverlayCanvas(table(IRREGULAR), 640, 360)
+    rgb = np.full((360, 640, 3), 40, np.uint8)
+    face = np.array([100, 50, 200, 150], np.float32)
+    picture = canvas.draw(5, rgb, face, True)
+    assert picture.shape == (720, 1280, 3)
+    scale = 860 / 640
+    rows, columns = np.nonzero(near(picture[:484, :860], FOUND))
+    np.testing.assert_allclose([columns.min(), rows.min(), columns.max(), rows.max()], face * scale, atol=3)
+    assert near(canvas.draw(5, rgb, face, False), HELD).any()  # held over a gap: another colour
+    without = canvas.draw(0, rgb, None, False)
+    assert not near(without[:484, :860], FOUND).any()
+    assert near(without[:60, :200], HELD).any()  # 'no face'
+    audio_only = canvas.draw(0, rgb, None, None)
+    assert not near(audio_only[:484, :860], HELD).any()
+
+
+def test_the_point_moves_on_the_plane() -> None:
+    canvas = OverlayCanvas(table(IRREGULAR), 640, 360)
+    rgb = np.zeros((360, 640, 3), np.uint8)
+    places = []
+    for row in (0, COUNT - 1):
+        white = near(canvas.draw(row, rgb, None, None)[60:430, 880:1260], '#e8eaed', 1)
+        places.append(np.argwhere(white).mean(axis=0))
+    (first_y, first_x), (last_y, last_x) = places
+    assert last_x > first_x + 50  # valence rises
+    assert last_y > first_y + 50  # arousal falls: downwards
+
+
+@pytest.mark.parametrize('size', [(1080, 1920), (2160, 3840), (101, 57), (1, 1)])
+def test_any_size(size: tuple[int, int]) -> None:
+    width, height = size
+    frame, plane, curves = layout(width, height)
+    assert (frame.height == 720) is (height > width)
+    assert (
+        frame.width * frame.height + plane.width * plane.height + curves.width * curves.height == 1280 * 720
+    )
+    rgb = np.full((height, width, 3), 200, np.uint8)
+    picture = OverlayCanvas(table(IRREGULAR), width, height).draw(0, rgb, None, None)
+    assert near(picture[: frame.height, : frame.width], '#c8c8c8').any()

@@ -1,0 +1,105 @@
+"""Curves of one video in a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib.image
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from abawfw.visualization.va_picture import Thumbnail, _apart, draw_curves, thumbnail_rows
+
+RED, BLUE = (192, 57, 43), (37, 99, 168)
+
+
+def table(length: int = 90, face: Any = True, times: Any = None, targets: str = 'va') -> pd.DataFrame:
+    values = {'valence': np.full(length, 0.8), 'arousal': np.full(length, -0.8)}
+    names = [n for n in values if n[0] in targets]
+    columns: dict[str, Any] = {'frame': np.arange(length), **{n: values[n] for n in names}}
+    columns |= {f'{n}_raw': values[n] for n in names}
+    columns['face'] = pd.array(np.broadcast_to(face, length), dtype='boolean')
+    times = np.arange(length) / 30 if times is None else times
+    return pd.DataFrame(columns, index=pd.Index(times, name='time'))
+
+
+def drawn(path: Path, table: pd.DataFrame, *more: Any) -> np.ndarray:
+    draw_curves(path, table, 'a $title_', *more)
+    return np.round(matplotlib.image.imread(path)[..., :3] * 255).astype(int)
+
+
+def rows_of(picture: np.ndarray, color: tuple[int, int, int], where: slice = slice(None)) -> np.ndarray:
+    near = (np.abs(picture[:, where] - color).max(axis=2) < 12).sum(axis=1)
+    return np.flatnonzero(near > 0.5 * near.max()) if near.max() else np.array([])
+
+
+def test_each_curve_at_its_height(tmp_path: Path) -> None:
+    picture = drawn(tmp_path / 'p.png', table())
+    middle = slice(300, 900)
+    high, low = rows_of(picture, RED, middle), rows_of(picture, BLUE, middle)
+    assert high.mean() < 0.4 * len(picture) < 0.6 * len(picture) < low.mean()
+    alone = drawn(tmp_path / 'p.png', table(targets='a'))
+    assert not len(rows_of(alone, RED))
+    assert len(rows_of(alone, BLUE, middle))
+
+
+def test_grey_where_no_face_is(tmp_path: Path) -> None:
+    face = np.arange(90) < 45
+    half = drawn(tmp_path / 'p.png', table(face=face))
+    grey = (np.abs(half - 0xE3).max(axis=2) < 3).mean(axis=0)
+    left, right = 400, 1100
+    assert grey[left] < 0.05
+    assert grey[right] > 0.4
+    unknown = drawn(tmp_path / 'p.png', table(face=None))
+    assert (np.abs(unknown - 0xE3).max(axis=2) < 3).mean() < 0.01
+
+
+def test_faces_below_in_order_of_time(tmp_path: Path) -> None:
+    colors = [(250, 0, 250), (0, 250, 0), (250, 250, 0)]
+    faces = [
+        Thumbnail(row, np.full((48, 48, 3), c, np.uint8)) for row, c in zip((10, 40, 41), colors, strict=True)
+    ]
+    picture = drawn(tmp_path / 'p.png', table(), faces)
+    plain = drawn(tmp_path / 'q.png', table())
+    assert len(picture) > len(plain)
+    columns = []
+    for color in colors:
+        hit = np.abs(picture - color).max(axis=2) < 8
+        assert hit.sum() > 80 * 80  # all of it, none covered by the next
+        columns.append(np.flatnonzero(hit.any(axis=0)).mean())
+    assert columns == sorted(columns)
+
+
+@pytest.mark.parametrize('length', [1, 2])
+def test_shortest_videos(tmp_path: Path, length: int) -> None:
+    picture = drawn(tmp_path / 'p.png', table(length), [Thumbnail(0, np.zeros((48, 48, 3), np.uint8))])
+    assert (np.abs(picture - RED).max(axis=2) < 12).any()
+
+
+def test_without_times_frames_count(tmp_path: Path) -> None:
+    nothing = drawn(tmp_path / 'p.png', table(times=np.full(90, np.nan)))
+    assert (np.abs(nothing - RED).max(axis=2) < 12).sum() > 1000
+
+
+def test_thumbnails_are_spread_over_frames_with_a_face() -> None:
+    seen = np.ones(120, dtype=bool)
+    seen[:50] = False
+    rows = thumbnail_rows(seen, 12)
+    assert all(seen[rows])
+    assert len(rows) == 7
+    assert np.diff(rows).min() >= 5
+    assert thumbnail_rows(np.zeros(5, dtype=bool)) == []
+    assert thumbnail_rows(np.ones(3, dtype=bool), 12) == [0, 1, 2]
+
+
+@given(st.lists(st.floats(0, 10), min_size=1, max_size=12), st.floats(0.1, 3))
+def test_boxes_stay_apart_and_inside(wanted: list[float], width: float) -> None:
+    places = _apart(np.sort(wanted), width, 0.0, 10.0)
+    room = min(width, 10 / len(wanted))
+    assert (np.diff(places) >= room - 1e-9).all()
+    assert places[0] >= room / 2 - 1e-9
+    assert places[-1] <= 10 - room / 2 + 1e-9
