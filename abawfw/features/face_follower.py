@@ -90,7 +90,7 @@ class FaceFollower:
                 active.append(tracklet)
         self._active = active
 
-    def _matches(self, faces: list[Face], seen: list[NDArray[np.float64]]) -> dict[int, Tracklet]:
+    def _matches(self, faces: list[Face], seen: list[NDArray[np.float32]]) -> dict[int, Tracklet]:
         """Which face, by its number, goes on with which track: the best pair first."""
         if not faces or not self._active:
             return {}

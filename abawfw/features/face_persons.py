@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from abawfw.features.face_colours import SAME, alike
+from abawfw.features.detectors.boxes import area
+from abawfw.features.face_colours import COLOURS, SAME
 from abawfw.features.face_tracklet import Tracklet
 
 SPEED = 2.0  # widths of itself that a face can move in a second
@@ -32,13 +34,22 @@ def persons_of(
         Every tracklet in one of the lists, each in order of time.
     """
     persons: list[list[Tracklet]] = []
+    # of every person: when last seen, and the colours of the first and of the last frame
+    stops = np.zeros(len(tracklets), np.int64)
+    known = np.zeros((2, len(tracklets), COLOURS), np.float32)
     for tracklet in tracklets:
-        worth = [_likeness(person, tracklet, cuts, times) for person in persons]
-        best = int(np.argmax(worth)) if worth else -1
-        if best >= 0 and worth[best] >= SAME:
-            persons[best].append(tracklet)
+        n = len(persons)
+        likeness = (known[:, :n] @ tracklet.first_colours).max(0)
+        possible = np.flatnonzero((likeness >= SAME) & (stops[:n] <= tracklet.start))
+        for i in possible[np.argsort(-likeness[possible], kind='stable')]:
+            if _could_be(persons[i][-1], tracklet, cuts, times):
+                persons[i].append(tracklet)
+                break
         else:
+            i = n
             persons.append([tracklet])
+            known[0, i] = tracklet.first_colours
+        stops[i], known[1, i] = tracklet.stop, tracklet.colours
     return sorted(persons, key=_seen, reverse=True)
 
 
@@ -53,28 +64,16 @@ def _seen(person: Sequence[Tracklet]) -> float:
 
 
 def _side(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.sqrt(np.maximum((rows[:, 2] - rows[:, 0]) * (rows[:, 3] - rows[:, 1]), 1))
+    return np.sqrt(np.maximum(area(rows[..., :4]), 1))
 
 
-def _likeness(
-    person: Sequence[Tracklet], tracklet: Tracklet, cuts: Sequence[int], times: NDArray[np.float64]
-) -> float:
-    """How alike they look; 0 if they cannot be the same."""
-    last = person[-1]
-    if last.stop > tracklet.start:
-        return 0.0
-    same_scene = not any(last.stop <= cut <= tracklet.start for cut in cuts)
-    if same_scene and not _could_move(last, tracklet, times):
-        return 0.0
-    known = [colours for piece in person for colours in (piece.first_colours, piece.colours)]
-    return max(alike(colours, tracklet.first_colours) for colours in known)
-
-
-def _could_move(last: Tracklet, tracklet: Tracklet, times: NDArray[np.float64]) -> bool:
-    """Whether a face could have come from where it was lost to where it is found."""
-    before, after = last.rows[-1:], tracklet.rows[:1]
+def _could_be(last: Tracklet, tracklet: Tracklet, cuts: Sequence[int], times: NDArray[np.float64]) -> bool:
+    """Whether a face could have come from where it was lost; after a cut, from anywhere."""
+    if bisect_left(cuts, last.stop) < bisect_right(cuts, tracklet.start):
+        return True
+    before, after = last.last, tracklet.first
     gap = times[tracklet.start] - times[last.stop - 1]
-    sides = float(_side(before)[0]), float(_side(after)[0])
-    way = (before[0, :2] + before[0, 2:4] - after[0, :2] - after[0, 2:4]) / 2
+    sides = float(_side(before)), float(_side(after))
+    way = (before[:2] + before[2:4] - after[:2] - after[2:4]) / 2
     far = float(np.hypot(*way)) / max(sides)
     return far <= 0.5 + SPEED * gap and max(sides) / min(sides) <= GROWTH * (1 + gap)

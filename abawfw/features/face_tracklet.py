@@ -26,7 +26,7 @@ class Tracklet:
         box: the last one, in pixels of the picture that was searched.
     """
 
-    def __init__(self, start: int, colours: NDArray[np.float64]) -> None:
+    def __init__(self, start: int, colours: NDArray[np.float32]) -> None:
         self.start = start
         self.first_colours = self.colours = colours
         self.box = np.zeros(4, np.float32)
@@ -42,6 +42,16 @@ class Tracklet:
     def rows(self) -> NDArray[np.float32]:
         """(frames, 15): boxes, points and scores in pixels of the full picture."""
         return np.array(self._values, np.float32).reshape(-1, VALUES)
+
+    @property
+    def first(self) -> NDArray[np.float32]:
+        """(15,): the first of `rows`."""
+        return np.array(self._values[:VALUES], np.float32)
+
+    @property
+    def last(self) -> NDArray[np.float32]:
+        """(15,): the last of `rows`."""
+        return np.array(self._values[-VALUES:], np.float32)
 
     @property
     def expected(self) -> NDArray[np.float32]:
