@@ -130,7 +130,7 @@ class ExtractionPlan:
 
 def _detector(type: str = DETECTOR, **options: Any) -> FaceDetector:
     """A registered face detector."""
-    component = FACE_DETECTORS.get(type)
+    component = FACE_DETECTORS.module_dict.get(type)  # `FACE_DETECTORS.get` would import torch
     if component is None:
         raise ConfigError(f'face detector {type!r}; {nearest(type, FACE_DETECTORS.module_dict)}')
     known = inspect.signature(component).parameters

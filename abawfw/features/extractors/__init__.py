@@ -46,7 +46,8 @@ def build_extractor(name: str, **options: Any) -> Extractor:
     Raises:
         ConfigError: there is no such extractor, or it has no such option.
     """
-    component = EXTRACTORS.get(name)
+    # `EXTRACTORS.get` would import torch, for the sake of a log line
+    component = EXTRACTORS.module_dict.get(name)
     if component is None:
         raise ConfigError(f'feature {name!r} cannot be extracted; {nearest(name, EXTRACTORS.module_dict)}')
     known = list(inspect.signature(component).parameters)

@@ -1,0 +1,63 @@
+"""What a worker loads, and what it is sent."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from abawfw.errors import ConfigError, DataError
+from abawfw.features.extraction_plan import ExtractionPlan
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_no_torch_unless_a_network_needs_it() -> None:
+    """It takes seconds and 200 MB in every worker."""
+    code = (
+        'import sys; from pathlib import Path; from abawfw.features.extraction_plan import ExtractionPlan\n'
+    )
+    code += "plan = ExtractionPlan(Path('x'), ('face48', 'logmel', 'mfcc', 'egemaps', 'compare'), {})\n"
+    code += "plan.check(); plan.settings(); plan.infos; print([m for m in ('torch',) if m in sys.modules])"
+    line = [sys.executable, '-c', code]
+    result = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout == '[]\n'
+
+
+def test_networks_are_not_sent() -> None:
+    plan = ExtractionPlan(Path('x'), ('face48', 'mfcc'), {'faces': {'min_face': 30}})
+    plan.check()
+    before = plan.settings()
+    assert len(pickle.dumps(plan)) < 1000
+    again = pickle.loads(pickle.dumps(plan))
+    assert again == plan
+    assert 'extractors' not in vars(again)
+    assert again.settings() == before
+    assert before['faces'] == {**plan.faces.settings(), 'persons': 1, 'hold': 0.5}
+    assert before['faces']['min_face'] == 30
+
+
+def test_all_that_is_missing_is_told_at_once() -> None:
+    plan = ExtractionPlan(
+        Path('x'), ('face_embedding', 'mfcc', 'vggish'), {'vggish': {'weights': 'gone.pth'}}
+    )
+    with pytest.raises(DataError) as error:
+        plan.check()
+    title, *lines = str(error.value).splitlines()
+    assert 'nothing is started' in title
+    assert [line.split(':')[0].strip() for line in lines if line.startswith('  ')] == [
+        'face_embedding',
+        'vggish',
+    ]
+
+
+def test_faces_only_where_they_are_needed(tmp_path: Path) -> None:
+    assert ExtractionPlan(tmp_path, ('mfcc',), {}).faces is None
+    assert 'faces' not in ExtractionPlan(tmp_path, ('mfcc',), {}).settings()
+    crops = ExtractionPlan(tmp_path, ('face48',), {}, crops=tmp_path)
+    assert crops.settings()['faces'] == {'detector': 'official crops'}
+    with pytest.raises(ConfigError, match='persons=0: 1 or 2'):
+        ExtractionPlan(tmp_path, ('mfcc',), {}, persons=0)
