@@ -18,6 +18,7 @@ from abawfw.files import write_text
 WHAT = """\
 train      a training epoch of CONFIG against a bare PyTorch loop over the same batches, fp32 and bf16
 data       loading the training batches of CONFIG, with 0 and 2 worker processes
+extraction features of a long 1080p video made of VIDEO, with a face, as CONFIG: factors, memory, drift
 smoothing  smoothing a million frames against np.cumsum; needs no CONFIG
 startup    first iteration of CONFIG and peak memory, with packed stores of two sizes
 stream     a frame's latency when a video goes on, of RUN, the work_dir of a trained run, as CONFIG
@@ -34,12 +35,19 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        'what', choices=['train', 'data', 'smoothing', 'startup', 'stream', 'tagf', 'waiting']
+        'what',
+        choices=['train', 'data', 'extraction', 'smoothing', 'startup', 'stream', 'tagf', 'waiting'],
     )
     parser.add_argument('config', type=Path, nargs='?', help='config file')
     parser.add_argument('--data-root', help='folder of the store, instead of data_root of the config')
     parser.add_argument('--rounds', type=int, default=5, help='how often everything is measured (default: 5)')
     parser.add_argument('--frames', type=int, default=20_000, help='startup: frames of the smaller store')
+    parser.add_argument(
+        '--minutes',
+        type=float,
+        default=30,
+        help='extraction: length of the video; drift is measured over a third of it (default: 30)',
+    )
     parser.add_argument('--json', type=Path, help='also write the figures to this file')
     parser.add_argument(
         '--cfg-options', nargs='+', action=DictAction, default={}, metavar='K=V', help='overrides'
@@ -58,12 +66,17 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
 
         return benchmark_tagf(args.rounds)
     if args.config is None:
-        what, place = ('run', 'work_dirs/RUN') if args.what == 'stream' else ('config', 'configs/NAME.py')
+        kinds = {'stream': ('run', 'work_dirs/RUN'), 'extraction': ('video', 'VIDEO.mp4')}
+        what, place = kinds.get(args.what, ('config', 'configs/NAME.py'))
         raise ConfigError(f'benchmark.py {args.what} needs a {what}: benchmark.py {args.what} {place}')
     if args.what == 'stream':
         from abawfw.apis.benchmark.stream import benchmark_stream
 
         return benchmark_stream(args.config, args.rounds)
+    if args.what == 'extraction':
+        from abawfw.apis.benchmark.extraction import benchmark_extraction
+
+        return benchmark_extraction(args.rounds, args.config, args.minutes, args.minutes / 3)
     overrides = args.cfg_options | ({'data_root': args.data_root} if args.data_root else {})
     cfg = load_config(args.config, overrides)
     if args.what == 'train':
