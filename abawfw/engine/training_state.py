@@ -87,10 +87,10 @@ def capture(runner: Runner) -> dict[str, Any]:
     """Collect the training state; every rank must call this at the same point.
 
     Returns:
-        ``meta`` (position, seed, what the model expects), ``state_dict``, ``released`` (parts of the model
-        that were frozen once), ``optimizer``, ``param_schedulers``, ``hooks`` (state of every hook that has
-        some, by class name) and ``ranks``: per rank its random generators, carried lane states, buffers where
-        there are several ranks, and per-rank hook states.
+        ``meta`` (position, seed, what the model expects), ``videos`` (names by partition), ``state_dict``,
+        ``released`` (parts of the model that were frozen once), ``optimizer``, ``param_schedulers``,
+        ``hooks`` (state of every hook that has some, by class name) and ``ranks``: per rank its random
+        generators, carried lane states, buffers where there are several ranks, and per-rank hook states.
     """
     loop, model, hooks = runner.train_loop, bare_model(runner), _named_hooks(runner)
     own = {
@@ -102,6 +102,7 @@ def capture(runner: Runner) -> dict[str, Any]:
     }
     return {
         'meta': {**model_meta(runner), 'epoch': loop.epoch, 'iter': loop.iter, 'batch': loop.batch},
+        'videos': run_videos(runner),
         'state_dict': _cpu(model.state_dict()),
         'released': list(model.released),
         'optimizer': _cpu(runner.optim_wrapper.state_dict()),
@@ -109,6 +110,12 @@ def capture(runner: Runner) -> dict[str, Any]:
         'hooks': {k: _cpu(h.state_dict()) for k, h in hooks.items() if hasattr(h, 'state_dict')},
         'ranks': all_gather_object(own) if get_world_size() > 1 else [own],
     }
+
+
+def run_videos(runner: Runner) -> dict[str, list[str]]:
+    """Names of the videos that a run trains and validates on, in the order of the data."""
+    loaders = {'train': runner.train_dataloader, 'val': runner.val_dataloader}
+    return {k: [video.video_id for video in loader.dataset.videos] for k, loader in loaders.items()}
 
 
 def model_meta(runner: Runner) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from abawfw.checkpoints import (
 )
 from abawfw.engine.hooks import ParamSchedulerHook
 from abawfw.engine.no_recorder import NoRecorder
+from abawfw.engine.same_videos import refuse_other_videos
 from abawfw.engine.schedulers import WarmupPlateauLR
 from abawfw.engine.training_state import bare_model, capture, changed_settings, restore
 from abawfw.errors import CheckpointError, ConfigError
@@ -141,6 +142,7 @@ class VARunner(Runner):
 
     def _resume_from(self, path: Path) -> None:
         checkpoint: dict[str, Any] = load_checkpoint(path)
+        refuse_other_videos(self, checkpoint, path)
         load_state_dict(bare_model(self), checkpoint['state_dict'], path)
         restore(self, checkpoint)
         self.resumed_from = path
