@@ -158,6 +158,24 @@ def test_missing_labels_folders_and_features_are_named(root: Path) -> None:
         open_store(root / 'compacted_48')
 
 
+def test_missing_files_of_a_listed_feature_are_named(tmp_path: Path) -> None:
+    root = tmp_path / 'ours'
+    with TrialWriter(root, {'pose': (3,), 'sound': (2,)}) as writer:
+        for name in ('t', 'u', 'v'):
+            features = {'pose': np.zeros((4, 3)), 'sound': np.zeros((4, 2))}
+            writer.add(name, 'train', features, np.zeros((4, 2)))
+    for name in ('t', 'v'):
+        (root / name / 'pose.npy').unlink()
+    message = r"'pose' is missing in 2 of 3 trials: no pose\.npy of 't', 'v'; extract it for these, or leave"
+    with pytest.raises(DataError, match=message):
+        TrialStore(root).feature('pose')
+    assert TrialStore(root).feature('sound').dims == (2,)
+    for name in ('t', 'u', 'v'):
+        np.save(root / name / 'more.npy', np.zeros((4, 1)))
+    with pytest.raises(DataError, match="no feature 'more'; "):
+        TrialStore(root).feature('more')
+
+
 def test_a_truncated_array_is_named(root: Path) -> None:
     path = root / 'compacted_48/a/video.npy'
     os.truncate(path, path.stat().st_size - 1)
@@ -217,6 +235,8 @@ def test_trials_may_lie_in_the_root_itself(tmp_path: Path) -> None:
     assert len(TrialStore(root).videos()) == 4
     write_trials(tmp_path / 'other', folder='.', data_folder='/somewhere/other')
     assert len(TrialStore(tmp_path / 'other').videos()) == 4
+    renamed = (tmp_path / 'other').rename(tmp_path / 'renamed')
+    assert len(TrialStore(renamed).videos()) == 4
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,8 @@ def read_dataset_info(root: Path) -> list[tuple[VideoInfo, Path]]:
     """Trials that dataset_info.pkl lists, in its order, with their folders; those 'unused' are left out.
 
     ``data_folder`` tells where the folders of the trials lie, once for all or trial by trial. It is taken
-    below ``root``: of a path that leads elsewhere, as from the machine that wrote the file, the last part.
+    below ``root``: of a path that leads elsewhere, as from the machine that wrote the file, the last part. A
+    trial that is not there is looked for in ``root`` itself.
     Whether a trial has labels is not in the file: it is expected of train and val.
 
     Raises:
@@ -126,6 +127,5 @@ def _folder(root: Path, data_folder: str, trial: str) -> Path:
     places = [root.joinpath(*parts, trial)]
     if parts and parts[-1] == trial:
         places.append(root.joinpath(*parts))  # the list names the folders of the trials themselves
-    if parts and parts[-1] == root.resolve().name:
-        places.append(root / trial)  # the path was that of the data set
+    places.append(root / trial)  # the path was that of the data set, which may have another name by now
     return next((place for place in places if place.is_dir()), places[0])

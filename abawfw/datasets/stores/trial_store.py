@@ -144,11 +144,13 @@ class TrialStore(FeatureStore):
             return set()
 
     def _refuse_missing(self, name: str) -> None:
-        if name in self.feature_names():
-            return
+        known = self.feature_names()
         lacking = [t for t in self._trials.values() if name not in self._files.features(t)]
-        if len(lacking) == len(self._trials):
-            raise DataError(f'{self.root}: no feature {name!r}; {nearest(name, self.feature_names())}')
+        if name in known and not lacking:
+            return
+        # the index may list what no trial has, and trials may have what it does not list
+        if name not in known and len(lacking) in (0, len(self._trials)):
+            raise DataError(f'{self.root}: no feature {name!r}; {nearest(name, known)}')
         listed = ', '.join(repr(trial.info.video_id) for trial in lacking[:LISTED])
         more = f' and {len(lacking) - LISTED} more' if len(lacking) > LISTED else ''
         raise DataError(
