@@ -8,6 +8,7 @@ import pickle
 import re
 import warnings
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -133,12 +134,31 @@ def best_checkpoint(work_dir: Path, key: str) -> Path:
     return found[max(found)]
 
 
+def explain_mismatch(model: torch.nn.Module, state_dict: Mapping[str, torch.Tensor]) -> str | None:
+    """What parts of a model can say about weights that do not fit them; None if nothing.
+
+    A part explains with ``explain_mismatch(weights)``, where ``weights`` are those below it by the names they
+    have there. It returns a sentence without the name of the file, or None.
+    """
+    for name, module in model.named_modules():
+        if hasattr(module, 'explain_mismatch'):
+            start = f'{name}.' if name else ''
+            below = {k.removeprefix(start): v for k, v in state_dict.items() if k.startswith(start)}
+            reason: str | None = module.explain_mismatch(below)
+            if reason is not None:
+                return reason
+    return None
+
+
 def load_state_dict(model: torch.nn.Module, state_dict: dict[str, torch.Tensor], path: Path) -> None:
     """Load weights into a model of the same architecture.
 
     Raises:
-        CheckpointError: keys or shapes differ; the message lists them.
+        CheckpointError: keys or shapes differ; the message lists them, or tells why where a part knows it.
     """
+    reason = explain_mismatch(model, state_dict)
+    if reason is not None:
+        raise CheckpointError(f'{path}: {reason}')
     own = model.state_dict()
     missing = [k for k in own if k not in state_dict]
     unexpected = [k for k in state_dict if k not in own]

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from abawfw.checkpoints import explain_mismatch
 from abawfw.errors import CheckpointError, ConfigError
 from abawfw.models.tagf_systems import ALIASES, BACKBONES, CLASSIFIER, ENCODERS, System, find_system
 from abawfw.models.weight_files import read_weights
@@ -17,7 +18,6 @@ from abawfw.registry import MODELS
 # modalities of a config -> as the reference calls them, where its backbones are left out
 EMBEDDINGS = {'video_embedding': 'video', 'audio_embedding': 'logmel'}
 LISTED = 20  # names that an error tells one by one
-KEYS = re.compile(r'fusion\.steps\.\d+\.keys\.\w+\.weight')
 
 
 class ConvertedWeights(NamedTuple):
@@ -141,15 +141,12 @@ def _dims(name: str, model: Mapping[str, Any], weights: Mapping[str, Tensor]) ->
 
 def _compare(source: Path, weights: dict[str, Tensor], model: dict[str, Any], unknown: list[str]) -> None:
     """Check names and shapes against the estimator of the config."""
-    own = MODELS.build(model).state_dict()
+    estimator = MODELS.build(model)
+    reason = explain_mismatch(estimator, weights)
+    if reason is not None:
+        raise CheckpointError(f'{source}: {reason}')
+    own = estimator.state_dict()
     differing = {k: (v, weights[k]) for k, v in own.items() if k in weights and v.shape != weights[k].shape}
-    for name, (ours, theirs) in differing.items():
-        if KEYS.fullmatch(name):
-            raise CheckpointError(
-                f'{source}: trained on windows of {theirs.shape[0]} frames, the config has windows of '
-                f'{ours.shape[0]}: set window={theirs.shape[0]}; weights for windows of any length need a '
-                "time_mix other than 'linear', and training"
-            )
     missing = [k for k in own if k not in weights]
     problems = {
         'missing': missing,

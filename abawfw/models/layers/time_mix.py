@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
@@ -59,6 +61,17 @@ class LinearTimeMix(nn.Module):
                 "train with time_mix 'identity', 'conv' or 'attention'"
             )
         return linear_over_time(x, self.weight, self.bias)
+
+    def explain_mismatch(self, weights: Mapping[str, Tensor]) -> str | None:
+        """What it means that weights, by the names of this module, are not of its shape; None if they are."""
+        frames = weights['weight'].shape[0] if 'weight' in weights else self.length
+        if frames == self.length:
+            return None
+        return (
+            f'trained on windows of {frames} frames, the config has windows of {self.length}: set '
+            f"window={frames}; weights for windows of any length need a time_mix other than 'linear', and "
+            'training'
+        )
 
 
 class FreeTimeMix(nn.Module):
