@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -52,6 +53,8 @@ class TrialFolder:
         arrays = {name: getattr(track, name) for name in ('boxes', 'points', 'scores', 'found', 'filled')}
         with (self.folder / TRACK).open('wb') as file:
             np.savez(file, allow_pickle=False, **arrays)
+            file.flush()
+            os.fsync(file.fileno())  # on the disk before the folder gets its final name, as all else
 
     def write_faces(
         self,
