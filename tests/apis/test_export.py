@@ -205,15 +205,18 @@ def test_windows_of_one_length_are_padded_and_told_so(tmp_path: Path) -> None:
     assert np.abs(session.run(['va'], {**clip, **shown})[0] - va)[:7].max() > 1e-3
 
 
-def test_a_file_that_differs_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = save_run(tmp_path, 'rucaim3/transformer_demo', SOUND, **TINY_TRANSFORMER)
+@pytest.mark.parametrize('change', [0.01, float('nan')])
+def test_a_file_that_differs_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: float
+) -> None:
+    run = save_run(tmp_path, 'rucaim3/fclstm_xl_demo', SOUND, **TINY_RUCAIM3)
     out = tmp_path / 'out.onnx'
     out.write_text('what was there before')
 
     def spoilt(path: Path) -> Any:
         file = onnx.load_model(path)
         bias = next(x for x in file.graph.initializer if 'head.out.bias' in x.name)
-        bias.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(bias) + 0.01, bias.name))
+        bias.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(bias) + change, bias.name))
         return file
 
     monkeypatch.setattr(onnx, 'load', spoilt)
@@ -235,6 +238,14 @@ def test_a_missing_package_is_named(missing: str, tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(importlib, 'import_module', without)
     with pytest.raises(ConfigError, match=rf'needs {missing}, .*pip install -e \.\[export\]'):
         export(tmp_path, tmp_path / 'out.onnx')
+
+
+@slow
+def test_what_training_wrote(trained: Path, tmp_path: Path) -> None:
+    report = export(trained, tmp_path / 'out.onnx')
+    assert list(report.description['features']) == ['egemaps', 'affectnet']
+    (step,) = report.description['pipeline']
+    assert set(step['statistics']) == {'egemaps', 'affectnet'}
 
 
 def test_command_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
