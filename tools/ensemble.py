@@ -8,7 +8,7 @@ from pathlib import Path
 from abawfw.apis.cli import run
 from abawfw.errors import DataError
 from abawfw.submission.ensemble import Ensemble, TargetEnsemble
-from abawfw.submission.formats import FORMATS
+from abawfw.submission.formats import FORMATS, check_format
 from abawfw.submission.output_folder import check_output, write_submission
 from abawfw.submission.sample_file import SampleFile
 from abawfw.submission.weights import FITTED, RULES
@@ -75,6 +75,7 @@ def main() -> None:
     check_output(args.out, args.overwrite)
     sample = SampleFile(args.sample) if args.sample else None
     targets = list(dict.fromkeys(args.target))
+    check_format(args.format, targets, sample)
     ensemble = Ensemble(args.runs, targets, args.smoothed, args.weights)
     for target, found in ensemble.targets.items():
         print(*target_lines(target, found, args.smoothed, args.weights), sep='\n')

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -32,7 +32,7 @@ class Submission:
 
 def per_target(preds: TargetPredictions, sample: SampleFile | None, allow_repair: int) -> Submission:
     """``TARGET/VIDEO.txt``: header line = target, one value per line."""
-    _no_sample(sample, 'per-target')
+    check_format('per-target', preds, sample)
     files = {}
     for target, videos in preds.items():
         for video, pred in videos.items():
@@ -42,8 +42,8 @@ def per_target(preds: TargetPredictions, sample: SampleFile | None, allow_repair
 
 def per_video(preds: TargetPredictions, sample: SampleFile | None, allow_repair: int) -> Submission:
     """``VIDEO.txt``: header ``valence,arousal``, both values per line (2022)."""
-    _no_sample(sample, 'per-video')
-    both = _both(preds, 'per-video')
+    check_format('per-video', preds, sample)
+    both = _both(preds)
     files = {}
     for video, values in both.items():
         lines = [f'{v},{a}' for v, a in zip(_clip(values[0]), _clip(values[1]), strict=True)]
@@ -53,9 +53,9 @@ def per_video(preds: TargetPredictions, sample: SampleFile | None, allow_repair:
 
 def abaw(preds: TargetPredictions, sample: SampleFile | None, allow_repair: int) -> Submission:
     """``predictions.txt``: exactly the rows of the official sample, in its order (from 2023)."""
-    if sample is None:
-        raise ConfigError('the format abaw has the rows of the official sample: give it with --sample FILE')
-    both = _both(preds, 'abaw')
+    check_format('abaw', preds, sample)
+    assert sample is not None
+    both = _both(preds)
     repairs = sample.fit({video: values.shape[1] for video, values in both.items()}, allow_repair)
     texts = {
         video: [f'{v},{a}' for v, a in zip(_clip(both[video][0]), _clip(both[video][1]), strict=True)]
@@ -72,16 +72,28 @@ Format: TypeAlias = Callable[[TargetPredictions, SampleFile | None, int], Submis
 FORMATS: dict[str, Format] = {'per-target': per_target, 'per-video': per_video, 'abaw': abaw}
 
 
+def check_format(name: str, targets: Collection[str], sample: SampleFile | None) -> None:
+    """Refuse a format that these targets cannot fill, or whose rows are not known.
+
+    Raises:
+        ConfigError: a target is missing, or the sample; or there is one that the format has no use for.
+    """
+    missing = [t for t in TARGETS if t not in targets]
+    if name != 'per-target' and missing:
+        raise ConfigError(
+            f'the format {name} needs valence and arousal; {missing[0]} is not among the targets'
+        )
+    if name == 'abaw' and sample is None:
+        raise ConfigError('the format abaw has the rows of the official sample: give it with --sample FILE')
+    if name != 'abaw' and sample is not None:
+        raise ConfigError(f'a sample fixes the rows of the format abaw; {name} has none')
+
+
 def _clip(pred: np.ndarray) -> list[float]:
     return np.clip(np.asarray(pred, dtype=np.float64), -1.0, 1.0).tolist()
 
 
-def _both(preds: TargetPredictions, name: str) -> dict[str, np.ndarray]:
-    missing = [t for t in TARGETS if t not in preds]
-    if missing:
-        raise ConfigError(
-            f'the format {name} needs valence and arousal; {missing[0]} is not among the targets'
-        )
+def _both(preds: TargetPredictions) -> dict[str, np.ndarray]:
     valence, arousal = preds['valence'], preds['arousal']
     different = [v for v in {**valence, **arousal} if len(valence.get(v, ())) != len(arousal.get(v, ()))]
     if different:
@@ -90,11 +102,6 @@ def _both(preds: TargetPredictions, name: str) -> dict[str, np.ndarray]:
         ]
         raise DataError('\n'.join([f'valence and arousal differ in {len(different)} videos:', *lengths]))
     return {video: np.stack([valence[video], arousal[video]]) for video in valence}
-
-
-def _no_sample(sample: SampleFile | None, name: str) -> None:
-    if sample is not None:
-        raise ConfigError(f'a sample fixes the rows of the format abaw; {name} has none')
 
 
 def _file(video: str) -> str:

@@ -12,6 +12,7 @@ from abawfw.errors import ConfigError, DataError
 from abawfw.evaluation.functional import ccc
 from abawfw.evaluation.prediction_files import write_predictions
 from abawfw.submission.ensemble import Ensemble
+from abawfw.submission.sample_file import HEADER
 
 ROOT = Path(__file__).resolve().parents[2]
 Curves = dict[str, np.ndarray]
@@ -172,3 +173,25 @@ def test_missing_run(tmp_path: Path) -> None:
     done = command(tmp_path / 'nothing', '--out', tmp_path / 'out')
     assert done.returncode == 2
     assert 'python tools/test.py RUN' in done.stderr
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (['--format', 'abaw', '--sample', 'sample.txt', '--target', 'valence'], 'arousal is not among'),
+        (['--format', 'per-video', '--target', 'arousal'], 'valence is not among the targets'),
+        (['--format', 'abaw'], 'give it with --sample FILE'),
+        (['--sample', 'sample.txt'], 'per-target has none'),
+    ],
+)
+def test_a_format_that_cannot_be_written_is_refused_before_anything_is_read(
+    tmp_path: Path, options: list[str], message: str
+) -> None:
+    labels = curves(0)
+    run = make_run(tmp_path / 'run', noisy(labels, 1, 0.2), labels, labels)
+    (tmp_path / 'sample.txt').write_text(f'{HEADER}\nv0/00001.jpg\n')
+    words = [tmp_path / word if word == 'sample.txt' else word for word in options]
+    done = command(run, '--out', tmp_path / 'out', *words)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stdout == ''
