@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from collections.abc import Sequence
@@ -14,6 +15,8 @@ from abawfw.evaluation.trial_files import FOLDER, has_trial_files, read_trial_fi
 # Any of these in a folder makes it a run, tested or not; output.log is that of a series of runs.
 MARKS = ('config.py', 'summary.json', 'output.log', 'predictions', FOLDER)
 FILES = '*_pred_*.json'
+CROSS_VALIDATION = 'cross_validation.csv'  # table that tools/cross_validate.py leaves beside its runs
+STATISTICS = ('mean', 'deviation')  # its rows that are no runs
 
 
 class RunFolder:
@@ -65,13 +68,36 @@ class RunFolder:
 
 
 def expand(paths: Sequence[Path | str]) -> list[RunFolder]:
-    """The runs that are meant: a folder that is none itself stands for those in it, fold2 before fold10."""
+    """The runs that are meant: a folder that is none itself stands for those in it, fold2 before fold10.
+
+    A run that is named twice, however it is spelt, is one run.
+
+    Raises:
+        DataError: a folder lacks a run of its cross-validation.
+    """
     found: dict[Path, RunFolder] = {}
     for path in map(Path, paths):
         inner = [] if _is_run(path) or not path.is_dir() else [p for p in path.iterdir() if _is_run(p)]
+        _check_complete(path, inner)
         for run in sorted(inner, key=_natural) or [path]:
-            found[run] = RunFolder(run)
+            found.setdefault(run.resolve(), RunFolder(run))
     return list(found.values())
+
+
+def _check_complete(path: Path, runs: Sequence[Path]) -> None:
+    """A mean over fewer folds than the table has would look like that over all."""
+    table = path / CROSS_VALIDATION
+    if not table.is_file():
+        return
+    with table.open(encoding='utf-8', newline='') as file:
+        names = [row.get('run') or '' for row in csv.DictReader(file)]
+    there = {run.name for run in runs}
+    missing = [name for name in names if name and name not in {*there, *STATISTICS}]
+    if missing:
+        raise DataError(
+            f'{table} names {len(missing)} runs that are not there: {", ".join(missing)}. Make them with: '
+            f'python tools/cross_validate.py CONFIG --out {path}, or name the runs to be averaged one by one'
+        )
 
 
 def _is_run(path: Path) -> bool:

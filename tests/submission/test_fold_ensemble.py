@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from test_ensemble import Curves, command, curves, noisy
 
+from abawfw.apis.cross_validate import CSV
+from abawfw.apis.results import mean_and_deviation, to_csv
 from abawfw.errors import ConfigError, DataError
 from abawfw.evaluation.functional import ccc
 from abawfw.evaluation.functional.ccc_centring import ccc_centring
@@ -124,6 +127,37 @@ def test_a_fold_that_was_never_tested_is_missed(tmp_path: Path) -> None:
     (tmp_path / 'fold1/output.log').write_text('killed')
     with pytest.raises(DataError, match=r'fold1/.*is missing'):
         Ensemble([tmp_path], ['valence'])
+
+
+@pytest.mark.parametrize('seeds', [(), (0, 1)])
+def test_a_fold_whose_folder_is_gone_is_missed(tmp_path: Path, seeds: tuple[int, ...]) -> None:
+    names = [f'fold{k}_seed{s}' for s in seeds for k in FOLDS] or [f'fold{k}' for k in FOLDS]
+    for name in names:
+        make_fold(tmp_path / name, int(name[4]))
+    rows = [{'run': name, 'ccc': 0.5} for name in names]
+    (tmp_path / CSV).write_text(to_csv([*rows, *mean_and_deviation(rows, ['ccc'])]))
+    assert len(Ensemble([tmp_path], ['valence']).targets['valence'].runs) == len(names)
+    gone = [name for name in names if name.startswith('fold1')]
+    for name in gone:
+        shutil.rmtree(tmp_path / name)
+    message = rf'{CSV} names {len(gone)} runs that are not there: {", ".join(gone)}\. .*--out {tmp_path}'
+    with pytest.raises(DataError, match=message):
+        Ensemble([tmp_path], ['valence'])
+    left = [tmp_path / name for name in names if name not in gone]
+    assert len(Ensemble(left, ['valence']).targets['valence'].runs) == len(left)
+
+
+def test_a_run_that_is_named_by_two_paths_counts_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for k in FOLDS:
+        make_fold(tmp_path / f'cv/fold{k}', k)
+    (tmp_path / 'link').symlink_to(tmp_path / 'cv/fold1')
+    monkeypatch.chdir(tmp_path)
+    paths = ['cv/fold0', tmp_path / 'cv/fold0', 'link', 'cv/../cv', tmp_path / 'cv']
+    found = Ensemble(paths, ['valence']).targets['valence']
+    assert list(map(str, found.runs)) == ['cv/fold0', 'link', 'cv/../cv/fold2']
+    assert found.weights == pytest.approx([1 / 3] * 3)
 
 
 def test_text_files_count_as_a_run_without_val(tmp_path: Path) -> None:
