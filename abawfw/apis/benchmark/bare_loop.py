@@ -115,7 +115,7 @@ class BareLoop:
             x, state = context(x, batch.valid, state)
             after.append(tuple(t.detach() for t in state))
         with torch.autocast(x.device.type, enabled=False):
-            losses = self.model.head.loss(self.model.head(x.float()), batch.labels, batch.valid)
+            losses = self.model.head.loss(self.model.head(x.float(), batch.valid), batch.labels, batch.valid)
         return torch.stack([v for k, v in losses.items() if 'loss' in k]).sum(), after
 
 

@@ -94,6 +94,7 @@ def _parts(clip: Path, rounds: int) -> dict[str, Any]:
     }
     for name in OF_SOUND:
         extractor = sound_extractor(name)
+        _consume(extractor.extract(sound, track.times[:1]))  # imports its package
         actions[name] = lambda e=extractor: _consume(e.extract(sound, track.times))  # type: ignore[misc]
     took = in_turn({name: lambda a=action: _cpu_seconds(a) for name, action in actions.items()}, rounds)  # type: ignore[misc]
     sums = [sum(took[name][i] for name in TOGETHER) for i in range(rounds)]
