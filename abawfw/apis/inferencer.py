@@ -167,7 +167,9 @@ class VAInferencer:
         """
         from abawfw.apis.extract_for_run import extract_for_run, extractors_of_run
 
-        chosen, notes = extractors_of_run(self.run, self.features, self.optional, self.extraction, extractors)
+        chosen, notes = extractors_of_run(
+            self.run, self.features, self.optional, self.extraction, extractors, options
+        )
         with TemporaryDirectory(prefix='abawfw-') as folder:
             faces = self.extraction.get('faces')
             found = extract_for_run(Path(path), chosen, Path(folder), faces, progress)

@@ -1,0 +1,330 @@
+"""tools/infer.py: from videos and stores to files, and what it refuses."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import matplotlib.image
+import numpy as np
+import pytest
+from command_line import ROOT, call
+from features.made_videos import constant_rate, plain, write_video
+from numpy.typing import NDArray
+from random_runs import make_run
+
+from abawfw.apis import VAInferencer
+from abawfw.datasets.stores.base import FeatureInfo
+from abawfw.errors import DataError
+from abawfw.features.detectors.base import Face, FaceDetector
+from abawfw.features.extract import extract_video
+from abawfw.features.extractors import Extractor, build_extractor
+from abawfw.features.feature_store import GrowingStore
+from abawfw.features.recording import Recording
+from abawfw.registry import FACE_DETECTORS
+
+FEATURES = ['face48', 'mfcc']
+OWN = {
+    'features': FEATURES,
+    'normalized': ['mfcc'],
+    'leader_channels': [6, 6],
+    'follower_channels': [6, 6],
+    'window': 20,
+    'hop': 15,
+    'model.encoders': {'face48': '${leader_encoder}', 'mfcc': '${follower_encoder}'},
+    'model.backbones.face48.width': 2,
+    'windows': {'valence': 3, 'arousal': 0},
+    'train_dataloader.num_workers': 0,
+    'val_dataloader.num_workers': 0,
+}
+
+
+class PlainDetector(FaceDetector):
+    """Takes the middle of every picture that is not black for a face."""
+
+    def __init__(self, limit: int = 10) -> None:
+        self.limit = limit
+
+    def detect(self, rgb: NDArray[np.uint8]) -> list[Face]:
+        return [face for face in self.refine(rgb, np.zeros((1, 4), np.float32)) if face is not None]
+
+    def refine(self, rgb: NDArray[np.uint8], boxes: NDArray[np.float32]) -> list[Face | None]:
+        if rgb.mean() < self.limit:
+            return [None] * len(boxes)
+        height, width = rgb.shape[:2]
+        low, high = 0.2 * np.array([width, height]), 0.8 * np.array([width, height])
+        shares = np.array([[0.35, 0.4], [0.65, 0.4], [0.5, 0.55], [0.4, 0.7], [0.6, 0.7]])
+        points = (low + shares * (high - low)).astype(np.float32)
+        return [Face(np.concatenate([low, high]).astype(np.float32), points, 0.9)] * len(boxes)
+
+    def settings(self) -> dict[str, Any]:
+        return {'detector': 'plain', 'limit': self.limit}
+
+    def check(self) -> None:
+        return
+
+
+@pytest.fixture(scope='module', autouse=True)
+def detector() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(FACE_DETECTORS.module_dict, 'MTCNNDetector', PlainDetector)
+        yield
+
+
+def pictures(count: int, size: tuple[int, int] = (96, 64)) -> list[NDArray[np.uint8]]:
+    """Two frames out of seven are black; the others differ."""
+    made = plain(count, size)
+    for i, picture in enumerate(made):
+        picture[:: 2 + i % 5] = 30 + 3 * (i % 50)
+        if i % 7 > 4:
+            picture[:] = 0
+    return made
+
+
+def voice(seconds: float) -> NDArray[np.float32]:
+    clock = np.arange(int(48000 * seconds)) / 48000
+    return (0.3 * np.sin(2 * np.pi * (150 + 100 * clock) * clock)).astype(np.float32)
+
+
+def video(path: Path, count: int = 45, seconds: float = 3.0, **more: Any) -> Path:
+    times = np.cumsum(np.resize([0.03, 0.05, 0.04], count)) - 0.03
+    return write_video(path, pictures(count), times.tolist(), voice(seconds) if seconds else None, **more)
+
+
+@pytest.fixture(scope='module')
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two extracted videos: one of training, one of the test set."""
+    folder = tmp_path_factory.mktemp('extracted')
+    root = folder / 'store'
+    extractors = [build_extractor(name) for name in FEATURES]
+    infos = {e.name: FeatureInfo(tuple(e.dims), e.dtype) for e in extractors}
+    faces = PlainDetector()
+    settings = {e.name: e.settings() for e in extractors} | {'faces': faces.settings()}
+    rng = np.random.default_rng(0)
+    with GrowingStore(root, infos, settings) as growing:
+        for name, partition, count in (('learnt', 'train', 30), ('known', 'val', 45), ('new', 'test', 45)):
+            path = video(folder / f'{name}.mp4', count)
+            labels = {'': rng.uniform(-1, 1, (count, 2)).astype(np.float32)} if partition != 'test' else None
+            growing.add(extract_video(path, extractors, faces, root, labels, partition=partition).trials)
+    return root
+
+
+@pytest.fixture(scope='module')
+def run(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    extraction = json.loads((store / 'extraction.json').read_text())
+    folder = tmp_path_factory.mktemp('own') / 'run'
+    options = {**OWN, 'data_root': str(store)}
+    return make_run(folder, ROOT / 'configs/own/pixels_own.py', options, extraction)
+
+
+@pytest.fixture
+def clip(store: Path) -> Path:
+    """The video of the test set, which the store has extracted."""
+    return store.parent / 'new.mp4'
+
+
+def test_video(run: Path, store: Path, clip: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    found = call(capfd, 'infer', clip, run, '--out', tmp_path, '--overlay', '--device', 'cpu')
+    assert found.code == 0, found.err
+    assert found.err == ''
+    assert 'new: 45 frames' in found.out
+    assert f'4 files written to {tmp_path}' in found.out
+    content = json.loads((tmp_path / 'new.va.json').read_text())
+    assert content['windows'] == {'valence': 3, 'arousal': 0}
+    frames = content['frames']
+    # what the store gives of the same video
+    table = VAInferencer(run, 'cpu').predict_store(store)['new']
+    assert [f['frame'] for f in frames] == list(range(45))
+    np.testing.assert_allclose([f['time'] for f in frames], table.index, atol=1e-9)
+    for column in ('valence', 'arousal', 'valence_raw', 'arousal_raw'):
+        np.testing.assert_allclose([f[column] for f in frames], table[column], atol=1e-6)
+    assert np.ptp(table.valence_raw) > 0
+    # black frames have no face; the tracker may take a while to see one again
+    seen = [f['face'] for f in frames]
+    assert any(seen)
+    assert not any(face and i % 7 > 4 for i, face in enumerate(seen))
+    with np.load(store / 'new/face_track.npz') as track:
+        np.testing.assert_array_equal(seen, track['found'])
+    with (tmp_path / 'new.va.csv').open() as file:
+        rows = list(csv.DictReader(file))
+    assert [float(r['arousal']) for r in rows] == [f['arousal'] for f in frames]
+    assert matplotlib.image.imread(tmp_path / 'new.va.png').std() > 0.05
+    overlay = Recording(tmp_path / 'new.va.mp4')
+    np.testing.assert_allclose([f.time for f in overlay.frames()], table.index, atol=1e-4)
+    assert overlay.info.sound_streams == 1
+
+
+def test_store(run: Path, store: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    copied = shutil.copytree(run, tmp_path / 'run')
+    found = call(capfd, 'infer', store, copied)
+    assert found.code == 0, found.err
+    names = {p.name for p in (copied / 'inferred').iterdir()}
+    assert names == {f'{v}.va.{k}' for v in ('learnt', 'known', 'new') for k in ('json', 'csv', 'png')}
+    tables = VAInferencer(run, 'cpu').predict_store(store)
+    for name, table in tables.items():
+        content = json.loads((copied / f'inferred/{name}.va.json').read_text())
+        np.testing.assert_allclose([f['valence'] for f in content['frames']], table.valence, atol=1e-6)
+
+
+def test_one_frame(run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    single = write_video(tmp_path / 'single.mp4', pictures(1), [0.0], voice(2))
+    found = call(capfd, 'infer', single, run, '--out', tmp_path, '--overlay')
+    assert found.code == 0, found.err
+    assert 'single: 1 frames' in found.out
+    assert len(json.loads((tmp_path / 'single.va.json').read_text())['frames']) == 1
+
+
+def test_portrait_with_rotation_flag(run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    upright = pictures(10, (64, 96))
+    turned = write_video(tmp_path / 'phone.mp4', upright, constant_rate(10), voice(1), rotation=-90)
+    plain_one = write_video(tmp_path / 'plain.mp4', upright, constant_rate(10), voice(1))
+    tables = [VAInferencer(run, 'cpu').predict_video(path).table for path in (turned, plain_one)]
+    np.testing.assert_allclose(tables[0].valence_raw, tables[1].valence_raw, atol=0.05)
+    found = call(capfd, 'infer', turned, run, '--out', tmp_path / 'out', '--overlay')
+    assert found.code == 0, found.err
+
+
+@pytest.mark.parametrize(
+    ('black', 'seconds', 'note'),
+    [
+        (True, 3.0, 'no face in any of the 20 frames: the curves come from the other features alone'),
+        (False, 0.0, 'no sound in any of the 20 frames: the curves come from the other features alone'),
+        (False, 0.3, None),
+    ],
+    ids=['no face', 'no sound', 'short sound'],
+)
+def test_half_of_it_missing(run: Path, tmp_path: Path, black: bool, seconds: float, note: str | None) -> None:
+    frames = [np.zeros((64, 96, 3), np.uint8)] * 20 if black else pictures(20)
+    path = write_video(tmp_path / 'half.mp4', frames, constant_rate(20), voice(seconds) if seconds else None)
+    found = VAInferencer(run, 'cpu').predict_video(path)
+    assert np.isfinite(found.table.valence_raw).all()
+    assert (note in found.notes) if note else not any('alone' in n for n in found.notes)
+    if black:
+        assert not found.table.face.any()
+
+
+def test_nothing_to_see_or_hear(run: Path, tmp_path: Path) -> None:
+    path = write_video(tmp_path / 'nothing.mp4', [np.zeros((64, 96, 3), np.uint8)] * 9, constant_rate(9))
+    with pytest.raises(DataError, match=r'no face, no sound in any of its 9 frames, so there is nothing to'):
+        VAInferencer(run, 'cpu').predict_video(path)
+
+
+def test_run_that_only_hears(store: Path, clip: Path, tmp_path: Path) -> None:
+    """Extracts no more than it needs: no face is looked for."""
+    extraction = json.loads((store / 'extraction.json').read_text())
+    options = {k: v for k, v in OWN.items() if not k.startswith('model.')}
+    options |= {'features': ['mfcc'], 'data_root': str(store)}
+    config = tmp_path / 'config.py'
+    config.write_text(
+        f'_base_ = {str(ROOT / "configs/own/sound_own.py")!r}\n'
+        "model = dict(encoders=dict(_delete_=True, mfcc='${leader_encoder}'), "
+        "fusion=dict(_delete_=True, type='ConcatFusion'))\n"
+    )
+    options.pop('follower_channels')
+    run = make_run(tmp_path / 'run', config, options, extraction)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delitem(FACE_DETECTORS.module_dict, 'MTCNNDetector')
+        found = VAInferencer(run, 'cpu').predict_video(clip)
+    assert found.track is None
+    assert found.table.face.isna().all()
+    np.testing.assert_allclose(
+        found.table.valence, VAInferencer(run, 'cpu').predict_store(store)['new'].valence, atol=1e-6
+    )
+
+
+def remade(run: Path, folder: Path, extraction: dict[str, Any], **options: Any) -> Path:
+    """The run with another account of how its features were extracted."""
+    config = ROOT / 'configs/own/pixels_own.py'
+    data_root = str(VAInferencer(run, 'cpu').cfg.data_root)
+    return make_run(folder, config, {**OWN, 'data_root': data_root, **options}, extraction)
+
+
+def test_features_that_cannot_be_extracted(run: Path, clip: Path, tmp_path: Path) -> None:
+    unknown = VAInferencer(remade(run, tmp_path / 'a', {'face48': {}}), 'cpu')
+    with pytest.raises(DataError) as refused:
+        unknown.predict_video(clip)
+    first, second = str(refused.value).splitlines()
+    assert 'needs features that cannot be extracted here' in first
+    assert second.strip().startswith('mfcc: how it was extracted for training is unknown')
+    given: dict[str, Extractor] = {'mfcc': build_extractor('mfcc')}
+    known = VAInferencer(run, 'cpu').predict_video(clip).table
+    np.testing.assert_allclose(unknown.predict_video(clip, given).table.valence, known.valence, atol=1e-6)
+    with pytest.raises(DataError, match="knows no feature 'logmel'"):
+        unknown.predict_video(clip, {'logmel': build_extractor('logmel')})
+
+    other = VAInferencer(remade(run, tmp_path / 'b', {'face48': {'side': 64}, 'mfcc': {}}), 'cpu')
+    with pytest.raises(DataError, match='face48: was extracted for training with side 64, this abawfw has'):
+        other.predict_video(clip)
+
+    optional = VAInferencer(remade(run, tmp_path / 'c', {'face48': {}}, optional=['mfcc']), 'cpu')
+    (note,) = [n for n in optional.predict_video(clip).notes if 'left out' in n]
+    assert note.startswith('mfcc is left out, which the run can do without: how it was extracted')
+
+
+def test_features_without_an_extractor(trained: Path, clip: Path) -> None:
+    with pytest.raises(DataError, match=r'affectnet: there is no extractor of this name, only .*face48'):
+        VAInferencer(trained, 'cpu').predict_video(clip)
+
+
+def test_faces_of_training_were_found_otherwise(run: Path, clip: Path, tmp_path: Path) -> None:
+    extraction = {'face48': {}, 'mfcc': {}, 'faces': {'detector': 'official crops'}}
+    other = VAInferencer(remade(run, tmp_path / 'run', extraction), 'cpu')
+    (note,) = [n for n in other.predict_video(clip).notes if 'another way' in n]
+    assert "detector 'official crops', here 'plain'" in note
+    assert not [n for n in VAInferencer(run, 'cpu').predict_video(clip).notes if 'another way' in n]
+
+
+def test_refused(run: Path, clip: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / 'text.mp4').write_text('no video')
+    (tmp_path / 'empty.mp4').touch()
+    (tmp_path / 'cut.mp4').write_bytes(clip.read_bytes()[:2000])
+    write_video(tmp_path / 'sound.mp4', [], [], voice(1))
+    (tmp_path / 'folder').mkdir()
+    (tmp_path / 'file').touch()
+    for arguments, message in (
+        ([tmp_path / 'text.mp4', run], 'text.mp4: no video, or a damaged one'),
+        ([tmp_path / 'empty.mp4', run], 'empty.mp4: empty file'),
+        ([tmp_path / 'cut.mp4', run], 'cut.mp4'),
+        ([tmp_path / 'sound.mp4', run], 'sound.mp4: has no video stream'),
+        ([tmp_path / 'nowhere.mp4', run], 'nowhere.mp4: no such video or store'),
+        ([tmp_path / 'folder', run], 'no store of a known kind'),
+        ([clip, tmp_path / 'folder'], 'no such config file'),
+        ([clip, run, '--out', tmp_path / 'file/out'], 'cannot be written (Not a directory); choose another'),
+        ([clip, run, '--options', 'face48'], '--options'),
+        ([clip, run, '--options', 'face48.side=3'], "has no option 'side'"),
+        ([tmp_path / 'folder', run, '--overlay'], '--overlay and --options need a video'),
+    ):
+        out = [] if '--out' in arguments else ['--out', tmp_path / 'out']
+        found = call(capfd, 'infer', *arguments, *out)
+        assert found.code == 2, arguments
+        assert found.err.startswith('error: ')
+        assert message in found.err, found.err
+        assert 'Traceback' not in found.err
+    assert not list((tmp_path / 'out').glob('*'))
+
+
+def test_cut_off_video_is_told(run: Path, tmp_path: Path) -> None:
+    """The table of contents in front and half of the frames gone: what is there is predicted, and said."""
+    whole = video(tmp_path / 'whole.mp4', 60)
+    moved = tmp_path / 'moved.mp4'
+    _moov_in_front(whole, moved)
+    content = moved.read_bytes()
+    moved.write_bytes(content[: int(0.75 * len(content))])
+    found = VAInferencer(run, 'cpu').predict_video(moved)
+    assert len(found.table) < 60
+    assert any('the file states 60' in note for note in found.notes)
+
+
+def _moov_in_front(source: Path, out: Path) -> None:
+    import av
+
+    with av.open(str(source)) as old, av.open(str(out), 'w', options={'movflags': 'faststart'}) as new:
+        streams = {s.index: new.add_stream_from_template(s) for s in old.streams}
+        for packet in old.demux():
+            if packet.dts is not None:
+                packet.stream = streams[packet.stream.index]
+                new.mux(packet)
