@@ -119,7 +119,7 @@ def run_videos(runner: Runner) -> dict[str, list[str]]:
 
 
 def model_meta(runner: Runner) -> dict[str, Any]:
-    """What a reader of the weights must know: inputs, targets, seed, config as text, statistics."""
+    """What a reader of the weights must know: inputs, targets, seed, config as text, statistics, extraction."""
     model = bare_model(runner)
     return {
         'input_dims': dict(model.input_dims),
@@ -127,6 +127,7 @@ def model_meta(runner: Runner) -> dict[str, Any]:
         'seed': runner.seed,
         'config': runner.cfg.pretty_text,
         'fitted': _tensors(runner.train_dataloader.dataset.fitted),
+        'extraction': runner.train_dataloader.dataset.store.extraction,
     }
 
 
