@@ -119,7 +119,7 @@ def run_videos(runner: Runner) -> dict[str, list[str]]:
 
 
 def model_meta(runner: Runner) -> dict[str, Any]:
-    """What a reader of the weights must know: inputs, targets, seed, config as text, statistics, extraction."""
+    """What a reader of the weights must know: inputs, targets, seed, config, statistics, extraction."""
     model = bare_model(runner)
     return {
         'input_dims': dict(model.input_dims),

@@ -125,7 +125,7 @@ def test_without_timm(monkeypatch: pytest.MonkeyPatch, error: type[Exception]) -
 
     monkeypatch.delitem(sys.modules, 'timm', raising=False)
     monkeypatch.setattr(sys, 'meta_path', [Failing(), *sys.meta_path])
-    with pytest.raises(ConfigError, match=r'torchvision::nms.*pip install -e \.\[features\]'):
+    with pytest.raises(ConfigError, match=r'torchvision::nms.*pip install -e \.\[timm\]'):
         build()
 
 
