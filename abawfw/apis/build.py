@@ -9,10 +9,11 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.dist import get_dist_info
 
+from abawfw.apis.check import with_check_data
 from abawfw.checkpoints import load_checkpoint, load_state_dict
 from abawfw.datasets.loader import build_dataloader
 from abawfw.datasets.stores.base import FeatureStore
-from abawfw.errors import CheckpointError
+from abawfw.errors import CheckpointError, DataError
 from abawfw.registry import MODELS
 
 
@@ -35,6 +36,9 @@ def build_loader(
 
     Returns:
         ``DataLoader``; typed Any, since torch's type hides the dataset's and the sampler's.
+
+    Raises:
+        DataError: what the store or a transform finds in the data; it ends with how to see everything.
     """
     loader = copy.deepcopy(cfg[key].to_dict())
     if partition is not None:
@@ -45,7 +49,12 @@ def build_loader(
         loader['dataset'] |= {'store': store, 'split': {'type': 'OfficialSplit'}, 'debug': None}
         loader['num_workers'] = 0
     rank, world_size = get_dist_info()
-    return build_dataloader(loader, seed=cfg.seed, rank=rank, world_size=world_size)
+    try:
+        return build_dataloader(loader, seed=cfg.seed, rank=rank, world_size=world_size)
+    except DataError as error:
+        if not isinstance(loader['dataset']['store'], str):
+            raise
+        raise DataError(with_check_data(error, loader['dataset']['store'])) from error
 
 
 def fitted_transforms(checkpoint: Path) -> list[dict[str, Any]] | None:

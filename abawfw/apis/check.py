@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
@@ -34,6 +35,13 @@ def check_config(cfg: Config, training: bool = False) -> None:
     raise_problems(cfg, problems)
 
 
+def with_check_data(error: DataError, root: Any) -> str:
+    """What is wrong with a data set at the start, and how to see everything that is."""
+    if not Path(root).is_dir():
+        return str(error)
+    return f'{error}; python tools/check_data.py {root} lists everything'
+
+
 def _data_problems(root: Any, features: Any, optional: Any) -> list[str]:
     """Problems of the store and of the features asked of it; missing keys are reported elsewhere."""
     problems = []
@@ -47,7 +55,7 @@ def _data_problems(root: Any, features: Any, optional: Any) -> list[str]:
     try:
         known = open_store(root).feature_names()
     except DataError as error:
-        return [*problems, f'data_root: {error}']
+        return [*problems, f'data_root: {with_check_data(error, root)}']
     unknown = [name for name in names if name not in known and name not in optional]
     return problems + [
         f"features: {root} has no feature '{name}': {nearest(name, known)}" for name in unknown

@@ -20,6 +20,7 @@ from abawfw.apis.check import check_config
 from abawfw.checkpoints import resumable_checkpoints
 from abawfw.config import resolve
 from abawfw.engine.distributed import init_distributed
+from abawfw.engine.empty_logs import no_empty_logs
 from abawfw.engine.va_runner import VARunner
 from abawfw.engine.work_dir_lock import work_dir_lock
 from abawfw.errors import CheckpointError, TrainingError
@@ -52,8 +53,8 @@ def train(cfg: Config, work_dir: Path, resume: bool | Path = False, launcher: st
     try:
         with work_dir_lock(work_dir):
             _check_work_dir(work_dir, resume)
-            runner = build_runner(cfg, work_dir, resume, launcher)
-            _run(runner)
+            with no_empty_logs(work_dir):
+                _run(build_runner(cfg, work_dir, resume, launcher))
             barrier()  # rank 0 has written the summary
     finally:
         if launcher != 'none' and is_distributed():

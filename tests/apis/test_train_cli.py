@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import h5py
@@ -81,6 +82,23 @@ def test_check_only_builds_nothing(
     assert "no feature 'vgish'" in wrong.err
     assert 'vggish' in wrong.err
     assert not (tmp_path / 'run').exists()
+
+
+@pytest.mark.parametrize('wrong', ["targets=['arousal','valence']", 'heads=3', "features=['egemaps']"])
+def test_a_start_that_fails_leaves_nothing_behind(
+    demo_data: Path, trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], wrong: str
+) -> None:
+    options = [CONFIG, '--data-root', demo_data]
+    tiny = ['--cfg-options', *TINY_TRANSFORMER, wrong]
+    if wrong.startswith('features'):
+        run = shutil.copytree(trained, tmp_path / 'run')
+        options.append('--resume')
+    else:
+        run = tmp_path / 'run'
+    before = sorted(run.rglob('*'))
+    assert call(capfd, 'train', *options, '--work-dir', run, *tiny).code == 2
+    assert sorted(run.rglob('*')) == before
+    assert run.exists() == bool(before)
 
 
 def test_missing_data_root(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -205,7 +223,10 @@ def test_duplicate_video(spoilt: Path, capfd: pytest.CaptureFixture[str]) -> Non
 def test_truncated_hdf5(spoilt: Path, capfd: pytest.CaptureFixture[str], name: str) -> None:
     content = (spoilt / name).read_bytes()
     (spoilt / name).write_bytes(content[: len(content) // 2])
-    assert name in refused(capfd, spoilt)
+    message = refused(capfd, spoilt)
+    assert name in message
+    assert message.endswith(f'; python tools/check_data.py {spoilt} lists everything\n')
+    assert message.count('check_data') == 1
 
 
 def test_short_and_constant_videos(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
