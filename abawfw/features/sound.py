@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import tempfile
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from abawfw.errors import DataError
-from abawfw.features.packages import optional_package
+from abawfw.features.sound_stream import RATE, SoundStream
 
-RATE = 16000  # samples per second, what every sound feature here is made from
 SLACK = 0.02
 """Seconds by which the times of packets may be off before they count as a gap: containers round them."""
-LONGEST = 3600.0  # seconds of a gap; a longer one is no gap but a wrong time
 BLOCK = 30 * RATE  # samples of a gap written at a time
 
 
@@ -53,15 +50,13 @@ class Sound:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self._av: Any = optional_package('av', 'features', 'reading sound')
         self._notes: list[str] = []
-        with self._open() as file:
-            self._streams = len(file.streams.audio)
+        self._stream = SoundStream(self.path)
 
     @property
     def present(self) -> bool:
         """Whether there is a stream of sound with at least one sample at or after time 0."""
-        return self._streams > 0 and self.num_samples > 0
+        return self._stream.count > 0 and self.num_samples > 0
 
     @property
     def num_samples(self) -> int:
@@ -121,25 +116,19 @@ class Sound:
         samples = np.frombuffer(file.read(2 * (last - first)), np.int16)
         return samples.astype(np.float32) / np.float32(32768)
 
-    def _open(self) -> Any:
-        try:
-            return self._av.open(str(self.path))
-        except (self._av.error.FFmpegError, OSError) as error:
-            raise DataError(f'{self.path}: cannot be read as video or sound: {error.strerror}') from None
-
     @cached_property
     def _decoded(self) -> tuple[IO[bytes], int]:
         """The samples as int16 in a temporary file without a name, and their number."""
         file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
         weakref.finalize(self, file.close)
-        if not self._streams:
+        if not self._stream.count:
             self._notes.append('no sound')
             return file, 0
-        if self._streams > 1:
-            self._notes.append(f'{self._streams} streams of sound: the first one is taken')
+        if self._stream.count > 1:
+            self._notes.append(f'{self._stream.count} streams of sound: the first one is taken')
         length = 0
         missing, double = _Places(), _Places()
-        for start, samples in self._pieces():
+        for start, samples in self._stream.pieces(self._notes):
             gap = 0 if start is None else start - length
             if length and abs(gap) <= SLACK * RATE:
                 gap = 0
@@ -157,68 +146,6 @@ class Sound:
         if not length:
             self._notes.append('no sound: its stream has no sample')
         return file, length
-
-    def _pieces(self) -> Iterator[tuple[int | None, NDArray[np.int16]]]:
-        """Sample at which each piece starts, if known, and its samples (k,)."""
-        damaged = untimed = 0
-        end = 0.0
-        with self._open() as file:
-            stream = file.streams.audio[0]
-            stated = float(stream.duration * stream.time_base) if stream.duration else 0.0
-            for frame in self._resampled(self._frames(file, stream)):
-                if frame is None:
-                    damaged += 1
-                    continue
-                if frame.pts is None:
-                    untimed += 1
-                    yield None, frame.to_ndarray()[0]
-                    continue
-                start = float(frame.pts * frame.time_base)
-                if start > end + LONGEST:
-                    raise DataError(
-                        f'{self.path}: its sound jumps from {end:.3f} s to {start:.3f} s; write the file '
-                        'anew, for instance with ffmpeg -i OLD -c copy NEW'
-                    )
-                end = max(end, start + frame.samples / RATE)
-                yield round(start * RATE), frame.to_ndarray()[0]
-        if damaged:
-            self._notes.append(f'{damaged} damaged packets of sound: left out')
-        if untimed:
-            self._notes.append(f'{untimed} pieces of sound without a time: each follows the one before')
-        if not untimed and end < stated - 1:
-            self._notes.append(f'sound ends at {end:.2f} s, the file says {stated:.2f} s')
-
-    def _frames(self, file: Any, stream: Any) -> Iterator[Any]:
-        """Decoded frames; None for a packet that cannot be decoded."""
-        packets = file.demux(stream)
-        while True:
-            try:
-                packet = next(packets, None)
-                if packet is None:
-                    return
-                yield from packet.decode()
-            except self._av.error.FFmpegError:
-                yield None
-
-    def _resampled(self, frames: Iterable[Any]) -> Iterator[Any]:
-        """Frames as 16 kHz mono int16, and any None; a new start where the kind of sound changes."""
-        resampler, kind = None, None
-        for frame in frames:
-            if frame is None:
-                yield None
-                continue
-            found = frame.format.name, frame.layout.name, frame.sample_rate
-            if found != kind:
-                yield from self._rest(resampler)
-                resampler, kind = self._av.AudioResampler(format='s16', layout='mono', rate=RATE), found
-            assert resampler is not None
-            yield from resampler.resample(frame)
-        yield from self._rest(resampler)
-
-    @staticmethod
-    def _rest(resampler: Any) -> list[Any]:
-        """What a resampler still holds; one that has nothing to do answers None."""
-        return [frame for frame in resampler.resample(None) if frame is not None] if resampler else []
 
 
 class _Places:
