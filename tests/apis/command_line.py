@@ -37,7 +37,7 @@ def call(capfd: pytest.CaptureFixture[str], tool: str, *arguments: Any) -> Outco
     return Outcome(int(leaving.value.code or 0), *capfd.readouterr())
 
 
-def call_apart(tool: str, *arguments: Any, folder: Path | None = None) -> Outcome:
+def call_apart(tool: str, *arguments: Any, folder: Path | None = None, timeout: float = 120) -> Outcome:
     """The same in a process of its own."""
     found = subprocess.run(
         [sys.executable, str(ROOT / f'tools/{tool}.py'), *map(str, arguments)],
@@ -45,6 +45,6 @@ def call_apart(tool: str, *arguments: Any, folder: Path | None = None) -> Outcom
         text=True,
         cwd=folder,
         check=False,
-        timeout=120,
+        timeout=timeout,
     )
     return Outcome(found.returncode, found.stdout, found.stderr)

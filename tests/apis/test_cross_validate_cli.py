@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import shutil
 import signal
 import statistics
 import subprocess
@@ -21,6 +20,8 @@ from made_runs import FOLDS, MadeUp, scores_of
 from abawfw.apis.cross_validate import cross_validate
 from abawfw.apis.results import to_csv, to_text
 from abawfw.apis.runs import Series
+from abawfw.datasets.demo_trials import make_demo_trials
+from abawfw.datasets.stores import open_store
 from abawfw.errors import ConfigError
 
 TOOLS = ROOT / 'tools'
@@ -188,64 +189,94 @@ def test_a_config_without_folds(
 # --- real runs in processes
 
 
-@pytest.fixture(scope='module')
-def killed(demo_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outcome, dict[str, int]]:
-    """Three folds, killed when the first is done, and started again.
+SIX = range(6)
+TAGF = ROOT / 'configs/tagf/tagf_embeddings_demo.py'
+TINY_TAGF = [
+    *('epochs=1', 'warmup=1', 'window=60', 'hop=40', 'regressor=[8]', 'seed=3'),
+    *('video_channels=[8,8]', 'audio_channels=[8,8]'),
+    *('train_dataloader.num_workers=0', 'val_dataloader.num_workers=0'),
+]
 
-    Gives the folder, what the second start printed, and when each file of the first fold was written before.
+
+@pytest.fixture(scope='module')
+def trials(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp('data') / 'trials'
+    make_demo_trials(root, videos=(10, 2, 1), scale=0.01)
+    return root
+
+
+def six_folds(trials: Path, out: str, *more: str) -> list[str]:
+    folds = ['--folds', *map(str, SIX), '--jobs', '2', '--out', out]
+    return [str(TAGF), '--data-root', str(trials), *folds, *more, '--cfg-options', *TINY_TAGF]
+
+
+def tested_folds(folder: Path) -> list[int]:
+    return [k for k in SIX if (folder / f'cv/fold{k}/predictions/report.json').exists()]
+
+
+@pytest.fixture(scope='module')
+def killed(trials: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outcome, dict[str, int]]:
+    """Six folds of TAGF, killed when three are done, and started again.
+
+    Gives the folder, what the second start printed, and when each file of the folds that were done was
+    written before.
     """
     folder = tmp_path_factory.mktemp('killed')
-    (folder / 'folds.py').write_text(FOLDS)
-    words = [
-        'folds.py',
-        '--data-root',
-        str(demo_data),
-        '--folds',
-        '0',
-        '1',
-        '2',
-        '--jobs',
-        '2',
-        '--out',
-        'cv',
-    ]
+    words = six_folds(trials, 'cv')
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv('PYTHONPATH', os.pathsep.join([str(ROOT), str(Path(__file__).parent)]))
+        patch.setenv('PYTHONPATH', str(ROOT))
         patch.setenv('OMP_NUM_THREADS', '1')
         command = [sys.executable, str(TOOLS / 'cross_validate.py'), *words]
         with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL) as process:
-            for _ in range(1200):
-                done = [k for k in range(3) if (folder / f'cv/fold{k}/predictions/report.json').exists()]
-                if done or process.poll() is not None:
-                    break
+            while len(tested_folds(folder)) < 3 and process.poll() is None:
                 time.sleep(0.1)
             process.send_signal(signal.SIGKILL)
+        done = tested_folds(folder)
         written = {str(p): p.stat().st_mtime_ns for k in done for p in (folder / f'cv/fold{k}').rglob('*')}
-        return folder, call_apart('cross_validate', *words, folder=folder), written
+        return folder, call_apart('cross_validate', *words, folder=folder, timeout=300), written
 
 
 @pytest.mark.slow
 def test_started_again_it_finishes_the_rest_only(killed: tuple[Path, Outcome, dict[str, int]]) -> None:
     folder, again, written = killed
     assert again.code == 0, again
-    assert 1 <= len({Path(p).parts[len(folder.parts) + 1] for p in written}) < 3
+    done = {Path(p).parts[len(folder.parts) + 1] for p in written}
+    assert 3 <= len(done) < 6
     assert {path: Path(path).stat().st_mtime_ns for path in written} == written
-    assert again.out.splitlines()[0] in [f'{n} of 3 runs are done already' for n in (1, 2)]
-    summaries = [json.loads((folder / f'cv/fold{k}/summary.json').read_text()) for k in range(3)]
-    assert [s['status'] for s in summaries] == ['done'] * 3
+    assert again.out.splitlines()[0] == f'{len(done)} of 6 runs are done already'
+    assert {f'fold{k}' for k in SIX if f'fold{k}: done (' in again.out} == {f'fold{k}' for k in SIX} - done
+
+
+@pytest.mark.slow
+def test_the_table_is_that_of_the_six_summaries(killed: tuple[Path, Outcome, dict[str, int]]) -> None:
+    folder = killed[0]
+    summaries = [json.loads((folder / f'cv/fold{k}/summary.json').read_text()) for k in SIX]
+    assert [s['status'] for s in summaries] == ['done'] * 6
     with (folder / 'cv/cross_validation.csv').open() as file:
         rows = {row['run']: row for row in csv.DictReader(file)}
-    for target in ('valence', 'arousal'):
-        scores = [s['best'][f'ccc_{target}']['score'] for s in summaries]
-        column = [float(rows[f'fold{k}'][f'ccc_{target}']) for k in range(3)]
-        assert column == scores
-        assert float(rows['mean'][f'ccc_{target}']) == statistics.fmean(scores)
-        assert float(rows['deviation'][f'ccc_{target}']) == statistics.stdev(scores)
-    videos = [
-        set(json.loads(p.read_text())) for p in sorted(folder.glob('cv/*/*/val_pred_valence_nosmooth.json'))
-    ]
-    assert [len(v) for v in videos] == [1, 1, 1]
-    assert len(set.union(*videos)) == 3
+    assert list(rows) == [*(f'fold{k}' for k in SIX), 'mean', 'deviation']
+    by_hand = {
+        f'ccc_{t}': [s['best'][f'ccc_{t}']['score'] for s in summaries] for t in ('valence', 'arousal')
+    }
+    by_hand['ccc'] = [(v + a) / 2 for v, a in zip(*by_hand.values(), strict=True)]
+    for name, scores in by_hand.items():
+        assert len(set(scores)) == 6
+        assert [float(rows[f'fold{k}'][name]) for k in SIX] == scores
+        assert float(rows['mean'][name]) == statistics.fmean(scores)
+        assert float(rows['deviation'][name]) == statistics.stdev(scores)
+
+
+@pytest.mark.slow
+def test_every_video_validates_in_one_fold(
+    killed: tuple[Path, Outcome, dict[str, int]], trials: Path
+) -> None:
+    """Ten training videos are five ranges of two; fold 1 validates the last, fold 5 the first."""
+    files = [killed[0] / f'cv/fold{k}/predictions/val_pred_valence_nosmooth.json' for k in SIX]
+    videos = [sorted(json.loads(path.read_text())) for path in files]
+    stored = open_store(trials).videos()
+    train, val = ([v.video_id for v in stored if v.partition == p] for p in ('train', 'val'))
+    ranges = [train[i : i + 2] for i in (8, 6, 4, 2, 0)]
+    assert videos == [sorted(names) for names in (val, *ranges)]
 
 
 @pytest.mark.slow
@@ -253,19 +284,17 @@ def test_the_folds_make_one_submission(killed: tuple[Path, Outcome, dict[str, in
     folder = killed[0]
     found = call_apart('ensemble', 'cv', '--out', 'submit', folder=folder)
     assert found.code == 0, found.err
-    assert found.out.count('val of 3 folds') == 2
+    assert found.out.count('val of 6 folds') == 2
 
 
 @pytest.mark.slow
-def test_the_same_under_ray(killed: tuple[Path, Outcome, dict[str, int]], demo_data: Path) -> None:
+def test_the_same_under_ray(killed: tuple[Path, Outcome, dict[str, int]], trials: Path) -> None:
     pytest.importorskip('ray', reason='needs the extra ray')
     folder = killed[0]
-    shutil.copytree(folder / 'cv', folder / 'cv_ray')
-    shutil.rmtree(folder / 'cv_ray/fold1')
-    words = ['--data-root', demo_data, '--folds', 0, 1, 2, '--jobs', 2, '--out', 'cv_ray', '--engine', 'ray']
-    found = call_apart('cross_validate', 'folds.py', *words, folder=folder)
+    words = six_folds(trials, 'cv_ray', '--engine', 'ray')
+    found = call_apart('cross_validate', *words, folder=folder, timeout=300)
     assert found.code == 0, found.err
-    assert 'fold1: done (1 of 1)' in found.out
+    assert '(6 of 6)' in found.out
     tables = [(folder / name / 'cross_validation.csv').read_text() for name in ('cv', 'cv_ray')]
     assert tables[0] == tables[1]
 
