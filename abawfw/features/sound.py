@@ -74,6 +74,14 @@ class Sound:
         _ = self._decoded
         return list(self._notes)
 
+    def notes_for(self, times: NDArray[np.float64]) -> list[str]:
+        """`notes`, and how many frames, shown at (n,) times in seconds, come after the end of the sound."""
+        late = ~self.covers(times)
+        if not self.present or not late.any():
+            return self.notes
+        end = f'sound ends at {self.duration:.2f} s, the last frame is shown at {float(times[-1]):.2f} s'
+        return [*self.notes, f'{end}: {int(late.sum())} of {len(times)} frames have no features of sound']
+
     def covers(self, times: NDArray[np.float64]) -> NDArray[np.bool_]:
         """(n,): whether the sound is not over yet at each of (n,) times in seconds."""
         return np.asarray(times) < self.duration

@@ -158,6 +158,15 @@ def test_short_sound(tmp_path: Path) -> None:
     assert sound.covers(np.array([0.0, 0.0099, 0.01, 5])).tolist() == [True, True, False, False]
 
 
+def test_frames_after_the_end_are_told(tmp_path: Path) -> None:
+    sound = Sound(write_sound(tmp_path / 'a.mkv', noise(0.5), RATE, 'pcm_s16le'))
+    assert sound.notes_for(np.arange(5) / 10) == []
+    (note,) = sound.notes_for(np.arange(8) / 10)
+    assert note == (
+        'sound ends at 0.50 s, the last frame is shown at 0.70 s: 3 of 8 frames have no features of sound'
+    )
+
+
 def test_half_a_file(tmp_path: Path) -> None:
     whole = tmp_path / 'whole.mp4'
     write_sound(whole, noise(4, 48000), 48000)
