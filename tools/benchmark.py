@@ -19,6 +19,7 @@ WHAT = """\
 train      a training epoch of CONFIG against a bare PyTorch loop over the same batches, fp32 and bf16
 data       loading the training batches of CONFIG, with 0 and 2 worker processes
 extraction features of a long 1080p video made of VIDEO, with a face, as CONFIG: factors, memory, drift
+inference  100,000 frames of CONFIG through VAInferencer against the forward passes alone, CPU seconds
 smoothing  smoothing a million frames against np.cumsum; needs no CONFIG
 startup    first iteration of CONFIG and peak memory, with packed stores of two sizes
 stream     a frame's latency when a video goes on, of RUN, the work_dir of a trained run, as CONFIG
@@ -36,7 +37,9 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument(
         'what',
-        choices=['train', 'data', 'extraction', 'smoothing', 'startup', 'stream', 'tagf', 'waiting'],
+        choices=[
+            *('train', 'data', 'extraction', 'inference', 'smoothing', 'startup', 'stream', 'tagf', 'waiting')
+        ],
     )
     parser.add_argument('config', type=Path, nargs='?', help='config file')
     parser.add_argument('--data-root', help='folder of the store, instead of data_root of the config')
@@ -79,6 +82,10 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         return benchmark_extraction(args.rounds, args.config, args.minutes, args.minutes / 3)
     overrides = args.cfg_options | ({'data_root': args.data_root} if args.data_root else {})
     cfg = load_config(args.config, overrides)
+    if args.what == 'inference':
+        from abawfw.apis.benchmark.inference import benchmark_inference
+
+        return benchmark_inference(cfg, args.rounds)
     if args.what == 'train':
         from abawfw.apis.benchmark.train import benchmark_train
 

@@ -50,6 +50,7 @@ class VAInferencer:
         optional: those of them that may be absent.
         targets: what it estimates.
         windows: one-sided smoothing window of each target, in frames.
+        trained: the checkpoint and network of each target.
 
     Raises:
         ConfigError: the run's config is missing or broken, or there is no such device.
@@ -66,7 +67,7 @@ class VAInferencer:
         self.optional: tuple[str, ...] = tuple(cfg.get('optional') or ())
         self.targets: list[str] = list(cfg.targets)
         self.windows = smoothing_windows(cfg, self.targets)
-        self._trained = {
+        self.trained = {
             target: TrainedTarget(cfg, best_checkpoint(self.run, f'ccc_{target}'), target, device)
             for target in self.targets
         }
@@ -74,12 +75,12 @@ class VAInferencer:
     @property
     def checkpoints(self) -> dict[str, Path]:
         """The checkpoint of each target."""
-        return {target: trained.checkpoint for target, trained in self._trained.items()}
+        return {target: trained.checkpoint for target, trained in self.trained.items()}
 
     @property
     def extraction(self) -> dict[str, Any]:
         """How the features were extracted that the run was trained on, by feature; {} where nothing tells."""
-        return dict(next(iter(self._trained.values())).meta.get('extraction') or {})
+        return dict(next(iter(self.trained.values())).meta.get('extraction') or {})
 
     def predict_store(self, store: str | Path | FeatureStore) -> dict[str, pd.DataFrame]:
         """Tables of all videos of a store, of every partition, by name.
@@ -90,7 +91,7 @@ class VAInferencer:
         """
         store = store if isinstance(store, FeatureStore) else open_store(store)
         curves: dict[str, dict[str, NDArray]] = {target: {} for target in self.targets}
-        for target, trained in self._trained.items():
+        for target, trained in self.trained.items():
             for partition in dict.fromkeys(video.partition for video in store.videos()):
                 curves[target] |= trained.predict(partition, store)[0]
         return {

@@ -46,6 +46,11 @@ class TrainedTarget:
         self._model: Any = None
         self._dims: dict[str, Any] = {}
 
+    @property
+    def fitted(self) -> list[dict[str, Any]] | None:
+        """What the transforms of the run took from its training videos, if the checkpoint says so."""
+        return fitted_of(self.meta)
+
     def predict(self, partition: str, store: FeatureStore | None = None) -> tuple[Curves, Curves]:
         """Raw predictions and labels of every video, (frames,) each, in the order of the store.
 
@@ -58,7 +63,7 @@ class TrainedTarget:
             ConfigError: it does not estimate the target.
             DataError: the store lacks a feature, or a prediction is not finite.
         """
-        loader = build_loader(self._cfg, 'val_dataloader', partition, fitted_of(self.meta), store)
+        loader = build_loader(self._cfg, 'val_dataloader', partition, self.fitted, store)
         model = self.model(loader.dataset.input_dims)
         column = model.targets.index(self.target)
         videos = predict(model, loader, self._device)
