@@ -37,3 +37,7 @@ def test_the_table(rows: list[Abilities]) -> None:
     assert {line.count('|') for line in lines} == {4}
     assert all('| yes |' in line or '| no. ' in line for line in lines[2:])
     assert '| yes |' in lines[2]
+
+
+def test_the_readme_has_the_table(rows: list[Abilities]) -> None:
+    assert abilities_table(rows).strip() in (ROOT / 'README.md').read_text()
