@@ -116,7 +116,7 @@ def test_is_checked_and_its_model_runs(path: Path, stores: dict[str, Path]) -> N
 
 def test_the_variant_of_the_readme(tmp_path: Path, stores: dict[str, Path]) -> None:
     readme = (CONFIGS.parent / 'README.md').read_text()
-    variant = readme.partition('```python\n')[2].partition('```')[0]
+    variant = '_base_' + readme.partition('```python\n_base_')[2].partition('```')[0]
     assert 2 <= len(variant.splitlines()) <= 8
     path = tmp_path / 'variant.py'
     path.write_text(variant.replace("'../", f"'{CONFIGS}/"))
