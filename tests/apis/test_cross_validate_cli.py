@@ -210,7 +210,7 @@ def six_folds(trials: Path, out: str, *more: str) -> list[str]:
     return [str(TAGF), '--data-root', str(trials), *folds, *more, '--cfg-options', *TINY_TAGF]
 
 
-def tested_folds(folder: Path) -> list[int]:
+def folds_done(folder: Path) -> list[int]:
     return [k for k in SIX if (folder / f'cv/fold{k}/predictions/report.json').exists()]
 
 
@@ -228,10 +228,10 @@ def killed(trials: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
         patch.setenv('OMP_NUM_THREADS', '1')
         command = [sys.executable, str(TOOLS / 'cross_validate.py'), *words]
         with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL) as process:
-            while len(tested_folds(folder)) < 3 and process.poll() is None:
+            while len(folds_done(folder)) < 3 and process.poll() is None:
                 time.sleep(0.1)
             process.send_signal(signal.SIGKILL)
-        done = tested_folds(folder)
+        done = folds_done(folder)
         written = {str(p): p.stat().st_mtime_ns for k in done for p in (folder / f'cv/fold{k}').rglob('*')}
         return folder, call_apart('cross_validate', *words, folder=folder, timeout=300), written
 
