@@ -19,6 +19,7 @@ from abawfw.apis.build import build_loader, model_config
 from abawfw.apis.check import check_config
 from abawfw.checkpoints import resumable_checkpoints
 from abawfw.config import resolve
+from abawfw.datasets.never_observed import never_observed
 from abawfw.engine.distributed import init_distributed
 from abawfw.engine.empty_logs import no_empty_logs
 from abawfw.engine.va_runner import VARunner
@@ -100,7 +101,7 @@ def build_runner(
     with warnings.catch_warnings():
         # an empty list of recorders is what we want; MMEngine warns about it at every start
         warnings.filterwarnings('ignore', message='.*`Visualizer` backend is not initialized.*')
-        return VARunner(
+        runner = VARunner(
             model=model_config(resolved, training.dataset.input_dims),
             work_dir=str(work_dir),
             train_dataloader=training,
@@ -114,6 +115,9 @@ def build_runner(
             log_level=log_level,
             cfg=cfg,
         )
+    for line in never_observed(training.dataset):
+        runner.logger.info(line)
+    return runner
 
 
 def _run(runner: VARunner) -> None:

@@ -120,6 +120,10 @@ class FeatureStore(ABC):
         self._check_range(video, start, stop)
         return self._valid(video, feature, start, stop)
 
+    def knows_valid(self, video_id: str, feature: str) -> bool:
+        """Whether ``valid`` answers without reading the frames themselves."""
+        return True
+
     def labels(self, video_id: str, start: int, stop: int) -> np.ndarray:
         """Valence and arousal, (stop - start, 2) float32, NaN where there is no valid label.
 

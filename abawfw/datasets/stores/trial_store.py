@@ -111,6 +111,11 @@ class TrialStore(FeatureStore):
             self._infos[name] = first
         return self._infos[name]
 
+    def knows_valid(self, video_id: str, feature: str) -> bool:
+        """Bytes without a mask are looked at themselves: a black frame was not observed."""
+        trial = self._trials[self.video(video_id).video_id]
+        return self._files.has_mask(trial, feature) or self.feature(feature).dtype != 'uint8'
+
     def times(self, video_id: str) -> np.ndarray | None:
         """Seconds at which each frame is shown: frame_times.npy, or else by the frame rate."""
         trial = self._trials[self.video(video_id).video_id]
