@@ -2,8 +2,8 @@
 _base_ = './tagf.py'
 stages = [
     ['backbones.video.output_layer', 'backbones.logmel.embeddings.4'],
-    # last stage of IR-50, then the last units of the one before it (the reference's parameters 142 to 162), and
-    # VGGish's other fully connected layers
+    # last stage of IR-50, then the last units of the one before it (the reference's parameters 142 to 162),
+    # and VGGish's other fully connected layers
     [*[f'backbones.video.body.{unit}' for unit in (21, 22, 23)], 'backbones.logmel.embeddings.2'],
     [*[f'backbones.video.body.{unit}' for unit in (18, 19, 20)], 'backbones.logmel.embeddings.0'],
 ]
