@@ -60,7 +60,7 @@ NAMED = frozenset({'backbones', 'encoders', 'default_hooks'})
 
 # Arguments that the builder supplies and a config does not state, by registry name.
 SUPPLIED = {
-    'dataset': {'fitted'},
+    'dataset': {'fitted', 'fit'},
     'backbone': {'in_dim'},
     'model': {'input_dims'},
     'encoder': {'in_dim'},
@@ -140,7 +140,7 @@ def _component(node: dict, place: str, registry: Registry | None) -> Iterator[st
         yield f"{place}: no {registry.name} is called '{node['type']}': {hint}"
         return
     name = component.__name__
-    allowed, required = _signature(component)
+    allowed, required = signature(component)
     supplied = SUPPLIED.get(registry.name, set())
     taken_out = TAKEN_OUT.get(registry.name, set())
     for key in arguments:
@@ -158,7 +158,7 @@ def _names(registry: Registry) -> set[str]:
     return set(registry.module_dict) | (_names(parent) if parent is not None else set())
 
 
-def _signature(component: Any) -> tuple[set[str], set[str]]:
+def signature(component: Any) -> tuple[set[str], set[str]]:
     """Names a component accepts and names it needs; ``**kwargs`` are followed to the base classes."""
     functions = [component]
     if inspect.isclass(component):

@@ -10,25 +10,34 @@ from mmengine.config import Config
 from abawfw.config import raise_problems, resolve_references
 from abawfw.config_check import config_problems
 from abawfw.datasets.stores import open_store
+from abawfw.datasets.stores.base import FeatureStore
 from abawfw.errors import DataError, nearest
 
 
-def check_config(cfg: Config, training: bool = False) -> None:
+def check_config(cfg: Config, training: bool = False, weights: bool = False) -> None:
     """Check a loaded config: its keys, components and arguments, and that the store has its features.
 
     Args:
         cfg: loaded config, references not resolved.
-        training: also check that the files are there which training starts from; testing does without.
+        training: also check what only training needs: videos to train and validate on, values that the
+            components accept, and the files that weights are to be read from.
+        weights: check these files, though nothing is trained.
 
     Raises:
         ConfigError: all problems, one per line.
     """
-    resolved = resolve_references(cfg)[0].to_dict()
+    partly_resolved = resolve_references(cfg)[0]
+    resolved = partly_resolved.to_dict()
     problems = config_problems(cfg)
-    problems += _data_problems(
+    store, found = _data_problems(
         resolved.get('data_root'), resolved.get('features'), resolved.get('optional') or ()
     )
-    if training:
+    problems += found
+    if training and store is not None and not problems:
+        from abawfw.apis.check_build import build_problems
+
+        problems += build_problems(partly_resolved, store)
+    if training or weights:
         from abawfw.models.weight_files import missing_weights  # brings torch along
 
         problems += missing_weights(resolved.get('model'))
@@ -42,8 +51,8 @@ def with_check_data(error: DataError, root: Any) -> str:
     return f'{error}; python tools/check_data.py {root} lists everything'
 
 
-def _data_problems(root: Any, features: Any, optional: Any) -> list[str]:
-    """Problems of the store and of the features asked of it; missing keys are reported elsewhere."""
+def _data_problems(root: Any, features: Any, optional: Any) -> tuple[FeatureStore | None, list[str]]:
+    """The store, and problems of it and of the features asked of it; missing keys are reported elsewhere."""
     problems = []
     names = features if isinstance(features, (list, tuple)) else []
     if features is not None and not names:
@@ -51,12 +60,13 @@ def _data_problems(root: Any, features: Any, optional: Any) -> list[str]:
     twice = sorted({str(name) for name in names if names.count(name) > 1})
     problems += [f"features: '{name}' is named twice" for name in twice]
     if root is None:
-        return problems
+        return None, problems
     try:
-        known = open_store(root).feature_names()
+        store = open_store(root)
+        known = store.feature_names()
     except DataError as error:
-        return [*problems, f'data_root: {with_check_data(error, root)}']
+        return None, [*problems, f'data_root: {with_check_data(error, root)}']
     unknown = [name for name in names if name not in known and name not in optional]
-    return problems + [
+    return store, problems + [
         f"features: {root} has no feature '{name}': {nearest(name, known)}" for name in unknown
     ]

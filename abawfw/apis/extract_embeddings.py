@@ -76,7 +76,7 @@ def extract_embeddings(
         DataError: ``out`` exists and is not empty, or the store is damaged.
         CheckpointError: weights are missing or belong to another model.
     """
-    check_config(cfg, training=checkpoint is None)
+    check_config(cfg, weights=checkpoint is None)
     cfg = resolve(cfg)
     if not cfg.model.get('backbones'):
         raise ConfigError(

@@ -58,6 +58,7 @@ class ClipDataset(Dataset):
         debug: take only this many videos of the partition, the first ones.
         fitted: what transforms took from the training videos of another run (its ``fitted``), to be used
             instead of fitting again; the weights of that run need it.
+        fit: False leaves transforms unfitted, for a dataset that is asked for no clip.
 
     Attributes:
         videos: the videos of the partition, in store order.
@@ -81,6 +82,7 @@ class ClipDataset(Dataset):
         optional: Sequence[str] = (),
         debug: int | None = None,
         fitted: Sequence[dict[str, Any]] | None = None,
+        fit: bool = True,
     ) -> None:
         self.store: FeatureStore = _open(store)
         self.features = self._present(features, optional)
@@ -108,7 +110,8 @@ class ClipDataset(Dataset):
             self._settle_features(transform, set(optional) - set(self.features))
             if hasattr(transform, 'output_dims'):
                 self.input_dims = transform.output_dims(self.input_dims)
-        self._fit(fold.videos(self.store.videos(), 'train')[:debug], fitted)
+        if fit:
+            self._fit(fold.videos(self.store.videos(), 'train')[:debug], fitted)
 
     @property
     def metainfo(self) -> dict[str, Any]:

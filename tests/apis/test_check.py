@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from command_line import ROOT
 
 from abawfw.apis.check import check_config
 from abawfw.config import load_config
 from abawfw.datasets.stores.trial_writer import TrialWriter
 from abawfw.errors import ConfigError
+from abawfw.models.heads.va_head import VAHead
 
 CONFIG = ROOT / 'configs/tagf/tagf_embeddings_affwild2.py'
 
@@ -25,3 +28,76 @@ def test_optional_features_may_be_absent(tmp_path: Path) -> None:
     check_config(load_config(CONFIG, {**overrides, 'optional': ['audio_embedding']}))
     with pytest.raises(ConfigError, match="has no feature 'audio_embedding'"):
         check_config(load_config(CONFIG, {**overrides, 'optional': ['video_embedding']}))
+
+
+@pytest.fixture(scope='module')
+def trials(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    rng = np.random.default_rng(0)
+    root = tmp_path_factory.mktemp('trials') / 'store'
+    dims = {'video_embedding': 512, 'audio_embedding': 128}
+    with TrialWriter(root, {name: (size,) for name, size in dims.items()}) as writer:
+        for i, partition in enumerate(['train'] * 5 + ['val']):
+            features = {name: rng.normal(size=(9, size)) for name, size in dims.items()}
+            writer.add(f'v{i}', partition, features, rng.uniform(-1, 1, (9, 2)))
+    return root
+
+
+DATASETS = 'train_dataloader.dataset, val_dataloader.dataset: '
+
+
+@pytest.mark.parametrize(
+    ('key', 'value', 'problem'),
+    [
+        ('fold', 6, DATASETS + 'RolledKFold(fold=6): there are folds 0 to 5'),
+        ('fold', 'x', DATASETS + "RolledKFold(fold='x'): there are folds 0 to 5"),
+        ('debug', 0, DATASETS + 'ClipDataset(debug=0): a number of videos'),
+        ('hop', 400, DATASETS + 'SlidingWindow(length=300, hop=400): hop must lie in 1 .. length'),
+        ('window', 0, DATASETS + 'SlidingWindow(length=0, hop=200): hop must lie in 1 .. length'),
+        ('window', 'wide', DATASETS + "TypeError: '<=' not supported"),
+        ('normalized', ['bert'], DATASETS + "Normalize(features=...): 'bert' is not loaded"),
+        ('val_dataloader.dataset.partition', 'vall', 'val_dataloader.dataset: '),
+        ('time_mix', 'fourier', "model: CoAttentionFusion has no time_mix='fourier'"),
+        ('gate', 'nonsense', "model: CoAttentionFusion has no gate='nonsense'"),
+        ('targets', ['arousal', 'valence'], 'model: targets must be valence, arousal or both in this order'),
+    ],
+)
+def test_a_value_that_a_component_refuses(trials: Path, key: str, value: Any, problem: str) -> None:
+    cfg = load_config(CONFIG, {'data_root': str(trials), key: value})
+    with pytest.raises(ConfigError) as error:
+        check_config(cfg, training=True)
+    title, line = str(error.value).splitlines()
+    assert title == f'{CONFIG}: 1 problem(s)'
+    assert line.startswith(f'  {problem}')
+    check_config(cfg)  # only training needs videos of both partitions
+
+
+def test_misspelt_names_come_first(trials: Path) -> None:
+    with pytest.raises(ConfigError) as error:
+        check_config(
+            load_config(CONFIG, {'data_root': str(trials), 'fold': 6, 'model.typ': 1}), training=True
+        )
+    (line,) = str(error.value).splitlines()[1:]
+    assert line.startswith('  model.typ: VAEstimator has no such argument')
+
+
+def test_a_good_run_is_built_without_memory_or_a_pass_over_the_data(
+    trials: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: Any) -> None:
+        raise AssertionError('the check reads the data or draws weights')
+
+    monkeypatch.setattr('abawfw.datasets.transforms.normalize.Normalize.fit', refuse)
+    monkeypatch.setattr('abawfw.models.estimator.VAEstimator.init_weights', refuse)
+    devices: set[str] = set()
+    loss = VAHead.__init__
+
+    def built(self: VAHead, *args: Any, **options: Any) -> None:
+        devices.add(torch.empty(1).device.type)
+        loss(self, *args, **options)
+
+    monkeypatch.setattr(VAHead, '__init__', built)
+    state = torch.random.get_rng_state()
+    overrides = {'data_root': str(trials), 'normalized': ['audio_embedding']}
+    check_config(load_config(CONFIG, overrides), training=True)
+    assert devices == {'meta'}
+    assert torch.equal(torch.random.get_rng_state(), state)
