@@ -43,6 +43,7 @@ class ArrayStore(FeatureStore):
         self._arrays = {name: _numbers(video_id, name, values) for name, values in arrays.items()}
         if not self._arrays:
             raise DataError(f'{video_id}: no feature given')
+        self._infos = {name: FeatureInfo(a.shape[1:], a.dtype.name) for name, a in self._arrays.items()}
         lengths = {name: len(values) for name, values in self._arrays.items()}
         if len(set(lengths.values())) > 1:
             listed = ', '.join(f'{name} {length}' for name, length in lengths.items())
@@ -63,7 +64,7 @@ class ArrayStore(FeatureStore):
 
     def features(self) -> dict[str, FeatureInfo]:
         """The features given, by name."""
-        return {name: FeatureInfo(a.shape[1:], a.dtype.name) for name, a in self._arrays.items()}
+        return self._infos
 
     def times(self, video_id: str) -> NDArray[np.float64] | None:
         """The times given."""
