@@ -9,7 +9,7 @@ import numpy as np
 import abawfw
 from abawfw.apis.export_graph import ExportGraph
 from abawfw.apis.load_run import LoadedRun
-from abawfw.apis.trained_target import smoothing_windows
+from abawfw.apis.trained_targets import smoothing_windows
 from abawfw.datasets.transforms import LoadFeatures, PackVA, PadTo, ShiftLabels
 from abawfw.registry import TRANSFORMS
 

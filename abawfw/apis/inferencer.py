@@ -13,7 +13,7 @@ import torch
 from mmengine.device import get_device
 from numpy.typing import ArrayLike, NDArray
 
-from abawfw.apis.trained_target import TrainedTarget, smoothing_windows
+from abawfw.apis.trained_targets import TrainedTargets, smoothing_windows
 from abawfw.apis.video_prediction import VideoPrediction
 from abawfw.checkpoints import best_checkpoint
 from abawfw.config import load_config, raise_problems, resolve
@@ -50,7 +50,7 @@ class VAInferencer:
         optional: those of them that may be absent.
         targets: what it estimates.
         windows: one-sided smoothing window of each target, in frames.
-        trained: the checkpoint and network of each target.
+        trained: the checkpoints and networks of the targets.
 
     Raises:
         ConfigError: the run's config is missing or broken, or there is no such device.
@@ -67,20 +67,18 @@ class VAInferencer:
         self.optional: tuple[str, ...] = tuple(cfg.get('optional') or ())
         self.targets: list[str] = list(cfg.targets)
         self.windows = smoothing_windows(cfg, self.targets)
-        self.trained = {
-            target: TrainedTarget(cfg, best_checkpoint(self.run, f'ccc_{target}'), target, device)
-            for target in self.targets
-        }
+        checkpoints = {target: best_checkpoint(self.run, f'ccc_{target}') for target in self.targets}
+        self.trained = TrainedTargets(cfg, checkpoints, device)
 
     @property
     def checkpoints(self) -> dict[str, Path]:
         """The checkpoint of each target."""
-        return {target: trained.checkpoint for target, trained in self.trained.items()}
+        return self.trained.checkpoints
 
     @property
     def extraction(self) -> dict[str, Any]:
         """How the features were extracted that the run was trained on, by feature; {} where nothing tells."""
-        return dict(next(iter(self.trained.values())).meta.get('extraction') or {})
+        return dict(self.trained.networks[0][0].meta.get('extraction') or {})
 
     def predict_store(self, store: str | Path | FeatureStore) -> dict[str, pd.DataFrame]:
         """Tables of all videos of a store, of every partition, by name.
@@ -91,9 +89,9 @@ class VAInferencer:
         """
         store = store if isinstance(store, FeatureStore) else open_store(store)
         curves: dict[str, dict[str, NDArray]] = {target: {} for target in self.targets}
-        for target, trained in self.trained.items():
-            for partition in dict.fromkeys(video.partition for video in store.videos()):
-                curves[target] |= trained.predict(partition, store)[0]
+        for partition in dict.fromkeys(video.partition for video in store.videos()):
+            for target, (predicted, _) in self.trained.predict(partition, store).items():
+                curves[target] |= predicted
         return {
             video.video_id: self._table(
                 {target: curves[target][video.video_id] for target in self.targets},

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.config import Config
 
 from abawfw.apis.build import fitted_of, restore_model
-from abawfw.checkpoints import best_checkpoint, load_checkpoint
+from abawfw.apis.distinct_weights import Weights, distinct_weights
+from abawfw.checkpoints import best_checkpoint
 from abawfw.config import load_config, resolve
 from abawfw.errors import CheckpointError, ConfigError
 from abawfw.models.folding import fold_weight_norm
@@ -83,29 +83,17 @@ def load_run(run: str | Path, checkpoint: str | Path | None = None) -> LoadedRun
         paths = {t: best_checkpoint(run, f'ccc_{t}') for t in cfg.targets}
     else:
         paths = dict.fromkeys(cfg.targets, Path(checkpoint))
-    stored = {path: load_checkpoint(path) for path in dict.fromkeys(paths.values())}
-    groups: list[list[str]] = []  # of targets with the same weights, as two files of one epoch have them
-    for target in paths:
-        for group in groups:
-            if _same_weights(stored[paths[group[0]]], stored[paths[target]]):
-                group.append(target)
-                break
-        else:
-            groups.append([target])
-    networks = [_network(cfg, paths[group[0]], stored[paths[group[0]]], group) for group in groups]
-    meta = stored[networks[0].checkpoint]['meta']
+    found = distinct_weights(paths)
+    networks = [_network(cfg, weights) for weights in found]
+    meta = found[0].stored['meta']
     return LoadedRun(cfg, networks, meta, fitted_of(meta))
 
 
-def _same_weights(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    ours, theirs = one['state_dict'], other['state_dict']
-    return ours.keys() == theirs.keys() and all(torch.equal(x, theirs[name]) for name, x in ours.items())
-
-
-def _network(cfg: Config, path: Path, stored: dict[str, Any], targets: list[str]) -> Network:
-    dims = stored['meta'].get('input_dims')
+def _network(cfg: Config, weights: Weights) -> Network:
+    dims = weights.stored['meta'].get('input_dims')
     if dims is None:
-        raise CheckpointError(f'{path}: does not say what features it was trained with')
-    model = restore_model(cfg, path, stored, dims)
+        raise CheckpointError(f'{weights.checkpoint}: does not say what features it was trained with')
+    model = restore_model(cfg, weights.checkpoint, weights.stored, dims)
     fold_weight_norm(model)
-    return Network(model, path, tuple(targets), [model.targets.index(t) for t in targets])
+    columns = [model.targets.index(t) for t in weights.targets]
+    return Network(model, weights.checkpoint, weights.targets, columns)

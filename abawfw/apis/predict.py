@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -25,13 +26,29 @@ def predict(model: Any, loader: Any, device: str | None = None) -> dict[str, Vid
     Raises:
         DataError: a video or a frame got no prediction, or one that is not finite.
     """
-    model = model.to(device or get_device()).eval()
-    metric = VAMetric(targets=model.targets)
+    return predict_together([model], loader, device)[0]
+
+
+def predict_together(
+    models: Sequence[Any], loader: Any, device: str | None = None
+) -> list[dict[str, VideoPrediction]]:
+    """Run several models over every clip of a loader, which is gone through once.
+
+    Arguments and errors are those of ``predict``, whose results come for each model.
+    """
+    models = [model.to(device or get_device()).eval() for model in models]
+    metrics = [VAMetric(targets=model.targets) for model in models]
     loader.batch_sampler.set_epoch(0)
-    model.reset_lanes()
+    for model in models:
+        model.reset_lanes()
     with torch.inference_mode():
         for batch in loader:
-            metric.process(batch, model.val_step(batch))
+            for model, metric in zip(models, metrics, strict=True):
+                metric.process(batch, model.val_step(batch))
+    return [_in_order(metric, loader) for metric in metrics]
+
+
+def _in_order(metric: VAMetric, loader: Any) -> dict[str, VideoPrediction]:
     found = metric.collect()
     order = [v.video_id for v in loader.dataset.videos]
     missing = [v for v in order if v not in found]

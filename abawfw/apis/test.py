@@ -12,7 +12,7 @@ import numpy as np
 from mmengine.config import Config
 
 from abawfw.apis.check import check_config
-from abawfw.apis.trained_target import Curves, TrainedTarget, smoothing_windows
+from abawfw.apis.trained_targets import Curves, TrainedTargets, smoothing_windows
 from abawfw.config import resolve
 from abawfw.datasets.stores import open_store
 from abawfw.errors import DataError
@@ -85,8 +85,8 @@ def test(
         )
     # val first: a search for windows needs it before anything is written
     needed = ['val', *partitions] if windows == 'search' else list(partitions)
-    trained = {target: TrainedTarget(cfg, path, target) for target, path in checkpoints.items()}
-    predictions = {p: {t: trained[t].predict(p) for t in trained} for p in dict.fromkeys(needed)}
+    trained = TrainedTargets(cfg, checkpoints)
+    predictions = {p: trained.predict(p) for p in dict.fromkeys(needed)}
     report.windows = _windows(cfg, list(checkpoints), windows, predictions)
     for partition in dict.fromkeys(partitions):
         for target, (pred, label) in predictions[partition].items():

@@ -78,14 +78,13 @@ class _Forward:
     def __init__(self, inferencer: VAInferencer, arrays: dict[str, np.ndarray]) -> None:
         store = ArrayStore('video', arrays, None, np.arange(len(next(iter(arrays.values())))) / FPS)
         self._networks: list[tuple[Any, list[Any], int]] = []
-        for target, trained in inferencer.trained.items():
-            loader = build_loader(inferencer.cfg, 'val_dataloader', 'test', trained.fitted, store)
-            model = trained.model(loader.dataset.input_dims)
+        for group in inferencer.trained.networks:
+            loader = build_loader(inferencer.cfg, 'val_dataloader', 'test', group[0].fitted, store)
             loader.batch_sampler.set_epoch(0)
-            # both networks take the same batches where they were fitted to the same statistics, as here
-            batches = self._networks[0][1] if self._networks else list(loader)
-            self._networks.append((model, batches, model.targets.index(target)))
-            clips = loader.dataset.clips
+            batches, clips = list(loader), loader.dataset.clips
+            for network in group:
+                model = network.model(loader.dataset.input_dims)
+                self._networks.append((model, batches, model.targets.index(network.targets[0])))
         # frames that no other clip covers, whose predictions are those of the video
         self.alone = clips[1].start if len(clips) > 1 else clips[0].stop
 
