@@ -38,7 +38,11 @@ def collate_clips(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
         labels and masks made longer.
     """
     samples = SampleList(item['data_sample'] for item in items)
-    length = max(len(sample.valid) for sample in samples)
+    lengths = {len(sample.valid) for sample in samples}
+    if len(lengths) == 1:
+        stacked = {f: torch.stack([item['inputs'][f] for item in items]) for f in items[0]['inputs']}
+        return {'inputs': stacked, 'data_samples': samples}
+    length = max(lengths)
     inputs = {
         feature: _pad([item['inputs'][feature] for item in items], length, 0)
         for feature in items[0]['inputs']

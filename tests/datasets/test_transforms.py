@@ -11,6 +11,7 @@ from memory_store import MemoryStore
 
 from abawfw.datasets.clip_dataset import Clip, ClipDataset
 from abawfw.datasets.clip_request import ClipRequest
+from abawfw.datasets.stores.array_store import ArrayStore
 from abawfw.datasets.stores.base import FeatureStore
 from abawfw.datasets.transforms import LoadFeatures, Normalize, ShiftLabels
 from abawfw.errors import ConfigError, DataError
@@ -173,3 +174,16 @@ def test_shifted_labels_are_those_of_later_frames(num_frames: int, frames: int, 
 def test_labels_do_not_come_before_the_video():
     with pytest.raises(ConfigError, match='frames=-1'):
         ShiftLabels(-1)
+
+
+def test_arrays_stay_as_they_are() -> None:
+    """What was not observed is zero for the model, not in the arrays of the caller."""
+    values = np.ones((20, 3), np.float32)
+    store = ArrayStore('v', {'x': values}, {'x': np.arange(20) > 5})
+    pipeline = [{'type': 'LoadFeatures', 'masked': True}, {'type': 'PackVA'}]
+    clips = {'type': 'Segments', 'length': 10}
+    dataset = ClipDataset(store, ['x'], 'test', clips, pipeline, split={'type': 'OfficialSplit'})
+    seen = dataset[ClipRequest(0)]['inputs']['x']
+    assert not seen[:6].any()
+    assert seen[6:].all()
+    assert values.all()

@@ -41,7 +41,8 @@ class PackVA:
         inputs = {f: _tensor(values) for f, values in results['inputs'].items()}
         for feature, values in inputs.items():
             if not observed[feature].all():
-                values[torch.from_numpy(~observed[feature])] = 0
+                inputs[feature] = values.clone()  # those of a store in memory are the caller's
+                inputs[feature][torch.from_numpy(~observed[feature])] = 0
         return {'inputs': inputs, 'data_sample': sample}
 
 
