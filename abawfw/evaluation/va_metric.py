@@ -76,18 +76,18 @@ class VAMetric(BaseMetric):
         """
         columns = [COLUMNS[t] for t in self.targets]
         for sample in data_samples:
-            s = sample if isinstance(sample, dict) else sample.to_dict()
-            n = s['num_frames']
+            s = sample.get
+            n = s('num_frames')
             if not n:
                 continue
-            pred = s['pred_va'].detach().float().cpu().numpy()[:n].copy()
-            label = s['gt_va'].detach().float().cpu().numpy()[:n][:, columns].copy()
+            pred = s('pred_va').detach().float().cpu().numpy()[:n].copy()
+            label = s('gt_va').detach().float().cpu().numpy()[:n, columns]
             if pred.shape != (n, len(columns)) or label.shape != pred.shape:
                 raise DataError(
-                    f'video {s["video_id"]}, clip from frame {s["start"]}: predictions {pred.shape} '
+                    f'video {s("video_id")}, clip from frame {s("start")}: predictions {pred.shape} '
                     f'and labels {label.shape}, but {n} frames of {", ".join(self.targets)} are expected'
                 )
-            self.results.append(_Clip(s['video_id'], s['start'], s['video_length'], pred, label))
+            self.results.append(_Clip(s('video_id'), s('start'), s('video_length'), pred, label))
 
     def collect(self) -> dict[str, VideoPrediction]:
         """Gather the clips of all ranks, assemble every video, and forget the clips.

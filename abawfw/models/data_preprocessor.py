@@ -17,9 +17,8 @@ class VADataPreprocessor(BaseDataPreprocessor):
     each sample.
     """
 
-    def __init__(self) -> None:
-        super().__init__(non_blocking=True)
-
     def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
         """Return ``inputs`` ``{modality: (batch, time, *dims)}`` on the device, and ``data_samples``."""
-        return {'inputs': self.cast_data(data['inputs']), 'data_samples': data.get('data_samples')}
+        device = self.device
+        inputs = {name: x.to(device, non_blocking=True) for name, x in data['inputs'].items()}
+        return {'inputs': inputs, 'data_samples': data.get('data_samples')}

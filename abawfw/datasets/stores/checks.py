@@ -26,9 +26,11 @@ def chunks(num_frames: int, dims: tuple[int, ...]) -> Iterator[tuple[int, int]]:
 
 def not_finite(values: np.ndarray) -> np.ndarray:
     """Frames, (frames,) bool, of values (frames, *dims) in which anything is NaN or infinite."""
-    # A sum is finite unless an element is not: one fast pass decides in nearly all cases.
+    if values.dtype.kind != 'f':
+        return np.zeros(len(values), dtype=bool)
+    # A sum is finite unless an element is not, or it overflows: one fast pass decides in nearly all cases.
     with np.errstate(all='ignore'):
-        if values.dtype.kind != 'f' or np.isfinite(np.sum(values, dtype=np.float64)):
+        if np.isfinite(np.sum(values, dtype=np.result_type(values.dtype, np.float32))):
             return np.zeros(len(values), dtype=bool)
     bad: np.ndarray = ~np.isfinite(values).reshape(len(values), -1).all(axis=1)
     return bad
