@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import multiprocessing
 import os
@@ -290,3 +291,40 @@ def test_stores_need_neither_torch_nor_opencv() -> None:
         "assert not {'torch', 'cv2', 'mmengine.runner'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, '-c', code], check=True)
+
+
+class TimedStore(MemoryStore):
+    """Knows the times of its first video, and nothing of those of its second."""
+
+    own = np.array([0.5, 0.54, 0.6, 0.61, 7.0, 7.123456789])
+
+    def __init__(self, root: Path, features: dict[str, list[np.ndarray]]) -> None:
+        super().__init__(root, features)
+        self.infos = tuple(
+            dataclasses.replace(v, fps=None) if v.video_id in ('v0', 'v1') else v for v in self.infos
+        )
+
+    def times(self, video_id: str) -> np.ndarray | None:
+        return self.own if video_id == 'v0' else super().times(video_id)
+
+
+def test_times_of_the_source_are_kept(source: MemoryStore, tmp_path: Path) -> None:
+    packed = pack_store(TimedStore(tmp_path, source.arrays), tmp_path / 'packed')
+    found = packed.times('v0')
+    assert found is not None
+    assert found.dtype == np.float64
+    np.testing.assert_array_equal(found, TimedStore.own)
+    assert packed.times('v1') is None
+    np.testing.assert_array_equal(packed.times('v2'), np.arange(4) / 27)
+    again = pack_store(packed, tmp_path / 'again')
+    np.testing.assert_array_equal(again.times('v0'), TimedStore.own)
+
+
+def test_times_by_the_frame_rate_take_no_room(source: MemoryStore, tmp_path: Path) -> None:
+    packed = pack_store(source, tmp_path / 'packed')
+    assert not (packed.root / 'times.npy').exists()
+    index = packed.root / 'index.json'
+    data = json.loads(index.read_text())
+    del data['times']  # as earlier versions wrote it
+    index.write_text(json.dumps(data))
+    np.testing.assert_array_equal(PackedStore(packed.root).times('v2'), np.arange(4) / 27)

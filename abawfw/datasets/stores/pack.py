@@ -61,7 +61,8 @@ def pack_store(
         temporary.mkdir(parents=True)
         _write_labels(source, temporary)
         masked = frozenset(n for n in names if _write_feature(source, temporary, n, infos[n], progress))
-        index = PackedIndex(source.videos(), infos, masked, str(source.root))
+        timed = _write_times(source, temporary)
+        index = PackedIndex(source.videos(), infos, masked, str(source.root), timed)
         with (temporary / INDEX).open('w', encoding='utf-8') as file:
             json.dump(index.to_json(), file, indent=1)
             file.flush()
@@ -177,3 +178,18 @@ def _write_labels(source: FeatureStore, folder: Path) -> None:
     with NpyWriter(folder / 'labels.npy', (frames, 2), 'float32') as out:
         for video in videos:
             out.write(source.labels(video.video_id, 0, video.num_frames))
+
+
+def _write_times(source: FeatureStore, folder: Path) -> bool:
+    """Write the times of all frames; returns whether any differ from what the frame rates tell."""
+    videos, own = source.videos(), False
+    path = folder / 'times.npy'
+    with NpyWriter(path, (sum(video.num_frames for video in videos),), 'float64') as out:
+        for video in videos:
+            times, by_rate = source.times(video.video_id), FeatureStore.times(source, video.video_id)
+            if times is not None:
+                own |= by_rate is None or not np.array_equal(times, by_rate)
+            out.write(np.full(video.num_frames, np.nan) if times is None else times)
+    if not own:
+        path.unlink()
+    return own

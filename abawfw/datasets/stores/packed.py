@@ -28,7 +28,9 @@ class PackedStore(FeatureStore):
     - ``moments_NAME.npy``: (videos, 2, *dims) float64, mean and sum of squared deviations of every video,
       from which the statistics of any fold follow without a pass over the data;
     - ``valid_NAME.npy``: (frames,) bool, where some frames of the feature were not observed, and
-      ``observed_moments_NAME.npy``, the same sums over the frames that were.
+      ``observed_moments_NAME.npy``, the same sums over the frames that were;
+    - ``times.npy``: (frames,) float64 seconds, where the source knew more than the frame rates; NaN for a
+      video without times.
 
     Args:
         root: folder written by tools/pack_features.py.
@@ -43,6 +45,8 @@ class PackedStore(FeatureStore):
         check_videos(self._index.videos, self.root)
         frames, videos = self._index.num_frames, len(self._index.videos)
         self._label_array = PackedArray(self.root / 'labels.npy', (frames, 2), 'float32')
+        timed = self._index.timed
+        self._times = PackedArray(self.root / 'times.npy', (frames,), 'float64') if timed else None
         self._arrays: dict[str, PackedArray] = {}
         self._moments: dict[str, PackedArray] = {}
         self._observed_moments: dict[str, PackedArray] = {}
@@ -71,6 +75,15 @@ class PackedStore(FeatureStore):
     def features(self) -> dict[str, FeatureInfo]:
         """All features, by name."""
         return self._index.features
+
+    def times(self, video_id: str) -> np.ndarray | None:
+        """Seconds at which each frame is shown: times.npy, or else by the frame rate."""
+        video = self.video(video_id)
+        if self._times is None:
+            return super().times(video_id)
+        offset = self._index.offsets[video_id]
+        times = self._times.read(offset, offset + video.num_frames)
+        return None if np.isnan(times).all() else times
 
     def _summary(self, feature: str, video_ids: Sequence[str], observed: bool) -> RunningMoments:
         """From the sums that were kept per video."""

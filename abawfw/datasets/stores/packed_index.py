@@ -26,12 +26,14 @@ class PackedIndex:
         features: by name.
         masked: names of the features of which some frames were not observed (they have a valid_*.npy).
         source: where the store was packed from.
+        timed: whether there are times of frames that the frame rates do not tell (times.npy).
     """
 
     videos: tuple[VideoInfo, ...]
     features: dict[str, FeatureInfo]
     masked: frozenset[str]
     source: str
+    timed: bool = False
 
     @cached_property
     def offsets(self) -> dict[str, int]:
@@ -55,6 +57,7 @@ class PackedIndex:
             'format': FORMAT,
             'version': VERSION,
             'source': self.source,
+            'times': self.timed,
             'features': {
                 name: {'dims': list(info.dims), 'dtype': info.dtype, 'valid': name in self.masked}
                 for name, info in self.features.items()
@@ -117,4 +120,5 @@ class PackedIndex:
             for entry in data['videos']
         )
         masked = frozenset(name for name, entry in data['features'].items() if entry['valid'])
-        return cls(videos, features, masked, str(data['source']))
+        timed = bool(data.get('times'))  # stores packed by earlier versions do not say
+        return cls(videos, features, masked, str(data['source']), timed)
