@@ -89,6 +89,7 @@ def infer_store(inferencer: VAInferencer, store: Path, out: Path) -> list[Inferr
     """
     check_writable(out)
     opened = open_store(store)
+    told = tuple(inferencer.notes_on(opened))
     tables = inferencer.predict_store(opened)
     pictures = [
         n for n, i in opened.features().items() if i.dtype == 'uint8' and len(i.dims) == 3 and i.dims[2] == 3
@@ -97,7 +98,9 @@ def infer_store(inferencer: VAInferencer, store: Path, out: Path) -> list[Inferr
     for name, table in tables.items():
         plain_name(name, store)
         thumbnails = _thumbnails_of_store(opened, name, pictures[0]) if pictures else []
-        notes = ('the store does not tell the times of frames',) if table.index.isna().any() else ()
+        notes = told
+        if table.index.isna().any():
+            notes += ('the store does not tell the times of frames',)
         files = _write(inferencer, name, table, out, thumbnails, notes)
         done.append(Inferred(name, table, tuple(files), notes))
     return done

@@ -13,6 +13,7 @@ import torch
 from mmengine.device import get_device
 from numpy.typing import ArrayLike, NDArray
 
+from abawfw.apis.same_extraction import compare_extraction
 from abawfw.apis.trained_targets import TrainedTargets, smoothing_windows
 from abawfw.apis.video_prediction import VideoPrediction
 from abawfw.checkpoints import best_checkpoint
@@ -84,10 +85,23 @@ class VAInferencer:
         """Tables of all videos of a store, of every partition, by name.
 
         Raises:
-            DataError: the store lacks a feature, or is damaged.
+            DataError: the store lacks a feature, has one that was extracted with other settings than for
+                training, or is damaged.
             CheckpointError: its features have other sizes than those of training.
         """
         store = store if isinstance(store, FeatureStore) else open_store(store)
+        self.notes_on(store)
+        return self._predict(store)
+
+    def notes_on(self, store: FeatureStore) -> list[str]:
+        """What is worth knowing of how a store was extracted, compared with training, a line each.
+
+        Raises:
+            DataError: a feature was extracted with other settings.
+        """
+        return compare_extraction(store, self.features, self.extraction)
+
+    def _predict(self, store: FeatureStore) -> dict[str, pd.DataFrame]:
         curves: dict[str, dict[str, NDArray]] = {target: {} for target in self.targets}
         for partition in dict.fromkeys(video.partition for video in store.videos()):
             for target, (predicted, _) in self.trained.predict(partition, store).items():
@@ -184,7 +198,7 @@ class VAInferencer:
         observed: Mapping[str, ArrayLike] | None,
         times: ArrayLike | None,
     ) -> pd.DataFrame:
-        return self.predict_store(ArrayStore(name, arrays, observed, times))[name]
+        return self._predict(ArrayStore(name, arrays, observed, times))[name]
 
     def _observed(self, store: FeatureStore, video_id: str, num_frames: int) -> NDArray[np.bool_]:
         """Where all features of the run that the store has were observed."""

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from random_runs import make_run
 
 from abawfw.apis import VAInferencer
+from abawfw.datasets.stores import open_store
 from abawfw.datasets.stores.base import FeatureInfo
 from abawfw.errors import DataError
 from abawfw.features.detectors.base import Face, FaceDetector
@@ -328,3 +329,31 @@ def _moov_in_front(source: Path, out: Path) -> None:
             if packet.dts is not None:
                 packet.stream = streams[packet.stream.index]
                 new.mux(packet)
+
+
+def with_settings(store: Path, root: Path, **changes: dict[str, Any] | None) -> Path:
+    """A store that tells other settings; None takes those of a feature away."""
+    shutil.copytree(store, root)
+    settings = json.loads((root / 'extraction.json').read_text()) | changes
+    told = {name: values for name, values in settings.items() if values is not None}
+    (root / 'extraction.json').write_text(json.dumps(told))
+    return root
+
+
+def test_a_store_of_other_settings(
+    run: Path, store: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Other features are refused; other faces, and features of which one side tells nothing, are noted."""
+    other = with_settings(store, tmp_path / 'other', mfcc={'step': 0.02})
+    found = call(capfd, 'infer', other, run, '--out', tmp_path / 'out', '--device', 'cpu')
+    assert found.code == 2
+    assert "feature 'mfcc' was extracted with step 0.02, for training 'absent'" in found.err
+    faces = with_settings(store, tmp_path / 'faces', faces={'detector': 'plain', 'limit': 3}, mfcc=None)
+    found = call(capfd, 'infer', faces, run, '--out', tmp_path / 'out', '--device', 'cpu')
+    assert found.code == 0, found.err
+    assert 'mfcc: only the run tells how it was extracted' in found.out
+    assert 'note: faces were found in another way for training: limit 3, for training 10' in found.out
+    assert len(json.loads((tmp_path / 'out/new.va.json').read_text())['notes']) == 2
+    (faces / 'extraction.json').unlink()  # nothing tells, as with stores of other tools
+    assert VAInferencer(run, 'cpu').notes_on(open_store(faces)) == []
+    assert VAInferencer(run, 'cpu').notes_on(open_store(store)) == []
