@@ -75,7 +75,8 @@ def extract_video(
         progress: called now and then with the share that is done.
 
     Raises:
-        DataError: the video cannot be read, an annotation does not fit, or an extractor fails.
+        DataError: the video cannot be read, an annotation does not fit, an extractor fails, or frames are
+            missing and there are annotations or official crops, which tell frames by their number.
         OSError: the disk is full or cannot be written.
     """
     path, out, labels = Path(path), Path(out), labels or {}
@@ -88,6 +89,7 @@ def extract_video(
     temporary = out / f'.{path.stem}.tmp-{os.getpid()}'
     try:
         trials = find_trials(recording, faces if of_faces else None, labels, persons)
+        _check_whole(recording, labels, faces if of_faces else None)
         times, notes = trials.times, list(trials.notes)
         sound = Sound(path) if of_sound else None
         temporary.mkdir(parents=True)
@@ -128,6 +130,21 @@ def extract_video(
     if isinstance(faces, CropFolder):  # otherwise its notes tell how many persons were found
         notes += [f'{name}: no face in any frame' for name, count in seen.items() if not count]
     return ExtractionReport(path.stem, tuple(finished), seen, float(times[-1] - times[0]), tuple(notes))
+
+
+def _check_whole(
+    recording: Recording, labels: Mapping[str, NDArray], faces: FaceDetector | CropFolder | None
+) -> None:
+    """Refuse a video with frames missing where something is given by the numbers of frames."""
+    given = ['annotation'] if labels else []
+    if isinstance(faces, CropFolder):
+        given.append('official crops')
+    if recording.damaged and given:
+        raise DataError(
+            f'{recording.path}: {recording.damaged} damaged packets cannot be decoded, so that rows of the '
+            f'{" and ".join(given)} can no longer be told to frames; repair or re-encode the video from a '
+            'whole copy'
+        )
 
 
 def _make_room(folder: Path, video: str) -> None:

@@ -46,6 +46,10 @@ class Recording:
     Args:
         path: the file.
 
+    Attributes:
+        damaged: packets that could not be decoded when the frames were last read to the end; their frames
+            are missing, others that build on them may be, and nothing tells where.
+
     Raises:
         DataError: PyAV is not installed.
     """
@@ -53,6 +57,8 @@ class Recording:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.notes: list[str] = []
+        self.damaged = 0
+        self._packets = 0  # that were there when the frames were last read to the end
         self._av: Any = optional_package('av', 'features', 'reading videos')
 
     @cached_property
@@ -88,7 +94,7 @@ class Recording:
         if not count:
             raise DataError(f'{self.path}: has a video stream, but no picture in it can be decoded')
         if stated and count != stated:
-            cause = ', it may be cut off' if count < stated else ''
+            cause = ', it may be cut off' if self._packets < stated else ''
             self.note(f'{count} frames could be decoded, the file states {stated}{cause}')
 
     def _open(self) -> Any:
@@ -129,7 +135,7 @@ class Recording:
 
     def _pictures(self, file: Any, stream: Any) -> Iterator[Any]:
         """Decoded pictures; packets that cannot be decoded are left out and counted."""
-        damaged = 0
+        damaged = there = 0
         packets = file.demux(stream)
         while True:
             try:
@@ -139,10 +145,12 @@ class Recording:
                 break
             if packet is None:
                 break
+            there += packet.size > 0  # the last one is empty and asks for what the decoder still holds
             try:
                 yield from packet.decode()
             except self._av.error.FFmpegError:
                 damaged += 1
+        self.damaged, self._packets = damaged, there
         if damaged:
             self.note(f'{damaged} packets of the video could not be decoded: their frames are missing')
 

@@ -149,6 +149,30 @@ def test_labels_of_another_video(tmp_path: Path) -> None:
     assert list((tmp_path / 'store').iterdir()) == []
 
 
+@pytest.mark.parametrize('given', ['labels', 'crops'])
+def test_frames_missing_in_the_middle_fit_no_rows(tmp_path: Path, given: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (30, 64, 96, 3), dtype=np.uint8)
+    path = write_video(tmp_path / 'a.mp4', noise, constant_rate(30), front=True)
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 20000] = bytes(20000)
+    path.write_bytes(content)
+    report = extract(path, tmp_path / 'store', Clock())
+    (told,) = [n for n in report.notes if 'packets of the video could not be decoded' in n]
+    lost, frames = int(told.split()[0]), report.trials[0].info.num_frames
+    (tmp_path / 'crops/a').mkdir(parents=True)
+    options: dict[str, tuple[str, dict[str, Any]]] = {
+        'labels': ('annotation', {'labels': {'': np.zeros((frames, 2), np.float32)}}),
+        'crops': ('official crops', {'faces': CropFolder(tmp_path / 'crops')}),
+    }
+    what, more = options[given]
+    with pytest.raises(
+        DataError, match=f'{lost} damaged packets .* rows of the {what} can no longer be told'
+    ):
+        extract(path, tmp_path / 'other', **more)
+    assert not any((tmp_path / 'other').glob('*'))
+
+
 def test_two_persons(tmp_path: Path) -> None:
     path, out = made(tmp_path / 'a.mp4'), tmp_path / 'store'
     two = MadeDetector(edges=(10, 100))

@@ -120,6 +120,7 @@ def test_a_file_cut_off_gives_what_is_there_and_says_so(tmp_path: Path) -> None:
         n for n in recording.notes if n.startswith(f'{count} frames could be decoded, the file states 30')
     ]
     assert len(told) == 1
+    assert told[0].endswith(', it may be cut off')
 
 
 def test_damaged_packets_are_counted(tmp_path: Path) -> None:
@@ -133,7 +134,8 @@ def test_damaged_packets_are_counted(tmp_path: Path) -> None:
     count = sum(1 for _ in recording.frames())
     assert count < 30
     assert any('packets of the video could not be decoded' in note for note in recording.notes)
-    assert any('the file states 30' in note for note in recording.notes)
+    assert 0 < recording.damaged <= 30 - count
+    assert f'{count} frames could be decoded, the file states 30' in recording.notes
 
 
 def test_what_is_no_video(tmp_path: Path) -> None:
