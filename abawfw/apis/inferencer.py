@@ -13,6 +13,7 @@ import torch
 from mmengine.device import get_device
 from numpy.typing import ArrayLike, NDArray
 
+from abawfw.apis.face_frames import face_frames
 from abawfw.apis.same_extraction import compare_extraction
 from abawfw.apis.trained_targets import TrainedTargets, smoothing_windows
 from abawfw.apis.video_prediction import VideoPrediction
@@ -38,8 +39,10 @@ class VAInferencer:
 
     Tables have one row per frame, its time in seconds as the index (NaN where nothing tells), and the
     columns ``frame``, counted from 0; ``valence`` and ``arousal``, smoothed and clipped to [-1, 1];
-    ``valence_raw`` and ``arousal_raw``, as the model gave them; and ``face``, False where there was no face,
-    or another feature of the run was not observed. A run of one target has columns of that one.
+    ``valence_raw`` and ``arousal_raw``, as the model gave them; and ``face``, whether a face was detected.
+    Where no track of the face is at hand, as for arrays and packed stores, ``face`` is whether the run's
+    features of faces were observed, and missing (NA) for a run without any. A run of one target has columns
+    of that one.
 
     Args:
         run: work_dir of a trained run.
@@ -110,7 +113,7 @@ class VAInferencer:
             video.video_id: self._table(
                 {target: curves[target][video.video_id] for target in self.targets},
                 store.times(video.video_id),
-                self._observed(store, video.video_id, video.num_frames),
+                face_frames(store, video.video_id, self.features),
             )
             for video in store.videos()
         }
@@ -187,8 +190,7 @@ class VAInferencer:
             faces = self.extraction.get('faces')
             found = extract_for_run(Path(path), chosen, Path(folder), faces, progress)
             table = self._predict_arrays(str(path), found.arrays, found.observed, found.times)
-        face = np.full(len(table), None) if found.track is None else found.track.found
-        table['face'] = pd.array(face, dtype='boolean')
+        table['face'] = _boolean(None if found.track is None else found.track.found, len(table))
         return VideoPrediction(table, found.track, (*notes, *found.notes))
 
     def _predict_arrays(
@@ -200,21 +202,21 @@ class VAInferencer:
     ) -> pd.DataFrame:
         return self._predict(ArrayStore(name, arrays, observed, times))[name]
 
-    def _observed(self, store: FeatureStore, video_id: str, num_frames: int) -> NDArray[np.bool_]:
-        """Where all features of the run that the store has were observed."""
-        known = set(store.feature_names())
-        masks = [store.valid(video_id, f, 0, num_frames) for f in self.features if f in known]
-        return np.logical_and.reduce(masks)
-
     def _table(
-        self, curves: Mapping[str, NDArray], times: NDArray | None, face: NDArray[np.bool_]
+        self, curves: Mapping[str, NDArray], times: NDArray | None, face: NDArray[np.bool_] | None
     ) -> pd.DataFrame:
-        frames = np.arange(len(face))
-        index = pd.Index(np.full(len(face), np.nan) if times is None else times, name='time')
+        length = len(curves[self.targets[0]])
+        frames = np.arange(length)
+        index = pd.Index(np.full(length, np.nan) if times is None else times, name='time')
         columns: dict[str, Any] = {'frame': frames}
         columns |= {t: smooth_and_clip(curves[t], self.windows[t]) for t in self.targets}
         columns |= {f'{t}_raw': curves[t] for t in self.targets}
-        return pd.DataFrame({**columns, 'face': pd.array(face, dtype='boolean')}, index=index)
+        return pd.DataFrame({**columns, 'face': _boolean(face, length)}, index=index)
+
+
+def _boolean(face: NDArray[np.bool_] | None, length: int) -> Any:
+    """A column of truth values; NA where nothing tells."""
+    return pd.array(np.full(length, None) if face is None else face, dtype='boolean')
 
 
 def _device(name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from abawfw.apis.face_frames import shows_faces
 from abawfw.datasets.stores.base import FeatureStore
 from abawfw.errors import DataError
 
@@ -20,8 +21,8 @@ def compare_extraction(store: FeatureStore, features: Sequence[str], trained: Ma
         trained: settings by feature, and under ``faces``, as the run's checkpoint has them.
 
     Returns:
-        Notes: faces found in another way, and features whose settings only one side tells. Where one side
-        tells nothing at all, there is nothing to compare.
+        Notes: faces found in another way, for a run that looks at them, and features whose settings only one
+        side tells. Where one side tells nothing at all, there is nothing to compare.
 
     Raises:
         DataError: a feature was extracted with other settings.
@@ -41,7 +42,8 @@ def compare_extraction(store: FeatureStore, features: Sequence[str], trained: Ma
         elif feature in here or feature in trained:
             known = 'the store' if feature in here else 'the run'
             notes.append(f'{feature}: only {known} tells how it was extracted, so this was not compared')
-    if changes := _differences(trained.get(FACES, {}), here.get(FACES, {})):
+    looks = any(f in names and shows_faces(f) for f in features)
+    if looks and (changes := _differences(trained.get(FACES, {}), here.get(FACES, {}))):
         notes.append(f'faces were found in another way for training: {"; ".join(changes)}')
     return notes
 

@@ -169,6 +169,15 @@ def test_store(run: Path, store: Path, tmp_path: Path, capfd: pytest.CaptureFixt
     for name, table in tables.items():
         content = json.loads((copied / f'inferred/{name}.va.json').read_text())
         np.testing.assert_allclose([f['valence'] for f in content['frames']], table.valence, atol=1e-6)
+    face = tables['new'].face
+    with np.load(store / 'new/face_track.npz') as track:  # as for the video itself
+        np.testing.assert_array_equal(face, track['found'])
+    bare = shutil.copytree(store, tmp_path / 'bare')
+    (bare / 'new/face_track.npz').unlink()
+    mask = np.zeros(45, dtype=bool)
+    mask[3:9] = True
+    np.save(bare / 'new/face48_valid.npy', mask)
+    np.testing.assert_array_equal(VAInferencer(run, 'cpu').predict_store(bare)['new'].face, mask)
 
 
 def test_one_frame(run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

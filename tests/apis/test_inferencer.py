@@ -139,7 +139,7 @@ def test_tables(trials: Path, tmp_path: Path) -> None:
     raw = table.valence_raw.to_numpy()
     assert table.valence.iloc[10] == pytest.approx(np.clip(raw[8:13].mean(), -1, 1))
     np.testing.assert_array_equal(table.arousal, np.clip(table.arousal_raw, -1, 1))
-    np.testing.assert_array_equal(table.face, (np.arange(45) % 7 < 5) & (np.arange(45) > 3))
+    np.testing.assert_array_equal(table.face, np.arange(45) % 7 < 5)  # whatever was heard
     assert inferencer.predict_store(trials)['a'].index.isna().all()  # no frame rate known
 
 

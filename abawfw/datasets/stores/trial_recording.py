@@ -73,7 +73,7 @@ def _face_problems(folder: Path, num_frames: int) -> Iterator[tuple[str, str, st
     path = folder / TRACK
     if not path.is_file():
         return
-    found, filled = _read_track(path, num_frames)
+    found, filled = read_track(path, num_frames)
     missing = ~(found | filled)
     held = int((filled & ~found).sum())
     if missing.any() or held:
@@ -87,8 +87,12 @@ def _face_problems(folder: Path, num_frames: int) -> Iterator[tuple[str, str, st
         yield 'note', 'faces', text
 
 
-def _read_track(path: Path, num_frames: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Where a face was found, and where it was held over a gap, (frames,) both."""
+def read_track(path: Path, num_frames: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Where a face was found, and where it was held over a gap, (frames,) both.
+
+    Raises:
+        DataError: the file is damaged, or of another number of frames.
+    """
     try:
         with path.open('rb') as file, np.load(file, allow_pickle=False) as track:
             found, filled = track['found'], track['filled']

@@ -1,0 +1,48 @@
+"""In which frames of a video of a store there is a face."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from abawfw.datasets.stores import TrialStore
+from abawfw.datasets.stores.base import FeatureStore
+from abawfw.datasets.stores.trial_recording import TRACK, read_track
+from abawfw.registry import EXTRACTORS
+
+EMBEDDING = '_embedding'
+PICTURES = 'video'
+"""What configs call pictures of faces, and what embeddings of them begin with."""
+
+
+def face_frames(store: FeatureStore, video_id: str, features: Sequence[str]) -> NDArray[np.bool_] | None:
+    """Where a face was found, (frames,); None where the store tells nothing of faces.
+
+    By the track that extraction left beside the features, or else where all features of faces among
+    ``features`` were observed.
+
+    Raises:
+        DataError: the track is damaged.
+    """
+    num_frames = store.video(video_id).num_frames
+    path = store.root / video_id / TRACK
+    if isinstance(store, TrialStore) and path.is_file():
+        found, _ = read_track(path, num_frames)
+        return found
+    known = set(store.feature_names())
+    masks = [
+        store.valid(video_id, feature, 0, num_frames)
+        for feature in features
+        if feature in known and shows_faces(feature)
+    ]
+    return np.logical_and.reduce(masks) if masks else None
+
+
+def shows_faces(feature: str) -> bool:
+    """Whether a feature is made of faces, as its name tells."""
+    component = EXTRACTORS.get(feature)
+    if component is not None:
+        return getattr(component, 'source', None) == 'face'
+    return feature.removesuffix(EMBEDDING) == PICTURES
