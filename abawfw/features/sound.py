@@ -16,6 +16,8 @@ from abawfw.features.sound_stream import RATE, SoundStream
 
 SLACK = 0.02
 """Seconds by which the times of packets may be off before they count as a gap: containers round them."""
+MISSING = 0.25
+"""Seconds; in a longer gap nothing counts as heard."""
 BLOCK = 30 * RATE  # samples of a gap written at a time
 
 
@@ -51,6 +53,7 @@ class Sound:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._notes: list[str] = []
+        self._gaps: list[tuple[int, int]] = []  # first sample and the one after, of those longer than MISSING
         self._stream = SoundStream(self.path)
 
     @property
@@ -75,16 +78,29 @@ class Sound:
         return list(self._notes)
 
     def notes_for(self, times: NDArray[np.float64]) -> list[str]:
-        """`notes`, and how many frames, shown at (n,) times in seconds, come after the end of the sound."""
-        late = ~self.covers(times)
-        if not self.present or not late.any():
-            return self.notes
-        end = f'sound ends at {self.duration:.2f} s, the last frame is shown at {float(times[-1]):.2f} s'
-        return [*self.notes, f'{end}: {int(late.sum())} of {len(times)} frames have no features of sound']
+        """`notes`, and how many frames, shown at (n,) times in seconds, lie in gaps or after the end."""
+        late = np.asarray(times) >= self.duration
+        within, notes = ~self.covers(times) & ~late, self.notes
+        if within.any():
+            where = f'gaps of more than {MISSING:g} s in the sound'
+            notes.append(f'{where}: {int(within.sum())} of {len(times)} frames have no features of sound')
+        if self.present and late.any():
+            end = f'sound ends at {self.duration:.2f} s, the last frame is shown at {float(times[-1]):.2f} s'
+            notes.append(f'{end}: {int(late.sum())} of {len(times)} frames have no features of sound')
+        return notes
 
     def covers(self, times: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """(n,): whether the sound is not over yet at each of (n,) times in seconds."""
-        return np.asarray(times) < self.duration
+        """(n,): whether there is sound at each of (n,) times in seconds: it is not over, and in no long gap.
+
+        A gap, also one before the first sample, is long if it is longer than `MISSING`.
+        """
+        seconds = np.asarray(times)
+        there = seconds < self.duration
+        if self._gaps:
+            starts, stops = np.array(self._gaps).T / RATE
+            gap = np.searchsorted(starts, seconds, side='right') - 1
+            there &= (gap < 0) | (seconds >= stops[gap])
+        return there
 
     def read(self, start: int, stop: int, edge: bool = False) -> NDArray[np.float32]:
         """Samples from ``start`` to before ``stop``, which may lie outside of the sound.
@@ -142,6 +158,8 @@ class Sound:
                 gap = 0
             if gap > SLACK * RATE:
                 missing.add(length, gap)
+                if gap > MISSING * RATE:
+                    self._gaps.append((length, length + gap))
             elif length and gap < 0:
                 double.add(length, -gap)
             for k in range(0, gap, BLOCK):

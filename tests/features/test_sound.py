@@ -152,6 +152,36 @@ def test_a_gap_does_not_move_what_follows(tmp_path: Path, codec: str) -> None:
     assert abs(int(later.argmax()) - 40) <= 16
 
 
+def test_nothing_is_heard_in_a_long_gap(tmp_path: Path) -> None:
+    whole = write_sound(tmp_path / 'whole.mkv', noise(3), RATE, 'pcm_s16le')
+    times = np.arange(30) / 10
+    assert Sound(whole).covers(times).all()
+    short = Sound(without(whole, tmp_path / 'short.mkv', 1, 1.2))
+    assert short.notes
+    assert short.covers(times).all()
+    sound = Sound(without(whole, tmp_path / 'gap.mkv', 0.99, 1.55))
+    assert np.flatnonzero(~sound.covers(times))[[0, -1]].tolist() in ([10, 15], [11, 15], [10, 16])
+    notes = sound.notes_for(times)
+    assert notes[0].endswith('zeros instead')
+    missing = int((~sound.covers(times)).sum())
+    told = f'gaps of more than 0.25 s in the sound: {missing} of 30 frames have no features of sound'
+    assert notes[1:] == [told]
+
+
+def test_nothing_is_heard_before_a_late_start(tmp_path: Path) -> None:
+    path = write_video(
+        tmp_path / 'a.mkv',
+        plain(30),
+        constant_rate(30),
+        noise(0.5),
+        RATE,
+        sound_start=0.5,
+        sound_codec='pcm_s16le',
+    )
+    heard = Sound(path).covers(np.array([0, 0.3, 0.499, 0.5, 0.7, 0.999, 1.0]))
+    assert heard.tolist() == [False, False, False, True, True, True, False]
+
+
 def test_short_sound(tmp_path: Path) -> None:
     sound = Sound(write_sound(tmp_path / 'a.mkv', noise(0.01), RATE, 'pcm_s16le'))
     assert sound.num_samples == 160

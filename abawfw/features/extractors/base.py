@@ -109,7 +109,7 @@ class SoundExtractor(Extractor):
             yield rows
 
     def observed(self, sound: Sound, times: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """(n,): False for frames shown when the sound is over, and for all without any sound."""
+        """(n,): False for frames shown when the sound is over or long missing, and for all without sound."""
         return sound.covers(times)
 
 
