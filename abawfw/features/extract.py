@@ -127,7 +127,7 @@ def extract_video(
         shutil.rmtree(temporary, ignore_errors=True)
     seen = {names[s]: int(track.observed.sum()) for s, track in trials.tracks.items() if track is not None}
     notes = [*recording.notes, *(sound.notes_for(times) if sound else ()), *notes]
-    if isinstance(faces, CropFolder):  # otherwise its notes tell how many persons were found
+    if isinstance(faces, CropFolder):  # otherwise the notes of the recording tell
         notes += [f'{name}: no face in any frame' for name, count in seen.items() if not count]
     return ExtractionReport(path.stem, tuple(finished), seen, float(times[-1] - times[0]), tuple(notes))
 

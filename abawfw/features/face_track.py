@@ -88,10 +88,11 @@ def find_faces(
     people = persons_of(follower.tracklets, follower.cuts, shown)[:persons]
     if len(people) == 2 and frames_of(people[1]) < SECOND * frames_of(people[0]):
         del people[1]
+    if not people:
+        recording.note(f'no face in any of the {len(shown)} frames')
+        return [FaceTrack.empty(shown)]
     if len(people) < persons:
         recording.note(f'{len(people)} of {persons} persons found')
-    if not people:
-        return [FaceTrack.empty(shown)]
     people.sort(key=_mean_x)
     suffixes = ('_left', '_right') if len(people) == 2 else ('',)
     return [_track(p, shown, follower.cuts, hold, s) for p, s in zip(people, suffixes, strict=True)]

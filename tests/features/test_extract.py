@@ -91,7 +91,7 @@ def test_no_face_anywhere_and_no_sound(tmp_path: Path) -> None:
     for feature in ('colour', 'clock'):
         assert not store.valid('a', feature, 0, 12).any()
         assert not store.read('a', feature, 0, 12).any()
-    assert '0 of 1 persons found' in report.notes
+    assert 'no face in any of the 12 frames' in report.notes
     assert 'no sound' in report.notes
     never = [p.feature for p in check_store(TrialStore, out).problems if p.check == 'never observed']
     assert sorted(never) == ['clock', 'colour']

@@ -99,12 +99,13 @@ def test_a_detection_missed_now_and_then_loses_nothing(tmp_path: Path) -> None:
     assert track.found.all()
 
 
-def test_no_face_at_all(tmp_path: Path) -> None:
+@pytest.mark.parametrize('persons', [1, 2])
+def test_no_face_at_all(tmp_path: Path, persons: int) -> None:
     recording = video(tmp_path, [[None]] * 10)
-    (track,) = find_faces(recording, SquareDetector())
+    (track,) = find_faces(recording, SquareDetector(), persons)
     assert not track.observed.any()
     assert track.scores.shape == (10,)
-    assert recording.notes == ['0 of 1 persons found']
+    assert recording.notes == ['no face in any of the 10 frames']
 
 
 def test_two_persons(tmp_path: Path) -> None:
