@@ -134,7 +134,7 @@ def extract_for_run(
     faces: Mapping[str, Any] | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> ExtractedVideo:
-    """Extract features of the person with the longest track.
+    """Extract features of the person seen largest and longest (sum of the sides of the boxes).
 
     Args:
         path: the video.

@@ -168,7 +168,7 @@ class VAInferencer:
         """Extract what the run needs from a video, and predict.
 
         Only what the run needs is extracted, with the settings of its training data; of several persons, the
-        one with the longest track counts.
+        one seen largest and longest (sum of the sides of the boxes) counts.
 
         Args:
             path: a video file.

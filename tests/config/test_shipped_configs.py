@@ -178,3 +178,14 @@ def test_results_table_names_configs_that_exist(readme: Path) -> None:
         assert (readme.parent / name).is_file(), name
     width = next(line.count('|') for line in text.splitlines() if line.startswith('| model | valence, raw'))
     assert {row.count('|') for row in rows} == {width}
+
+
+def test_commands_that_pack_say_what_they_read() -> None:
+    """The layout of the source is never guessed, so every example must name it."""
+    texts = {path: path.read_text() for path in sorted(CONFIGS.rglob('*.md'))}
+    commands = [
+        (p, c) for p, text in texts.items() for c in re.findall(r'tools/pack_features\.py[^`\n]*', text)
+    ]
+    assert commands
+    for path, command in commands:
+        assert '--from ' in command, f'{path}: {command}'
