@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -39,7 +40,7 @@ class GrowingStore:
     Raises:
         DataError: the folder holds something and is not to be gone on with, or it is no store of this kind;
             it was made with other features or settings; a trial in it is damaged; another process writes into
-            it.
+            it; or it cannot be written.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class GrowingStore:
         self.root = Path(root)
         self._features = dict(features)
         self._check_root(resume)
-        self.root.mkdir(parents=True, exist_ok=True)
+        self._make_writable()
         self._lock = self._locked()
         try:
             self._settle(json.loads(json.dumps(extraction)))
@@ -113,6 +114,17 @@ class GrowingStore:
             raise DataError(
                 f'{self.root}: is there already; go on with it (--resume), or choose another folder'
             )
+
+    def _make_writable(self) -> None:
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.root):
+                pass
+        except OSError as error:
+            raise DataError(
+                f'{self.root}: the store cannot be written ({error.strerror}); choose another folder, or '
+                'see to the rights and the space of this one'
+            ) from error
 
     def _locked(self) -> int:
         number = os.open(self.root, os.O_RDONLY)

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,20 @@ def test_folders_that_are_not_written_into(tmp_path: Path) -> None:
         open_growing(tmp_path / 'full', resume=True)
     with pytest.raises(DataError, match='is a file'):
         open_growing(tmp_path / 'full/thesis.txt', resume=True)
+
+
+def test_a_store_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / 'file').touch()
+    message = r'file/store: the store cannot be written \(Not a directory\); choose another folder'
+    with pytest.raises(DataError, match=message):
+        open_growing(tmp_path / 'file/store')
+
+    def refused(**options: Any) -> None:
+        raise PermissionError(13, 'Permission denied')
+
+    monkeypatch.setattr(tempfile, 'TemporaryFile', refused)  # rights stop no administrator
+    with pytest.raises(DataError, match=r'store: the store cannot be written \(Permission denied\)'):
+        open_growing(tmp_path / 'store')
 
 
 def test_one_name_from_two_videos(tmp_path: Path) -> None:
