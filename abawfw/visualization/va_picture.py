@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -50,6 +51,8 @@ def thumbnail_rows(seen: NDArray[np.bool_], count: int = THUMBNAILS) -> list[int
 def draw_curves(path: Path, table: pd.DataFrame, title: str, thumbnails: Sequence[Thumbnail] = ()) -> None:
     """Draw raw and smoothed curves over time, stretches without a face in grey, and faces below.
 
+    The picture gets its name when it is whole.
+
     Args:
         path: picture to write; its ending says the format.
         table: as ``VAInferencer`` gives it.
@@ -84,8 +87,13 @@ def draw_curves(path: Path, table: pd.DataFrame, title: str, thumbnails: Sequenc
     figure.text(left, 1 - 0.3 / height, title, fontsize=11, parse_math=False)
     if thumbnails:
         _thumbnails(figure, axis, times, thumbnails)
-    figure.savefig(path, dpi=DPI)
-    plt.close(figure)
+    temporary = path.with_name(f'.{path.stem}.{os.getpid()}.tmp{path.suffix}')
+    try:
+        figure.savefig(temporary, dpi=DPI)
+        temporary.replace(path)
+    finally:
+        plt.close(figure)
+        temporary.unlink(missing_ok=True)
 
 
 def _axis(table: pd.DataFrame) -> tuple[NDArray[np.float64], str]:

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 
 from abawfw.visualization.va_picture import Thumbnail, _apart, draw_curves, thumbnail_rows
 
@@ -103,3 +104,19 @@ def test_boxes_stay_apart_and_inside(wanted: list[float], width: float) -> None:
     assert (np.diff(places) >= room - 1e-9).all()
     assert places[0] >= room / 2 - 1e-9
     assert places[-1] <= 10 - room / 2 + 1e-9
+
+
+def test_half_a_picture_is_never_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk is full half-way: the picture from before stays, and nothing else is left."""
+
+    def full(figure: Any, path: Path, **options: Any) -> None:
+        Path(path).write_bytes(b'half')
+        raise OSError(28, 'No space left on device')
+
+    path = tmp_path / 'p.png'
+    path.write_bytes(b'before')
+    monkeypatch.setattr(Figure, 'savefig', full)
+    with pytest.raises(OSError, match='No space left'):
+        draw_curves(path, table(), 'title')
+    assert path.read_bytes() == b'before'
+    assert list(tmp_path.iterdir()) == [path]
