@@ -39,7 +39,8 @@ class ExtractionPlan:
         persons: 1 or 2 who are followed where nobody is annotated.
 
     Raises:
-        ConfigError: no feature, one twice, options that belong to none, another number of persons.
+        ConfigError: no feature, one twice, options that belong to none, another number of persons. In `faces`
+            and whatever needs it: options for faces that no feature looks at.
     """
 
     root: Path
@@ -75,14 +76,28 @@ class ExtractionPlan:
         """Where faces come from; None where no feature needs them.
 
         Raises:
-            ConfigError: an unknown detector or option.
+            ConfigError: an unknown detector or option, or options for faces that no feature looks at.
             DataError: no such folder of crops.
         """
         if not any(extractor.source == 'face' for extractor in self.extractors):
+            if idle := self._options_for_faces():
+                raise ConfigError(
+                    f'{", ".join(idle)}: no effect, since no feature looks at faces '
+                    f'({", ".join(self.features)}); leave it out, or extract a feature of faces too'
+                )
             return None
         if self.crops is not None:
             return CropFolder(self.crops)
         return _detector(**self.options.get(FACES, {}))
+
+    def _options_for_faces(self) -> list[str]:
+        """What was given that matters only to features of faces."""
+        given = [f'{FACES}.{option}' for option in self.options.get(FACES, {})]
+        if self.crops is not None:
+            given.append(f'crops {self.crops}')
+        if self.persons != 1:
+            given.append(f'persons={self.persons}')
+        return given
 
     @property
     def infos(self) -> dict[str, FeatureInfo]:

@@ -6,6 +6,7 @@ import pickle
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -61,3 +62,19 @@ def test_faces_only_where_they_are_needed(tmp_path: Path) -> None:
     assert crops.settings()['faces'] == {'detector': 'official crops'}
     with pytest.raises(ConfigError, match='persons=0: 1 or 2'):
         ExtractionPlan(tmp_path, ('mfcc',), {}, persons=0)
+
+
+@pytest.mark.parametrize(
+    ('options', 'more', 'told'),
+    [
+        ({'faces': {'min_face': 30}}, {}, 'faces.min_face'),
+        ({}, {'persons': 2}, 'persons=2'),
+        ({}, {'crops': Path('crops')}, 'crops crops'),
+    ],
+)
+def test_options_for_faces_that_nobody_looks_at(
+    options: dict[str, dict[str, Any]], more: dict[str, Any], told: str
+) -> None:
+    plan = ExtractionPlan(Path('x'), ('mfcc',), options, **more)
+    with pytest.raises(ConfigError, match=rf'^{told}: no effect, since no feature looks at faces \(mfcc\)'):
+        plan.check()
