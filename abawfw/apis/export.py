@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -53,17 +54,19 @@ def export(run: str | Path, out: str | Path, checkpoint: str | Path | None = Non
         checkpoint: for all targets; otherwise the best one of each.
 
     Raises:
-        ConfigError: a package is missing, or the model has no form of fixed shapes.
+        ConfigError: a package is missing, the file cannot be written, or the model has no form of fixed
+            shapes.
         CheckpointError: no checkpoint, or one that does not fit the config.
         TrainingError: the file does not give what PyTorch gives; none is written.
     """
     check_packages()
+    out = Path(out)
+    check_out(out)
     import onnx
 
-    loaded, out = load_run(run, checkpoint), Path(out)
+    loaded = load_run(run, checkpoint)
     graph = ExportGraph(loaded)
     report = ExportReport(out, description=describe(loaded, graph))
-    out.parent.mkdir(parents=True, exist_ok=True)
     temporary = out.with_name(f'.{out.name}.tmp')
     try:
         write_graph(graph, temporary)
@@ -82,6 +85,24 @@ def export(run: str | Path, out: str | Path, checkpoint: str | Path | None = Non
     finally:
         temporary.unlink(missing_ok=True)
     return report
+
+
+def check_out(out: Path) -> None:
+    """Find out before the work whether a file can be written; its folder is made if it is not there.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    if out.is_dir():
+        raise ConfigError(f'{out}: is a folder; name a file to write, such as {out / "model.onnx"}')
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out.parent):
+            pass
+    except OSError as error:
+        raise ConfigError(
+            f'{out}: cannot be written ({error.strerror}); choose another file with --onnx'
+        ) from error
 
 
 def check_packages() -> None:

@@ -226,6 +226,20 @@ def test_a_file_that_differs_is_not_kept(
     assert [p.name for p in tmp_path.iterdir() if p.is_file()] == ['out.onnx']
 
 
+def test_what_cannot_be_written_is_told_before_loading(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """There is no run at all, and yet it is the file that is told of."""
+    with pytest.raises(ConfigError, match=r'is a folder; name a file to write, such as .*/model\.onnx'):
+        export(tmp_path / 'nowhere', tmp_path)
+    (tmp_path / 'file').touch()
+    with pytest.raises(ConfigError, match=r'cannot be written \(Not a directory\); choose another file'):
+        export(tmp_path / 'nowhere', tmp_path / 'file/folder/out.onnx')
+    found = call(capfd, 'export', tmp_path / 'nowhere', '--onnx', tmp_path)
+    assert found.code == 2
+    assert found.err.startswith('error: ')
+
+
 @pytest.mark.parametrize('missing', ['onnx', 'onnxscript', 'onnxruntime'])
 def test_a_missing_package_is_named(missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = importlib.import_module
