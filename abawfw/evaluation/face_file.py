@@ -1,0 +1,50 @@
+"""In which frames of val a face was found, as a file beside the predictions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from abawfw.errors import DataError
+from abawfw.files import write_text
+
+NAME = 'val_faces.json'
+
+
+def write_faces(folder: Path | str, faces: Mapping[str, np.ndarray]) -> Path:
+    """Write the stretches without a face: ``{video: {"frames": N, "without": [[start, stop], ...]}}``.
+
+    Args:
+        folder: of the prediction files.
+        faces: (frames,) bool by video, True where a face was found.
+    """
+    content = {}
+    for video, found in faces.items():
+        edges = np.flatnonzero(np.diff(np.concatenate([[1], np.asarray(found, dtype=np.int8), [1]])))
+        content[video] = {'frames': len(found), 'without': edges.reshape(-1, 2).tolist()}
+    path = Path(folder) / NAME
+    write_text(path, json.dumps(content) + '\n')
+    return path
+
+
+def read_faces(folder: Path | str) -> dict[str, np.ndarray] | None:
+    """Where a face was found, (frames,) bool by video; None where there is no such file.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    path = Path(folder) / NAME
+    if not path.is_file():
+        return None
+    faces = {}
+    try:
+        for video, entry in json.loads(path.read_text(encoding='utf-8')).items():
+            faces[video] = np.ones(entry['frames'], dtype=bool)
+            for start, stop in entry['without']:
+                faces[video][start:stop] = False
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise DataError(f'{path} is damaged ({error}); write it again with: python tools/test.py RUN') from error
+    return faces

@@ -1,0 +1,135 @@
+"""A tested run as pages and comparisons read it: with nothing but JSON and CSV."""
+
+from __future__ import annotations
+
+import csv
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from abawfw.errors import DataError
+from abawfw.evaluation.face_file import read_faces
+from abawfw.evaluation.functional import Moments, moments
+from abawfw.evaluation.prediction_files import (
+    KINDS,
+    Predictions,
+    file_name,
+    predictions_folder,
+    read_predictions,
+)
+
+TARGETS = ('valence', 'arousal')
+STAGES = tuple(KINDS)  # raw, clipped, smoothed
+
+
+class TestedRun:
+    """What a run's folder tells of its validation: predictions, labels, faces, epochs, and how it was made.
+
+    Files are read when they are asked for. Runs of older versions, which lack a file or a key, have an empty
+    value there.
+
+    Args:
+        path: work_dir of a run, or a folder of prediction files.
+
+    Attributes:
+        path: as given.
+        name: of its folder.
+        folder: where the prediction files lie.
+        targets: those it has predictions of, in the order valence, arousal.
+
+    Raises:
+        DataError: there is no such folder, or no prediction file of val in it.
+    """
+
+    __test__ = False  # its name is no invitation to pytest
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self.name = self.path.resolve().name
+        if not self.path.is_dir():
+            raise DataError(f'{self.path}: no such folder; give the work_dir of a run')
+        self.folder = predictions_folder(self.path)
+        self.targets = tuple(t for t in TARGETS if (self.folder / file_name('val', t, 'clipped')).is_file())
+        if not self.targets:
+            raise DataError(
+                f'{self.path} has no predictions of val; make them with: python tools/test.py {self.path}'
+            )
+        self._read: dict[tuple[str, str], Predictions] = {}
+
+    def predictions(self, target: str, stage: str = 'smoothed') -> dict[str, np.ndarray]:
+        """Predictions of a target by video, (frames,); stage is 'raw', 'clipped' or 'smoothed'.
+
+        Raises:
+            DataError: the file is missing or damaged, or a prediction is not finite.
+        """
+        return self._file(target, stage).preds
+
+    def labels(self, target: str) -> dict[str, np.ndarray]:
+        """Labels of a target by video, (frames,), NaN where there is none. Raises as ``predictions``."""
+        labels = self._file(target, 'clipped').labels
+        if labels is None:
+            raise DataError(
+                f'{self.folder / file_name("val", target, "clipped")} has no labels; write it again with: '
+                f'python tools/test.py {self.path}'
+            )
+        return labels
+
+    def moments(self, target: str, stage: str = 'smoothed') -> dict[str, Moments]:
+        """Statistics of labels and predictions by video; videos without a labelled frame have ``n`` 0."""
+        labels = self.labels(target)
+        return {v: moments(labels[v], pred) for v, pred in self.predictions(target, stage).items()}
+
+    @cached_property
+    def faces(self) -> dict[str, np.ndarray] | None:
+        """Where a face was found, (frames,) bool by video; None where nothing tells.
+
+        Raises:
+            DataError: the file is damaged.
+        """
+        return read_faces(self.folder)
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """summary.json: status, best values, seed, versions, seconds; {} without one."""
+        return self._json(self.path / 'summary.json')
+
+    @cached_property
+    def report(self) -> dict[str, Any]:
+        """report.json: the post-processing of each target, and the rows of the table; {} without one."""
+        return self._json(self.folder / 'report.json')
+
+    @cached_property
+    def epochs(self) -> list[dict[str, float]]:
+        """metrics.csv: one dict per epoch, without what is no number; [] without one."""
+        path = self.path / 'metrics.csv'
+        if not path.is_file():
+            return []
+        rows = csv.DictReader(path.read_text(encoding='utf-8').splitlines())
+        return [{key: float(value) for key, value in row.items() if _is_number(value)} for row in rows]
+
+    def _file(self, target: str, stage: str) -> Predictions:
+        if (target, stage) not in self._read:
+            found = read_predictions(self.folder, 'val', target, stage == 'smoothed', stage == 'raw')
+            self._read[target, stage] = found
+        return self._read[target, stage]
+
+    @staticmethod
+    def _json(path: Path) -> dict[str, Any]:
+        if not path.is_file():
+            return {}
+        try:
+            content = json.loads(path.read_text(encoding='utf-8'))
+        except ValueError as error:
+            raise DataError(f'{path} is damaged: {error}') from error
+        return content if isinstance(content, dict) else {}
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return True
