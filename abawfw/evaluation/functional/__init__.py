@@ -1,25 +1,33 @@
 """Pure functions of numpy arrays, in float64; every room may use them."""
 
 from abawfw.evaluation.functional.assemble import assemble
+from abawfw.evaluation.functional.autocorrelation import Autocorrelation
 from abawfw.evaluation.functional.bootstrap import bootstrap_ccc
 from abawfw.evaluation.functional.ccc import ccc, mse, pcc, rmse
+from abawfw.evaluation.functional.ceilings import constant_ceiling, moving_mean_ceiling, shift_ceiling
 from abawfw.evaluation.functional.moments import Moments, moments
 from abawfw.evaluation.functional.significance import pcc_p_value
 from abawfw.evaluation.functional.smoothing import smooth, smooth_and_clip
+from abawfw.evaluation.functional.stretches import stretches
 from abawfw.evaluation.functional.window_search import WindowSearch, window_search
 
 __all__ = [
+    'Autocorrelation',
     'Moments',
     'WindowSearch',
     'assemble',
     'bootstrap_ccc',
     'ccc',
+    'constant_ceiling',
     'moments',
+    'moving_mean_ceiling',
     'mse',
     'pcc',
     'pcc_p_value',
     'rmse',
+    'shift_ceiling',
     'smooth',
     'smooth_and_clip',
+    'stretches',
     'window_search',
 ]
