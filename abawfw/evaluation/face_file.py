@@ -46,5 +46,7 @@ def read_faces(folder: Path | str) -> dict[str, np.ndarray] | None:
             for start, stop in entry['without']:
                 faces[video][start:stop] = False
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise DataError(f'{path} is damaged ({error}); write it again with: python tools/test.py RUN') from error
+        raise DataError(
+            f'{path} is damaged ({error}); write it again with: python tools/test.py RUN'
+        ) from error
     return faces

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from abawfw.errors import DataError
-from abawfw.evaluation.functional import Moments, bootstrap_ccc, ccc, moments, mse, pcc, rmse
+from abawfw.evaluation.functional import Moments, ccc, moments, mse, pcc, rmse
 
 CASES = (
     'correlated',
@@ -77,26 +77,3 @@ def test_a_constant_video_counts_in_the_pool() -> None:
     assert Moments.pool([first, second]).ccc == pytest.approx(
         ccc([0.3, 0.3, 0.3, 0.3, 0.0, 0.5], [0.1, 0.2, 0.3, 0.2, 0.1, 0.3]), rel=1e-12
     )
-
-
-def test_bootstrap_draws_videos() -> None:
-    rng = np.random.default_rng(1)
-    videos = []
-    for n in rng.integers(50, 500, 20):
-        true = rng.normal(rng.normal(0, 0.4), 0.3, n)
-        videos.append((true, true * 0.5 + rng.normal(0, 0.2, n)))
-    parts = [moments(t, p) for t, p in videos]
-    slow = []
-    for _ in range(400):
-        drawn = rng.integers(0, 20, 20)
-        slow.append(ccc(*(np.concatenate([videos[i][k] for i in drawn]) for k in (0, 1))))
-    low, high = bootstrap_ccc([*parts, Moments()]) or (0, 0)
-    assert low == pytest.approx(np.quantile(slow, 0.025), abs=0.03)
-    assert high == pytest.approx(np.quantile(slow, 0.975), abs=0.03)
-    assert low < Moments.pool(parts).ccc < high
-    assert bootstrap_ccc(parts, seed=3) == bootstrap_ccc(parts, seed=3)
-    assert bootstrap_ccc(parts, seed=3) != bootstrap_ccc(parts, seed=4)
-
-
-def test_bootstrap_needs_two_videos() -> None:
-    assert bootstrap_ccc([moments([0.0, 1.0], [0.0, 0.5]), Moments()]) is None

@@ -2,10 +2,13 @@
 
 from abawfw.evaluation.functional.assemble import assemble
 from abawfw.evaluation.functional.autocorrelation import Autocorrelation
-from abawfw.evaluation.functional.bootstrap import bootstrap_ccc
+from abawfw.evaluation.functional.bootstrap import Difference, bootstrap_ccc, paired_bootstrap
+from abawfw.evaluation.functional.calibration import Calibration, calibration
 from abawfw.evaluation.functional.ccc import ccc, mse, pcc, rmse
 from abawfw.evaluation.functional.ceilings import constant_ceiling, moving_mean_ceiling, shift_ceiling
+from abawfw.evaluation.functional.corrections import benjamini_hochberg, holm
 from abawfw.evaluation.functional.moments import Moments, moments
+from abawfw.evaluation.functional.permutation import paired_permutation
 from abawfw.evaluation.functional.significance import pcc_p_value
 from abawfw.evaluation.functional.smoothing import smooth, smooth_and_clip
 from abawfw.evaluation.functional.stretches import stretches
@@ -13,15 +16,22 @@ from abawfw.evaluation.functional.window_search import WindowSearch, window_sear
 
 __all__ = [
     'Autocorrelation',
+    'Calibration',
+    'Difference',
     'Moments',
     'WindowSearch',
     'assemble',
+    'benjamini_hochberg',
     'bootstrap_ccc',
+    'calibration',
     'ccc',
     'constant_ceiling',
+    'holm',
     'moments',
     'moving_mean_ceiling',
     'mse',
+    'paired_bootstrap',
+    'paired_permutation',
     'pcc',
     'pcc_p_value',
     'rmse',

@@ -1,0 +1,107 @@
+"""CCC of any draw of videos, and how much each video moves it, from sums over frames."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from abawfw.evaluation.functional.moments import Moments, concordance
+
+
+class Score(NamedTuple):
+    """A CCC for each draw, (draws,), and its change per unit of weight of each video, (draws, videos)."""
+
+    value: np.ndarray
+    influence: np.ndarray
+
+
+class VideoSums:
+    """Sums over the labelled frames of each video, from which every resampling is computed.
+
+    Values are taken about the means over all frames, so that long videos lose no digits.
+
+    Args:
+        videos: statistics of each video; a video without a labelled frame counts for nothing.
+    """
+
+    def __init__(self, videos: Sequence[Moments]) -> None:
+        total = Moments.pool(videos)
+        n = np.array([v.n for v in videos], dtype=np.float64)
+        true = np.array([v.mean_true for v in videos]) - total.mean_true
+        pred = np.array([v.mean_pred for v in videos]) - total.mean_pred
+        self._centre = total.mean_true, total.mean_pred
+        self.sums = np.stack(
+            [
+                n,
+                n * true,
+                n * pred,
+                np.array([v.square_true for v in videos]) + n * true**2,
+                np.array([v.square_pred for v in videos]) + n * pred**2,
+                np.array([v.product for v in videos]) + n * true * pred,
+            ],
+            axis=1,
+        )
+
+    def about(self, centre: tuple[float, float]) -> np.ndarray:
+        """The sums, (videos, 6), with values taken about other means of labels and predictions."""
+        n, true, pred, true2, pred2, product = self.sums.T
+        a, b = self._centre[0] - centre[0], self._centre[1] - centre[1]
+        return np.stack(
+            [
+                n,
+                true + n * a,
+                pred + n * b,
+                true2 + 2 * a * true + n * a * a,
+                pred2 + 2 * b * pred + n * b * b,
+                product + a * pred + b * true + n * a * b,
+            ],
+            axis=1,
+        )
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """Means of labels and predictions that values are taken about."""
+        return self._centre
+
+    def score(self, weights: np.ndarray) -> Score:
+        """CCC over the frames of a draw of videos.
+
+        Args:
+            weights: (draws, videos), how often each video counts.
+        """
+        totals = weights @ self.sums
+        means, value = ccc_of_sums(totals, self._centre)
+        mean_true, mean_pred, square_true, square_pred, _ = means.T
+        apart = self._centre[0] - self._centre[1] + mean_true - mean_pred
+        spread = square_true - mean_true**2 + square_pred - mean_pred**2 + apart**2
+        spread = np.where(spread > 0, spread, np.inf)
+        # derivatives of 2 covariance and of the spread by the five means
+        gradient = np.stack(
+            [
+                -2 * mean_pred - value * 2 * (apart - mean_true),
+                -2 * mean_true + value * 2 * (apart + mean_pred),
+                -value,
+                -value,
+                np.full_like(value, 2.0),
+            ],
+            axis=1,
+        )
+        gradient /= spread[:, None] * totals[:, :1]
+        level = np.sum(gradient * means, axis=1)
+        return Score(value, gradient @ self.sums[:, 1:].T - level[:, None] * self.sums[:, 0])
+
+
+def ccc_of_sums(totals: np.ndarray, centre: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
+    """Means, (draws, 5), and CCC, (draws,), of summed sums, (draws, 6)."""
+    means = totals[:, 1:] / np.maximum(totals[:, :1], 1.0)
+    mean_true, mean_pred, square_true, square_pred, product = means.T
+    value = concordance(
+        centre[0] + mean_true,
+        centre[1] + mean_pred,
+        np.maximum(square_true - mean_true**2, 0.0),
+        np.maximum(square_pred - mean_pred**2, 0.0),
+        product - mean_true * mean_pred,
+    )
+    return means, value
