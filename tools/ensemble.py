@@ -7,16 +7,33 @@ from pathlib import Path
 
 from abawfw.apis.cli import run
 from abawfw.errors import DataError
-from abawfw.submission.ensemble import Ensemble, TargetEnsemble
+from abawfw.submission.contribution import Contribution
+from abawfw.submission.ensemble import Ensemble
 from abawfw.submission.formats import FORMATS, check_format
 from abawfw.submission.output_folder import check_output, write_submission
 from abawfw.submission.sample_file import SampleFile
+from abawfw.submission.target_ensemble import TargetEnsemble
 from abawfw.submission.weights import FITTED, RULES
+
+EPILOG = f"""\
+{', '.join(FITTED)} look at labels of val that all runs have; what they reach is therefore also told cross-validated
+over videos, and so is what each run adds: the CCC of the ensemble less that of the other runs, weighted anew.
+
+mean and centred look at no label. They also take folds, whose runs have different videos in val: every video is
+measured with the runs that validate on it, and a run is compared with the others of its fold, such as seeds. In
+a fold of one run there is nothing to average or centre, so there val cannot tell what that does to test.
+
+weights:"""
 
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    rules = '\n'.join(f'  {rule:8} {text}' for rule, text in RULES.items())
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog=f'{EPILOG}\n{rules}',
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument(
         'runs',
         nargs='+',
@@ -27,10 +44,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--target', nargs='+', default=['valence', 'arousal'], choices=['valence', 'arousal'])
     parser.add_argument('--smoothed', action='store_true', help='average the smoothed predictions')
     parser.add_argument(
-        '--weights',
-        default='mean',
-        choices=RULES,
-        help='of the runs (default: mean); centred: a common mean per video',
+        '--weights', default='mean', choices=RULES, help='of the runs, see below (default: mean)'
     )
     parser.add_argument('--out', required=True, type=Path, help='folder of the submission, submit/NAME')
     parser.add_argument('--format', default='per-target', choices=FORMATS, help='(default: per-target)')
@@ -48,14 +62,12 @@ def parse_args() -> argparse.Namespace:
 
 def target_lines(target: str, found: TargetEnsemble, smoothed: bool, rule: str) -> list[str]:
     """What the runs of a target reach on val, each alone and together."""
-    width = max(11, *(len(str(path)) for path in found.runs))
+    width = max(11, *(len(row.run) for row in found.contributions))
     val = found.val
     frames = 'cannot be measured: a run has none' if val is None else f'{val.n:,} frames'
     folds = f' of {found.folds} folds' if found.folds > 1 else ''
     lines = [f'{target}, val{folds}, {"smoothed" if smoothed else "not smoothed"}, {frames}']
-    for path, ccc, weight in zip(found.runs, found.run_ccc, found.weights, strict=True):
-        text = f'{"none":>9}' if ccc is None else f'{ccc:9.6f}'
-        lines.append(f'  {path!s:{width}}  ccc {text}  weight {weight:.4f}')
+    lines += [row_line(row, width) for row in found.contributions]
     if val is not None:
         name = 'out of fold' if found.folds > 1 else 'ensemble'
         others = f'pcc {val.pcc:.6f}  mse {val.mse:.6f}  rmse {val.rmse:.6f}'
@@ -66,6 +78,37 @@ def target_lines(target: str, found: TargetEnsemble, smoothed: bool, rule: str) 
         honest = found.cross_validated_ccc
         text = 'none: there is one labelled video' if honest is None else f'{honest:9.6f}'
         lines.append(f'  its weights were found on these frames; cross-validated over videos: ccc {text}')
+    return lines + [f'  {note}' for note in notes(found, rule)]
+
+
+def row_line(row: Contribution, width: int) -> str:
+    """One run: alone, in the ensemble, and what the others reach without it."""
+    ccc = f'{"none":>9}' if row.ccc is None else f'{row.ccc:9.6f}'
+    line = f'  {row.run:{width}}  ccc {ccc}  weight {row.weight:.4f}'
+    if row.adds is not None:
+        line += f'  adds {round(row.adds, 6) + 0.0:+.6f}  (without it {row.without:9.6f})'  # no -0
+    return line if row.error_correlation is None else f'{line}  errors {row.error_correlation:+.2f}'
+
+
+def notes(found: TargetEnsemble, rule: str) -> list[str]:
+    """How to read the columns, and what is not in them."""
+    rows = found.contributions
+    lines = []
+    if any(row.adds is not None for row in rows):
+        how = ', cross-validated over videos' if rule in FITTED else ''
+        others = 'others of the fold' if found.folds > 1 else 'others'
+        lines += [
+            f'adds: ccc of all less that of the {others}, weighted anew{how}',
+            f'errors: mean correlation with the errors of the {others}',
+        ]
+    if len(rows) == 1:
+        lines.append('one run: nothing to compare it with')
+    elif lonely := sum(row.alone for row in rows):
+        what = 'centring' if rule == 'centred' else 'averaging'
+        lines.append(
+            f'{lonely} of {len(rows)} runs share no val videos with another: nothing to compare them with, and '
+            f'no ccc here tells what {what} does to them'
+        )
     return lines
 
 

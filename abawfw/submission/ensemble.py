@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,34 +11,11 @@ from abawfw.errors import ConfigError, DataError
 from abawfw.evaluation.functional import Moments
 from abawfw.evaluation.prediction_files import Predictions
 from abawfw.submission.agreement import differences, same_videos
+from abawfw.submission.contribution import Contribution, group_contributions
 from abawfw.submission.run_folder import RunFolder, expand
+from abawfw.submission.target_ensemble import TargetEnsemble
 from abawfw.submission.val_group import ValGroup, mean_of_runs
-from abawfw.submission.weights import FITTED, RULES, cross_validate, find_weights
-
-
-@dataclass(frozen=True)
-class TargetEnsemble:
-    """The ensemble of one target.
-
-    Attributes:
-        runs: that estimate the target.
-        weights: of each run.
-        run_ccc: CCC of each run alone on its own validation videos; None for a run without any.
-        folds: number of different sets of validation videos; 1 where all runs have the same.
-        val: statistics of labels and ensemble over all validation frames, each predicted only by the runs
-            that did not train on it; None where a run has no val. Weights were found on the same frames.
-        cross_validated_ccc: CCC where no video took part in finding its own weights; None for one video, and
-            where weights are not found on labels.
-        test_preds: (frames,) by video; None if no run has test predictions.
-    """
-
-    runs: tuple[Path, ...]
-    weights: tuple[float, ...]
-    run_ccc: tuple[float | None, ...]
-    folds: int
-    val: Moments | None
-    cross_validated_ccc: float | None
-    test_preds: dict[str, np.ndarray] | None
+from abawfw.submission.weights import FITTED, check_rule, find_weights
 
 
 class Ensemble:
@@ -53,7 +29,7 @@ class Ensemble:
             folders, which stand for all runs in them. Targets may come from different runs.
         targets: to average.
         smoothed: take the smoothed predictions instead of the clipped ones.
-        weights: rule, see ``find_weights``; 'centred' brings the runs to a common mean per video first.
+        weights: rule, see ``RULES``.
 
     Attributes:
         targets: dict of target -> ``TargetEnsemble``.
@@ -72,8 +48,7 @@ class Ensemble:
     ) -> None:
         if not runs or not targets:
             raise ConfigError('an ensemble needs at least one run and one target')
-        if weights not in RULES:
-            raise ConfigError(f'no rule {weights!r} for weights; there are {", ".join(RULES)}')
+        check_rule(weights)
         self.smoothed, self.rule = smoothed, weights
         found = expand(runs)
         # where no run has a target, reading tells what is missing
@@ -92,32 +67,48 @@ class Ensemble:
     def _average(
         self, runs: list[RunFolder], val: list[Predictions | None], tst: list[Predictions], target: str
     ) -> TargetEnsemble:
-        groups = [ValGroup(runs, val, indices, target) for indices in same_videos(val)]
-        common = len(groups) == 1 and len(groups[0].indices) == len(runs)
+        groups = same_videos(val)
+        common = len(groups) == 1 and len(groups[0]) == len(runs)
         if self.rule in FITTED and not common:
             raise ConfigError(
                 f'--weights {self.rule} compares runs on validation videos that all have, but the '
                 f'{len(runs)} runs of {target} have {len(groups)} sets of them: use mean or centred'
             )
         weights = np.full(len(runs), 1 / len(runs))
-        if common:
-            weights = find_weights(self.rule, groups[0].pooled)
-        ccc = {i: value for group in groups for i, value in zip(group.indices, group.run_ccc, strict=True)}
-        val_moments = [group.measure(self.rule, weights if common else None) for group in groups]
-        fitted_apart = common and self.rule != 'centred'
+        rows = {i: Contribution(str(run.path), None, float(weights[i])) for i, run in enumerate(runs)}
+        parts = []
+        for indices in groups:
+            group = _val_group(runs, val, indices, target)
+            if common:
+                weights = find_weights(self.rule, group.pooled)
+            names = [str(runs[i].path) for i in indices]
+            rows |= zip(indices, group_contributions(self.rule, group, names, weights[indices]), strict=True)
+            parts.append(group.measure(self.rule, weights if common else None))
         return TargetEnsemble(
             runs=tuple(run.path for run in runs),
-            weights=tuple(weights.tolist()),
-            run_ccc=tuple(ccc.get(i) for i in range(len(runs))),
+            contributions=tuple(rows.values()),
             folds=len(groups),
-            val=Moments.pool(val_moments) if len(ccc) == len(runs) else None,
-            cross_validated_ccc=cross_validate(self.rule, groups[0].videos) if fitted_apart else None,
+            val=Moments.pool(parts) if all(p is not None for p in val) else None,
+            cross_validated_ccc=rows[0].together if self.rule in FITTED else None,
             test_preds={
                 video: mean_of_runs(self.rule, weights, [run.preds[video] for run in tst])
                 for video in (tst[0].preds if tst else ())
             }
             or None,
         )
+
+
+def _val_group(
+    runs: list[RunFolder], val: list[Predictions | None], indices: list[int], target: str
+) -> ValGroup:
+    members = [p for p in (val[i] for i in indices) if p is not None]
+    folder = runs[indices[0]].folder
+    if members[0].labels is None:
+        raise DataError(f'{folder}: the predictions of val have no labels of {target}')
+    group = ValGroup.of(members[0].labels, [p.preds for p in members])
+    if not group.pooled.n:
+        raise DataError(f'{folder}: no frame of val has a label of {target}')
+    return group
 
 
 def _disagreements(

@@ -2,69 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from abawfw.errors import DataError
 from abawfw.evaluation.functional import Moments, moments
 from abawfw.evaluation.functional.ccc_centring import ccc_centring
-from abawfw.evaluation.prediction_files import Predictions
-from abawfw.submission.run_folder import RunFolder
-from abawfw.submission.weights import RunMoments
+from abawfw.submission.run_moments import RunMoments
+from abawfw.submission.weights import FITTED, cross_validate
 
 
+@dataclass(frozen=True)
 class ValGroup:
     """What some runs have predicted of the validation videos that they have in common.
 
-    Args:
-        runs: all runs of the ensemble.
-        val: their predictions.
-        indices: which of them belong to the group.
-        target: for messages.
-
     Attributes:
-        indices: as given.
+        labels: (frames,) by video, NaN where there is none.
+        preds: of each run, (frames,) by video.
         videos: statistics of each video.
-        pooled: of all videos together.
-        run_ccc: of each run alone.
-
-    Raises:
-        DataError: there are no labels.
     """
 
-    def __init__(
-        self,
-        runs: Sequence[RunFolder],
-        val: Sequence[Predictions | None],
-        indices: list[int],
-        target: str,
-    ) -> None:
-        self.indices = indices
-        first = val[indices[0]]
-        folder = runs[indices[0]].folder
-        if first is None or first.labels is None:
-            raise DataError(f'{folder}: the predictions of val have no labels of {target}')
-        members = [p for p in (val[i] for i in indices) if p is not None]
-        self._labels = first.labels
-        self._preds = {video: [run.preds[video] for run in members] for video in first.labels}
-        self.videos = [RunMoments.of(label, self._preds[v]) for v, label in self._labels.items()]
-        self.pooled = RunMoments.pool(self.videos)
-        if not self.pooled.n:
-            raise DataError(f'{folder}: no frame of val has a label of {target}')
-        self.run_ccc = [self.pooled.ccc(one) for one in np.eye(len(indices))]
+    labels: Mapping[str, np.ndarray]
+    preds: tuple[Mapping[str, np.ndarray], ...]
+    videos: tuple[RunMoments, ...]
+
+    @classmethod
+    def of(cls, labels: Mapping[str, np.ndarray], preds: Sequence[Mapping[str, np.ndarray]]) -> ValGroup:
+        """The group of runs with these predictions (one run or more)."""
+        videos = tuple(RunMoments.of(label, [p[video] for p in preds]) for video, label in labels.items())
+        return cls(labels, tuple(preds), videos)
+
+    @cached_property
+    def pooled(self) -> RunMoments:
+        """Statistics of all videos together."""
+        return RunMoments.pool(self.videos)
+
+    @property
+    def run_ccc(self) -> list[float]:
+        """CCC of each run alone."""
+        return self.pooled.ccc(np.eye(len(self.preds))).tolist()
+
+    def without(self, run: int) -> ValGroup:
+        """The group of the other runs."""
+        preds = self.preds[:run] + self.preds[run + 1 :]
+        return ValGroup(self.labels, preds, tuple(video.without(run) for video in self.videos))
 
     def measure(self, rule: str, weights: np.ndarray | None = None) -> Moments:
         """Statistics of labels and of the mean of the group's runs; equal weights if none are given."""
-        weights = np.full(len(self.indices), 1 / len(self.indices)) if weights is None else weights
+        weights = np.full(len(self.preds), 1 / len(self.preds)) if weights is None else weights
         if rule != 'centred':
             return self.pooled.weighted(weights)
-        parts = (moments(y, mean_of_runs(rule, weights, self._preds[v])) for v, y in self._labels.items())
-        return Moments.pool(parts)
+        together = {v: mean_of_runs(rule, weights, [p[v] for p in self.preds]) for v in self.labels}
+        return Moments.pool(moments(label, together[v]) for v, label in self.labels.items())
+
+    def fair_ccc(self, rule: str) -> float | None:
+        """CCC of the group's runs under a rule, cross-validated over videos where that looks at labels.
+
+        Returns:
+            None where the rule looks at labels and fewer than two videos have any.
+        """
+        return cross_validate(rule, self.videos) if rule in FITTED else self.measure(rule).ccc
 
 
 def mean_of_runs(rule: str, weights: np.ndarray, preds: Sequence[np.ndarray]) -> np.ndarray:
-    """One video's weighted mean over runs, (frames,); for 'centred' the mean of the centred runs."""
+    """One video's weighted mean over runs, (frames,); for 'centred' the mean of the centred runs.
+
+    Centring can push values past the ends of the scale; they are put back, as in a submission.
+    """
     if rule == 'centred':
-        return ccc_centring(np.stack(preds)).centred.mean(axis=0)
+        return np.clip(ccc_centring(np.stack(preds)).centred.mean(axis=0), -1.0, 1.0)
     return np.sum([weight * pred for weight, pred in zip(weights, preds, strict=True)], axis=0)
