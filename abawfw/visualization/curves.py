@@ -15,8 +15,7 @@ import numpy as np
 from abawfw.errors import DataError
 from abawfw.evaluation.functional import ccc
 from abawfw.evaluation.prediction_files import Predictions, predictions_folder, read_predictions
-
-LABEL, RAW, SMOOTHED = '#444444', '#9ecae1', '#d62728'
+from abawfw.visualization.palette import LABEL, RAW, SMOOTHED, TARGETS
 
 
 def plot_videos(run: Path, targets: list[str], path: Path, videos: list[str] | None = None) -> list[str]:
@@ -85,7 +84,7 @@ def plot_training(run: Path, path: Path) -> None:
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.2), layout='constrained')
     left.plot(epochs, [float(r['loss']) for r in rows], color=LABEL)
     left.set_title('training loss', fontsize=9, loc='left')
-    for target, color in (('valence', '#d62728'), ('arousal', '#1f77b4')):
+    for target, color in TARGETS.items():
         for part, style in (('train', ':'), ('val', '-')):
             key = f'{part}_ccc_{target}'
             if key in rows[0]:

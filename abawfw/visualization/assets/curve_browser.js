@@ -1,0 +1,1 @@
+/* Shows the curves of the video that is chosen in a table. */

@@ -1,0 +1,38 @@
+"""A figure that Plotly draws."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from abawfw.visualization.blocks.base import Block
+from abawfw.visualization.embed import escape, to_json
+
+
+class Figure(Block):
+    """A Plotly figure with its description.
+
+    Fonts, colours of axes, margins and the place of the legend are the page's; give only what is particular.
+    Texts that come from outside go through :func:`abawfw.visualization.embed.plot_text`. Give densities
+    computed with numpy, not millions of points.
+
+    Args:
+        figure: ``{'data': [...], 'layout': {...}}``, with arrays of numpy where you like, or a figure of the
+            package plotly.
+        label: what it shows, in a sentence, for those who cannot see it.
+        caption: text below it.
+        height: in pixels.
+    """
+
+    def __init__(self, figure: Any, label: str, caption: str = '', height: int = 340) -> None:
+        self.figure = figure.to_plotly_json() if hasattr(figure, 'to_plotly_json') else figure
+        self.label = label
+        self.caption = caption
+        self.height = height
+
+    def html(self, uid: str) -> str:
+        """A place for the figure, its content as JSON, and the caption."""
+        content = {'data': self.figure['data'], 'layout': self.figure.get('layout', {})}
+        caption = f'<figcaption>{escape(self.caption)}</figcaption>' if self.caption else ''
+        look = f'role="img" aria-label="{escape(self.label)}" style="height:{self.height}px"'
+        script = f'<script type="application/json" data-figure="{uid}">{to_json(content)}</script>'
+        return f'<figure><div class="plot" id="{uid}" {look}></div>{script}{caption}</figure>'

@@ -1,0 +1,111 @@
+"""A table that can be sorted by each of its columns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any, NamedTuple
+
+from abawfw.visualization.blocks.base import Block
+from abawfw.visualization.embed import escape
+
+MISSING = '–'
+
+
+class Column(NamedTuple):
+    """A column of a table.
+
+    Attributes:
+        title: above it.
+        form: format of its numbers, such as '.3f', ',' or '.1%'; None for a column of texts.
+        group: title above neighbouring columns that belong together.
+        hint: what it means, shown when the pointer rests on the title.
+    """
+
+    title: str
+    form: str | None = None
+    group: str = ''
+    hint: str = ''
+
+
+class Table(Block):
+    """Rows under columns; the first column names the row and stays in sight when the table scrolls.
+
+    A button in every head sorts, first downwards for numbers and upwards for texts, then the other way.
+    Missing values, None or NaN, come last both ways.
+
+    Args:
+        caption: what the table holds.
+        columns: its columns.
+        rows: one value per column.
+        sort: index of the column that the rows are sorted by at first, and whether downwards.
+        keys: one name per row that makes the row selectable, by click or Enter: the page then raises an event
+            ``row-chosen`` with the key at the table.
+    """
+
+    def __init__(
+        self,
+        caption: str,
+        columns: Sequence[Column],
+        rows: Sequence[Sequence[Any]],
+        sort: tuple[int, bool] | None = None,
+        keys: Sequence[str] | None = None,
+    ) -> None:
+        self.caption = caption
+        self.columns = list(columns)
+        self.sort = sort
+        pairs = list(zip(rows, keys or [''] * len(rows), strict=True))
+        if sort is not None:
+            at, downwards = sort
+            there = [pair for pair in pairs if not _missing(pair[0][at])]
+            there.sort(key=lambda pair: pair[0][at], reverse=downwards)
+            pairs = [*there, *(pair for pair in pairs if _missing(pair[0][at]))]
+        self.rows = [row for row, _ in pairs]
+        self.keys = [key for _, key in pairs] if keys is not None else None
+
+    def html(self, uid: str) -> str:
+        """The table in a box of its own, which scrolls where the page is narrow."""
+        heads = ''.join(self._head(i, column) for i, column in enumerate(self.columns))
+        body = ''.join(self._row(i, row) for i, row in enumerate(self.rows))
+        return (
+            f'<div class="table-box" tabindex="0" role="region" aria-labelledby="{uid}-caption">'
+            f'<table id="{uid}"><caption id="{uid}-caption">{escape(self.caption)}</caption>'
+            f'<thead>{self._groups()}<tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>'
+        )
+
+    def _groups(self) -> str:
+        if not any(column.group for column in self.columns):
+            return ''
+        cells = []
+        for group, columns in groupby(column.group for column in self.columns):
+            scope = ' scope="colgroup"' if group else ''
+            tag = 'th' if group else 'td'
+            cells.append(f'<{tag}{scope} colspan="{len(list(columns))}">{escape(group)}</{tag}>')
+        return f'<tr class="groups">{"".join(cells)}</tr>'
+
+    def _head(self, index: int, column: Column) -> str:
+        order = 'none'
+        if self.sort is not None and self.sort[0] == index:
+            order = 'descending' if self.sort[1] else 'ascending'
+        kind = 'text' if column.form is None else 'number'
+        hint = f' title="{escape(column.hint)}"' if column.hint else ''
+        button = f'<button type="button"{hint}>{escape(column.title)}</button>'
+        return f'<th scope="col" class="{kind}" aria-sort="{order}">{button}</th>'
+
+    def _row(self, index: int, row: Sequence[Any]) -> str:
+        cells = []
+        for i, (column, value) in enumerate(zip(self.columns, row, strict=True)):
+            kind = 'text' if column.form is None else 'number'
+            text, data = MISSING, ''
+            if not _missing(value):
+                text = str(value) if column.form is None else format(value, column.form)
+                data = f' data-value="{escape(value)}"'
+            tag = 'th scope="row"' if i == 0 else 'td'
+            cells.append(f'<{tag} class="{kind}"{data}>{escape(text)}</{tag[:2]}>')
+        chosen = '' if self.keys is None else f' tabindex="0" data-key="{escape(self.keys[index])}"'
+        return f'<tr{chosen}>{"".join(cells)}</tr>'
+
+
+def _missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))

@@ -1,0 +1,115 @@
+"""One self-contained HTML page."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+
+import abawfw
+from abawfw.errors import DataError
+from abawfw.files import write_text
+from abawfw.visualization.blocks import Block
+from abawfw.visualization.embed import escape
+
+ASSETS = Path(__file__).parent / 'assets'
+# The browser itself then refuses whatever would go over the network.
+POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; "
+    "base-uri 'none'; form-action 'none'"
+)
+
+
+class Page:
+    """A page of sections, each a heading and blocks, that needs no network and no other file.
+
+    Every text is plain text: it is escaped where it goes into HTML or a script.
+
+    Args:
+        title: heading of the page and name of its tab.
+        intro: a sentence or two below it.
+
+    >>> from abawfw.visualization.blocks import Column, Figure, Table
+    >>> page = Page('A run', 'What it does.')
+    >>> table = Table('Scores', [Column('target'), Column('CCC', '.3f')], [['valence', 0.5]], sort=(1, True))
+    >>> line = Figure({'data': [{'y': [1, 2]}]}, label='A line that rises from 1 to 2')
+    >>> page.section('Scores', table, line, note='Higher is better.')
+    >>> page.render().startswith('<!DOCTYPE html>')
+    True
+    """
+
+    def __init__(self, title: str, intro: str = '') -> None:
+        self.title = title
+        self.intro = intro
+        self._sections: list[tuple[str, str, tuple[Block, ...]]] = []
+
+    def section(self, heading: str, *blocks: Block, note: str = '') -> None:
+        """Add a section.
+
+        Args:
+            heading: also its entry in the list of contents.
+            blocks: tables, figures and so on, one below the other (``SideBySide`` for a row).
+            note: how to read it, below the heading.
+        """
+        self._sections.append((heading, note, blocks))
+
+    def render(self) -> str:
+        """The whole page.
+
+        Raises:
+            DataError: plotly is not installed.
+        """
+        contents, sections = [], []
+        for number, (heading, note, blocks) in enumerate(self._sections):
+            uid = f's{number}-{re.sub("[^a-z0-9]+", "-", heading.lower()).strip("-")}'
+            contents.append(f'<li><a href="#{uid}">{escape(heading)}</a></li>')
+            text = f'<p class="note">{escape(note)}</p>' if note else ''
+            body = '\n'.join(block.html(f'b{number}-{i}') for i, block in enumerate(blocks))
+            title = f'<h2 id="{uid}">{escape(heading)}</h2>'
+            sections.append(f'<section aria-labelledby="{uid}">{title}{text}\n{body}</section>')
+        intro = f'<p class="intro">{escape(self.intro)}</p>' if self.intro else ''
+        written = datetime.now(UTC).strftime('%Y-%m-%d %H:%M UTC')
+        return '\n'.join(
+            [
+                '<!DOCTYPE html>',
+                '<html lang="en"><head><meta charset="utf-8">',
+                f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">',
+                '<meta name="viewport" content="width=device-width, initial-scale=1">',
+                f'<title>{escape(self.title)}</title>',
+                f'<style>{_asset("page.css")}</style></head><body>',
+                f'<header><h1>{escape(self.title)}</h1>{intro}',
+                f'<nav aria-label="Contents"><ul>{"".join(contents)}</ul></nav></header>',
+                f'<main>{"".join(sections)}</main>',
+                f'<footer>Written by abawfw {escape(abawfw.__version__)} on {written}.</footer>',
+                f'<script>{_plotly()}</script>',
+                *(f'<script>{_asset(name)}</script>' for name in ('page.js', 'curve_browser.js')),
+                '</body></html>\n',
+            ]
+        )
+
+    def write(self, path: Path) -> None:
+        """Write the page, whole or not at all.
+
+        Raises:
+            DataError: plotly is not installed.
+            OSError: the file cannot be written.
+        """
+        write_text(path, self.render())
+
+
+@cache
+def _asset(name: str) -> str:
+    return (ASSETS / name).read_text(encoding='utf-8')
+
+
+def _plotly() -> str:
+    """The source of plotly.js."""
+    try:
+        offline = importlib.import_module('plotly.offline')
+    except ImportError as error:
+        raise DataError(
+            f'a page needs plotly, which cannot be imported ({error}): pip install -e .[report]'
+        ) from error
+    return str(offline.get_plotlyjs())

@@ -1,0 +1,87 @@
+"""Opens pages in a headless Chromium; a test module that needs it says ``pytest_plugins = ['browser']``."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CHROMIUM = ('chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable')
+
+
+@dataclass
+class Opened:
+    """A page in the browser, and what has gone wrong on it since.
+
+    Attributes:
+        page: playwright's page.
+        errors: errors and warnings of the console, and exceptions of scripts.
+        requests: addresses of everything that was asked for, the page itself included.
+        artifacts: folder for pictures.
+    """
+
+    page: Any
+    artifacts: Path
+    errors: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+
+    def screenshot(self, name: str) -> Path:
+        """Picture of the whole page, as NAME.png in the folder for pictures."""
+        path = self.artifacts / f'{name}.png'
+        self.page.screenshot(path=path, full_page=True)
+        return path
+
+    @property
+    def overflow(self) -> int:
+        """By how many pixels the page is wider than the window."""
+        return self.page.evaluate('document.documentElement.scrollWidth - window.innerWidth')
+
+
+OpenPage = Callable[..., Opened]
+
+
+@pytest.fixture(scope='session')
+def chromium() -> Iterator[Any]:
+    """The browser; skips where there is none."""
+    playwright = pytest.importorskip('playwright.sync_api', reason='playwright is not installed')
+    path = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    if path is None:
+        pytest.skip(f'no browser is installed: none of {", ".join(CHROMIUM)} is on the path')
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=path, args=['--no-sandbox'])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(chromium: Any, tmp_path: Path) -> Iterator[OpenPage]:
+    """A function ``open_page(path, width=1440)`` that opens an HTML file and waits until it is drawn.
+
+    Pictures go to the folder that the environment variable ABAWFW_ARTIFACTS names, or to ``tmp_path``.
+    """
+    artifacts = Path(os.environ.get('ABAWFW_ARTIFACTS', tmp_path))
+    artifacts.mkdir(parents=True, exist_ok=True)
+    pages = []
+
+    def opened(path: Path, width: int = 1440, height: int = 900) -> Opened:
+        page = chromium.new_page(viewport={'width': width, 'height': height})
+        pages.append(page)
+        found = Opened(page, artifacts)
+        page.on('request', lambda request: found.requests.append(request.url))
+        page.on('pageerror', lambda error: found.errors.append(str(error)))
+        page.on(
+            'console',
+            lambda said: found.errors.append(said.text) if said.type in ('error', 'warning') else None,
+        )
+        page.goto(path.resolve().as_uri())
+        page.wait_for_selector('html[data-drawn=true]', state='attached')
+        return found
+
+    yield opened
+    for page in pages:
+        page.close()
