@@ -1,0 +1,100 @@
+"""Comparing tested runs, and the table that tells how they compare."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+from pathlib import Path
+
+from abawfw.errors import ConfigError, DataError
+from abawfw.evaluation.comparison import Comparison
+from abawfw.evaluation.functional.bootstrap import LEAST_VIDEOS
+from abawfw.evaluation.prediction_files import Predictions
+from abawfw.evaluation.tested_run import STAGES, TestedRun
+from abawfw.submission.agreement import differences
+
+HEADER = (
+    'run',
+    'target',
+    'baseline',
+    'CCC',
+    'difference',
+    '95 % interval',
+    'p',
+    'p swapped',
+    'p corrected',
+    '',
+)
+
+
+def compare(paths: Sequence[Path | str], stage: str = 'smoothed') -> Comparison:
+    """Compare tested runs with the first of them.
+
+    Args:
+        paths: work_dirs, or folders of prediction files.
+        stage: 'raw', 'clipped' or 'smoothed'.
+
+    Raises:
+        ConfigError: fewer than two runs, the same one twice, an unknown stage, or no common target.
+        DataError: a run has no predictions, or runs differ in videos, frames or labels; all differences are
+            listed.
+    """
+    if stage not in STAGES:
+        raise ConfigError(f'no stage {stage!r} of predictions; there are {", ".join(STAGES)}')
+    for a, b in combinations(paths, 2):
+        if Path(a).resolve() == Path(b).resolve():
+            raise ConfigError(f'{a} and {b} are the same run; name two different ones')
+    runs = [TestedRun(path) for path in paths]
+    problems = []
+    for target in runs[0].targets if runs else ():
+        having = [run for run in runs if target in run.targets]
+        files = [Predictions(run.predictions(target, stage), run.labels(target)) for run in having]
+        problems += [f'{target}: {line}' for line in differences([str(run.path) for run in having], files)]
+    if problems:
+        raise DataError('these runs cannot be compared:\n  ' + '\n  '.join(problems))
+    return Comparison(runs, stage)
+
+
+def comparison_text(comparison: Comparison) -> str:
+    """The comparison as aligned text, and in words."""
+    lines: list[tuple[str, ...]] = [HEADER]
+    for score in comparison.scores:
+        d = score.difference
+        lines.append(
+            (
+                score.run,
+                score.target,
+                f'{score.baseline_ccc:.4f}',
+                f'{score.ccc:.4f}',
+                f'{d.value:+.4f}',
+                'none' if d.low is None else f'{d.low:+.4f} .. {d.high:+.4f}',
+                *('-' if p is None else f'{p:.4f}' for p in (d.p_value, score.permutation, score.corrected)),
+                score.verdict,
+            )
+        )
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    text = [
+        '  '.join(
+            cell.ljust(width) if i in (0, 1, 9) else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    ]
+    text.insert(1, '  '.join('-' * width for width in widths[:-1]))
+    frames = sum(m.n for m in comparison.moments[comparison.targets[0]][0])
+    text += [
+        '',
+        f'baseline: {comparison.names[0]}; {comparison.stage} predictions, {len(comparison.videos)} videos, '
+        f'{frames:,} labelled frames',
+    ]
+    if len(comparison.videos) < LEAST_VIDEOS:
+        text.append(
+            f'{len(comparison.videos)} labelled video(s) say too little about others: below {LEAST_VIDEOS} there '
+            'is no interval and no p-value'
+        )
+    else:
+        text.append(
+            'p: paired bootstrap over videos; swapped: runs exchanged within videos; corrected: by Holm for '
+            f'{len(comparison.scores)} test(s), which the verdict goes by'
+        )
+    return '\n'.join(text)
