@@ -1,0 +1,103 @@
+"""Everything that the page of a data set tells, read video by video."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from abawfw.datasets.check import DataReport, check_store
+from abawfw.datasets.facts.partition_facts import PartitionFacts
+from abawfw.datasets.facts.partition_shift import PartitionShift
+from abawfw.datasets.stores.base import PARTITIONS, VideoInfo
+from abawfw.datasets.stores.kinds import find_store_kind
+from abawfw.datasets.stores.labels import clean_labels
+from abawfw.datasets.stores.survey import Survey
+from abawfw.errors import DataError
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """What a store holds and what is wrong with it.
+
+    Attributes:
+        kind: of the store: 'packed', 'rucaim3', 'trials'.
+        report: everything that tools/check_data.py finds.
+        partitions: facts by partition; {} where the store cannot be opened.
+        shifts: each partition with labels against the first one with labels.
+    """
+
+    kind: str
+    report: DataReport
+    partitions: dict[str, PartitionFacts]
+    shifts: tuple[PartitionShift, ...]
+    survey: Survey | None
+
+    def labels(self) -> Iterator[tuple[VideoInfo, np.ndarray]]:
+        """Labels, (frames, 2) float32, of every video with some, read again one by one."""
+        for facts in self.partitions.values():
+            for video in facts.videos:
+                if video.labelled and self.survey is not None:
+                    labels = _labels(self.survey, video.info)
+                    if labels is not None:
+                        yield video.info, labels
+
+
+def read_facts(root: str | Path, progress: Callable[[int, int], None] | None = None) -> DataFacts:
+    """Look at all of a store; what is broken is left out and told in the report.
+
+    Args:
+        root: folder of the store.
+        progress: called before each video with the videos done and all; each is looked at twice.
+
+    Raises:
+        DataError: there is no such folder, or nothing in it that looks like a store.
+    """
+    kind = find_store_kind(root)
+    report = check_store(kind, root, None, progress and (lambda done, videos: progress(done, 2 * videos)))
+    try:
+        survey = kind.survey(root)
+    except DataError:  # stands in the report
+        return DataFacts(kind.short_name, report, {}, (), None)
+    videos = survey.videos()
+    names = dict.fromkeys([*PARTITIONS, *(video.partition for video in videos)])
+    present = {video.partition for video in videos}
+    partitions = {name: PartitionFacts() for name in names if name in present}
+    for done, video in enumerate(videos):
+        if progress:
+            progress(len(videos) + done, 2 * len(videos))
+        partitions[video.partition].add(video, _labels(survey, video), _observed(survey, video))
+    return DataFacts(kind.short_name, report, partitions, tuple(_shifts(partitions)), survey)
+
+
+def _labels(survey: Survey, video: VideoInfo) -> np.ndarray | None:
+    """Labels as a store hands them out; None where they are damaged."""
+    if not video.has_labels:
+        return np.full((video.num_frames, 2), np.nan, dtype=np.float32)
+    try:
+        return clean_labels(survey.labels(video), video.video_id)
+    except DataError:
+        return None
+
+
+def _observed(survey: Survey, video: VideoInfo) -> dict[str, np.ndarray]:
+    """Masks of a video by feature, of those that can be read."""
+    masks = {}
+    for name, partitions in survey.features().items():
+        if video.partition in partitions:
+            try:
+                mask = survey.valid(video, name)
+            except DataError:
+                continue
+            if mask is not None:
+                masks[name] = mask
+    return masks
+
+
+def _shifts(partitions: dict[str, PartitionFacts]) -> Iterator[PartitionShift]:
+    labelled = [(name, facts) for name, facts in partitions.items() if facts.labelled]
+    for of in labelled[1:]:
+        for target in of[1].targets:
+            yield PartitionShift.between(of, labelled[0], target)
