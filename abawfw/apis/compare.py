@@ -89,7 +89,7 @@ def comparison_text(comparison: Comparison) -> str:
     ]
     if len(comparison.videos) < LEAST_VIDEOS:
         text.append(
-            f'{len(comparison.videos)} labelled video(s) say too little about others: below {LEAST_VIDEOS} there '
+            f'{len(comparison.videos)} labelled video(s) say too little: below {LEAST_VIDEOS} there '
             'is no interval and no p-value'
         )
     else:

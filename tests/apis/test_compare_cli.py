@@ -92,7 +92,7 @@ def test_few_videos_have_no_p_value(tmp_path: Path, capfd: pytest.CaptureFixture
     found = call(capfd, 'compare', *runs)
     assert found.code == 0
     assert found.out.splitlines()[2].endswith('too few videos')
-    assert '1 labelled video(s) say too little about others' in found.out
+    assert '1 labelled video(s) say too little' in found.out
 
 
 def test_a_run_without_predictions_names_the_command(
