@@ -16,12 +16,12 @@ from abawfw.submission.target_ensemble import TargetEnsemble
 from abawfw.submission.weights import FITTED, RULES
 
 EPILOG = f"""\
-{', '.join(FITTED)} look at labels of val that all runs have; what they reach is therefore also told cross-validated
-over videos, and so is what each run adds: the CCC of the ensemble less that of the other runs, weighted anew.
+{', '.join(FITTED)} look at labels of val that all runs have. So what they reach is told cross-validated over
+videos as well, and so is what each run adds: the CCC of all less that of the others, weighted anew.
 
-mean and centred look at no label. They also take folds, whose runs have different videos in val: every video is
-measured with the runs that validate on it, and a run is compared with the others of its fold, such as seeds. In
-a fold of one run there is nothing to average or centre, so there val cannot tell what that does to test.
+mean and centred look at no label. They also take folds, whose runs have different videos in val: every
+video is measured with the runs that validate on it, and a run is compared with the others of its fold, such
+as seeds. In a fold of one run nothing is averaged or centred, so val cannot tell what that does to test.
 
 weights:"""
 
@@ -106,8 +106,8 @@ def notes(found: TargetEnsemble, rule: str) -> list[str]:
     elif lonely := sum(row.alone for row in rows):
         what = 'centring' if rule == 'centred' else 'averaging'
         lines.append(
-            f'{lonely} of {len(rows)} runs share no val videos with another: nothing to compare them with, and '
-            f'no ccc here tells what {what} does to them'
+            f'{lonely} of {len(rows)} runs share no val videos with another: nothing to compare them with, '
+            f'and no ccc here tells what {what} does to them'
         )
     return lines
 

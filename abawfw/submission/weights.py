@@ -14,7 +14,7 @@ from abawfw.submission.run_moments import RunMoments
 
 RULES = {
     'mean': 'all alike',
-    'centred': 'all alike, per video brought to their common mean, for which agreement with the others counts',
+    'centred': 'all alike, brought to one mean per video first, in which runs count by CCC with the others',
     'ccc': 'in proportion to the CCC on val, 0 where that is negative',
     'fit': 'those with the highest CCC on val',
     'greedy': 'shares of draws: the best run, then whichever raises the CCC on val most, until none does',
