@@ -22,6 +22,7 @@ extraction features of a long 1080p video made of VIDEO, with a face, as CONFIG:
 inference  100,000 frames of CONFIG through VAInferencer against the forward passes alone, CPU seconds
 smoothing  smoothing a million frames against np.cumsum; needs no CONFIG
 startup    first iteration of CONFIG and peak memory, with packed stores of two sizes
+statistics bootstrap over 76 videos, single and paired, and greedy selection of 50 runs; needs no CONFIG
 stream     a frame's latency when a video goes on, of RUN, the work_dir of a trained run, as CONFIG
 tagf       a training step of TAGF against the reference's composition, CPU seconds; needs no CONFIG
 waiting    share of a training step of CONFIG that is spent in the network, not waiting for data
@@ -38,7 +39,8 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         'what',
         choices=[
-            *('train', 'data', 'extraction', 'inference', 'smoothing', 'startup', 'stream', 'tagf', 'waiting')
+            *('train', 'data', 'extraction', 'inference', 'smoothing', 'startup', 'statistics', 'stream'),
+            *('tagf', 'waiting'),
         ],
     )
     parser.add_argument('config', type=Path, nargs='?', help='config file')
@@ -64,6 +66,10 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         from abawfw.apis.benchmark.smoothing import benchmark_smoothing
 
         return benchmark_smoothing(args.rounds)
+    if args.what == 'statistics':
+        from abawfw.apis.benchmark.statistics import benchmark_statistics
+
+        return benchmark_statistics(args.rounds)
     if args.what == 'tagf':
         from abawfw.apis.benchmark.tagf import benchmark_tagf
 

@@ -106,6 +106,26 @@ def test_smoothing_needs_no_config(tool: ModuleType, tmp_path: Path) -> None:
     assert found['windows'].keys() == {'5', '50', '500'}
 
 
+def test_statistics_need_no_config(
+    tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    from abawfw.apis.benchmark import statistics
+
+    for name, size in {'FRAMES': 4000, 'REPLICATES': 100, 'RUNS': 5}.items():
+        monkeypatch.setattr(statistics, name, size)
+    labels, runs = statistics._predictions()
+    assert (len(labels), sum(map(len, labels.values())), len(runs)) == (76, 4000, 5)
+    found = figures(tool, tmp_path, 'statistics', '--rounds', '1')
+    assert (found['videos'], found['frames'], found['replicates']) == (76, 4000, 100)
+    for name in ('bootstrap', 'paired_bootstrap'):
+        times = found[name]['seconds']['median'] / (found['sum_ms']['median'] / 1e3)
+        assert found[name]['times_sum']['median'] == pytest.approx(times)
+    assert found['greedy']['runs'] == 5
+    parts = ('arrays_seconds', 'selection_ms', 'contributions_seconds')
+    assert all(found['greedy'][part]['median'] > 0 for part in parts)
+    assert 'statistics bootstrap seconds' in capsys.readouterr().out
+
+
 @pytest.mark.slow
 def test_startup_compares_stores_of_two_sizes(tool: ModuleType, store: Path, tmp_path: Path) -> None:
     found = figures(tool, tmp_path, 'startup', '--frames', '2500', *options('fclstm_xl', store))
