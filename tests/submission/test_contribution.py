@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.util
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from test_ensemble import Curves, command, curves, make_run, noisy
+from test_ensemble import ROOT, Curves, command, curves, make_run, noisy
 
 from abawfw.errors import ConfigError, DataError
 from abawfw.evaluation.functional import ccc
 from abawfw.evaluation.functional.ccc_centring import ccc_centring
 from abawfw.evaluation.prediction_files import write_predictions
-from abawfw.submission.contribution import contributions
+from abawfw.submission.contribution import Contribution, contributions
 from abawfw.submission.ensemble import Ensemble
 from abawfw.submission.weights import FITTED, RULES
 
@@ -220,6 +222,17 @@ def test_command_line_of_greedy(tmp_path: Path) -> None:
         assert f'errors {row.error_correlation:+.2f}' in line
     assert f'cross-validated over videos: ccc {rows[0].together:9.6f}' in done.stdout
     assert 'weighted anew, cross-validated over videos' in done.stdout
+
+
+def test_what_is_nothing_but_rounding_has_no_sign() -> None:
+    spec = importlib.util.spec_from_file_location('ensemble_tool', ROOT / 'tools' / 'ensemble.py')
+    assert spec is not None
+    assert spec.loader is not None
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    row = Contribution('run', 0.4, 0.0, 0.5, 0.5 + 1e-12, 0.1)
+    assert ' adds +0.000000 ' in tool.row_line(row, 11)
+    assert ' adds -0.000001 ' in tool.row_line(replace(row, without=0.500001), 11)
 
 
 def test_command_line_of_one_run(tmp_path: Path) -> None:
