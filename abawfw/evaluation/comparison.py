@@ -9,6 +9,7 @@ import numpy as np
 
 from abawfw.errors import ConfigError
 from abawfw.evaluation.functional import Difference, Moments, holm, paired_bootstrap, paired_permutation
+from abawfw.evaluation.functional.video_sums import VideoSums
 from abawfw.evaluation.tested_run import TestedRun
 
 MEAN = 'mean'  # of the targets' CCC
@@ -105,6 +106,16 @@ class Comparison:
         """CCC over all frames of a run, of a target or in the mean of the targets."""
         targets = self.targets if target == MEAN else (target,)
         return float(np.mean([Moments.pool(self.moments[t][run]).ccc for t in targets]))
+
+    def effects(self, run: int, target: str) -> np.ndarray:
+        """How much of the difference to the baseline each video makes, (videos,).
+
+        The difference over all frames less that without the video.
+        """
+        count = len(self.videos)
+        draws = np.concatenate([np.ones((1, count)), 1 - np.eye(count)])
+        a, b = (VideoSums(self.moments[target][k]).score(draws).value for k in (0, run))
+        return (b - a)[0] - (b - a)[1:]
 
     def _score(self, run: int, target: str, replicates: int, seed: int) -> ComparedScore:
         targets = self.targets if target == MEAN else (target,)

@@ -66,7 +66,7 @@ class VideoSums:
         return self._centre
 
     def score(self, weights: np.ndarray) -> Score:
-        """CCC over the frames of a draw of videos.
+        """CCC over the frames of a draw of videos, 0 where it has none.
 
         Args:
             weights: (draws, videos), how often each video counts.
@@ -88,7 +88,7 @@ class VideoSums:
             ],
             axis=1,
         )
-        gradient /= spread[:, None] * totals[:, :1]
+        gradient /= spread[:, None] * np.maximum(totals[:, :1], 1.0)
         level = np.sum(gradient * means, axis=1)
         return Score(value, gradient @ self.sums[:, 1:].T - level[:, None] * self.sums[:, 0])
 

@@ -1,0 +1,50 @@
+"""The page that compares tested runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from abawfw.apis.compare import compare
+from abawfw.config_diff import config_diff
+from abawfw.config_dump import read_dump
+from abawfw.errors import ConfigError
+from abawfw.evaluation.comparison import Comparison
+from abawfw.evaluation.tested_run import TestedRun
+from abawfw.submission.contribution import Contribution, contributions
+from abawfw.visualization.comparison_page import ComparisonPage
+from abawfw.visualization.page import Page
+
+RULES = ('mean', 'greedy')  # plain, and the one that leaves runs out
+
+
+def comparison_page(paths: Sequence[Path | str], stage: str = 'smoothed') -> Page:
+    """Compare tested runs with the first of them, on a page.
+
+    Raises:
+        ConfigError, DataError: see ``abawfw.apis.compare.compare``.
+    """
+    comparison = compare(paths, stage)
+    ensembles = {t: {rule: _ensemble(comparison, t, rule) for rule in RULES} for t in comparison.targets}
+    first, *others = comparison.runs
+    changes = {name: _changes(first, run) for name, run in zip(comparison.names[1:], others, strict=True)}
+    return ComparisonPage(comparison, ensembles, changes).page()
+
+
+def _ensemble(comparison: Comparison, target: str, rule: str) -> list[Sequence[Any]]:
+    labels = comparison.runs[0].labels(target)
+    named = zip(comparison.names, comparison.runs, strict=True)
+    preds = {name: run.predictions(target, comparison.stage) for name, run in named}
+    return [_row(c) for c in contributions(rule, labels, preds)]
+
+
+def _row(c: Contribution) -> tuple[Any, ...]:
+    return c.run, c.ccc, c.weight, c.together, c.without, c.adds, c.error_correlation
+
+
+def _changes(baseline: TestedRun, run: TestedRun) -> list[str] | None:
+    try:
+        return config_diff(*(read_dump(r.path / 'config.py') for r in (baseline, run)))
+    except ConfigError:
+        return None

@@ -1,0 +1,84 @@
+"""The page that compares runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from abawfw.evaluation.comparison import Comparison
+from abawfw.evaluation.functional.bootstrap import LEAST_VIDEOS
+from abawfw.visualization.blocks import Block, Paragraph, Preformatted, SideBySide
+from abawfw.visualization.comparison_page.figures import differences_figure, scores_figure, videos_figure
+from abawfw.visualization.comparison_page.tables import differences_table, ensemble_table, scores_table
+from abawfw.visualization.comparison_page.videos import video_browser
+from abawfw.visualization.page import Page
+
+DIFFERENCES = (
+    'Videos are drawn with replacement, the same for both runs; frames are never drawn, since those of a '
+    'video depend on one another. The verdict goes by the corrected p-value at 5 %.'
+)
+VIDEOS = (
+    "A video's own CCC says how well its course is met; what a video makes of the difference is the "
+    'difference over all frames less that without the video.'
+)
+ENSEMBLE = (
+    'Rules that look at labels are measured on videos that took no part in finding the weights. A run can be '
+    'weak and add much, if its errors differ from those of the others.'
+)
+
+
+class ComparisonPage:
+    """Runs side by side: scores, differences, videos, and what each adds to an ensemble of all.
+
+    Args:
+        comparison: the runs.
+        ensembles: for each target, by rule of weights, what each run adds: rows of run, CCC alone, weight,
+            CCC together, CCC without it, what it adds, and correlation of its errors with those of others.
+        changes: for each run but the first, lines that tell what its config changes; None where a config
+            cannot be read.
+    """
+
+    def __init__(
+        self,
+        comparison: Comparison,
+        ensembles: Mapping[str, Mapping[str, Sequence[Sequence[Any]]]],
+        changes: Mapping[str, Sequence[str] | None],
+    ) -> None:
+        self.comparison = comparison
+        self.ensembles = ensembles
+        self.changes = changes
+
+    def page(self) -> Page:
+        """The page, to be rendered or written."""
+        c = self.comparison
+        frames = sum(m.n for m in c.moments[c.targets[0]][0])
+        page = Page(
+            'Comparison of ' + ', '.join(c.names),
+            f'{c.stage.capitalize()} predictions of {len(c.videos)} videos, {frames:,} labelled frames. '
+            f'The baseline is {c.names[0]}.',
+        )
+        page.section('Scores', scores_table(c), scores_figure(c), note='Over all frames of all videos.')
+        differences = [*self._few(), differences_table(c), differences_figure(c)]
+        page.section('Differences to the baseline', *differences, note=DIFFERENCES)
+        scatter = SideBySide(*(videos_figure(c, target) for target in c.targets))
+        page.section('Video by video', scatter, video_browser(c), note=VIDEOS)
+        for target, by_rule in self.ensembles.items():
+            tables = [ensemble_table(rule, rows) for rule, rows in by_rule.items()]
+            page.section(f'Ensemble of all, {target}', SideBySide(*tables), note=ENSEMBLE)
+        configs = map(self._config, c.names[1:])
+        page.section('Configs', *configs, note='What each run changes of the baseline.')
+        return page
+
+    def _few(self) -> list[Block]:
+        if len(self.comparison.videos) >= LEAST_VIDEOS:
+            return []
+        text = f'{len(self.comparison.videos)} labelled video(s) are too few for intervals and p-values.'
+        return [Paragraph(text, warning=True)]
+
+    def _config(self, name: str) -> Block:
+        lines = self.changes[name]
+        if lines is None:
+            return Paragraph(f'{name}: the config of this run or of the baseline cannot be read.')
+        if not lines:
+            return Paragraph(f'{name}: the same config.')
+        return Preformatted(f'{name}: {len(lines)} value(s) differ', '\n'.join(lines), opened=True)

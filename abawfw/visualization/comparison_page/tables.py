@@ -1,0 +1,75 @@
+"""Tables of a comparison: scores, differences, and what runs add to an ensemble."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from abawfw.evaluation.comparison import MEAN, Comparison
+from abawfw.evaluation.functional import Moments, bootstrap_ccc
+from abawfw.visualization.blocks import Column, Table
+
+
+def scores_table(comparison: Comparison) -> Table:
+    """Scores of every run over all frames, and how long it was trained."""
+    c = comparison
+    columns = [Column('run')]
+    for target in c.targets:
+        columns += [Column(title, '.4f', target) for title in ('CCC', 'low', 'high', 'PCC', 'RMSE')]
+    if len(c.targets) > 1:
+        columns.append(Column('CCC', '.4f', MEAN))
+    columns += [Column('epochs', ',', 'run'), Column('seed', 'd', 'run'), Column('seconds', ',.0f', 'run')]
+    rows = []
+    for k, (name, run) in enumerate(zip(c.names, c.runs, strict=True)):
+        row: list[Any] = [name]
+        for target in c.targets:
+            pooled = Moments.pool(c.moments[target][k])
+            interval = bootstrap_ccc(c.moments[target][k]) or (None, None)
+            row += [pooled.ccc, *interval, pooled.pcc, pooled.rmse]
+        if len(c.targets) > 1:
+            row.append(c.ccc(k, MEAN))
+        row += [
+            run.summary.get('epochs', {}).get('done'),
+            run.summary.get('seed'),
+            run.summary.get('seconds'),
+        ]
+        rows.append(row)
+    return Table('Scores of each run; low and high: 95 % interval over videos', columns, rows)
+
+
+def differences_table(comparison: Comparison) -> Table:
+    """Every run less the baseline, with intervals, p-values and verdict."""
+    columns = [
+        Column('run'),
+        Column('target'),
+        Column('difference', '+.4f', hint='CCC of the run less CCC of the baseline'),
+        Column('low', '+.4f'),
+        Column('high', '+.4f'),
+        Column('p', '.4f', hint='paired bootstrap over videos'),
+        Column('p swapped', '.4f', hint='runs exchanged within videos at random'),
+        Column('p corrected', '.4f', hint='bootstrap, corrected by Holm for all tests of this table'),
+        Column('verdict'),
+    ]
+    rows = [
+        [
+            *(s.run, s.target, s.difference.value, s.difference.low, s.difference.high),
+            *(s.difference.p_value, s.permutation, s.corrected, s.verdict),
+        ]
+        for s in comparison.scores
+    ]
+    return Table('CCC of each run less that of the baseline; low and high: 95 % interval', columns, rows)
+
+
+def ensemble_table(rule: str, rows: Sequence[Sequence[Any]]) -> Table:
+    """What each run adds to an ensemble; see ``ComparisonPage`` for the rows."""
+    together = rows[0][3]
+    reached = 'cannot be measured on one video' if together is None else f'CCC {together:.4f}'
+    columns = [
+        Column('run'),
+        Column('alone', '.4f', hint='CCC of the run alone'),
+        Column('weight', '.3f'),
+        Column('without', '.4f', hint='CCC of the ensemble of the others, weighted anew'),
+        Column('adds', '+.4f', hint='CCC of the ensemble less CCC without the run'),
+        Column('errors', '.2f', hint='mean correlation of its errors with those of the others'),
+    ]
+    return Table(f'Weights by rule {rule}: {reached}', columns, [[*row[:3], *row[4:]] for row in rows])

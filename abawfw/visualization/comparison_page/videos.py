@@ -1,0 +1,60 @@
+"""The videos of a comparison: what each makes of the difference, and its curves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from abawfw.evaluation.comparison import Comparison
+from abawfw.evaluation.functional import Moments
+from abawfw.visualization.blocks import Column, CurveBrowser, Line, Panel, Table
+from abawfw.visualization.embed import plot_text
+from abawfw.visualization.palette import LABEL, SERIES
+from abawfw.visualization.stored_curves import VideoCurves
+
+
+def video_browser(comparison: Comparison) -> CurveBrowser:
+    """Table of the videos, and label and prediction of every run of the one that is chosen."""
+    return CurveBrowser(_table(comparison), _curves(comparison), _panels(comparison))
+
+
+def _table(c: Comparison) -> Table:
+    columns = [Column('video'), Column('frames', ',')]
+    parts: list[list[Any]] = [list(c.videos), [m.n for m in c.moments[c.targets[0]][0]]]
+    for target in c.targets:
+        columns.append(Column(c.names[0], '.3f', target, 'own CCC in the baseline'))
+        parts.append([_own(m) for m in c.moments[target][0]])
+        for k, name in enumerate(c.names[1:], start=1):
+            columns.append(Column(name, '.3f', target, 'own CCC'))
+            parts.append([_own(m) for m in c.moments[target][k]])
+            hint = f'the difference of {name} to the baseline less that without this video'
+            columns.append(Column('makes', '+.4f', target, hint))
+            parts.append(c.effects(k, target).tolist())
+    rows = list(zip(*parts, strict=True))
+    caption = f'Videos, sorted by what they make of the difference of {c.names[1]}; choose one to see it'
+    return Table(caption, columns, rows, sort=(4, True), keys=c.videos)
+
+
+def _own(m: Moments) -> float | None:
+    """A video's own CCC, where it is defined."""
+    return None if not m.n or m.constant else m.ccc
+
+
+def _curves(c: Comparison) -> dict[str, VideoCurves]:
+    found = {}
+    for video in c.videos:
+        curves = {f'label {target}': c.runs[0].labels(target)[video] for target in c.targets}
+        for k, run in enumerate(c.runs):
+            curves |= {f'{k} {target}': run.predictions(target, c.stage)[video] for target in c.targets}
+        faces = next((run.faces[video] for run in c.runs if run.faces and video in run.faces), None)
+        found[video] = VideoCurves(curves, faces)
+    return found
+
+
+def _panels(c: Comparison) -> list[Panel]:
+    panels = []
+    for target in c.targets:
+        lines = [Line(f'label {target}', 'label', LABEL)]
+        for k, name in enumerate(c.names):
+            lines.append(Line(f'{k} {target}', plot_text(name), SERIES[k % len(SERIES)]))
+        panels.append(Panel(target, lines, (-1.05, 1.05)))
+    return panels

@@ -1,0 +1,110 @@
+"""The page that compares runs: what it holds, and how it works in a browser."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from written_runs import LABELS, write_run
+
+from abawfw.apis.compare import compare
+from abawfw.apis.report_comparison import comparison_page
+from abawfw.config import load_config
+from abawfw.evaluation.functional import ccc
+from abawfw.evaluation.tested_run import TestedRun
+
+if TYPE_CHECKING:
+    from browser import OpenPage
+
+pytest_plugins = ['browser']
+CONFIGS = Path(__file__).parents[2] / 'configs/rucaim3'
+
+
+def with_config(run: Path, **overrides: object) -> Path:
+    (run / 'config.py').write_text(load_config(CONFIGS / 'transformer_demo.py', overrides).pretty_text)
+    return run
+
+
+def cells(html: str, caption: str) -> list[list[str]]:
+    """Texts of the cells of a table, row by row."""
+    (body,) = re.findall(rf'<caption[^>]*>{re.escape(caption)}.*?<tbody>(.*?)</tbody>', html)
+    return [re.findall(r'<t[hd][^>]*>(.*?)</t[hd]>', row) for row in re.findall(r'<tr.*?</tr>', body)]
+
+
+def test_effect_of_a_video_is_the_difference_less_that_without_it(tmp_path: Path) -> None:
+    runs = [write_run(tmp_path / name, k, videos=5) for k, name in enumerate('ab')]
+
+    def difference(left_out: int | None) -> float:
+        kept = [k for k in range(5) if k != left_out]
+        true = np.concatenate([LABELS[k] for k in kept])
+        values = []
+        for run in runs:
+            preds = TestedRun(run).predictions('arousal', 'smoothed')
+            values.append(ccc(true, np.concatenate([preds[f'v{k:02}'] for k in kept])))
+        return values[1] - values[0]
+
+    expected = [difference(None) - difference(k) for k in range(5)]
+    np.testing.assert_allclose(compare(runs).effects(1, 'arousal'), expected, atol=1e-10)
+
+
+def test_the_page_tells_scores_differences_ensembles_and_configs(tmp_path: Path) -> None:
+    a = with_config(write_run(tmp_path / 'a', 0, 0.1))
+    b = with_config(write_run(tmp_path / 'b', 1, 0.5), lr=0.25)
+    c = write_run(tmp_path / '<i>c', 2, 0.3)
+    page = comparison_page([a, b, c]).render()
+    assert page.count('<h1>') == 1
+    assert '<i>c' not in page
+    scores = cells(page, 'Scores of each run')
+    true = np.concatenate(LABELS)
+    for row, run in zip(scores, (a, b, c), strict=True):
+        pred = np.concatenate(list(TestedRun(run).predictions('valence', 'smoothed').values()))
+        assert float(row[1]) == pytest.approx(ccc(true, pred), abs=1e-4)
+    differences = cells(page, 'CCC of each run less that of the baseline')
+    assert [row[-1] for row in differences] == [score.verdict for score in compare([a, b, c]).scores]
+    assert differences[0][-1] == 'worse'
+    assert [row[0] for row in differences] == ['b'] * 3 + ['&lt;i&gt;c'] * 3
+    for ensemble in re.findall(r'Weights by rule \w+: CCC [\d.]+', page):
+        assert float(ensemble.split()[-1]) > 0.5
+    assert len(re.findall(r'Weights by rule (mean|greedy)', page)) == 4
+    assert 'b: 1 value(s) differ' in page
+    assert 'lr: 0.0005 -&gt; 0.25' in page
+    assert '&lt;i&gt;c: the config of this run or of the baseline cannot be read.' in page
+
+
+def test_one_video_is_too_few_and_the_page_says_so(tmp_path: Path) -> None:
+    runs = [write_run(tmp_path / name, k, videos=1) for k, name in enumerate('ab')]
+    page = comparison_page(runs).render()
+    assert '1 labelled video(s) are too few for intervals and p-values.' in page
+    assert 'Weights by rule greedy: cannot be measured on one video' in page
+
+
+@pytest.mark.slow
+def test_in_a_browser(tmp_path: Path, open_page: OpenPage) -> None:
+    runs = [with_config(write_run(tmp_path / name, k, 0.1 + 0.2 * k)) for k, name in enumerate('ab')]
+    path = tmp_path / 'comparison.html'
+    comparison_page(runs).write(path)
+    for width in (1440, 390):
+        opened = open_page(path, width)
+        page = opened.page
+        rows = page.locator('tr[data-key]')
+        assert rows.count() == 12
+        page.locator('tr[data-key=v07]').click()
+        page.wait_for_function("document.querySelector('.curves h3').textContent == 'v07'")
+        drawn = page.evaluate(
+            "document.querySelector('.curves .plot').data.map(t => [t.name, t.y.length, t.y[5]])"
+        )
+        assert [name for name, *_ in drawn] == ['label', 'a', 'b'] * 2
+        expected = [LABELS[7][5], *(TestedRun(run).predictions('valence')['v07'][5] for run in runs)]
+        assert [y for *_, y in drawn[:3]] == pytest.approx(expected, abs=1e-4)
+        assert {length for _, length, _ in drawn} == {len(LABELS[7])}
+        before = rows.all_text_contents()
+        page.locator('th', has_text='frames').locator('button').click()
+        assert rows.first.locator('th').text_content() == 'v11'
+        assert sorted(rows.all_text_contents()) == sorted(before)
+        assert opened.overflow <= 0
+        opened.screenshot(f'comparison_{width}')
+        assert opened.errors == []
+        assert opened.requests == [path.resolve().as_uri()]
