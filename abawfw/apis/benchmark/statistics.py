@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -45,7 +46,7 @@ def benchmark_statistics(rounds: int) -> dict[str, Any]:
 
     group = ValGroup.of(labels, runs)
     names, weights = [str(run) for run in range(RUNS)], greedy_weights(group.pooled)
-    actions = {
+    actions: dict[str, Callable[[], object]] = {
         'sum': add_up,
         'bootstrap': bootstrap,
         'paired_bootstrap': paired,
