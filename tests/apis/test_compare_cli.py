@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command_line import call
+from evaluation import simulated_videos as made
 from written_runs import LABELS, write_run
 
 from abawfw.apis.compare import compare
 from abawfw.evaluation.functional import ccc, holm
 from abawfw.evaluation.prediction_files import write_predictions
+from abawfw.evaluation.tested_run import TestedRun
 
 
 def frames_ccc(run: Path, target: str) -> float:
@@ -36,6 +38,19 @@ def test_a_noised_run_is_found_to_be_worse(tmp_path: Path, capfd: pytest.Capture
     assert 'baseline: good; smoothed predictions, 12 videos' in found.out
     turned = call(capfd, 'compare', bad, good).out.splitlines()
     assert [line.split()[-1] for line in turned[2:5]] == ['better'] * 3
+
+
+def test_a_noised_copy_is_found(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    run, rng = write_run(tmp_path / 'run', 0), np.random.default_rng(0)
+    for target in ('valence', 'arousal'):
+        found = TestedRun(run)
+        noised = {
+            v: pred + 0.3 * made.slow(rng, len(pred)) for v, pred in found.predictions(target, 'raw').items()
+        }
+        folder = tmp_path / 'copy/predictions'
+        write_predictions(folder, 'val', target, noised, found.labels(target), 0)
+    lines = call(capfd, 'compare', run, tmp_path / 'copy').out.splitlines()
+    assert [line.split()[-1] for line in lines[2:5]] == ['worse'] * 3
 
 
 def test_identical_runs_do_not_differ(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
