@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from abawfw.datasets.facts import DataFacts, PartitionFacts, read_facts
+from abawfw.datasets.facts import DataFacts, PartitionFacts, VideoFacts, read_facts
 from abawfw.datasets.facts.partition_facts import CENTRES
 from abawfw.datasets.stores.base import VideoInfo
 from abawfw.errors import DataError
@@ -85,7 +85,7 @@ def test_plane_counts_every_labelled_frame_in_the_bin_of_its_middle(root: Path) 
 def test_plane_holds_labels_on_the_bounds() -> None:
     facts = PartitionFacts()
     corners = np.array([[-1, -1], [1, 1], [-1, 1], [0, 0]], dtype=np.float32)
-    facts.add(VideoInfo('v', 'train', 4), corners, {})
+    facts.add(VideoFacts(VideoInfo('v', 'train', 4), corners, {}))
     assert facts.plane[0, 0] == facts.plane[-1, -1] == facts.plane[0, -1] == facts.plane[20, 20] == 1
     assert facts.plane.sum() == 4
 
@@ -142,11 +142,15 @@ def test_moving_means_and_shifts_are_pooled_over_frames(root: Path) -> None:
         assert (found.n, found.ccc) == (len(expected), pytest.approx(plain))
 
 
-def test_labels_come_again_video_by_video(root: Path) -> None:
-    again = {video.video_id: labels for video, labels in read_facts(root).labels()}
-    assert list(again) == ['a', 'b', 'c', 'd', 'e']  # f has none
-    assert np.isnan(again['a'][5:15]).all()
-    np.testing.assert_allclose(again['c'], raw(root, 'train')['c'])
+def test_labels_of_a_video(root: Path) -> None:
+    facts = read_facts(root)
+    a, _, c = facts.partitions['train'].videos
+    assert a.labels is not None
+    assert c.labels is not None
+    assert np.isnan(a.labels[5:15]).all()
+    assert a.known().shape == (30, 2)
+    np.testing.assert_allclose(c.labels, raw(root, 'train')['c'])
+    assert facts.partitions['test'].videos[0].labelled == 0
 
 
 def test_damaged_labels_leave_out_one_video(root: Path) -> None:
@@ -159,7 +163,6 @@ def test_damaged_labels_leave_out_one_video(root: Path) -> None:
     assert [video.labelled for video in train.videos] == [30, 25, None]
     assert train.labelled == 55
     assert [p.check for p in facts.report.problems if p.severity == 'error'] == ['label range']
-    assert 'c' not in {video.video_id for video, _ in facts.labels()}
 
 
 def test_a_video_in_two_partitions_and_an_unreadable_partition(root: Path) -> None:
@@ -177,7 +180,6 @@ def test_a_store_that_cannot_be_opened_is_its_findings(tmp_path: Path) -> None:
     facts = read_facts(tmp_path)
     assert (facts.kind, facts.partitions, facts.shifts) == ('packed', {}, ())
     assert [p.severity for p in facts.report.problems] == ['error']
-    assert list(facts.labels()) == []
 
 
 def test_no_store(tmp_path: Path) -> None:

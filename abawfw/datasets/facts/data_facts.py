@@ -11,6 +11,7 @@ import numpy as np
 from abawfw.datasets.check import DataReport, check_store
 from abawfw.datasets.facts.partition_facts import PartitionFacts
 from abawfw.datasets.facts.partition_shift import PartitionShift
+from abawfw.datasets.facts.video_facts import VideoFacts
 from abawfw.datasets.stores.base import PARTITIONS, VideoInfo
 from abawfw.datasets.stores.kinds import find_store_kind
 from abawfw.datasets.stores.labels import clean_labels
@@ -33,16 +34,6 @@ class DataFacts:
     report: DataReport
     partitions: dict[str, PartitionFacts]
     shifts: tuple[PartitionShift, ...]
-    survey: Survey | None
-
-    def labels(self) -> Iterator[tuple[VideoInfo, np.ndarray]]:
-        """Labels, (frames, 2) float32, of every video with some, read again one by one."""
-        for facts in self.partitions.values():
-            for video in facts.videos:
-                if video.labelled and self.survey is not None:
-                    labels = _labels(self.survey, video.info)
-                    if labels is not None:
-                        yield video.info, labels
 
 
 def read_facts(root: str | Path, progress: Callable[[int, int], None] | None = None) -> DataFacts:
@@ -60,7 +51,7 @@ def read_facts(root: str | Path, progress: Callable[[int, int], None] | None = N
     try:
         survey = kind.survey(root)
     except DataError:  # stands in the report
-        return DataFacts(kind.short_name, report, {}, (), None)
+        return DataFacts(kind.short_name, report, {}, ())
     videos = survey.videos()
     names = dict.fromkeys([*PARTITIONS, *(video.partition for video in videos)])
     present = {video.partition for video in videos}
@@ -68,8 +59,8 @@ def read_facts(root: str | Path, progress: Callable[[int, int], None] | None = N
     for done, video in enumerate(videos):
         if progress:
             progress(len(videos) + done, 2 * len(videos))
-        partitions[video.partition].add(video, _labels(survey, video), _observed(survey, video))
-    return DataFacts(kind.short_name, report, partitions, tuple(_shifts(partitions)), survey)
+        partitions[video.partition].add(VideoFacts(video, _labels(survey, video), _observed(survey, video)))
+    return DataFacts(kind.short_name, report, partitions, tuple(_shifts(partitions)))
 
 
 def _labels(survey: Survey, video: VideoInfo) -> np.ndarray | None:

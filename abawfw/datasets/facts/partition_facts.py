@@ -9,7 +9,6 @@ import numpy as np
 from abawfw.datasets.facts.missing_facts import MissingFacts
 from abawfw.datasets.facts.target_facts import TargetFacts
 from abawfw.datasets.facts.video_facts import VideoFacts
-from abawfw.datasets.stores.base import VideoInfo
 from abawfw.datasets.stores.labels import COLUMNS
 
 CENTRES = np.linspace(-1, 1, 41)
@@ -21,7 +20,7 @@ class PartitionFacts:
     """Facts of the videos of a partition, added one by one.
 
     Attributes:
-        videos: each video in a few numbers.
+        videos: each of them.
         plane: labelled frames by bin of valence and bin of arousal, (41, 41) int.
         targets: facts of each target.
         missing: facts of each feature of which the store tells where it was observed.
@@ -33,31 +32,16 @@ class PartitionFacts:
         self.targets = {target: TargetFacts() for target in COLUMNS}
         self.missing: dict[str, MissingFacts] = defaultdict(MissingFacts)
 
-    def add(self, info: VideoInfo, labels: np.ndarray | None, observed: dict[str, np.ndarray]) -> None:
-        """Add a video.
-
-        Args:
-            info: the video.
-            labels: (frames, 2), NaN where there is no label; None where the labels are damaged.
-            observed: where features were observed, (frames,) bool, by feature.
-        """
-        missing = {name: int(len(mask) - np.count_nonzero(mask)) for name, mask in observed.items()}
-        for name, mask in observed.items():
+    def add(self, video: VideoFacts) -> None:
+        """Add a video."""
+        self.videos.append(video)
+        for name, mask in video.observed.items():
             self.missing[name].add(mask)
-        if labels is None:
-            self.videos.append(VideoFacts(info, None, missing=missing))
+        if video.labels is None:
             return
-        known = labels[~np.isnan(labels[:, 0])].astype(np.float64)
-        mean = dict(zip(COLUMNS, known.mean(axis=0).tolist(), strict=True)) if len(known) else {}
-        # The rounding of a mean would leave constant labels a deviation.
-        std = {
-            target: float(np.ptp(column) and column.std())
-            for target, column in zip(COLUMNS, known.T, strict=True)
-            if len(known)
-        }
-        self.videos.append(VideoFacts(info, len(known), mean, std, missing))
-        self.plane += np.histogram2d(known[:, 0], known[:, 1], (EDGES, EDGES))[0].astype(np.int64)
-        for facts, column in zip(self.targets.values(), labels.T, strict=True):
+        valence, arousal = video.known().T
+        self.plane += np.histogram2d(valence, arousal, (EDGES, EDGES))[0].astype(np.int64)
+        for facts, column in zip(self.targets.values(), video.labels.T, strict=True):
             facts.add(column)
 
     @property
