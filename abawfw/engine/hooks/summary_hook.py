@@ -27,7 +27,8 @@ class SummaryHook(Hook):
     Keys: ``status`` (running, done, interrupted, failed; a killed run still says running), ``epochs`` done
     and planned, ``best`` (per key: score, epoch, file), ``seed``, ``config_sha256``, ``versions``,
     ``device``, ``processes``, ``seconds`` of training and validation, ``frames_per_second`` of the last
-    epoch.
+    epoch, ``config_file`` that the run was started from (null without one), and ``peak_memory``: ``process``,
+    and ``gpu`` of PyTorch's tensors, in bytes (null where it is not known).
     """
 
     priority = 'LOWEST'
@@ -77,5 +78,19 @@ class SummaryHook(Hook):
             'processes': runner.world_size,
             'seconds': round(sum(r['train_seconds'] + r.get('val_seconds', 0.0) for r in rows), 3),
             'frames_per_second': rows[-1]['frames_per_second'] if rows else None,
+            'config_file': str(Path(runner.cfg.filename).resolve()) if runner.cfg.filename else None,
+            'peak_memory': {
+                'process': _peak_memory(),
+                'gpu': torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None,
+            },
         }
         write_text(Path(runner.work_dir) / 'summary.json', json.dumps(summary, indent=1) + '\n')
+
+
+def _peak_memory() -> int | None:
+    """Most memory that this process has had, in bytes; Linux tells it."""
+    try:
+        lines = Path('/proc/self/status').read_text(encoding='utf-8').splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith('VmHWM:')), None)

@@ -10,7 +10,7 @@ const abawfw = (() => {
       font: { family: 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif', size: 13, color: '#1f2933' },
       paper_bgcolor: '#fff', colorway: ['#2563a8', '#c0392b', '#2a7f62', '#b06c00', '#6b4fa0', '#00798c', '#a23b72', '#5c6b73'],
       plot_bgcolor: '#fff', xaxis: axis, yaxis: axis, hovermode: 'closest',
-      margin: { l: 54, r: 14, t: 34, b: 46 }, title: { x: 0, xref: 'paper', xanchor: 'left', font: { size: 14 } },
+      margin: { l: 54, r: 14, t: 26, b: 46 }, title: { x: 0, xref: 'paper', xanchor: 'left', font: { size: 14 } },
       legend: { orientation: 'h', x: 0, y: 1, yanchor: 'bottom', font: { size: 12 } },
       hoverlabel: { bgcolor: '#fff', bordercolor: '#c3cad2', font: { size: 12, color: '#1f2933' } },
     },

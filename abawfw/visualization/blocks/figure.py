@@ -21,18 +21,23 @@ class Figure(Block):
         label: what it shows, in a sentence, for those who cannot see it.
         caption: text below it.
         height: in pixels.
+        title: heading above it; leave titles out of the layout, where they do not wrap.
     """
 
-    def __init__(self, figure: Any, label: str, caption: str = '', height: int = 340) -> None:
+    def __init__(
+        self, figure: Any, label: str, caption: str = '', height: int = 340, title: str = ''
+    ) -> None:
         self.figure = figure.to_plotly_json() if hasattr(figure, 'to_plotly_json') else figure
         self.label = label
         self.caption = caption
         self.height = height
+        self.title = title
 
     def html(self, uid: str) -> str:
         """A place for the figure, its content as JSON, and the caption."""
         content = {'data': self.figure['data'], 'layout': self.figure.get('layout', {})}
+        title = f'<h3>{escape(self.title)}</h3>' if self.title else ''
         caption = f'<figcaption>{escape(self.caption)}</figcaption>' if self.caption else ''
         look = f'role="img" aria-label="{escape(self.label)}" style="height:{self.height}px"'
         script = f'<script type="application/json" data-figure="{uid}">{to_json(content)}</script>'
-        return f'<figure><div class="plot" id="{uid}" {look}></div>{script}{caption}</figure>'
+        return f'<figure>{title}<div class="plot" id="{uid}" {look}></div>{script}{caption}</figure>'

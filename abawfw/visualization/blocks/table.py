@@ -77,10 +77,11 @@ class Table(Block):
     def _groups(self) -> str:
         if not any(column.group for column in self.columns):
             return ''
-        cells = []
+        cells: list[str] = []
         for group, columns in groupby(column.group for column in self.columns):
             scope = ' scope="colgroup"' if group else ''
             tag = 'th' if group else 'td'
+            scope += ' class="first"' if cells else ''
             cells.append(f'<{tag}{scope} colspan="{len(list(columns))}">{escape(group)}</{tag}>')
         return f'<tr class="groups">{"".join(cells)}</tr>'
 
@@ -88,21 +89,26 @@ class Table(Block):
         order = 'none'
         if self.sort is not None and self.sort[0] == index:
             order = 'descending' if self.sort[1] else 'ascending'
-        kind = 'text' if column.form is None else 'number'
+        kind = self._kind(index)
         hint = f' title="{escape(column.hint)}"' if column.hint else ''
         button = f'<button type="button"{hint}>{escape(column.title)}</button>'
         return f'<th scope="col" class="{kind}" aria-sort="{order}">{button}</th>'
 
+    def _kind(self, index: int) -> str:
+        """Classes of the cells of a column: its kind, and whether a group begins or ends before it."""
+        column = self.columns[index]
+        kind = 'text' if column.form is None else 'number'
+        return f'{kind} first' if index and column.group != self.columns[index - 1].group else kind
+
     def _row(self, index: int, row: Sequence[Any]) -> str:
         cells = []
         for i, (column, value) in enumerate(zip(self.columns, row, strict=True)):
-            kind = 'text' if column.form is None else 'number'
             text, data = MISSING, ''
             if not _missing(value):
                 text = str(value) if column.form is None else format(value, column.form)
                 data = f' data-value="{escape(value)}"'
             tag = 'th scope="row"' if i == 0 else 'td'
-            cells.append(f'<{tag} class="{kind}"{data}>{escape(text)}</{tag[:2]}>')
+            cells.append(f'<{tag} class="{self._kind(i)}"{data}>{escape(text)}</{tag[:2]}>')
         chosen = '' if self.keys is None else f' tabindex="0" data-key="{escape(self.keys[index])}"'
         return f'<tr{chosen}>{"".join(cells)}</tr>'
 

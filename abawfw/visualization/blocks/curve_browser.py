@@ -1,0 +1,90 @@
+"""A table of videos, and the curves of the one that is chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from abawfw.visualization.blocks.base import Block
+from abawfw.visualization.blocks.table import Table
+from abawfw.visualization.embed import escape, to_json
+from abawfw.visualization.stored_curves import BUDGET, StoredCurves, VideoCurves
+
+
+class Line(NamedTuple):
+    """How a curve is drawn.
+
+    Attributes:
+        curve: its name in ``VideoCurves.curves``.
+        name: in the legend.
+        color: of the line.
+        width: of the line, in pixels.
+    """
+
+    curve: str
+    name: str
+    color: str
+    width: float = 1.3
+
+
+class Panel(NamedTuple):
+    """Lines above one axis of frames.
+
+    Attributes:
+        title: of the vertical axis.
+        lines: what is drawn, the last on top.
+        span: ends of the vertical axis; None to fit it to what is drawn.
+        height: in pixels.
+    """
+
+    title: str
+    lines: Sequence[Line]
+    span: tuple[float, float] | None = None
+    height: int = 190
+
+
+class CurveBrowser(Block):
+    """Shows the curves of the video whose row is chosen, by click or Enter, at first those of the first row.
+
+    A video's curves are decoded when its row is chosen. Frames without a face are shaded.
+
+    Args:
+        table: of the videos, with their names as keys.
+        videos: curves by name.
+        panels: from top to bottom, with one axis of frames in common.
+        budget: bytes for all curves; see ``StoredCurves``.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        videos: Mapping[str, VideoCurves],
+        panels: Sequence[Panel],
+        budget: int = BUDGET,
+    ) -> None:
+        self.table = table
+        self.panels = panels
+        self.stored = StoredCurves(videos, budget)
+
+    def html(self, uid: str) -> str:
+        """The table, a place for the curves, and a script of JSON for every video."""
+        form = [
+            {**panel._asdict(), 'lines': [line._asdict() for line in panel.lines]} for panel in self.panels
+        ]
+        height = sum(panel.height for panel in self.panels) + 90
+        scripts = (
+            f'<script type="application/json" data-curves="{uid}" data-key="{escape(video)}">'
+            f'{to_json(self.stored.entry(video))}</script>'
+            for video in self.stored.videos
+        )
+        return '\n'.join(
+            [
+                self.table.html(f'{uid}-table'),
+                f'<p class="note">{escape(self.stored.note)}</p>',
+                f'<div class="curves" id="{uid}" data-first-table="{uid}-table">',
+                '<h3 aria-live="polite"></h3><p class="note"></p>',
+                f'<div class="plot" role="img" style="height:{height}px"></div></div>',
+                f'<script type="application/json" data-panels="{uid}">{to_json(form)}</script>',
+                *scripts,
+            ]
+        )

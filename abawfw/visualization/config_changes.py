@@ -1,0 +1,122 @@
+"""What a run changes of the config that it inherits, without running any config."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mmengine.config import Config
+
+from abawfw.config import OWN_KEYS, RUNNER_KEYS, VAConfig, drop_unused
+from abawfw.config_diff import config_diff
+from abawfw.errors import AbawfwError, ConfigError
+
+
+class ConfigChanges(NamedTuple):
+    """Lines ``key: before -> after``.
+
+    Attributes:
+        by_file: what the experiment file changes of its bases.
+        by_command: what the command line changed of the experiment file.
+    """
+
+    by_file: list[str]
+    by_command: list[str]
+
+
+def config_changes(experiment: Path, dumped: Path) -> ConfigChanges:
+    """Compare a run's config with the file that it was started from, and that with its bases.
+
+    A config is a program. These are read instead: plain values and ``dict(...)``, as nearly all configs are.
+
+    Args:
+        experiment: the file that the run was started from, as it is now.
+        dumped: config.py of the run's work_dir.
+
+    Raises:
+        ConfigError: a file is missing, or holds more than values; says where.
+    """
+    run = VAConfig(read_values(dumped), filename=str(dumped))
+    own = read_values(experiment)
+    base = VAConfig(_inherited(own, experiment), filename=str(experiment))
+    names = set(own) | RUNNER_KEYS | OWN_KEYS
+    merged = _merged(base.to_dict(), own)
+    drop_unused(merged, set(merged) - names)
+    started = VAConfig(merged, filename=str(experiment))
+    forgotten = tuple(f'{key}: ' for key in set(base) - set(merged))
+    by_file = [line for line in _diff(base, started) if not line.startswith(forgotten)]
+    return ConfigChanges(by_file, _diff(started, run))
+
+
+def read_values(path: Path) -> dict[str, Any]:
+    """The assignments of one config file, ``_base_`` among them.
+
+    Raises:
+        ConfigError: as for ``config_changes``.
+    """
+    try:
+        statements = ast.parse(path.read_text(encoding='utf-8')).body
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ConfigError(f'{path} cannot be read: {error}') from error
+    values = {}
+    for statement in statements:
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                values[name] = _value(value, path)
+            case ast.Expr(value=ast.Constant()):  # a docstring
+                continue
+            case _:
+                raise _more_than_values(statement, path)
+    return values
+
+
+def _value(node: ast.expr, path: Path) -> Any:
+    match node:
+        case ast.Dict(keys=keys, values=values) if None not in keys:
+            return {
+                _value(key, path): _value(value, path)
+                for key, value in zip(keys, values, strict=True)
+                if key is not None
+            }
+        case ast.List(elts=items):
+            return [_value(item, path) for item in items]
+        case ast.Tuple(elts=items):
+            return tuple(_value(item, path) for item in items)
+        case ast.Call(func=ast.Name(id='dict'), args=[], keywords=words) if all(w.arg for w in words):
+            return {word.arg: _value(word.value, path) for word in words}
+    try:
+        return ast.literal_eval(node)
+    except ValueError as error:
+        raise _more_than_values(node, path) from error
+
+
+def _more_than_values(node: ast.stmt | ast.expr, path: Path) -> ConfigError:
+    return ConfigError(f'{path}, line {node.lineno}: what it holds is known only when it is run')
+
+
+def _inherited(own: dict[str, Any], path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """The bases of a file, merged; takes ``_base_`` out of ``own``."""
+    bases = own.pop('_base_', [])
+    merged: dict[str, Any] = {}
+    for name in [bases] if isinstance(bases, str) else bases:
+        base = (path.parent / name).resolve()
+        if base in above:
+            raise ConfigError(f'{base} inherits from itself')
+        values = read_values(base)
+        merged |= _merged(_inherited(values, base, (*above, base)), values)
+    return merged
+
+
+def _merged(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """What MMEngine makes of a file and its bases."""
+    config = Config(base)
+    config.merge_from_dict(own, allow_list_keys=False)
+    return config.to_dict()
+
+
+def _diff(before: VAConfig, after: VAConfig) -> list[str]:
+    try:
+        return config_diff(before, after)
+    except AbawfwError as error:
+        raise ConfigError(f'{before.filename} and its bases do not make a whole config: {error}') from error

@@ -1,0 +1,99 @@
+"""Where a run comes from: its config, and what it was trained with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from abawfw.errors import ConfigError
+from abawfw.evaluation.tested_run import TestedRun
+from abawfw.visualization.blocks import Block, Facts, Paragraph, Preformatted
+
+
+def origin_blocks(run: TestedRun) -> list[Block]:
+    """Facts of summary.json, what the config changes of its bases, and the config itself."""
+    return [*_facts(run), *_changes(run), _config(run)]
+
+
+def _facts(run: TestedRun) -> list[Block]:
+    found = run.summary
+    if not found:
+        return [Paragraph(f'There is no summary.json in {run.path}: nothing tells how the run was trained.')]
+    epochs, versions, memory = (_dict(found.get(k)) for k in ('epochs', 'versions', 'peak_memory'))
+    facts = {
+        'status': found.get('status'),
+        'epochs': f'{epochs.get("done")} of {epochs.get("planned")}' if epochs else None,
+        'training and validation': _duration(found.get('seconds')),
+        'frames per second in training': _number(found.get('frames_per_second')),
+        'peak memory': _gigabytes(memory.get('process')),
+        'peak memory of the GPU': _gigabytes(memory.get('gpu')),
+        'device': found.get('device'),
+        'processes': found.get('processes'),
+        'seed': found.get('seed'),
+        **versions,
+        'post-processing': _post_processing(run),
+        'SHA-256 of the config': found.get('config_sha256'),
+    }
+    if 'cpu' in str(found.get('device')):
+        del facts['peak memory of the GPU']
+    return [Facts(facts)]
+
+
+def _post_processing(run: TestedRun) -> str | None:
+    steps = _dict(run.report.get('postprocess'))
+    said = [f'{target}: {", ".join(map(str, of))}' for target, of in steps.items() if isinstance(of, list)]
+    windows = _dict(run.report.get('windows'))  # as older versions say it
+    return '; '.join(said or [f'{target}: window {window}' for target, window in windows.items()]) or None
+
+
+def _changes(run: TestedRun) -> list[Block]:
+    named = run.summary.get('config_file')
+    dumped = run.path / 'config.py'
+    if not isinstance(named, str):
+        return [
+            Paragraph('Nothing tells which config file the run was started from: it is of an older version.')
+        ]
+    if Path(named).resolve() == dumped.resolve() or not dumped.is_file():
+        return [Paragraph('The run was started from a whole config: there is no base to compare it with.')]
+    from abawfw.visualization.config_changes import config_changes  # MMEngine is slow to import
+
+    try:
+        changes = config_changes(Path(named), dumped)
+    except ConfigError as error:
+        return [Paragraph(f'What differs from the base is not known: {error}')]
+    blocks: list[Block] = [Paragraph(f'Started from {named}, compared as that file and its bases are now.')]
+    for title, lines in (
+        ('What the config file changes of its bases', changes.by_file),
+        ('What the command line changed of the config file', changes.by_command),
+    ):
+        blocks.append(Preformatted(title, '\n'.join(lines) or 'nothing', opened=True))
+    return blocks
+
+
+def _config(run: TestedRun) -> Block:
+    path = run.path / 'config.py'
+    if not path.is_file():
+        return Paragraph(f'There is no config.py in {run.path}.')
+    return Preformatted('The whole config', path.read_text(encoding='utf-8', errors='replace'))
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _number(value: Any) -> str | None:
+    return f'{value:,.0f}' if isinstance(value, int | float) else None
+
+
+def _gigabytes(value: Any) -> str | None:
+    return f'{value / 1e9:.2f} GB' if isinstance(value, int | float) else None
+
+
+def _duration(value: Any) -> str | None:
+    if not isinstance(value, int | float):
+        return None
+    minutes, seconds = divmod(value, 60)
+    hours, minutes = divmod(int(minutes), 60)
+    if hours:
+        return f'{hours} h {minutes} min'
+    return f'{minutes} min {seconds:.0f} s' if minutes else f'{seconds:.1f} s'

@@ -1,0 +1,104 @@
+"""Tables of scores over all videos."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+from abawfw.evaluation.functional import Moments, bootstrap_ccc, calibration
+from abawfw.evaluation.tested_run import STAGES, TestedRun
+from abawfw.visualization.blocks import Block, Column, Paragraph, Table
+
+COLUMNS = [
+    Column('target'),
+    Column('stage'),
+    Column('CCC', '.4f', hint='concordance correlation coefficient'),
+    Column('from', '.3f', '95 % interval of the CCC'),
+    Column('to', '.3f', '95 % interval of the CCC'),
+    Column('PCC', '.4f', hint='Pearson correlation coefficient'),
+    Column('RMSE', '.4f', hint='root of the mean squared error'),
+    Column('frames', ',', hint='frames with a label'),
+    Column('videos', ',', hint='videos with a labelled frame'),
+]
+KEYS = ('target', 'stage', 'ccc', 'ccc_low', 'ccc_high', 'pcc', 'rmse', 'frames', 'videos')
+
+
+def scores_table(run: TestedRun, targets: Sequence[str]) -> list[Block]:
+    """CCC with its interval, PCC and RMSE of each target and stage, and what is to be said of them."""
+    rows = [row for target in targets for row in score_rows(run, target)]
+    if not rows:
+        return []
+    notes = dict.fromkeys(f'{row["target"]}: {note}' for row in rows for note in row['notes'])
+    if len(targets) > 1:
+        rows += mean_rows(rows, targets)
+    table = Table('Scores on val', COLUMNS, [[row[key] for key in KEYS] for row in rows])
+    return [table, *(Paragraph(note, warning=True) for note in notes)]
+
+
+def mean_rows(rows: Sequence[Mapping[str, Any]], targets: Sequence[str]) -> list[dict[str, Any]]:
+    """The mean CCC of the targets per stage, the score of the ABAW challenges."""
+    found = []
+    for stage in STAGES:
+        scores = [row['ccc'] for row in rows if row['stage'] == stage]
+        if len(scores) == len(targets):
+            found.append({**dict.fromkeys(KEYS), 'target': 'mean', 'stage': stage, 'ccc': fmean(scores)})
+    return found
+
+
+def score_rows(run: TestedRun, target: str) -> list[dict[str, Any]]:
+    """Rows of report.json; measured here where the run, of an older version, has none."""
+    rows = [row for row in _reported(run) if row.get('target') == target]
+    if [row.get('stage') for row in rows[:3]] == list(STAGES) and all(
+        {*KEYS, 'notes'} <= row.keys() for row in rows
+    ):
+        return rows
+    return [_measured(run, target, stage) for stage in STAGES]
+
+
+def _reported(run: TestedRun) -> list[dict[str, Any]]:
+    by_partition = run.report.get('rows')
+    rows = by_partition.get('val') if isinstance(by_partition, dict) else None
+    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+
+
+def _measured(run: TestedRun, target: str, stage: str) -> dict[str, Any]:
+    parts = [m for m in run.moments(target, stage).values() if m.n]
+    pooled = Moments.pool(parts)
+    interval = bootstrap_ccc(parts)
+    low, high = interval or (None, None)
+    notes = [] if interval else [f'{len(parts)} labelled video(s): too few for an interval over videos']
+    if pooled.constant:
+        notes.append('labels or predictions are constant: CCC and PCC are 0 by definition')
+    values = (target, stage, pooled.ccc, low, high, pooled.pcc, pooled.rmse, pooled.n, len(parts))
+    return dict(zip(KEYS, values, strict=True)) | {'notes': notes}
+
+
+def calibration_table(run: TestedRun, targets: Sequence[str]) -> Table:
+    """Mean and deviation of labels and predictions, and what their differences cost."""
+    columns = [
+        Column('target'),
+        Column('stage'),
+        Column('mean', '.3f', 'labels'),
+        Column('deviation', '.3f', 'labels'),
+        Column('mean', '.3f', 'predictions'),
+        Column('deviation', '.3f', 'predictions'),
+        Column(
+            'bias', '+.3f', 'predictions against labels', 'mean of the predictions less that of the labels'
+        ),
+        Column('ratio', '.3f', 'predictions against labels', 'deviation of predictions over that of labels'),
+        Column('as it is', '.4f', 'CCC'),
+        Column('lost', '.4f', 'CCC', 'what mean and spread cost'),
+        Column('calibrated', '.4f', 'CCC', 'after the best straight line: the PCC'),
+    ]
+    rows = []
+    for target in targets:
+        for stage in ('raw', 'smoothed'):
+            m = Moments.pool(run.moments(target, stage).values())
+            found = calibration(m)
+            true, pred = math.sqrt(m.square_true / m.n), math.sqrt(m.square_pred / m.n)
+            ratio = pred / true if true else None
+            shifts = [found.bias, ratio, m.ccc, found.ccc - m.ccc, found.ccc]
+            rows.append([target, stage, m.mean_true, true, m.mean_pred, pred, *shifts])
+    return Table('Mean and spread on val', columns, rows)

@@ -1,0 +1,127 @@
+"""Curves of many videos inside a page, within a budget of bytes."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from abawfw.visualization.decimate import LONGEST_BUCKET, decimate
+
+BUDGET = 20_000_000  # bytes of a page's curves; plotly.js takes 5 million more, everything else less than 2
+STEPS = 32_767  # of int16 on either side of 0
+NO_VALUE = -32_768
+BANDS = 500  # stretches without a face per video that are drawn; a screen shows no more
+
+
+class VideoCurves(NamedTuple):
+    """What can be drawn of one video.
+
+    Attributes:
+        curves: (frames,) by name, NaN where there is no value.
+        faces: (frames,) bool, where a face was found; None where nothing tells.
+        notes: lines of text shown with the curves.
+    """
+
+    curves: Mapping[str, NDArray]
+    faces: NDArray[np.bool_] | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def frames(self) -> int:
+        """Length of the longest curve."""
+        return max((len(curve) for curve in self.curves.values()), default=0)
+
+
+class StoredCurves:
+    """The form in which a page holds curves: whole numbers of two bytes, as base64.
+
+    All frames are kept while all videos together fit the budget. Beyond it, every curve keeps the frames
+    where it is lowest and highest in buckets of equal length, with their exact positions.
+
+    Args:
+        videos: by name.
+        budget: bytes of text.
+
+    Attributes:
+        bucket: frames of a bucket; 1 where all frames are kept.
+    """
+
+    def __init__(self, videos: Mapping[str, VideoCurves], budget: int = BUDGET) -> None:
+        self.videos = videos
+        lengths = np.array([len(c) for v in videos.values() for c in v.curves.values()], dtype=np.int64)
+        self.bucket = 1
+        while self.bucket < LONGEST_BUCKET and _bytes(lengths, self.bucket) > budget:
+            self.bucket += max(1, self.bucket // 20)
+        self.frames = sum(v.frames for v in videos.values())
+
+    def entry(self, video: str) -> dict[str, Any]:
+        """What the page holds of a video, ready for JSON.
+
+        ``frames``; ``bands``, the stretches without a face as pairs of first frame and frame after the last,
+        or null; ``notes``; and ``curves``: by name ``values``, base64 of little-endian int16 to be multiplied
+        by ``scale``, -32,768 for no value, and ``steps``, base64 of little-endian uint16: the position of the
+        first value and the distance of every other one from that before, where not all frames are kept.
+        """
+        found = self.videos[video]
+        bands, notes = None, list(found.notes)
+        if found.faces is not None:
+            bands = bands_without(found.faces)
+            if len(bands) == BANDS:
+                notes.append(f'at most {BANDS} stretches without a face are drawn: the closest are joined')
+        curves = {name: _stored(np.asarray(curve), self.bucket) for name, curve in found.curves.items()}
+        return {'frames': found.frames, 'bands': bands, 'notes': notes, 'curves': curves}
+
+    @property
+    def note(self) -> str:
+        """How much of the curves the page holds, in words."""
+        if self.bucket == 1:
+            return f'All {self.frames:,} frames are on the page.'
+        return (
+            f'These {self.frames:,} frames are too many for one page: of every {self.bucket} frames, a curve '
+            'keeps its lowest and highest value, where they are. No peak is lost; what lies between is.'
+        )
+
+
+def bands_without(faces: NDArray[np.bool_], most: int = BANDS) -> list[list[int]]:
+    """Stretches without a face as pairs of first frame and frame after the last.
+
+    Args:
+        faces: (frames,), where a face was found.
+        most: number of stretches; of more, the closest are joined.
+    """
+    edges = np.flatnonzero(np.diff(np.concatenate([[1], np.asarray(faces, dtype=np.int8), [1]])))
+    bands = edges.reshape(-1, 2)
+    if len(bands) > most:
+        gaps = bands[1:, 0] - bands[:-1, 1]
+        kept = np.sort(np.argsort(-gaps, kind='stable')[: most - 1])
+        starts = np.concatenate([[0], kept + 1])
+        bands = np.stack([bands[starts, 0], bands[np.append(kept, len(bands) - 1), 1]], axis=1)
+    return [[int(start), int(stop)] for start, stop in bands]
+
+
+def _bytes(lengths: NDArray[np.int64], bucket: int) -> float:
+    """Size of the curves as base64."""
+    kept = 2 * -(-lengths // bucket) + 2
+    return 4 / 3 * float(np.minimum(2 * lengths, 4 * kept).sum())
+
+
+def _stored(values: NDArray, bucket: int) -> dict[str, Any]:
+    steps = None
+    if bucket > 1:
+        positions = decimate(values, bucket)
+        if 2 * len(positions) < len(values):  # a position costs as much as a value
+            steps = _base64(np.diff(positions, prepend=0), '<u2')
+            values = values[positions]
+    largest = float(np.nanmax(np.abs(values))) if np.isfinite(values).any() else 0.0
+    scale = largest / STEPS or 1.0
+    numbers = np.where(np.isnan(values), NO_VALUE, np.round(values / scale))
+    stored = {'scale': scale, 'values': _base64(numbers, '<i2')}
+    return stored if steps is None else {**stored, 'steps': steps}
+
+
+def _base64(numbers: NDArray, kind: str) -> str:
+    return base64.b64encode(numbers.astype(kind).tobytes()).decode('ascii')
