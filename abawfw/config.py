@@ -22,7 +22,7 @@ RUNNER_KEYS = frozenset(
         *('default_scope', 'randomness', 'custom_imports'),
     ]
 )
-OWN_KEYS = frozenset(['data_root', 'features', 'targets', 'seed', 'windows', 'trial_files'])
+OWN_KEYS = frozenset(['data_root', 'features', 'targets', 'seed', 'windows', 'postprocess', 'trial_files'])
 
 _REFERENCE = re.compile(r'\$\{(\w+)\}')
 

@@ -46,6 +46,7 @@ REGISTRY_OF = {
     'custom_hooks': registries.HOOKS,
     'visualizer': registries.VISUALIZERS,
     'vis_backends': registries.VISBACKENDS,
+    'postprocess': registries.POSTPROCESSORS,
 }
 
 # Settings that are no component: what stands in them.
@@ -56,7 +57,7 @@ GROUPS = {
 }
 
 # Keys under which components stand by a name of the user's choice.
-NAMED = frozenset({'backbones', 'encoders', 'default_hooks'})
+NAMED = frozenset({'backbones', 'encoders', 'default_hooks', 'postprocess'})
 
 # Arguments that the builder supplies and a config does not state, by registry name.
 SUPPLIED = {
@@ -93,8 +94,9 @@ def config_problems(config: Config) -> list[str]:
     partly_resolved, problems = resolve_references(config)
     resolved = partly_resolved.to_dict()
     problems += _top_level(config)
+    problems += _postprocess(resolved)
     with DefaultScope.overwrite_default_scope('abawfw'):
-        for key in RUNNER_KEYS & resolved.keys():
+        for key in (RUNNER_KEYS | {'postprocess'}) & resolved.keys():
             problems += _walk(resolved[key], key, REGISTRY_OF.get(key))
     return sorted(problems)
 
@@ -108,6 +110,19 @@ def _top_level(config: Config) -> Iterator[str]:
     for key in REQUIRED_KEYS:
         if key not in config:
             yield f"top-level key '{key}' is missing"
+
+
+def _postprocess(resolved: dict[str, Any]) -> Iterator[str]:
+    """What is wrong with the shape of ``postprocess``: a list of components, or one per target."""
+    given = resolved.get('postprocess', [])
+    by_target = isinstance(given, dict) and 'type' not in given
+    for target, steps in given.items() if by_target else [('', given)]:
+        place = f'postprocess.{target}' if target else 'postprocess'
+        targets = resolved.get('targets') or ()
+        if target and target not in targets:
+            yield f'{place}: the run has no such target: {nearest(target, targets)}'
+        if not isinstance(steps, (list, tuple)) or not all(isinstance(step, dict) for step in steps):
+            yield f"{place}: must be a list such as [dict(type='MeanSmoothing', window=50)], not {steps!r}"
 
 
 def _walk(node: Any, place: str, registry: Registry | None) -> Iterator[str]:

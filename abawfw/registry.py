@@ -87,6 +87,7 @@ PARAM_SCHEDULERS = _registry(
     'parameter scheduler', 'engine.schedulers', 'mmengine.optim', parent=mmengine.PARAM_SCHEDULERS
 )  # lr
 LAUNCHERS = _registry('launcher', 'engine.launchers')  # how many runs are started, here or on a cluster
+POSTPROCESSORS = _registry('postprocessor', 'evaluation.postprocess')  # raw predictions -> better ones
 METRICS = _registry('metric', 'evaluation.va_metric', parent=mmengine.METRICS)  # predictions -> numbers
 EVALUATORS = _registry(
     'evaluator', 'mmengine.evaluator', parent=mmengine.EVALUATOR

@@ -58,7 +58,7 @@ def main(argv: list[str] | None = None) -> int:
     options = parse_options(args.options)
     inferencer = VAInferencer(args.run, args.device)
     for target, checkpoint in inferencer.checkpoints.items():
-        print(f'{target}: {checkpoint}, smoothed over {inferencer.windows[target]} frames on both sides')
+        print(f'{target}: {checkpoint}, then {inferencer.postprocess[target]}')
     if is_store:
         done = infer_store(inferencer, args.source, out)
     else:

@@ -9,7 +9,7 @@ import numpy as np
 import abawfw
 from abawfw.apis.export_graph import ExportGraph
 from abawfw.apis.load_run import LoadedRun
-from abawfw.apis.trained_targets import smoothing_windows
+from abawfw.apis.postprocessing import as_tested
 from abawfw.datasets.transforms import LoadFeatures, PackVA, PadTo, ShiftLabels
 from abawfw.registry import TRANSFORMS
 
@@ -22,8 +22,9 @@ def describe(run: LoadedRun, graph: ExportGraph) -> dict[str, Any]:
         columns of ``va``; ``states``: pairs of input and output; ``clips``: the rule by which the run cuts
         videos; ``length``: frames that every clip must have, ``max_length``: that it may have, or None;
         ``pipeline``: what the features go through before, in order, with statistics of the training videos
-        (``mean``, ``std``); ``smoothing``: one-sided window in frames that the run applies to a whole video
-        afterwards; ``extraction``: settings of the extractors; ``checkpoints``: per target; ``version``.
+        (``mean``, ``std``); ``postprocess``: by target, the steps that the run applies to a whole video
+        afterwards, before it clips; ``extraction``: settings of the extractors; ``checkpoints``: per target;
+        ``version``.
     """
     dataset = run.cfg.val_dataloader.dataset
     return {
@@ -38,9 +39,9 @@ def describe(run: LoadedRun, graph: ExportGraph) -> dict[str, Any]:
         'length': graph.length,
         'max_length': graph.max_length,
         'pipeline': _steps(run, padded=graph.length is not None),
-        'smoothing': smoothing_windows(run.cfg, run.targets),
+        'postprocess': {t: p.settings() for t, p in as_tested(run.cfg, run.checkpoints).items()},
         'extraction': run.meta.get('extraction', {}),
-        'checkpoints': {t: n.checkpoint.name for n in run.networks for t in n.targets},
+        'checkpoints': {target: checkpoint.name for target, checkpoint in run.checkpoints.items()},
         'version': abawfw.__version__,
     }
 

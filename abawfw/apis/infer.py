@@ -143,7 +143,7 @@ def _to_json(inferencer: VAInferencer, name: str, table: pd.DataFrame, notes: tu
         'video': name,
         'run': inferencer.run.name,
         'checkpoints': {target: path.name for target, path in inferencer.checkpoints.items()},
-        'windows': inferencer.windows,
+        'postprocess': {target: steps.texts() for target, steps in inferencer.postprocess.items()},
         'notes': list(notes),
     }
     rows = table.reset_index()[['frame', 'time', *(c for c in table.columns if c != 'frame')]]

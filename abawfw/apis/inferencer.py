@@ -14,8 +14,9 @@ from mmengine.device import get_device
 from numpy.typing import ArrayLike, NDArray
 
 from abawfw.apis.face_frames import face_frames
+from abawfw.apis.postprocessing import as_tested
 from abawfw.apis.same_extraction import compare_extraction
-from abawfw.apis.trained_targets import TrainedTargets, smoothing_windows
+from abawfw.apis.trained_targets import TrainedTargets
 from abawfw.apis.video_prediction import VideoPrediction
 from abawfw.checkpoints import best_checkpoint
 from abawfw.config import load_config, raise_problems, resolve
@@ -24,7 +25,6 @@ from abawfw.datasets.stores import open_store
 from abawfw.datasets.stores.array_store import ArrayStore
 from abawfw.datasets.stores.base import FeatureStore
 from abawfw.errors import ConfigError, DataError, nearest
-from abawfw.evaluation.functional import smooth_and_clip
 
 if TYPE_CHECKING:
     from abawfw.features.extractors import Extractor
@@ -34,8 +34,8 @@ class VAInferencer:
     """Valence and arousal over time, by the checkpoints of a run that are best at each target.
 
     What is predicted goes through the data pipeline of the run's validation: its clips, the statistics of its
-    training videos, carried state, the mean over overlapping windows, and the smoothing of ``tools/test.py``,
-    whose numbers come out.
+    training videos, carried state, the mean over overlapping windows, and the post-processing with which
+    ``tools/test.py`` last tested the run, whose numbers come out.
 
     Tables have one row per frame, its time in seconds as the index (NaN where nothing tells), and the
     columns ``frame``, counted from 0; ``valence`` and ``arousal``, smoothed and clipped to [-1, 1];
@@ -53,11 +53,12 @@ class VAInferencer:
         features: names of the features that the run needs, in its order.
         optional: those of them that may be absent.
         targets: what it estimates.
-        windows: one-sided smoothing window of each target, in frames.
+        postprocess: what smooths and clips the predictions of each target.
         trained: the checkpoints and networks of the targets.
 
     Raises:
-        ConfigError: the run's config is missing or broken, or there is no such device.
+        ConfigError: the run's config is missing or broken, post-processing is to be fitted and the run was
+            not tested, or there is no such device.
         CheckpointError: the run has no best checkpoints, or damaged ones.
     """
 
@@ -70,8 +71,8 @@ class VAInferencer:
         self.features: list[str] = list(cfg.features)
         self.optional: tuple[str, ...] = tuple(cfg.get('optional') or ())
         self.targets: list[str] = list(cfg.targets)
-        self.windows = smoothing_windows(cfg, self.targets)
         checkpoints = {target: best_checkpoint(self.run, f'ccc_{target}') for target in self.targets}
+        self.postprocess = as_tested(cfg, checkpoints)
         self.trained = TrainedTargets(cfg, checkpoints, device)
 
     @property
@@ -104,7 +105,8 @@ class VAInferencer:
         """
         return compare_extraction(store, self.features, self.extraction)
 
-    def _predict(self, store: FeatureStore) -> dict[str, pd.DataFrame]:
+    def _predict(self, store: FeatureStore, face: NDArray[np.bool_] | None = None) -> dict[str, pd.DataFrame]:
+        """Tables by video; ``face`` is that of the only video, where a track of it is at hand."""
         curves: dict[str, dict[str, NDArray]] = {target: {} for target in self.targets}
         for partition in dict.fromkeys(video.partition for video in store.videos()):
             for target, (predicted, _) in self.trained.predict(partition, store).items():
@@ -113,7 +115,7 @@ class VAInferencer:
             video.video_id: self._table(
                 {target: curves[target][video.video_id] for target in self.targets},
                 store.times(video.video_id),
-                face_frames(store, video.video_id, self.features),
+                face_frames(store, video.video_id, self.features) if face is None else face,
             )
             for video in store.videos()
         }
@@ -189,8 +191,8 @@ class VAInferencer:
         with TemporaryDirectory(prefix='abawfw-') as folder:
             faces = self.extraction.get('faces')
             found = extract_for_run(Path(path), chosen, Path(folder), faces, progress)
-            table = self._predict_arrays(str(path), found.arrays, found.observed, found.times)
-        table['face'] = _boolean(None if found.track is None else found.track.found, len(table))
+            face = None if found.track is None else found.track.found
+            table = self._predict_arrays(str(path), found.arrays, found.observed, found.times, face)
         return VideoPrediction(table, found.track, (*notes, *found.notes))
 
     def _predict_arrays(
@@ -199,8 +201,9 @@ class VAInferencer:
         arrays: Mapping[str, ArrayLike],
         observed: Mapping[str, ArrayLike] | None,
         times: ArrayLike | None,
+        face: NDArray[np.bool_] | None = None,
     ) -> pd.DataFrame:
-        return self._predict(ArrayStore(name, arrays, observed, times))[name]
+        return self._predict(ArrayStore(name, arrays, observed, times), face)[name]
 
     def _table(
         self, curves: Mapping[str, NDArray], times: NDArray | None, face: NDArray[np.bool_] | None
@@ -209,7 +212,7 @@ class VAInferencer:
         frames = np.arange(length)
         index = pd.Index(np.full(length, np.nan) if times is None else times, name='time')
         columns: dict[str, Any] = {'frame': frames}
-        columns |= {t: smooth_and_clip(curves[t], self.windows[t]) for t in self.targets}
+        columns |= {t: self.postprocess[t](curves[t], face) for t in self.targets}
         columns |= {f'{t}_raw': curves[t] for t in self.targets}
         return pd.DataFrame({**columns, 'face': _boolean(face, length)}, index=index)
 

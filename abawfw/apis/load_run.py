@@ -39,12 +39,14 @@ class LoadedRun:
 
     Attributes:
         cfg: config, references resolved.
+        checkpoints: file of each target.
         networks: one, or one per target where each has its own best checkpoint; in the order of the targets.
         meta: what the first checkpoint says of itself.
         fitted: what transforms took from the training videos, if the checkpoint says so.
     """
 
     cfg: Config
+    checkpoints: dict[str, Path]
     networks: list[Network]
     meta: dict[str, Any]
     fitted: list[dict[str, Any]] | None
@@ -86,7 +88,7 @@ def load_run(run: str | Path, checkpoint: str | Path | None = None) -> LoadedRun
     found = distinct_weights(paths)
     networks = [_network(cfg, weights) for weights in found]
     meta = found[0].stored['meta']
-    return LoadedRun(cfg, networks, meta, fitted_of(meta))
+    return LoadedRun(cfg, paths, networks, meta, fitted_of(meta))
 
 
 def _network(cfg: Config, weights: Weights) -> Network:

@@ -12,13 +12,17 @@ import numpy as np
 from mmengine.config import Config
 
 from abawfw.apis.check import check_config
-from abawfw.apis.trained_targets import Curves, TrainedTargets, smoothing_windows
+from abawfw.apis.face_frames import face_frames
+from abawfw.apis.postprocessing import configured, write_pipeline
+from abawfw.apis.trained_targets import Curves, TrainedTargets
 from abawfw.config import resolve
 from abawfw.datasets.stores import open_store
+from abawfw.datasets.stores.base import FeatureStore
 from abawfw.errors import DataError
-from abawfw.evaluation.functional import window_search
+from abawfw.evaluation.face_file import write_faces
+from abawfw.evaluation.postprocess import Pipeline, candidates, tune
 from abawfw.evaluation.prediction_files import write_predictions
-from abawfw.evaluation.report_table import report_rows
+from abawfw.evaluation.report_table import cross_validated_rows, report_rows
 from abawfw.evaluation.trial_files import write_trial_files
 from abawfw.files import write_text
 
@@ -31,7 +35,7 @@ class TestReport:
 
     Attributes:
         rows: per partition with labels, the rows of ``report_rows``, for all targets.
-        windows: smoothing window of each target, in frames, one-sided.
+        postprocess: what made the smoothed predictions of each target.
         files: the files written.
         notes: what the reader should know, such as a partition that the store does not have.
     """
@@ -39,7 +43,7 @@ class TestReport:
     __test__ = False  # its name is no invitation to pytest
 
     rows: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    windows: dict[str, int] = field(default_factory=dict)
+    postprocess: dict[str, Pipeline] = field(default_factory=dict)
     files: list[Path] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -49,9 +53,9 @@ def test(
     checkpoints: Mapping[str, Path],
     out: Path,
     partitions: Sequence[str] | None = None,  # noqa: PT028
-    windows: Mapping[str, int] | str | None = None,  # noqa: PT028
+    search: Sequence[str] | None = None,  # noqa: PT028
 ) -> TestReport:
-    """Predict with a checkpoint per target, write the prediction files and measure.
+    """Predict with a checkpoint per target, post-process, write the prediction files and measure.
 
     Args:
         cfg: loaded config, references not resolved.
@@ -60,57 +64,78 @@ def test(
             says ``trial_files = True``, text files per trial come beside it if it is called ``predictions``,
             and into it otherwise.
         partitions: which partitions; None for val and test, as far as the store has them.
-        windows: smoothing window of each target (the config's where not given), or 'search' for the best of
-            0, 5, ... 95 on val.
+        search: components among which the post-processing that suits the labels of val best is searched for,
+            in place of the config's; see ``candidates``. What is found serves every partition, and
+            ``as_tested`` reads it.
 
     Raises:
         ConfigError, DataError, CheckpointError: see their messages.
     """
     check_config(cfg)
     cfg = resolve(cfg)
-    report = TestReport()
-    present = {v.partition for v in open_store(cfg.data_root).videos()}
-    if partitions is None:
-        partitions = [p for p in ('val', 'test') if p in present]
-        if not partitions:
-            raise DataError(
-                f'{cfg.data_root}: has neither val nor test videos, only {", ".join(sorted(present))}'
-            )
-        if 'test' not in present:
-            report.notes.append(f'{cfg.data_root} has no test partition: nothing was predicted for it')
-    unknown = sorted(set(partitions) - present)
-    if unknown:
-        raise DataError(
-            f'{cfg.data_root}: no partition {", ".join(unknown)}; it has {", ".join(sorted(present))}'
-        )
-    # val first: a search for windows needs it before anything is written
-    needed = ['val', *partitions] if windows == 'search' else list(partitions)
+    report = TestReport(postprocess=configured(cfg, list(checkpoints)))
+    if search is None:
+        tried = {t: [pipeline] for t, pipeline in report.postprocess.items() if not pipeline.fitted}
+    else:
+        tried = dict.fromkeys(checkpoints, candidates(search))
+    store = open_store(cfg.data_root)
+    partitions = _partitions(store, partitions, report)
+    # val first: what is tuned on it is applied to everything
+    needed = list(dict.fromkeys(['val', *partitions] if tried else partitions))
+    _check_partitions(store, needed)
     trained = TrainedTargets(cfg, checkpoints)
-    predictions = {p: trained.predict(p) for p in dict.fromkeys(needed)}
-    report.windows = _windows(cfg, list(checkpoints), windows, predictions)
-    for partition in dict.fromkeys(partitions):
+    predictions = {p: trained.predict(p) for p in needed}
+    faces = {p: _faces(store, predicted, cfg.features) for p, predicted in predictions.items()}
+    tuned = {t: tune(pipelines, *predictions['val'][t], faces['val']) for t, pipelines in tried.items()}
+    report.postprocess |= {t: found.pipeline for t, found in tuned.items()}
+    for partition in partitions:
         for target, (pred, label) in predictions[partition].items():
             labels = label if any(np.isfinite(x).any() for x in label.values()) else None
-            window = report.windows[target]
-            report.files += write_predictions(out, FILE_PARTITION[partition], target, pred, labels, window)
+            how = report.postprocess[target], faces[partition]
+            report.files += write_predictions(out, FILE_PARTITION[partition], target, pred, labels, *how)
             if cfg.get('trial_files', False):
                 run = out.parent if out.name == 'predictions' else out
                 report.files += write_trial_files(run, partition, target, pred)
             if labels is not None:
-                report.rows.setdefault(partition, []).extend(report_rows(target, pred, labels, window))
-    write_text(
-        out / 'report.json', json.dumps({'windows': report.windows, 'rows': report.rows}, indent=1) + '\n'
-    )
+                rows = report_rows(target, pred, labels, *how)
+                if partition == 'val' and target in tuned:
+                    rows = cross_validated_rows(rows, tuned[target], labels)
+                report.rows.setdefault(partition, []).extend(rows)
+    known = {video: found for video, found in faces.get('val', {}).items() if found is not None}
+    if known and 'val' in partitions:
+        report.files.append(write_faces(out, known))
+    for target, checkpoint in checkpoints.items():
+        report.files.append(write_pipeline(out, target, checkpoint, report.postprocess[target]))
+    texts = {target: pipeline.texts() for target, pipeline in report.postprocess.items()}
+    write_text(out / 'report.json', json.dumps({'postprocess': texts, 'rows': report.rows}, indent=1) + '\n')
     return report
 
 
-def _windows(
-    cfg: Config, targets: list[str], given: Mapping[str, int] | str | None, predictions: Mapping[str, Any]
-) -> dict[str, int]:
-    if given == 'search':
-        return {t: _best_window(*predictions['val'][t]) for t in targets}
-    return smoothing_windows(cfg, targets, given if isinstance(given, Mapping) else {})
+def _partitions(store: FeatureStore, given: Sequence[str] | None, report: TestReport) -> list[str]:
+    """Each partition once; without a choice, val and test as far as they are there."""
+    if given is not None:
+        return list(dict.fromkeys(given))
+    present = {v.partition for v in store.videos()}
+    found: list[str] = [p for p in ('val', 'test') if p in present]
+    if not found:
+        raise DataError(f'{store.root}: has neither val nor test videos, only {", ".join(sorted(present))}')
+    if 'test' not in present:
+        report.notes.append(f'{store.root} has no test partition: nothing was predicted for it')
+    return found
 
 
-def _best_window(pred: Curves, label: Curves) -> int:
-    return window_search(list(pred.values()), list(label.values())).window
+def _check_partitions(store: FeatureStore, needed: Sequence[str]) -> None:
+    present = {v.partition for v in store.videos()}
+    unknown = sorted(set(needed) - present)
+    if unknown:
+        raise DataError(
+            f'{store.root}: no partition {", ".join(unknown)}; it has {", ".join(sorted(present))}'
+        )
+
+
+def _faces(
+    store: FeatureStore, predicted: Mapping[str, tuple[Curves, Curves]], features: Sequence[str]
+) -> dict[str, np.ndarray | None]:
+    """Where a face was found, by video, None where nothing tells."""
+    videos = next(iter(predicted.values()))[0]
+    return {video: face_frames(store, video, features) for video in videos}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ from abawfw.apis.predict import predict_together
 from abawfw.checkpoints import load_checkpoint
 from abawfw.datasets.stores.base import FeatureStore
 from abawfw.errors import ConfigError
-from abawfw.evaluation.va_metric import WINDOWS
 
 Curves = dict[str, np.ndarray]
 
@@ -119,11 +118,3 @@ class TrainedTargets:
                         {v: p.label[:, column] for v, p in videos.items()},
                     )
         return {target: found[target] for target in self.checkpoints}
-
-
-def smoothing_windows(
-    cfg: Config, targets: Sequence[str], given: Mapping[str, int] | None = None
-) -> dict[str, int]:
-    """One-sided smoothing window of each target in frames: given, the config's, or RUCAIM3's."""
-    windows = {**WINDOWS, **cfg.get('windows', {}), **(given or {})}
-    return {target: int(windows[target]) for target in targets}

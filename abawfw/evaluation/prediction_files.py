@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from abawfw.errors import ConfigError, DataError
-from abawfw.evaluation.functional import Moments, moments, smooth_and_clip
+from abawfw.evaluation.functional import Moments, moments
+from abawfw.evaluation.postprocess.pipeline import Pipeline
 from abawfw.files import write_text
 
 PARTITIONS = ('val', 'tst')
@@ -31,10 +32,13 @@ def write_predictions(
     target: str,
     preds: Mapping[str, Any],
     labels: Mapping[str, Any] | None,
-    window: int,
-    kernel: str = 'mean',
+    postprocess: Pipeline | int,
+    faces: Mapping[str, Any] | None = None,
 ) -> list[Path]:
     """Write raw predictions (val only), clipped ones, smoothed ones, and the CCC of each (val only).
+
+    Smoothed are those that post-processing gives, whatever it does. The last line of the file of CCCs names
+    the window of a mean, as in the reference, or else every step.
 
     Args:
         folder: made if needed.
@@ -42,8 +46,8 @@ def write_predictions(
         target: 'valence' or 'arousal'.
         preds: raw predictions of each video, (frames,).
         labels: of each video, NaN where invalid (written as -5); needed for 'val', not written for 'tst'.
-        window: one-sided smoothing window, frames.
-        kernel: see ``smooth``.
+        postprocess: what smooths and clips, or the one-sided window of a mean in frames.
+        faces: where a face was found, (frames,) bool or None by video, for post-processing that needs it.
 
     Returns:
         The files, each written to a temporary name and renamed.
@@ -56,10 +60,11 @@ def write_predictions(
     for video, pred in raw.items():
         if pred.ndim != 1 or not np.isfinite(pred).all():
             raise DataError(f'video {video}: predictions of {target} are not one finite number per frame')
+    pipeline = Pipeline.of(postprocess)
     stages = {
         'raw': raw,
         'clipped': {video: np.clip(pred, -1.0, 1.0) for video, pred in raw.items()},
-        'smoothed': {video: smooth_and_clip(pred, window, kernel) for video, pred in raw.items()},
+        'smoothed': pipeline.videos(raw, faces),
     }
     if partition == 'tst':
         del stages['raw']
@@ -70,8 +75,10 @@ def write_predictions(
             raise DataError('predictions of val are written together with their labels, but there are none')
         _check_labels(raw, labels, target)
         scores = [Moments.pool(moments(labels[v], p[v]) for v in p).ccc for p in stages.values()]
-        names = ('nosmooth_ori_ccc', 'nosmooth_ccc', 'smoothed_ccc', 'setting window')
-        lines = [f'{name}:\t{value}' for name, value in zip(names, [*scores, window], strict=True)]
+        names = ('nosmooth_ori_ccc', 'nosmooth_ccc', 'smoothed_ccc')
+        lines = [f'{name}:\t{value}' for name, value in zip(names, scores, strict=True)]
+        window = pipeline.window
+        lines.append(f'post-processing:\t{pipeline}' if window is None else f'setting window:\t{window}')
         texts[f'val_pred_{target}_result.txt'] = '\n'.join(lines)
     for kind, values in stages.items():
         texts[file_name(partition, target, kind)] = _to_json(values, labels)

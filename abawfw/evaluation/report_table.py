@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from abawfw.evaluation.functional import Moments, bootstrap_ccc, moments, smooth_and_clip
+from abawfw.evaluation.functional import Moments, bootstrap_ccc, moments
+from abawfw.evaluation.functional.bootstrap import LEAST_VIDEOS
+from abawfw.evaluation.postprocess import Pipeline, Tuned
 
-HEADER = ('target', 'stage', 'CCC', '95 % interval', 'PCC', 'RMSE', 'window', 'frames', 'videos')
+HEADER = ('target', 'stage', 'CCC', '95 % interval', 'PCC', 'RMSE', 'frames', 'videos')
+CROSS_VALIDATED = 'cross-validated'  # the stage of what post-processing that was tuned is worth
 
 
 def report_rows(
     target: str,
     preds: Mapping[str, Any],
     labels: Mapping[str, Any],
-    window: int,
-    kernel: str = 'mean',
+    postprocess: Pipeline | int,
+    faces: Mapping[str, Any] | None = None,
     replicates: int = 10_000,
     seed: int = 0,
 ) -> list[dict[str, Any]]:
@@ -27,40 +31,89 @@ def report_rows(
         target: its name.
         preds: raw predictions of each video, (frames,).
         labels: of each video, NaN where there is none.
-        window: one-sided smoothing window, frames.
-        kernel: see ``smooth``.
+        postprocess: what smooths and clips, or the one-sided window of a mean in frames.
+        faces: where a face was found, (frames,) bool or None by video, for post-processing that needs it.
         replicates: draws of the bootstrap over videos.
         seed: of the draws.
 
     Returns:
         Three rows, ready for JSON: target, stage, ccc, ccc_low and ccc_high (None without an interval), pcc,
-        rmse, window (None where nothing is smoothed), frames and videos (those with a label), notes.
+        rmse, frames and videos (those with a label), notes.
 
     Raises:
         DataError: lengths differ, no frame has a label, or a prediction is not finite.
     """
-    rows = []
-    for stage in ('raw', 'clipped', 'smoothed'):
-        parts = []
-        for video, pred in preds.items():
-            if stage == 'smoothed':
-                pred = smooth_and_clip(pred, window, kernel)
-            elif stage == 'clipped':
-                pred = np.clip(pred, -1.0, 1.0)
-            parts.append(moments(labels[video], pred))
-        parts = [part for part in parts if part.n]
-        pooled = Moments.pool(parts)
-        row: dict[str, Any] = {'target': target, 'stage': stage, 'ccc': pooled.ccc, 'pcc': pooled.pcc}
-        interval = bootstrap_ccc(parts, replicates, seed)
-        row['ccc_low'], row['ccc_high'] = interval or (None, None)
-        row |= {'rmse': pooled.rmse, 'window': window if stage == 'smoothed' else None}
-        row |= {'frames': pooled.n, 'videos': len(parts), 'notes': []}
-        if interval is None:
-            row['notes'].append('one labelled video: an interval over videos cannot be given')
-        if pooled.constant:
-            row['notes'].append('labels or predictions are constant: CCC and PCC are 0 by definition')
-        rows.append(row)
-    return rows
+    stages = {
+        'raw': preds,
+        'clipped': {video: np.clip(pred, -1.0, 1.0) for video, pred in preds.items()},
+        'smoothed': Pipeline.of(postprocess).videos(preds, faces),
+    }
+    return [_row(target, stage, of, labels, replicates, seed) for stage, of in stages.items()]
+
+
+def cross_validated_rows(
+    rows: Sequence[Mapping[str, Any]],
+    tuned: Tuned,
+    labels: Mapping[str, Any],
+    replicates: int = 10_000,
+    seed: int = 0,
+) -> list[dict[str, Any]]:
+    """The rows of a target whose post-processing was tuned on these very videos, and its worth on others.
+
+    Args:
+        rows: as ``report_rows`` gives them, for ``tuned.pipeline``.
+        tuned: what was chosen or fitted.
+        labels: of each video, NaN where there is none.
+        replicates: see ``report_rows``.
+        seed: see ``report_rows``.
+
+    Returns:
+        The rows, the smoothed one with a note that it is no estimate, and one of the stage
+        ``CROSS_VALIDATED``, if there are two labelled videos or more.
+    """
+    *before, smoothed = (dict(row) for row in rows)
+    if not tuned.left_out:
+        note = (
+            'tuned on the one labelled video, so no estimate for others; cross-validation, which gives one, '
+            'needs two'
+        )
+        return [*before, {**smoothed, 'notes': [*smoothed['notes'], note]}]
+    note = f'tuned on these videos, so no estimate for others; the row {CROSS_VALIDATED} is one'
+    smoothed['notes'] = [*smoothed['notes'], note]
+    row = _row(smoothed['target'], CROSS_VALIDATED, tuned.left_out, labels, replicates, seed)
+    chosen = Counter(map(str, tuned.folds)).most_common()
+    texts = [text if len(chosen) == 1 else f'{text} ({count})' for text, count in chosen]
+    row['notes'].append(f'each video by what the other folds of {len(tuned.folds)} chose: {"; ".join(texts)}')
+    return [*before, smoothed, row]
+
+
+def _row(
+    target: str,
+    stage: str,
+    preds: Mapping[str, Any],
+    labels: Mapping[str, Any],
+    replicates: int,
+    seed: int,
+) -> dict[str, Any]:
+    parts = [part for part in (moments(labels[video], pred) for video, pred in preds.items()) if part.n]
+    pooled = Moments.pool(parts)
+    low, high = bootstrap_ccc(parts, replicates, seed) or (None, None)
+    notes = []
+    if low is None:
+        notes.append(
+            f'an interval over videos needs {LEAST_VIDEOS} labelled ones or more, and there are {len(parts)}'
+        )
+    if pooled.constant:
+        notes.append('labels or predictions are constant: CCC and PCC are 0 by definition')
+    row: dict[str, Any] = {
+        'target': target,
+        'stage': stage,
+        'ccc': pooled.ccc,
+        'ccc_low': low,
+        'ccc_high': high,
+    }
+    row |= {'pcc': pooled.pcc, 'rmse': pooled.rmse, 'frames': pooled.n, 'videos': len(parts), 'notes': notes}
+    return row
 
 
 def render_table(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -76,7 +129,6 @@ def render_table(rows: Sequence[Mapping[str, Any]]) -> str:
                 'none' if low is None else f'{low:.4f} .. {high:.4f}',
                 f'{row["pcc"]:.4f}',
                 f'{row["rmse"]:.4f}',
-                '-' if row['window'] is None else str(row['window']),
                 f'{row["frames"]:,}',
                 str(row['videos']),
             )

@@ -134,7 +134,10 @@ def test_the_description_is_enough_to_normalise(lstm: tuple[Path, Path]) -> None
         np.testing.assert_allclose(step['statistics'][name]['mean'], mean, rtol=1e-6)
         np.testing.assert_allclose(step['statistics'][name]['std'], std, rtol=1e-6)
     assert said['features'] == {f: {'dims': [d], 'dtype': 'float32'} for f, d in SOUND.items()}
-    assert said['smoothing'] == {'valence': 50, 'arousal': 20}
+    assert said['postprocess'] == {
+        'valence': [{'type': 'MeanSmoothing', 'window': 50}],
+        'arousal': [{'type': 'MeanSmoothing', 'window': 20}],
+    }
     assert said['masks'] == []
 
 

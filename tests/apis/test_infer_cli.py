@@ -135,7 +135,10 @@ def test_video(run: Path, store: Path, clip: Path, tmp_path: Path, capfd: pytest
     assert 'new: 45 frames' in found.out
     assert f'4 files written to {tmp_path}' in found.out
     content = json.loads((tmp_path / 'new.va.json').read_text())
-    assert content['windows'] == {'valence': 3, 'arousal': 0}
+    assert content['postprocess'] == {
+        'valence': ['MeanSmoothing(window=3)'],
+        'arousal': ['MeanSmoothing(window=0)'],
+    }
     frames = content['frames']
     # what the store gives of the same video
     table = VAInferencer(run, 'cpu').predict_store(store)['new']

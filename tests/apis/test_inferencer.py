@@ -129,7 +129,7 @@ def test_tables(trials: Path, tmp_path: Path) -> None:
     options = {**TAGF, 'data_root': str(trials), 'windows': {'valence': 2, 'arousal': 0}}
     run = make_run(tmp_path / 'run', ROOT / 'configs/tagf/tagf_embeddings_demo.py', options)
     inferencer = VAInferencer(run, device='cpu')
-    assert inferencer.windows == {'valence': 2, 'arousal': 0}
+    assert {t: p.window for t, p in inferencer.postprocess.items()} == {'valence': 2, 'arousal': 0}
     table = inferencer.predict_store(trials)['b']
     columns = ['frame', 'valence', 'arousal', 'valence_raw', 'arousal_raw', 'face']
     assert list(table.columns) == columns

@@ -15,9 +15,8 @@ def test_rows_and_table() -> None:
     preds = {v: y + rng.normal(0, 0.8, 700) for v, y in labels.items()}
     labels['v0'][:100] = np.nan
     labels['v1'][:] = np.nan
-    rows = report_rows('valence', preds, labels, window=2)
+    rows = report_rows('valence', preds, labels, 2)
     assert [r['stage'] for r in rows] == ['raw', 'clipped', 'smoothed']
-    assert [r['window'] for r in rows] == [None, None, 2]
     assert all(r['frames'] == 3400 and r['videos'] == 5 and not r['notes'] for r in rows)
     smoothed = np.concatenate([smooth_and_clip(p, 2) for p in preds.values()])
     assert rows[2]['ccc'] == pytest.approx(ccc(np.concatenate(list(labels.values())), smoothed))
@@ -32,9 +31,9 @@ def test_rows_and_table() -> None:
 
 
 def test_notes() -> None:
-    rows = report_rows('arousal', {'v': np.full(5, 0.1)}, {'v': np.arange(5) / 10}, window=1)
+    rows = report_rows('arousal', {'v': np.full(5, 0.1)}, {'v': np.arange(5) / 10}, 1)
     text = render_table(rows)
     assert rows[0]['ccc'] == 0.0
     assert rows[0]['ccc_low'] is None
-    assert 'arousal, raw: one labelled video: an interval over videos cannot be given' in text
+    assert 'arousal, raw: an interval over videos needs 4 labelled ones or more, and there are 1' in text
     assert 'arousal, raw: labels or predictions are constant' in text

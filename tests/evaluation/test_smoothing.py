@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from abawfw.errors import ConfigError, DataError
-from abawfw.evaluation.functional import smooth, smooth_and_clip, window_search
+from abawfw.evaluation.functional import smooth, smooth_and_clip
 
 LENGTHS = (1, 7, 40, 41, 101, 190, 191, 333)
 SEQUENCES = arrays(np.float64, st.integers(1, 60), elements=st.floats(-100, 100))
@@ -100,20 +100,3 @@ def test_bad_input() -> None:
         smooth([0.0, 0.0, np.nan], 1)
     with pytest.raises(DataError, match=r'\(1, 1, 1\)'):
         smooth(np.zeros((1, 1, 1)), 1)
-
-
-def test_window_search_golden(golden: Path) -> None:
-    numbers = np.load(golden / 'smoothing.npz')
-    preds = [numbers[f'search_pred/{n}'] for n in (101, 191, 333)]
-    labels = [numbers[f'search_label/{n}'] for n in (101, 191, 333)]
-    found = window_search(preds, labels)
-    assert found.window == numbers['search_best_window']
-    assert list(found.ccc) == list(numbers['search_windows'])
-    np.testing.assert_allclose(list(found.ccc.values()), numbers['search_ccc'], rtol=0, atol=1e-9)
-
-
-def test_window_search_bad_input() -> None:
-    with pytest.raises(DataError, match='1 videos, but labels of 0'):
-        window_search([np.zeros(3)], [])
-    with pytest.raises(ConfigError, match='at least one'):
-        window_search([np.zeros(3)], [np.zeros(3)], windows=())

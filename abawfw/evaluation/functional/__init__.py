@@ -12,14 +12,12 @@ from abawfw.evaluation.functional.permutation import paired_permutation
 from abawfw.evaluation.functional.significance import pcc_p_value
 from abawfw.evaluation.functional.smoothing import smooth, smooth_and_clip
 from abawfw.evaluation.functional.stretches import stretches
-from abawfw.evaluation.functional.window_search import WindowSearch, window_search
 
 __all__ = [
     'Autocorrelation',
     'Calibration',
     'Difference',
     'Moments',
-    'WindowSearch',
     'assemble',
     'benjamini_hochberg',
     'bootstrap_ccc',
@@ -39,5 +37,4 @@ __all__ = [
     'smooth',
     'smooth_and_clip',
     'stretches',
-    'window_search',
 ]

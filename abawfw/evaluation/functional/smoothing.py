@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import comb
 from typing import Any
 
@@ -82,12 +83,21 @@ def _mean(x: np.ndarray, window: int) -> np.ndarray:
 
 
 def _binomial(x: np.ndarray, window: int) -> np.ndarray:
-    n, total = len(x), 4**window
-    weights = np.array([comb(2 * window, k) / total for k in range(2 * window + 1)])
+    n, weights = len(x), _binomial_weights(window)
     result = _convolve(x, weights)
     if n < len(weights):
         result /= _convolve(np.ones(n), weights).reshape(-1, *[1] * (x.ndim - 1))
     return result
+
+
+@lru_cache(maxsize=32)
+def _binomial_weights(window: int) -> np.ndarray:
+    """Kept, for it takes long to count in integers as large as these, and a search has many videos."""
+    total = 4**window
+    half = [comb(2 * window, k) / total for k in range(window + 1)]
+    weights = np.array([*half, *half[-2::-1]])
+    weights.setflags(write=False)
+    return weights
 
 
 def _convolve(x: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -1,0 +1,107 @@
+"""One step of post-processing: what all of them share."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from abawfw.errors import ConfigError, DataError
+from abawfw.evaluation.functional import Moments
+
+SLOTS = ('gaps', 'smoothing', 'calibration')
+"""The order in which a search puts steps one after another."""
+
+
+class Postprocessor(ABC):
+    """A step from the predictions of a video to better ones.
+
+    A subclass keeps every argument under its own name, which is how a step is written down. Steps do not
+    change: fitting one gives another.
+
+    Attributes:
+        slot: one of ``SLOTS``; a search takes one step per slot.
+        grid: arguments that a search tries.
+    """
+
+    slot: ClassVar[str] = 'smoothing'
+    grid: ClassVar[Sequence[Mapping[str, Any]]] = ()
+
+    def __call__(self, pred: Any, faces: Any = None) -> np.ndarray:
+        """Process one video.
+
+        Args:
+            pred: (frames,), finite.
+            faces: (frames,) bool, True where a face was found; None where nothing tells.
+
+        Returns:
+            (frames,) float64; not clipped.
+
+        Raises:
+            DataError: another shape, a prediction that is not finite, or no ``faces`` for a step that needs
+                them.
+            ConfigError: the step is not fitted.
+        """
+        x = np.asarray(pred, dtype=np.float64)
+        if x.ndim != 1:
+            raise DataError(f'predictions of shape {x.shape}: they must be (frames,)')
+        if not np.isfinite(x).all():
+            raise DataError(f'predictions are not finite, first in frame {np.argmin(np.isfinite(x))}')
+        if faces is not None:
+            faces = np.asarray(faces, dtype=bool)
+            if faces.shape != x.shape:
+                raise DataError(
+                    f'{len(x)} predictions, but it is told of {faces.shape} frames if they show a face'
+                )
+        return self._process(x, faces) if len(x) else x.copy()
+
+    @abstractmethod
+    def _process(self, x: np.ndarray, faces: np.ndarray | None) -> np.ndarray:
+        """Process a frame or more."""
+
+    @property
+    def fitted(self) -> bool:
+        """Whether it can be used as it is."""
+        return True
+
+    def fit(self, of: Moments) -> Postprocessor:
+        """The step that suits labels and predictions of these statistics, those of all videos together."""
+        return self
+
+    def settings(self) -> dict[str, Any]:
+        """What a config says of it: type and arguments, without those that are None."""
+        names = inspect.signature(type(self)).parameters
+        values = {name: getattr(self, name) for name in names}
+        return {'type': type(self).__name__, **{k: v for k, v in values.items() if v is not None}}
+
+    def __str__(self) -> str:
+        values = self.settings()
+        name = values.pop('type')
+        texts = (f'{k}={f"{v:.6g}" if isinstance(v, float) else v}' for k, v in values.items())
+        return f'{name}({", ".join(texts)})'
+
+
+def whole_number(component: str, name: str, value: Any) -> int:
+    """A number of frames.
+
+    Raises:
+        ConfigError: it is no whole number from 0 on.
+    """
+    if not isinstance(value, int) or value < 0:
+        raise ConfigError(f'{component}({name}={value!r}): it must be a whole number of frames, 0 or more')
+    return value
+
+
+def duration(component: str, name: str, value: Any) -> float:
+    """A length of time in frames.
+
+    Raises:
+        ConfigError: it is no finite number from 0 on.
+    """
+    if not isinstance(value, (int, float)) or not 0 <= value < math.inf:
+        raise ConfigError(f'{component}({name}={value!r}): it must be a finite number of frames, 0 or more')
+    return float(value)
