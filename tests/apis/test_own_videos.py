@@ -7,32 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command_line import ROOT, call, call_apart
-from features.made_videos import write_video
+from features.face_clips import FRAMES, clip
 
 from abawfw.datasets.stores import open_store
-from abawfw.features.recording import Recording
 
-FRAMES = 40
 TINY = ['epochs=2', 'warmup=1', 'window=20', 'hop=15', 'batch_size=4', 'leader_channels=[8,8]']
 TINY += ['follower_channels=[4,4]', 'train_dataloader.num_workers=0', 'val_dataloader.num_workers=0']
 TINY += ['model.backbones.face48.width=2']
-
-
-def clip(source: Path, out: Path, start: int = 0, seconds: float = 2.0) -> Path:
-    """Frames of a clip, shrunk, with a voice-like sound."""
-    pictures, times = [], []
-    for frame in Recording(source).frames():
-        if frame.index >= start + FRAMES:
-            break
-        if frame.index >= start:
-            picture = frame.rgb(320)
-            pictures.append(picture[: len(picture) // 2 * 2])
-            times.append(frame.time)
-    t = np.arange(round(48000 * seconds)) / 48000
-    pitch = 120 + 30 * np.sin(2 * np.pi * t + start)
-    sound = sum(np.sin(2 * np.pi * k * np.cumsum(pitch) / 48000) / k for k in range(1, 8))
-    sound = 0.1 * sound * (1 + np.sin(6 * np.pi * t))
-    return write_video(out, pictures, np.array(times) - times[0], sound.astype(np.float32))
 
 
 @pytest.mark.slow

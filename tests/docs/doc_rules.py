@@ -1,0 +1,95 @@
+"""What stands for what, and what is shortened, when the commands of the pages are run. All of it is here.
+
+A command is run as it stands, unless a rule below says otherwise; one that is neither a tool's nor covered by
+a rule fails the test.
+"""
+
+from __future__ import annotations
+
+import re
+
+# Names on the pages that the reader replaces, and what stands for them here.
+PLACEHOLDERS = {
+    '/data/affwild2': 'data/affwild2',
+    'VIDEOS_DIR': 'videos',
+    'VIDEOS': 'videos',
+    'VIDEO': 'videos/later.mp4',
+    'LABELS_DIR': 'labels',
+    'LABELS': 'labels',
+    'ANNOTATIONS': 'annotations',
+    'FACE_DIR': 'face',
+    'VOICE_DIR': 'voice',
+    'FPS_CSV': 'fps.csv',
+    'TEST_LIST': 'test.txt',
+    'SAMPLE': 'sample.txt',
+    'RUN_A': 'work_dirs/a',
+    'RUN_B': 'work_dirs/b',
+    'RUN': 'work_dirs/a',
+    'STORE': 'data/affwild2',
+    'SRC_DIR': 'reference',
+    'PREFIX': 'golden',
+    'OUT.pth': 'converted/model.pth',
+    'OUT.onnx': 'a.onnx',
+    'CONFIG': 'configs/rucaim3/transformer_demo.py',
+    'DIR': 'data/dir',
+}
+# The same where a page means something of its own.
+PLACEHOLDERS_OF = {'configs/tagf/README.md': {'RUN': 'work_dirs/free'}}
+
+# A reader has these before the page begins. Whatever a command makes itself is taken away before it.
+GIVEN = (
+    *('data/affwild2', 'data/affwild2_trials', 'data/affwild2_embeddings', 'data/demo', 'data/demo_trials'),
+    *('data/ceap360vr', 'work_dirs/a', 'work_dirs/b', 'work_dirs/demo', 'work_dirs/free'),
+    'work_dirs/transformer_affwild2',
+    *('videos', 'labels', 'video.mp4', 'annotations', 'face', 'voice', 'fps.csv', 'test.txt', 'sample.txt'),
+    'official_sample.txt',
+    *('space.py', 'weights', 'reference', 'CEAP-360VR', 'CEAP-360VR-Dataset'),
+)
+
+# What needs videos with faces or numbers of the reference systems, which not every machine has.
+NEEDS_SHARED = re.compile(r'\bvideos?\b|\bdata/own\b|_own\b|submit/own|\breference\b|converted/|CEAP')
+
+# Sizes and numbers of epochs of trainings: by the name of the config.
+TINY = [
+    (r'rucaim3/transformer', 'epochs=1 constant_epochs=1 hidden=16 regressor=[8] '
+     'segment_length=40 heads=2 ffn=16 layers=1'),
+    (r'rucaim3/fclstm', 'epochs=1 constant_epochs=1 hidden=16 regressor=[8] segment_length=40'),
+    (r'tagf/tagf_(free_length_)?embeddings', 'epochs=1 warmup=1 batch_size=4 video_channels=[8,8] audio_channels=[4,4] '
+     'regressor=[4] train_dataloader.num_workers=0 val_dataloader.num_workers=0'),
+    (r'own/pixels', 'epochs=1 warmup=1 window=20 hop=15 batch_size=4 leader_channels=[8,8] '
+     'follower_channels=[4,4] train_dataloader.num_workers=0 val_dataloader.num_workers=0 '
+     'model.backbones.face48.width=2'),
+]  # fmt: skip
+
+# What else is shortened: pattern, what takes its place, why.
+SHORTENED = [
+    (r'--folds 0 1 2 3 4 5( --seeds 0 1 2)?', '--folds 0', 'eighteen runs take minutes'),
+    (r'--trials 20', '--trials 1', 'twenty runs take minutes'),
+    (r'--jobs \d+', '--jobs 1', 'more processes than the tests have cores'),
+    (r'--videos 60 16 1', '--videos 6 3 1', '77 videos of pictures are large'),
+    (
+        r'(face_embedding\.weights=\S+)',
+        r'\1 face_embedding.backbone.type=IResNet face_embedding.backbone.units=[1,1,1,1] '
+        'face_embedding.backbone.width=4',
+        'the weights given are those of a small network',
+    ),
+    (
+        r'(extract_embeddings\.py configs/tagf/tagf_affwild2\.py \S+)',
+        r'\1 --cfg-options face_backbone.units=[1,1,1,1] face_backbone.width=4 audio_backbone.hidden=8 '
+        'audio_backbone.width=2',
+        'the weights given are those of a small network',
+    ),
+]
+
+# What is not run as it stands: pattern, how it is checked (see doc_sandbox.py), why.
+CHECKED = [
+    (r'pip install .*', 'install', 'the environment is there; the extras must be those of setup.py'),
+    (r'python3 -m venv \.venv|\. \.venv/bin/activate', 'nothing', 'the environment is there'),
+    (r'make \w+', 'make', 'runs all tests or installs; the target must be one of the Makefile'),
+    (r'git clone .*', 'clone', 'no network; what it brings is given'),
+    (r'(python )?tools/benchmark\.py .*', 'usage', 'measures for minutes; has tests of its own'),
+    (r'tools/\w+\.sh .*', 'script', 'needs several GPUs or a cluster; the arguments must be its usage'),
+]  # fmt: skip
+
+# Lines of options alone: the command that the page says they go with.
+OPTIONS_OF = {'README.md': 'python tools/train.py configs/rucaim3/transformer_affwild2.py'}

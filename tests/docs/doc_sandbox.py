@@ -1,0 +1,211 @@
+"""A folder that looks like a fresh clone, in which the commands of a page are run one after another."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from apis.command_line import ROOT
+from docs.doc_rules import CHECKED, GIVEN, PLACEHOLDERS, PLACEHOLDERS_OF, SHORTENED, TINY
+
+COPIED = ('configs', 'tools', 'setup.py', 'constraints.txt', 'Makefile', 'README.md', 'docs')
+# Tools whose last path is a folder that they make.
+MAKERS = (
+    'make_demo_data',
+    'affwild2',
+    'ceap360vr',
+    'extract_features',
+    'extract_embeddings',
+    'pack_features',
+)
+TIMEOUT = 120
+
+
+class Outcome(NamedTuple):
+    """How a command ended, and what it printed."""
+
+    code: int
+    output: str
+
+
+class ToolServer:
+    """Starts command lines of tools/, see tool_server.py."""
+
+    def __init__(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name('tool_server.py'))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | {'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1', 'COLUMNS': '100'},
+        )
+
+    def run(
+        self, folder: Path, words: list[str], variables: dict[str, str] | None = None, only: str = 'run'
+    ) -> Outcome:
+        """Run ``tools/NAME.py ARGUMENTS`` in the folder."""
+        job = {
+            'folder': str(folder),
+            'words': words,
+            'variables': variables or {},
+            'timeout': TIMEOUT,
+            'only': only,
+        }
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps(job) + '\n')
+        self.process.stdin.flush()
+        return Outcome(**json.loads(self.process.stdout.readline()))
+
+    def close(self) -> None:
+        """Let it end."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.close()
+        self.process.wait(60)
+        self.process.stdout.close()
+
+
+class Sandbox:
+    """A copy of what a clone holds, with what a reader is said to have already.
+
+    Args:
+        folder: to make.
+        given: where the things of GIVEN lie; those that it has are linked.
+        server: that runs the commands.
+        page: whose commands these are.
+    """
+
+    def __init__(self, folder: Path, given: Path, server: ToolServer, page: str = '') -> None:
+        self.folder, self.server = folder, server
+        self.placeholders = PLACEHOLDERS | PLACEHOLDERS_OF.get(page, {})
+        folder.mkdir()
+        for name in COPIED:
+            source = ROOT / name
+            if source.is_dir():
+                shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns('__pycache__'))
+            else:
+                shutil.copy(source, folder / name)
+        for name in GIVEN:
+            if (given / name).exists():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                if name.startswith('work_dirs/'):
+                    shutil.copytree(given / name, folder / name)
+                else:
+                    (folder / name).symlink_to(given / name)
+
+    def write(self, path: str, text: str) -> None:
+        """Write what the page has its reader write."""
+        file = self.folder / path
+        assert file.resolve().is_relative_to(self.folder.resolve()), f'{path} leads out of the clone'
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+
+    def run(self, command: str) -> Outcome:
+        """Run a command of a page, or check it as the rules say."""
+        for pattern, how, _ in CHECKED:
+            if re.fullmatch(pattern, command):
+                return globals()[f'check_{how}'](command)
+        command = shortened(command, self.placeholders)
+        words = shlex.split(command)
+        variables = {}
+        while re.match(r'\w+=', words[0]):
+            name, _, value = words.pop(0).partition('=')
+            variables[name] = os.pathsep.join(str(self.folder / part) for part in value.split(os.pathsep))
+        if words[0] == 'python':
+            words.pop(0)
+        if not re.fullmatch(r'tools/[\w/]+\.py', words[0]):
+            return Outcome(1, 'no rule of doc_rules.py says how this is run or checked')
+        self._make_room(words)
+        return self.server.run(self.folder, words, variables)
+
+    def run_python(self, text: str) -> Outcome:
+        """Run a snippet as a script of its own."""
+        (self.folder / 'tools/snippet.py').write_text(text)
+        try:
+            return self.server.run(self.folder, ['tools/snippet.py'], {'PYTHONPATH': str(self.folder)})
+        finally:
+            (self.folder / 'tools/snippet.py').unlink()
+
+    def _make_room(self, words: list[str]) -> None:
+        """A command that makes something finds nothing there that was only given."""
+        stem, paths = Path(words[0]).stem, [w for w in words[1:] if w.startswith(('data/', 'work_dirs/'))]
+        made = paths[-1:] if stem in MAKERS else []
+        if stem == 'train' and '--resume' not in words:
+            work_dir = words[words.index('--work-dir') + 1] if '--work-dir' in words else None
+            made = [work_dir or f'work_dirs/{Path(words[1]).stem}']
+        for path in (self.folder / name for name in made):
+            if path.is_symlink():
+                path.unlink()
+            elif path.is_dir() and path.relative_to(self.folder).as_posix() in GIVEN:
+                shutil.rmtree(path)
+
+
+def shortened(command: str, placeholders: Mapping[str, str]) -> str:
+    """The command with placeholders filled in and sizes as the rules say."""
+    for name in sorted(placeholders, key=len, reverse=True):
+        command = re.sub(rf'(?<![\w/.]){re.escape(name)}(?![\w/])', placeholders[name], command)
+    for pattern, text, _ in SHORTENED:
+        command = re.sub(pattern, text, command)
+    if not re.search(r'tools/(train|cross_validate|sweep)\.py', command) or '--check-only' in command:
+        return command
+    sizes = next((text for pattern, text in TINY if re.search(pattern, command)), None)
+    if sizes is None:
+        return f'{command} (no sizes in TINY)'
+    before, given, after = command.partition(' --cfg-options ')
+    return f'{before} --cfg-options {sizes}{" " + after if given else ""}'
+
+
+def check_nothing(command: str) -> Outcome:
+    """It is fine."""
+    return Outcome(0, '')
+
+
+def check_install(command: str) -> Outcome:
+    """``pip install -c constraints.txt -e .[extra]``: the extras are those of setup.py."""
+    match = re.fullmatch(
+        r'pip install (?:-c constraints\.txt )?-e \.(?:\[([\w,]+)\])?', command.replace("'", '')
+    )
+    if match is None:
+        return Outcome(1, 'not pip install [-c constraints.txt] -e .[EXTRA,...]')
+    known = set(re.findall(r"^        '(\w+)': ", (ROOT / 'setup.py').read_text(), re.MULTILINE))
+    unknown = set((match[1] or '').split(',')) - known - {''}
+    return Outcome(
+        int(bool(unknown)), f'setup.py has no extra {", ".join(sorted(unknown))}' if unknown else ''
+    )
+
+
+def check_make(command: str) -> Outcome:
+    """``make TARGET``: the Makefile has it."""
+    target = command.split()[1]
+    found = re.search(rf'^{target}:', (ROOT / 'Makefile').read_text(), re.MULTILINE)
+    return Outcome(0, '') if found else Outcome(1, f'the Makefile has no target {target}')
+
+
+def check_clone(command: str) -> Outcome:
+    """``git clone URL``: the folder that it makes is one that the pages are given."""
+    name = shlex.split(command)[-1].rstrip('/').rpartition('/')[2]
+    return Outcome(0, '') if name in GIVEN else Outcome(1, f'{name} is not in GIVEN')
+
+
+def check_usage(command: str) -> Outcome:
+    """``tools/benchmark.py WHAT|WHAT CONFIG --option``: every word and option is one that it has."""
+    text = (ROOT / re.search(r'tools/\w+\.py', command)[0]).read_text()
+    words = re.findall(r"--[\w-]+|(?<![\w/.'-])[a-z]+(?=[|\s]|$)", command.partition('.py ')[2])
+    unknown = [word for word in words if f"'{word}'" not in text]
+    return Outcome(int(bool(unknown)), f'it knows no {", ".join(unknown)}' if unknown else '')
+
+
+def check_script(command: str) -> Outcome:
+    """``tools/NAME.sh A B C``: the script says in its first lines that it takes these."""
+    return (
+        Outcome(0, '') if command in (ROOT / command.split()[0]).read_text() else Outcome(1, 'not its usage')
+    )
