@@ -5,13 +5,13 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from small_rucaim3 import edit, write_rucaim3
+from small_trials import replace, write_trials
 
 from abawfw.datasets.facts import DataFacts, PartitionFacts, VideoFacts, read_facts
 from abawfw.datasets.facts.partition_facts import CENTRES
 from abawfw.datasets.stores.base import VideoInfo
 from abawfw.errors import DataError
-from tests.datasets.small_rucaim3 import edit, write_rucaim3
-from tests.datasets.small_trials import replace, write_trials
 
 LENGTHS = {'train': {'a': 40, 'b': 25, 'c': 90}, 'val': {'d': 33, 'e': 1}, 'test': {'f': 12}}
 

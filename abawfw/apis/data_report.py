@@ -1,0 +1,35 @@
+"""The page of a data set: what tools/report.py --data writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from abawfw.apis.report import check_out
+from abawfw.datasets.facts import read_facts
+from abawfw.datasets.stores.kinds import find_store_kind
+from abawfw.visualization.data_page import data_page
+
+
+def write_data_report(
+    store: Path | str, out: Path | None = None, progress: Callable[[int, int], None] | None = None
+) -> Path:
+    """Look at all of a store and write its page, also where parts of the store are broken.
+
+    Args:
+        store: folder of the store.
+        out: file to write; None for ``report.html`` in the store.
+        progress: called now and then with the steps done and all of them.
+
+    Returns:
+        The file, written whole or not at all.
+
+    Raises:
+        ConfigError: the file cannot be written.
+        DataError: there is no such folder, nothing in it that looks like a store, or plotly is not installed.
+    """
+    find_store_kind(store)  # before a folder is made for the page
+    out = out or Path(store) / 'report.html'
+    check_out(out)
+    data_page(read_facts(store, progress)).write(out)
+    return out
