@@ -1,11 +1,13 @@
-"""Write the page of a tested run: python tools/report.py work_dirs/RUN."""
+"""Write the page of a tested run, or of a data set: python tools/report.py work_dirs/RUN | --data STORE."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from abawfw.apis.cli import run
+from abawfw.apis.data_report import write_data_report
 from abawfw.apis.report import write_run_report
 
 
@@ -14,13 +16,26 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description='Write one HTML page that needs no network and no other file.'
     )
-    parser.add_argument('run', type=Path, metavar='RUN', help='work_dir of a tested run')
+    parser.add_argument('run', type=Path, nargs='?', metavar='RUN', help='work_dir of a tested run')
+    parser.add_argument('--data', type=Path, metavar='STORE', help='folder of a store, instead of a run')
     parser.add_argument(
-        '--out', type=Path, metavar='FILE.html', help='page to write; default: RUN/report.html'
+        '--out', type=Path, metavar='FILE.html', help='page to write; default: report.html in RUN or STORE'
     )
     args = parser.parse_args(argv)
-    out = write_run_report(args.run, args.out)
+    if (args.run is None) == (args.data is None):
+        parser.error('name one of both: RUN, or --data STORE')
+    if args.data is None:
+        out = write_run_report(args.run, args.out)
+    else:
+        out = write_data_report(args.data, args.out, _progress)
+        if sys.stderr.isatty():
+            sys.stderr.write('\r\033[K')
     print(f'written: {out} ({out.stat().st_size / 1e6:.1f} MB)')
+
+
+def _progress(done: int, total: int) -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write(f'\r\033[K{done / total:.0%}')
 
 
 if __name__ == '__main__':

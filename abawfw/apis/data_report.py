@@ -6,9 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from abawfw.apis.report import check_out
-from abawfw.datasets.facts import read_facts
 from abawfw.datasets.stores.kinds import find_store_kind
-from abawfw.visualization.data_page import data_page
 
 
 def write_data_report(
@@ -28,6 +26,9 @@ def write_data_report(
         ConfigError: the file cannot be written.
         DataError: there is no such folder, nothing in it that looks like a store, or plotly is not installed.
     """
+    from abawfw.datasets.facts import read_facts
+    from abawfw.visualization.data_page import data_page
+
     find_store_kind(store)  # before a folder is made for the page
     out = out or Path(store) / 'report.html'
     check_out(out)
