@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from mmengine.config import Config
 
-from abawfw.config import OWN_KEYS, RUNNER_KEYS, VAConfig, drop_unused
+from abawfw.config import OWN_KEYS, RUNNER_KEYS, VAConfig, drop_unused, referenced_names
 from abawfw.config_diff import config_diff
 from abawfw.errors import AbawfwError, ConfigError
 
@@ -39,14 +39,12 @@ def config_changes(experiment: Path, dumped: Path) -> ConfigChanges:
     """
     run = VAConfig(read_values(dumped), filename=str(dumped))
     own = read_values(experiment)
-    base = VAConfig(_inherited(own, experiment), filename=str(experiment))
-    names = set(own) | RUNNER_KEYS | OWN_KEYS
+    references = referenced_names(Config(own))
+    base = VAConfig(_inherited(own, experiment, references), filename=str(experiment))
     merged = _merged(base.to_dict(), own)
-    drop_unused(merged, set(merged) - names)
+    drop_unused(merged, references - set(own) - RUNNER_KEYS - OWN_KEYS)  # as load_config does
     started = VAConfig(merged, filename=str(experiment))
-    forgotten = tuple(f'{key}: ' for key in set(base) - set(merged))
-    by_file = [line for line in _diff(base, started) if not line.startswith(forgotten)]
-    return ConfigChanges(by_file, _diff(started, run))
+    return ConfigChanges(_diff(base, started), _diff(started, run))
 
 
 def read_values(path: Path) -> dict[str, Any]:
@@ -95,8 +93,10 @@ def _more_than_values(node: ast.stmt | ast.expr, path: Path) -> ConfigError:
     return ConfigError(f'{path}, line {node.lineno}: what it holds is known only when it is run')
 
 
-def _inherited(own: dict[str, Any], path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """The bases of a file, merged; takes ``_base_`` out of ``own``."""
+def _inherited(
+    own: dict[str, Any], path: Path, references: set[str], above: tuple[Path, ...] = ()
+) -> dict[str, Any]:
+    """The bases of a file, merged; takes ``_base_`` out of ``own`` and adds to the ``references``."""
     bases = own.pop('_base_', [])
     merged: dict[str, Any] = {}
     for name in [bases] if isinstance(bases, str) else bases:
@@ -104,7 +104,8 @@ def _inherited(own: dict[str, Any], path: Path, above: tuple[Path, ...] = ()) ->
         if base in above:
             raise ConfigError(f'{base} inherits from itself')
         values = read_values(base)
-        merged |= _merged(_inherited(values, base, (*above, base)), values)
+        references |= referenced_names(Config(values))
+        merged |= _merged(_inherited(values, base, references, (*above, base)), values)
     return merged
 
 
@@ -116,7 +117,10 @@ def _merged(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
 
 
 def _diff(before: VAConfig, after: VAConfig) -> list[str]:
+    """The differences, without values that were forgotten because nothing needs them any more."""
     try:
-        return config_diff(before, after)
+        lines = config_diff(before, after)
     except AbawfwError as error:
         raise ConfigError(f'{before.filename} and its bases do not make a whole config: {error}') from error
+    forgotten = tuple(f'{key}: ' for key in set(before) - set(after))
+    return [line for line in lines if not line.startswith(forgotten)]

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 LABEL, RAW, SMOOTHED = '#444444', '#9ecae1', '#d62728'
 TARGETS = {'valence': '#c0392b', 'arousal': '#2563a8'}
-INK, FAINT, GRID = '#1f2933', '#5b6672', '#e4e7eb'
-NO_FACE = '#d9dde3'
-"""Bands over the frames in which no face was found."""
-
+INK, FAINT = '#1f2933', '#5b6672'
 SERIES = ('#2563a8', '#c0392b', '#2a7f62', '#b06c00', '#6b4fa0', '#00798c', '#a23b72', '#5c6b73')
 """Runs, partitions and whatever else is told apart by colour; each has a contrast of 4 or more on white."""
 

@@ -20,7 +20,7 @@
   /* One shape for all bands: a browser draws one path of many parts faster than many rectangles. */
   function shaded(bands) {
     const parts = bands.map(([start, stop]) => `M${start - 0.5},0V1H${stop - 0.5}V0Z`);
-    return { type: 'path', path: parts.join(''), xref: 'x', yref: 'paper', layer: 'below', fillcolor: '#d9dde3', line: { width: 0 } };
+    return { type: 'path', path: parts.join(''), xref: 'x', yref: 'paper', layer: 'below', fillcolor: '#e6e9ed', line: { width: 0 } };
   }
 
   function figureOf(panels, video) {

@@ -1,0 +1,268 @@
+"""The page of a run: figures and tables against the same computed apart, and runs that lack something."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from abawfw.errors import DataError
+from abawfw.evaluation.face_file import write_faces
+from abawfw.evaluation.functional import ccc, pcc, rmse, smooth_and_clip
+from abawfw.evaluation.prediction_files import write_predictions
+from abawfw.evaluation.tested_run import TestedRun
+from abawfw.visualization.run_page import run_page
+from abawfw.visualization.run_page.agreement import density, error_bins
+from abawfw.visualization.run_page.scores import calibration_table, score_rows
+from abawfw.visualization.run_page.smoothing import window_scores
+from abawfw.visualization.run_page.videos import videos_table
+
+if TYPE_CHECKING:
+    from browser import OpenPage
+
+pytest_plugins = ['browser']
+EVIL = '</script><img src=x onerror=alert(1)>"\'&<b>'
+
+
+def make_run(
+    folder: Path, lengths: dict[str, int], targets: tuple[str, ...] = ('valence', 'arousal'), **change: Any
+) -> Path:
+    """Prediction files of made-up videos; change: labels or predictions as a function of the frames."""
+    rng = np.random.default_rng(0)
+    for target in targets:
+        preds, labels = {}, {}
+        for video, n in lengths.items():
+            label = np.clip(np.cumsum(rng.normal(0, 0.05, n)), -1, 1)
+            label[rng.random(n) < 0.05] = np.nan
+            labels[video] = change['labels'](n) if 'labels' in change else label
+            pred = np.nan_to_num(label) * 0.6 + 0.1 + rng.normal(0, 0.1, n)
+            preds[video] = change['preds'](n) if 'preds' in change else pred
+        write_predictions(folder / 'predictions', 'val', target, preds, labels, 5)
+    return folder
+
+
+class Text(HTMLParser):
+    """The words of a page without its scripts and styles, and its tags."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.words: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+
+    def handle_data(self, data: str) -> None:
+        if self.tags[-1:] != ['script'] and self.tags[-1:] != ['style']:
+            self.words.append(data)
+
+
+def text_of(run: Path) -> str:
+    return ' '.join(' '.join(Text(run_page(TestedRun(run)).render()).words).split())
+
+
+def test_videos_table(tmp_path: Path) -> None:
+    run = TestedRun(make_run(tmp_path, {'a': 120, 'b': 50, 'c': 300}))
+    faces = np.ones(120, dtype=bool)
+    faces[:30] = False
+    write_faces(run.folder, {'a': faces})
+    table = videos_table(run, ['a', 'b', 'c'])
+    titles = [f'{c.group} {c.title}'.strip() for c in table.columns]
+    rows = {row[0]: dict(zip(titles, row, strict=True)) for row in table.rows}
+    for video, row in rows.items():
+        for target in ('valence', 'arousal'):
+            true, pred = run.labels(target)[video], run.predictions(target)[video]
+            known = np.isfinite(true)
+            assert row[f'{target} labelled'] == known.sum()
+            assert row[f'{target} CCC'] == pytest.approx(ccc(true[known], pred[known]))
+            assert row[f'{target} PCC'] == pytest.approx(np.corrcoef(true[known], pred[known])[0, 1])
+            assert row[f'{target} RMSE'] == pytest.approx(rmse(true[known], pred[known]))
+            assert row[f'{target} bias'] == pytest.approx((pred - true)[known].mean())
+        both = np.sqrt((row['valence RMSE'] ** 2 + row['arousal RMSE'] ** 2) / 2)
+        assert row['all targets RMSE'] == pytest.approx(both)
+    errors = [row['all targets RMSE'] for row in rows.values()]
+    assert errors == sorted(errors, reverse=True)
+    assert rows['a']['no face'] == pytest.approx(0.25)
+    assert rows['b']['no face'] is None
+
+
+def test_scores_are_those_of_the_report_or_measured(tmp_path: Path) -> None:
+    run = make_run(tmp_path, {f'v{i}': 60 + i for i in range(6)})
+    measured = score_rows(TestedRun(run), 'valence')
+    assert [row['stage'] for row in measured] == ['raw', 'clipped', 'smoothed']
+    files = TestedRun(run)
+    label = np.concatenate(list(files.labels('valence').values()))
+    for row in measured:
+        pred = np.concatenate(list(files.predictions('valence', row['stage']).values()))
+        assert row['ccc'] == pytest.approx(ccc(label, pred))
+        assert row['pcc'] == pytest.approx(pcc(label, pred))
+        assert row['ccc_low'] < row['ccc'] < row['ccc_high']
+    reported = [{**row, 'ccc': 0.125} for row in measured]
+    (run / 'predictions/report.json').write_text(json.dumps({'rows': {'val': reported}}))
+    assert score_rows(TestedRun(run), 'valence') == reported
+    for row in reported:
+        del row['notes']  # a report of another version
+    (run / 'predictions/report.json').write_text(json.dumps({'rows': {'val': reported}}))
+    assert score_rows(TestedRun(run), 'valence') == measured
+
+
+def test_calibration(tmp_path: Path) -> None:
+    run = TestedRun(make_run(tmp_path, {'a': 400, 'b': 300}))
+    table = calibration_table(run, ['arousal'])
+    row = table.rows[0]
+    label, pred = (
+        np.concatenate(list(of.values())) for of in (run.labels('arousal'), run.predictions('arousal', 'raw'))
+    )
+    known = np.isfinite(label)
+    label, pred = label[known], pred[known]
+    slope, offset = np.polyfit(pred, label, 1)
+    expected = [
+        label.mean(),
+        label.std(),
+        pred.mean(),
+        pred.std(),
+        (pred - label).mean(),
+        pred.std() / label.std(),
+    ]
+    assert row[2:8] == pytest.approx(expected)
+    assert row[8] == pytest.approx(ccc(label, pred))
+    scaled = (pred - pred.mean()) * label.std() / pred.std() + label.mean()
+    assert row[10] == pytest.approx(ccc(label, scaled))
+    assert row[10] >= ccc(label, slope * pred + offset)
+    assert row[9] == pytest.approx(row[10] - row[8])
+
+
+def test_windows(tmp_path: Path) -> None:
+    run = TestedRun(make_run(tmp_path, {'a': 100, 'b': 60}))
+    found = window_scores(run, 'valence', (0, 7))
+    raw, labels = run.predictions('valence', 'raw'), run.labels('valence')
+    for window, score in found.items():
+        smoothed = np.concatenate([smooth_and_clip(raw[v], window) for v in raw])
+        assert score == pytest.approx(ccc(np.concatenate(list(labels.values())), smoothed))
+
+
+at = st.integers(-64, 64).map(lambda i: i / 64)  # on the edges of cells too
+points = st.lists(st.tuples(at, at), min_size=1, max_size=60)
+
+
+@given(points)
+def test_density_and_errors(pairs: list[tuple[float, float]]) -> None:
+    x, y = np.array(pairs).T
+    edges = np.linspace(-1, 1, 5)
+    expected = np.histogram2d(y, x, (edges, edges))[0]
+    assert (density(x, y, 4) == expected).all()
+    found = error_bins(x, y, 4)
+    for i in range(4):
+        inside = (x >= edges[i]) & ((x < edges[i + 1]) | (i == 3))
+        assert found.frames[i] == inside.sum()
+        if inside.any():
+            assert found.mean[i] == pytest.approx((y - x)[inside].mean(), abs=1e-12)
+            assert found.deviation[i] == pytest.approx((y - x)[inside].std(), abs=1e-9)
+        else:
+            assert np.isnan(found.mean[i])
+
+
+def test_names_never_become_markup(tmp_path: Path) -> None:
+    plain = make_run(tmp_path / 'plain', {'x': 30, 'y': 40})
+    evil = make_run(tmp_path / 'evil', {EVIL: 30, f'{EVIL}2': 40})
+    pages = [Text(run_page(TestedRun(run)).render()) for run in (plain, evil)]
+    assert pages[0].tags == pages[1].tags
+    assert EVIL in pages[1].words
+
+
+@pytest.mark.parametrize(
+    ('lengths', 'change', 'said'),
+    [
+        ({'only': 200}, {}, 'too few for an interval over videos'),
+        ({'a': 3, 'b': 3}, {}, 'too few for an interval over videos'),
+        ({'a': 1}, {'labels': lambda n: np.zeros(n)}, 'labels or predictions are constant'),
+        ({'a': 90, 'b': 90}, {'labels': lambda n: np.full(n, 0.3)}, 'labels or predictions are constant'),
+        ({'a': 90, 'b': 90}, {'preds': lambda n: np.full(n, 0.3)}, 'labels or predictions are constant'),
+        ({'a': 90, 'b': 80}, {'targets': ('arousal',)}, 'predictions of arousal only'),
+    ],
+)
+def test_unusual_runs(tmp_path: Path, lengths: dict[str, int], change: dict[str, Any], said: str) -> None:
+    assert said in text_of(make_run(tmp_path, lengths, **change))
+
+
+def test_a_target_without_labels(tmp_path: Path) -> None:
+    run = make_run(tmp_path, {'a': 90, 'b': 80})
+    for path in (run / 'predictions').glob('val_pred_valence_*.json'):
+        content = json.loads(path.read_text())
+        for entry in content.values():
+            entry['label'] = [-5] * len(entry['label'])
+        path.write_text(json.dumps(content))
+    text = text_of(run)
+    assert 'No frame has a label of valence: nothing is measured.' in text
+    assert re.search(r'CCC of the smoothed predictions: 0\.\d+ for arousal\.', text)
+
+
+def test_what_an_older_run_lacks_is_told(tmp_path: Path) -> None:
+    run = make_run(tmp_path, {'a': 90})
+    text = text_of(run)
+    for missing in (
+        'metrics.csv',
+        'summary.json',
+        'config.py',
+        'Nothing tells in which frames a face was found',
+    ):
+        assert missing in text
+    (run / 'summary.json').write_text('{"status": "done"}')
+    (run / 'config.py').write_text('a = "<b>"\n')
+    text = text_of(run)
+    assert 'peak memory not known' in text
+    assert 'Nothing tells which config file' in text
+    assert 'a = "<b>"' in text
+
+
+def test_what_differs_from_the_base(tmp_path: Path) -> None:
+    run = make_run(tmp_path / 'run', {'a': 90})
+    (tmp_path / 'base.py').write_text('lr = 1\nepochs = 5\n')
+    config = tmp_path / 'experiment.py'
+    config.write_text("_base_ = 'base.py'\nlr = 2\n")
+    (run / 'config.py').write_text('lr = 2\nepochs = 7\n')
+    (run / 'summary.json').write_text(json.dumps({'config_file': str(config)}))
+    assert re.search(r'of its bases lr: 1 -> 2 .* of the config file epochs: 5 -> 7 ', text_of(run))
+    config.unlink()
+    assert 'What differs from the base is not known' in text_of(run)
+
+
+def test_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r'python tools/test\.py'):
+        TestedRun(tmp_path)
+    run = make_run(tmp_path, {'good': 4, 'bad video': 4})
+    for path in (run / 'predictions').glob('val_pred_arousal_*.json'):
+        content = json.loads(path.read_text())
+        content['bad video']['pred'][2] = float('nan')
+        path.write_text(json.dumps(content))
+    with pytest.raises(DataError, match='video bad video'):
+        run_page(TestedRun(run))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('width', [1440, 390])
+def test_odd_runs_in_a_browser(open_page: OpenPage, tmp_path: Path, width: int) -> None:
+    run = TestedRun(make_run(tmp_path, {EVIL: 3, '<i>2': 1, 'a' * 120: 700}))
+    run_page(run).write(tmp_path / 'odd.html')
+    opened = open_page(tmp_path / 'odd.html', width)
+    assert opened.overflow <= 0
+    rows = opened.page.locator('.curves >> xpath=.. >> tr[data-key]')
+    for row in rows.all():
+        name = row.locator('th').text_content()
+        row.click()
+        opened.page.wait_for_function(
+            'name => document.querySelector(".curves").dataset.video === name', arg=name
+        )
+        assert opened.page.locator('.curves h3').text_content() == name
+    assert {row.locator('th').text_content() for row in rows.all()} == {EVIL, '<i>2', 'a' * 120}
+    assert opened.page.locator('main img, main i').count() == 0
+    assert opened.errors == []
+    opened.screenshot(f'run_odd_{width}')
