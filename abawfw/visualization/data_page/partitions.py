@@ -73,9 +73,20 @@ def _figure(lengths: Mapping[str, np.ndarray]) -> Figure:
         'barmode': 'stack',
         'bargap': 0,
         'legend': {'traceorder': 'normal'},
-        'xaxis': {'type': 'log', 'title': {'text': 'frames of a video'}, 'tickvals': TICKS},
+        'xaxis': {
+            'type': 'log',
+            'title': {'text': 'frames of a video'},
+            'tickvals': _ticks(low, high),
+            'tickformat': ',d',
+        },
         'yaxis': {'title': {'text': 'videos'}, 'tickformat': 'd'},
     }
     return Figure(
         {'data': data, 'layout': layout}, 'Histogram of the lengths of videos, by partition', height=280
     )
+
+
+def _ticks(low: int, high: int) -> list[int]:
+    """Round numbers of frames, or the shortest and the longest length where hardly any lies between them."""
+    between = [tick for tick in TICKS if low <= tick <= high]
+    return between if len(between) > 1 else sorted({int(low), int(high)})
