@@ -20,6 +20,7 @@ train      a training epoch of CONFIG against a bare PyTorch loop over the same 
 data       loading the training batches of CONFIG, with 0 and 2 worker processes
 extraction features of a long 1080p video made of VIDEO, with a face, as CONFIG: factors, memory, drift
 inference  100,000 frames of CONFIG through VAInferencer against the forward passes alone, CPU seconds
+report     the page of a run of 600 videos: size, writing, opening in a browser; needs no CONFIG
 smoothing  smoothing a million frames against np.cumsum; needs no CONFIG
 startup    first iteration of CONFIG and peak memory, with packed stores of two sizes
 statistics bootstrap over 76 videos, single and paired, and greedy selection of 50 runs; needs no CONFIG
@@ -39,8 +40,8 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         'what',
         choices=[
-            *('train', 'data', 'extraction', 'inference', 'smoothing', 'startup', 'statistics', 'stream'),
-            *('tagf', 'waiting'),
+            *('train', 'data', 'extraction', 'inference', 'report', 'smoothing', 'startup', 'statistics'),
+            *('stream', 'tagf', 'waiting'),
         ],
     )
     parser.add_argument('config', type=Path, nargs='?', help='config file')
@@ -62,6 +63,10 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
 
 def measure(args: argparse.Namespace) -> dict[str, Any]:
     """The figures that the command line asks for."""
+    if args.what == 'report':
+        from abawfw.apis.benchmark.report import benchmark_report
+
+        return benchmark_report(args.rounds)
     if args.what == 'smoothing':
         from abawfw.apis.benchmark.smoothing import benchmark_smoothing
 

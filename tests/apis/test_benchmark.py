@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -104,6 +105,21 @@ def test_smoothing_needs_no_config(tool: ModuleType, tmp_path: Path) -> None:
     found = figures(tool, tmp_path, 'smoothing', '--rounds', '1')
     assert found['frames'] == 1_000_000
     assert found['windows'].keys() == {'5', '50', '500'}
+
+
+def test_report_tells_size_and_time_without_a_browser(
+    tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip('plotly', reason='needs the extra report')
+    from abawfw.apis.benchmark import report
+
+    monkeypatch.setattr(report, 'benchmark_report', partial(report.benchmark_report, videos=6, frames=2000))
+    monkeypatch.setattr(report, 'CHROMIUM', ('no-such-browser',))
+    found = figures(tool, tmp_path, 'report', '--rounds', '1')
+    assert found['videos'] == 6
+    assert found['write_seconds']['median'] > 0
+    assert 1 < found['megabytes'] < 30
+    assert found['open'] == 'not opened: none of no-such-browser is on the path'
 
 
 def test_statistics_need_no_config(
