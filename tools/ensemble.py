@@ -93,14 +93,13 @@ def row_line(row: Contribution, width: int) -> str:
 def notes(found: TargetEnsemble, rule: str) -> list[str]:
     """How to read the columns, and what is not in them."""
     rows = found.contributions
+    others = 'others of the fold' if found.folds > 1 else 'others'
     lines = []
     if any(row.adds is not None for row in rows):
         how = ', cross-validated over videos' if rule in FITTED else ''
-        others = 'others of the fold' if found.folds > 1 else 'others'
-        lines += [
-            f'adds: ccc of all less that of the {others}, weighted anew{how}',
-            f'errors: mean correlation with the errors of the {others}',
-        ]
+        lines.append(f'adds: ccc of all less that of the {others}, weighted anew{how}')
+    if not all(row.alone for row in rows):
+        lines.append(f'errors: mean correlation with the errors of the {others}')
     if len(rows) == 1:
         lines.append('one run: nothing to compare it with')
     elif lonely := sum(row.alone for row in rows):

@@ -235,6 +235,14 @@ def test_what_is_nothing_but_rounding_has_no_sign() -> None:
     assert ' adds -0.000001 ' in tool.row_line(replace(row, without=0.500001), 11)
 
 
+def test_command_line_of_one_video(tmp_path: Path) -> None:
+    runs = [make_run(tmp_path / n, {'v1': PREDS[n]['v1']}, {'v1': LABELS['v1']}) for n in 'ca']
+    shown = command(*runs, '--weights', 'fit', '--target', 'valence', '--out', tmp_path / 'out').stdout
+    assert 'ccc none: there is one labelled video' in shown
+    assert 'adds' not in shown
+    assert 'errors: mean correlation' in shown
+
+
 def test_command_line_of_one_run(tmp_path: Path) -> None:
     run = make_run(tmp_path / 'a', PREDS['a'], LABELS, curves(7, (5, 4)))
     done = command(run, '--weights', 'greedy', '--target', 'valence', '--out', tmp_path / 'out')
