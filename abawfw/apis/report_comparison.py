@@ -9,7 +9,7 @@ from typing import Any
 from abawfw.apis.compare import compare
 from abawfw.config_diff import config_diff
 from abawfw.config_dump import read_dump
-from abawfw.errors import ConfigError
+from abawfw.errors import ConfigError, DataError
 from abawfw.evaluation.comparison import Comparison
 from abawfw.evaluation.tested_run import TestedRun
 from abawfw.submission.contribution import Contribution, contributions
@@ -32,11 +32,14 @@ def comparison_page(paths: Sequence[Path | str], stage: str = 'smoothed') -> Pag
     return ComparisonPage(comparison, ensembles, changes).page()
 
 
-def _ensemble(comparison: Comparison, target: str, rule: str) -> list[Sequence[Any]]:
+def _ensemble(comparison: Comparison, target: str, rule: str) -> list[Sequence[Any]] | str:
     labels = comparison.runs[0].labels(target)
     named = zip(comparison.names, comparison.runs, strict=True)
     preds = {name: run.predictions(target, comparison.stage) for name, run in named}
-    return [_row(c) for c in contributions(rule, labels, preds)]
+    try:
+        return [_row(c) for c in contributions(rule, labels, preds)]
+    except DataError as error:  # no run is good for anything; the rest of the page is
+        return str(error)
 
 
 def _row(c: Contribution) -> tuple[Any, ...]:

@@ -14,6 +14,7 @@ from abawfw.apis.compare import compare
 from abawfw.apis.report_comparison import comparison_page
 from abawfw.config import load_config
 from abawfw.evaluation.functional import ccc
+from abawfw.evaluation.prediction_files import write_predictions
 from abawfw.evaluation.tested_run import TestedRun
 
 if TYPE_CHECKING:
@@ -79,6 +80,16 @@ def test_one_video_is_too_few_and_the_page_says_so(tmp_path: Path) -> None:
     page = comparison_page(runs).render()
     assert '1 labelled video(s) are too few for intervals and p-values.' in page
     assert 'Weights by rule greedy: cannot be measured on one video' in page
+
+
+def test_runs_that_are_good_for_nothing_have_a_page(tmp_path: Path) -> None:
+    labels = dict(zip('pqrst', LABELS, strict=False))
+    for name, factor in (('a', -1), ('b', -0.5)):
+        wrong = {v: factor * label for v, label in labels.items()}
+        write_predictions(tmp_path / name / 'predictions', 'val', 'valence', wrong, labels, 0)
+    page = comparison_page([tmp_path / 'a', tmp_path / 'b']).render()
+    assert 'Weights by rule mean: CCC -0.' in page
+    assert 'no run has a positive CCC' in page
 
 
 @pytest.mark.slow

@@ -33,7 +33,8 @@ class ComparisonPage:
     Args:
         comparison: the runs.
         ensembles: for each target, by rule of weights, what each run adds: rows of run, CCC alone, weight,
-            CCC together, CCC without it, what it adds, and correlation of its errors with those of others.
+            CCC together, CCC without it, what it adds, and correlation of its errors with those of others; or
+            a text that says why the rule finds no weights.
         changes: for each run but the first, lines that tell what its config changes; None where a config
             cannot be read.
     """
@@ -41,7 +42,7 @@ class ComparisonPage:
     def __init__(
         self,
         comparison: Comparison,
-        ensembles: Mapping[str, Mapping[str, Sequence[Sequence[Any]]]],
+        ensembles: Mapping[str, Mapping[str, Sequence[Sequence[Any]] | str]],
         changes: Mapping[str, Sequence[str] | None],
     ) -> None:
         self.comparison = comparison
@@ -63,8 +64,11 @@ class ComparisonPage:
         scatter = SideBySide(*(videos_figure(c, target) for target in c.targets))
         page.section('Video by video', scatter, video_browser(c), note=VIDEOS)
         for target, by_rule in self.ensembles.items():
-            tables = [ensemble_table(rule, rows) for rule, rows in by_rule.items()]
-            page.section(f'Ensemble of all, {target}', SideBySide(*tables), note=ENSEMBLE)
+            blocks = [
+                Paragraph(found) if isinstance(found, str) else ensemble_table(rule, found)
+                for rule, found in by_rule.items()
+            ]
+            page.section(f'Ensemble of all, {target}', SideBySide(*blocks), note=ENSEMBLE)
         configs = map(self._config, c.names[1:])
         page.section('Configs', *configs, note='What each run changes of the baseline.')
         return page
