@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-CHROMIUM = ('chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable')
+from abawfw.apis.benchmark.report import CHROMIUM, DRAWN
 
 
 @dataclass
@@ -79,7 +79,7 @@ def open_page(chromium: Any, tmp_path: Path) -> Iterator[OpenPage]:
             lambda said: found.errors.append(said.text) if said.type in ('error', 'warning') else None,
         )
         page.goto(path.resolve().as_uri())
-        page.wait_for_selector('html[data-drawn=true]', state='attached')
+        page.wait_for_selector(DRAWN, state='attached')
         return found
 
     yield opened

@@ -134,6 +134,17 @@ def test_the_network_is_forbidden(open_page: OpenPage, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_no_button_sends_a_figure_away(open_page: OpenPage, tmp_path: Path) -> None:
+    page = Page('title')
+    page.section('s', Figure({'data': [{'y': [1, 2]}]}, 'a line'))
+    page.write(tmp_path / 'page.html')
+    opened = open_page(tmp_path / 'page.html')
+    titles = opened.page.locator('.modebar-btn').evaluate_all('all => all.map(e => e.dataset.title)')
+    assert 'Zoom' in titles
+    assert not [title for title in titles if 'hare' in title or 'loud' in title]
+
+
+@pytest.mark.slow
 def test_tables_sort(open_page: OpenPage, tmp_path: Path) -> None:
     page = Page('title')
     rows = [['v10', 0.5], ['v9', -0.25], ['v1', None], ['v2', 1e-7]]

@@ -181,7 +181,7 @@ def test_names_never_become_markup(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ('lengths', 'change', 'said'),
     [
-        ({'only': 200}, {}, 'too few for an interval over videos'),
+        ({'only': 200}, {}, 'valence, arousal: 1 labelled video(s): too few for an interval over videos'),
         ({'a': 3, 'b': 3}, {}, 'too few for an interval over videos'),
         ({'a': 1}, {'labels': lambda n: np.zeros(n)}, 'labels or predictions are constant'),
         ({'a': 90, 'b': 90}, {'labels': lambda n: np.full(n, 0.3)}, 'labels or predictions are constant'),

@@ -20,7 +20,7 @@
   /* One shape for all bands: a browser draws one path of many parts faster than many rectangles. */
   function shaded(bands) {
     const parts = bands.map(([start, stop]) => `M${start - 0.5},0V1H${stop - 0.5}V0Z`);
-    return { type: 'path', path: parts.join(''), xref: 'x', yref: 'paper', layer: 'below', fillcolor: '#e6e9ed', line: { width: 0 } };
+    return { type: 'path', path: parts.join(''), xref: 'x', yref: 'paper', layer: 'below', fillcolor: '#e6e9ed', line: { width: 0.8, color: '#dde1e6' } };
   }
 
   function figureOf(panels, video) {
@@ -28,7 +28,7 @@
     const layout = {
       hovermode: 'x unified', hoversubplots: 'axis', dragmode: 'zoom', margin: { l: 54, r: 14, t: 34, b: 44 },
       xaxis: {
-        title: { text: 'frame' }, range: [-0.5, Math.max(video.frames - 0.5, 0.5)], tickformat: ',d',
+        title: { text: 'frame' }, range: [-0.5, Math.max(video.frames - 0.5, 0.5)], ...(video.frames < 8 ? { dtick: 1 } : {}), tickformat: ',d',
         anchor: panels.length > 1 ? `y${panels.length}` : 'y', showspikes: false,
       },
       shapes: video.bands && video.bands.length ? [shaded(video.bands)] : [],

@@ -17,6 +17,7 @@ const abawfw = (() => {
     data: { heatmap: [{ colorbar: { thickness: 10, outlinewidth: 0, tickfont: { size: 11 } } }] },
   };
   const config = {
+    showSendToCloud: false, plotlyServerURL: '', // nothing leaves this page
     responsive: true, displaylogo: false, doubleClick: 'reset',
     modeBarButtonsToRemove: ['select2d', 'lasso2d', 'autoScale2d'],
   };

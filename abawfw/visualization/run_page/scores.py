@@ -30,11 +30,15 @@ def scores_table(run: TestedRun, targets: Sequence[str]) -> list[Block]:
     rows = [row for target in targets for row in score_rows(run, target)]
     if not rows:
         return []
-    notes = dict.fromkeys(f'{row["target"]}: {note}' for row in rows for note in row['notes'])
+    notes: dict[str, list[str]] = {}
+    for row in rows:
+        for note in row['notes']:
+            notes.setdefault(str(note), []).append(row['target'])
     if len(targets) > 1:
         rows += mean_rows(rows, targets)
     table = Table('Scores on val', COLUMNS, [[row[key] for key in KEYS] for row in rows])
-    return [table, *(Paragraph(note, warning=True) for note in notes)]
+    said = [f'{", ".join(dict.fromkeys(of))}: {note}' for note, of in notes.items()]
+    return [table, *(Paragraph(text, warning=True) for text in said)]
 
 
 def mean_rows(rows: Sequence[Mapping[str, Any]], targets: Sequence[str]) -> list[dict[str, Any]]:

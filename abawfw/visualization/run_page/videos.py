@@ -97,4 +97,4 @@ def _curves(run: TestedRun, video: str) -> VideoCurves:
         told = 'a face was found in every frame'
     else:
         told = f'no face was found in {len(faces) - int(faces.sum()):,} frames (shaded)'
-    return VideoCurves(curves, faces, (f'{_frames(run, video):,} frames', told))
+    return VideoCurves(curves, faces, (f'{_frames(run, video):,} frame(s)', told))

@@ -1,0 +1,27 @@
+"""The benchmark of a run's page, on a small one."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from abawfw.apis.benchmark.report import CHROMIUM, benchmark_report
+
+
+def test_without_a_browser(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, 'which', lambda name: None)
+    found = benchmark_report(2, videos=5, frames=400)
+    assert (found['videos'], found['frames']) == (5, 400)
+    assert found['write_seconds'].min > 0
+    assert 4 < found['megabytes'] < 6  # plotly.js, and little else
+    assert found['open'] == f'not opened: none of {", ".join(CHROMIUM)} is on the path'
+
+
+@pytest.mark.slow
+def test_with_a_browser() -> None:
+    pytest.importorskip('playwright', reason='playwright is not installed')
+    if not any(map(shutil.which, CHROMIUM)):
+        pytest.skip('no Chromium is installed')
+    opened = benchmark_report(1, videos=5, frames=400)['open']
+    assert 0 < opened['load_seconds'].median < opened['drawn_seconds'].median
