@@ -256,6 +256,22 @@ def remade(run: Path, folder: Path, extraction: dict[str, Any], **options: Any) 
     return make_run(folder, config, {**OWN, 'data_root': data_root, **options}, extraction)
 
 
+def test_gaps_of_a_video_are_those_of_its_track(run: Path, store: Path, clip: Path, tmp_path: Path) -> None:
+    extraction = json.loads((store / 'extraction.json').read_text())
+    bridging = remade(
+        run, tmp_path / 'run', extraction, postprocess=[{'type': 'GapInterpolation', 'limit': 45}]
+    )
+    inferencer = VAInferencer(bridging, 'cpu')
+    table = inferencer.predict_video(clip).table
+    with np.load(store / 'new/face_track.npz') as track:
+        found = track['found']
+    assert not found.all()
+    frames = np.arange(45)
+    lines = np.interp(frames, frames[found], table.valence_raw[found])
+    np.testing.assert_allclose(table.valence, np.clip(lines, -1, 1), atol=1e-6)
+    np.testing.assert_allclose(table.valence, inferencer.predict_store(store)['new'].valence, atol=1e-6)
+
+
 def test_features_that_cannot_be_extracted(run: Path, clip: Path, tmp_path: Path) -> None:
     unknown = VAInferencer(remade(run, tmp_path / 'a', {'face48': {}}), 'cpu')
     with pytest.raises(DataError) as refused:

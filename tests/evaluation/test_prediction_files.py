@@ -8,6 +8,7 @@ import pytest
 
 from abawfw.errors import ConfigError, DataError
 from abawfw.evaluation.functional import Moments, moments, smooth_and_clip
+from abawfw.evaluation.postprocess import AffineCalibration, GapInterpolation, Pipeline
 from abawfw.evaluation.prediction_files import predictions_folder, read_predictions, write_predictions
 
 SYSTEMS = ('transformer', 'transformer_attention_multihead')
@@ -84,6 +85,24 @@ def test_round_trip_with_invalid_labels(tmp_path: Path) -> None:
     write_predictions(tmp_path, 'tst', 'valence', preds, None, 1)
     assert read_predictions(tmp_path, 'tst', 'valence', smoothed=True).labels is None
     assert [p for p in tmp_path.iterdir() if p.suffix == '.tmp'] == []
+
+
+def test_smoothed_is_what_post_processing_gives(tmp_path: Path) -> None:
+    preds = {'a': np.array([0.2, -0.9, 0.6, 0.8])}
+    labels, faces = {'a': np.array([0.1, 0.2, np.nan, 0.6])}, {'a': np.array([True, False, True, True])}
+    pipeline = Pipeline([GapInterpolation(1), AffineCalibration(2.0, -0.1)])
+    write_predictions(tmp_path, 'val', 'valence', preds, labels, pipeline, faces)
+    expected = np.array([0.3, 0.7, 1.0, 1.0])
+    smoothed = read_predictions(tmp_path, 'val', 'valence', smoothed=True).preds['a']
+    np.testing.assert_allclose(smoothed, expected, atol=1e-12)
+    np.testing.assert_array_equal(read_predictions(tmp_path, 'val', 'valence').preds['a'], preds['a'])
+    lines = (tmp_path / 'val_pred_valence_result.txt').read_text().splitlines()
+    assert float(lines[2].removeprefix('smoothed_ccc:\t')) == pytest.approx(
+        moments(labels['a'], expected).ccc
+    )
+    assert lines[3] == (
+        'post-processing:\tGapInterpolation(limit=1), AffineCalibration(slope=2, intercept=-0.1)'
+    )
 
 
 def test_nothing_is_written_of_bad_predictions(tmp_path: Path) -> None:

@@ -1,0 +1,273 @@
+"""Post-processing through tools/test.py and back out of the inferencer."""
+
+from __future__ import annotations
+
+import ast
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from command_line import ROOT, call
+from random_runs import make_run
+
+from abawfw.apis import VAInferencer
+from abawfw.datasets.stores import open_store
+from abawfw.datasets.stores.trial_writer import TrialWriter
+from abawfw.errors import ConfigError, DataError
+from abawfw.evaluation.face_file import read_faces
+from abawfw.evaluation.functional import ccc
+from abawfw.evaluation.postprocess import Pipeline, candidates
+from abawfw.evaluation.prediction_files import read_predictions
+
+CONFIG = ROOT / 'configs/tagf/tagf_embeddings_demo.py'
+LENGTHS = {'a': ('train', 31), 'b': ('val', 45), 'c': ('val', 7), 'd': ('val', 60), 'e': ('test', 41)}
+SMALL = {
+    **{'video_channels': [6, 6], 'audio_channels': [6, 6], 'regressor': [16], 'window': 20, 'hop': 15},
+    **{'masked': True, 'split': {'type': 'OfficialSplit'}},
+}
+GAPS = [
+    {'type': 'GapInterpolation', 'limit': 3},
+    {'type': 'GaussianSmoothing', 'sigma': 1.5},
+    {'type': 'AffineCalibration'},
+]
+
+
+def seen(length: int) -> np.ndarray:
+    return np.arange(length) % 7 < 5
+
+
+@pytest.fixture(scope='module')
+def trials(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Trials of vectors, the faces of which are missed in two of seven frames."""
+    root = tmp_path_factory.mktemp('trials') / 'store'
+    rng = np.random.default_rng(0)
+    dims = {'video_embedding': (6,), 'audio_embedding': (5,)}
+    with TrialWriter(root, dims) as writer:
+        for name, (partition, length) in LENGTHS.items():
+            arrays = {f: [rng.normal(size=(length, *d)).astype(np.float32)] for f, d in dims.items()}
+            labels = None if partition == 'test' else rng.uniform(-1, 1, (length, 2)).astype(np.float32)
+            writer.add(name, partition, arrays, labels, {'video_embedding': seen(length)}, 25.0)
+    return root
+
+
+def run_of(folder: Path, trials: Path, **overrides: Any) -> Path:
+    return make_run(folder / 'run', CONFIG, {**SMALL, 'data_root': str(trials), **overrides})
+
+
+def report_of(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / 'report.json').read_text())
+
+
+def scores(report: dict[str, Any], target: str) -> dict[str, float]:
+    return {row['stage']: row['ccc'] for row in report['rows']['val'] if row['target'] == target}
+
+
+def assert_inferred_alike(run: Path) -> None:
+    """The inferencer's curves of every video, from the store and from arrays, are those of the files."""
+    inferencer = VAInferencer(run, 'cpu')
+    store = open_store(inferencer.cfg.data_root)
+    tables = inferencer.predict_store(store)
+    compared = 0
+    for target in inferencer.targets:
+        for partition in ('val', 'tst'):
+            preds = read_predictions(run / 'predictions', partition, target, smoothed=True).preds
+            for video, expected in preds.items():
+                np.testing.assert_allclose(tables[video][target], expected, rtol=0, atol=1e-6)
+                arrays = {f: store.read(video, f, 0, len(expected)) for f in inferencer.features}
+                observed = {f: store.valid(video, f, 0, len(expected)) for f in inferencer.features}
+                table = inferencer.predict_arrays(arrays, fps=25, observed=observed)
+                np.testing.assert_allclose(table[target], expected, rtol=0, atol=1e-6)
+                compared += 1
+    assert compared == 4 * len(inferencer.targets)
+
+
+def test_a_config_with_post_processing(
+    trials: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Gaps, a Gaussian and a calibration for valence; arousal keeps the mean over its window."""
+    run = run_of(tmp_path, trials, postprocess={'valence': GAPS}, windows={'valence': 2, 'arousal': 4})
+    with pytest.raises(ConfigError, match=rf'is to be fitted on val first; .*python tools/test.py {run}'):
+        VAInferencer(run, 'cpu')
+    found = call(capfd, 'test', run)
+    assert found.code == 0, found.err
+    folder = run / 'predictions'
+    report = report_of(folder)
+    assert report['postprocess']['arousal'] == ['MeanSmoothing(window=4)']
+    gaps, gaussian, calibration = report['postprocess']['valence']
+    assert (gaps, gaussian) == ('GapInterpolation(limit=3)', 'GaussianSmoothing(sigma=1.5)')
+    assert calibration.startswith('AffineCalibration(slope=')
+    assert f'valence, smoothed: {", ".join(report["postprocess"]["valence"])}' in found.out.splitlines()
+    # val, by hand: bridged, smoothed, given mean and spread of the labels, clipped
+    raw, labels = read_predictions(folder, 'val', 'valence', raw=True)
+    assert labels is not None
+    fixed = Pipeline.build(GAPS[:2])
+    before = {v: fixed.unclipped(x, seen(len(x))) for v, x in raw.items()}
+    x, y = np.concatenate(list(before.values())), np.concatenate([labels[v] for v in raw])
+    smoothed = read_predictions(folder, 'val', 'valence', smoothed=True).preds
+    for video, values in before.items():
+        expected = np.clip((values - x.mean()) * y.std() / x.std() + y.mean(), -1, 1)
+        np.testing.assert_allclose(smoothed[video], expected, rtol=0, atol=1e-6)
+    # the calibration is fitted on val, so the table has a number that is not
+    assert list(scores(report, 'valence')) == ['raw', 'clipped', 'smoothed', 'cross-validated']
+    assert list(scores(report, 'arousal')) == ['raw', 'clipped', 'smoothed']
+    assert 'tuned on these videos' in found.out
+    lines = (folder / 'val_pred_valence_result.txt').read_text().splitlines()
+    assert lines[2].startswith('smoothed_ccc:\t')
+    assert lines[3] == f'post-processing:\t{", ".join(report["postprocess"]["valence"])}'
+    assert (folder / 'val_pred_arousal_result.txt').read_text().splitlines()[3] == 'setting window:\t4'
+    faces = read_faces(folder)
+    assert faces is not None
+    assert {v: m.tolist() for v, m in faces.items()} == {v: seen(len(x)).tolist() for v, x in raw.items()}
+    assert_inferred_alike(run)
+
+
+def test_search(trials: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    run = run_of(tmp_path, trials)
+    folder = run / 'predictions'
+    assert call(capfd, 'test', run).code == 0
+    assert VAInferencer(run, 'cpu').postprocess['valence'].window == 50
+    names = ['GapInterpolation', 'MeanSmoothing', 'MedianSmoothing', 'AffineCalibration']
+    found = call(capfd, 'test', run, '--search', *names)
+    assert found.code == 0, found.err
+    report = report_of(folder)
+    for target in ('valence', 'arousal'):
+        raw, labels = read_predictions(folder, 'val', target, raw=True)
+        assert labels is not None
+        y = np.concatenate([labels[v] for v in raw])
+        best = -1.0
+        for pipeline in candidates(names):
+            fitted = pipeline.fit(raw, labels, {v: seen(len(x)) for v, x in raw.items()})
+            done = [fitted.unclipped(x, seen(len(x))) for x in raw.values()]
+            if (score := ccc(y, np.concatenate(done))) > best:
+                best, texts = score, fitted.texts()
+        assert report['postprocess'][target] == texts
+        assert list(scores(report, target)) == ['raw', 'clipped', 'smoothed', 'cross-validated']
+    assert_inferred_alike(run)  # the test partition and any other video get what was chosen
+    # the line that keeps the choice in a config does: the same files, from a config that names it
+    (line,) = [line for line in found.out.splitlines() if line.startswith('postprocess = ')]
+    kept = tmp_path / 'kept'
+    shutil.copytree(run, kept, ignore=shutil.ignore_patterns('predictions'))
+    with (kept / 'config.py').open('a') as file:
+        file.write(line + '\n')
+    assert ast.literal_eval(line.partition(' = ')[2]).keys() == {'valence', 'arousal'}
+    assert call(capfd, 'test', kept).code == 0
+    for path in folder.glob('*_pred_*.json'):
+        assert (kept / 'predictions' / path.name).read_bytes() == path.read_bytes()
+    assert 'cross-validated' not in (kept / 'predictions/report.json').read_text()  # nothing is tuned here
+    # and a test without a search is one without what it found
+    assert call(capfd, 'test', run).code == 0
+    assert VAInferencer(run, 'cpu').postprocess['valence'].window == 50
+
+
+def test_search_without_names_is_that_of_the_reference(
+    trials: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A mean, also where only the test partition is predicted, and not for infer if it lies elsewhere."""
+    run = run_of(tmp_path, trials)
+    out = tmp_path / 'out'
+    found = call(capfd, 'test', run, '--out', out, '--partition', 'test', '--search')
+    assert found.code == 0, found.err
+    assert 'tools/infer.py' not in found.out
+    raw, labels = read_predictions_of_val(run, tmp_path, capfd)
+    y = np.concatenate([labels[v] for v in raw])
+    by_window = {
+        w: ccc(y, np.concatenate([Pipeline.of(w).unclipped(x) for x in raw.values()]))
+        for w in range(0, 100, 5)
+    }
+    best = max(by_window, key=by_window.__getitem__)
+    assert report_of(out) == {
+        'postprocess': {
+            'valence': [f'MeanSmoothing(window={best})'],
+            'arousal': report_of(out)['postprocess']['arousal'],
+        },
+        'rows': {},
+    }
+    assert not (out / 'val_faces.json').exists()
+    assert VAInferencer(run, 'cpu').postprocess['valence'].window == 50
+
+
+def read_predictions_of_val(run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Any:
+    assert call(capfd, 'test', run, '--out', tmp_path / 'val', '--partition', 'val').code == 0
+    return read_predictions(tmp_path / 'val', 'val', 'valence', raw=True)
+
+
+def test_one_labelled_video(trials: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    store = shutil.copytree(trials, tmp_path / 'store')
+    for video in 'cd':
+        path = store / video / 'VA_continuous_label.npy'
+        np.save(path, np.full_like(np.load(path), -5))
+    run = run_of(tmp_path, store)
+    found = call(capfd, 'test', run, '--search', '--partition', 'val')
+    assert found.code == 0, found.err
+    assert 'valence, smoothed: tuned on the one labelled video, so no estimate for others' in found.out
+    assert list(scores(report_of(run / 'predictions'), 'valence')) == ['raw', 'clipped', 'smoothed']
+
+
+def test_what_was_chosen_belongs_to_a_checkpoint(
+    trials: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = run_of(tmp_path, trials)
+    assert call(capfd, 'test', run, '--search', 'AffineCalibration').code == 0
+    assert str(VAInferencer(run, 'cpu').postprocess['arousal']).startswith('AffineCalibration(slope=')
+    (run / 'best_ccc_arousal_epoch_2.pth').rename(run / 'best_ccc_arousal_epoch_9.pth')
+    found = VAInferencer(run, 'cpu').postprocess
+    assert str(found['arousal']) == 'MeanSmoothing(window=20)'
+    assert str(found['valence']).startswith('AffineCalibration(slope=')
+    path = run / 'predictions/postprocess_valence.json'
+    for text in ('{', '[]', json.dumps({**json.loads(path.read_text()), 'postprocess': [{'type': 'x'}]})):
+        path.write_text(text)
+        with pytest.raises(DataError, match=r'postprocess_valence\.json is damaged'):
+            VAInferencer(run, 'cpu')
+
+
+@pytest.mark.parametrize(
+    ('overrides', 'options', 'message'),
+    [
+        ({}, ['--search', 'MeanSmothing'], "no postprocessor is called so: did you mean 'MeanSmoothing'?"),
+        ({}, ['--search', '--window', 'valence=3'], 'give only one'),
+        ({'postprocess': []}, ['--window', 'valence=3'], 'the config smooths otherwise, by postprocess'),
+        ({}, ['--cfg-options', 'postprocess.mood=1'], 'postprocess.mood: the run has no such target'),
+        ({'postprocess': [{'type': 'MeanSmoothing', 'window': -1}]}, [], 'it must be a whole number'),
+    ],
+)
+def test_refused(
+    trials: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    overrides: dict[str, Any],
+    options: list[str],
+    message: str,
+) -> None:
+    run = run_of(tmp_path, trials, **overrides)
+    found = call(capfd, 'test', run, *options)
+    assert found.code == 2, found
+    assert message in found.err
+    assert 'Traceback' not in found.err
+    assert not (run / 'predictions').exists()
+
+
+def test_nothing_tells_of_faces(trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Features of no face known by name: no file of faces, and no way to bridge gaps."""
+    run = shutil.copytree(trained, tmp_path / 'run')
+    found = call(capfd, 'test', run, '--search', 'GapInterpolation')
+    assert found.code == 2
+    assert 'GapInterpolation needs the frames without a face, and nothing tells them' in found.err
+    found = call(capfd, 'test', run)
+    assert found.code == 0, found.err
+    assert not (run / 'predictions/val_faces.json').exists()
+
+
+def test_no_val_to_tune_on(trials: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    run = run_of(tmp_path, trials)
+    store = tmp_path / 'other'
+    with TrialWriter(store, {'video_embedding': (6,), 'audio_embedding': (5,)}) as writer:
+        vectors = {'video_embedding': [np.ones((5, 6))], 'audio_embedding': [np.ones((5, 5))]}
+        writer.add('new', 'test', {f: [a.astype(np.float32) for a in x] for f, x in vectors.items()}, None)
+    options = ['--data-root', store, '--partition', 'test', '--out', tmp_path / 'out']
+    assert call(capfd, 'test', run, *options).code == 0
+    found = call(capfd, 'test', run, *options, '--search')
+    assert found.code == 2
+    assert 'no partition val; it has test' in found.err
