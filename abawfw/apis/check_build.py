@@ -12,6 +12,7 @@ from torch.overrides import TorchFunctionMode
 
 from abawfw.apis.build import model_config
 from abawfw.apis.check import with_check_data
+from abawfw.apis.postprocessing import configured
 from abawfw.config_check import signature
 from abawfw.datasets.stores.base import FeatureStore
 from abawfw.errors import AbawfwError, DataError
@@ -21,7 +22,7 @@ LOADERS = ('train_dataloader', 'val_dataloader')
 
 
 def build_problems(cfg: Config, store: FeatureStore) -> list[str]:
-    """Build datasets without a pass over the data, and the model without memory for its weights.
+    """Build datasets without a pass over the data, the model without memory for its weights, post-processing.
 
     A component of the user's that reads its weights while it is built cannot be built without memory: what is
     wrong with such a one is told when the run is built. So is what is wrong with a dataset of the user's that
@@ -50,6 +51,10 @@ def build_problems(cfg: Config, store: FeatureStore) -> list[str]:
                 _build_without_memory(model_config(cfg, dims))
             except (AbawfwError, TypeError, ValueError) as error:
                 problems.setdefault(_text(error, cfg.data_root), []).append('model')
+        try:
+            configured(cfg, cfg.targets)
+        except (AbawfwError, TypeError, ValueError) as error:
+            problems.setdefault(_text(error, cfg.data_root), []).append('postprocess')
     return [f'{", ".join(places)}: {text}' for text, places in problems.items()]
 
 

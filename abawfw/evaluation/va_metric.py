@@ -44,7 +44,8 @@ class VAMetric(BaseMetric):
 
     Args:
         targets: columns of the predictions.
-        windows: one-sided smoothing window of each target, in frames.
+        windows: one-sided smoothing window of each target, in frames. ``_smoothed`` is a mean over it,
+            whatever a config's ``postprocess`` says: that may have to be fitted, which tools/test.py does.
 
     Attributes:
         videos: what the last ``collect`` or ``evaluate`` assembled, by video, in the order of their names;

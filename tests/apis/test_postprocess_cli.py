@@ -249,6 +249,18 @@ def test_refused(
     assert not (run / 'predictions').exists()
 
 
+def test_a_value_that_cannot_be_is_told_before_training(
+    trials: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / 'config.py'
+    step = "dict(type='SavitzkyGolaySmoothing', window=1, order=3)"
+    split = "split = dict(_delete_=True, type='OfficialSplit')"
+    config.write_text(f'_base_ = {str(CONFIG)!r}\n{split}\npostprocess = [{step}]\n')
+    found = call(capfd, 'train', config, '--check-only', '--data-root', trials)
+    assert found.code == 2
+    assert 'postprocess: SavitzkyGolaySmoothing(window=1, order=3): 3 frames fix a polynomial' in found.err
+
+
 def test_nothing_tells_of_faces(trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Features of no face known by name: no file of faces, and no way to bridge gaps."""
     run = shutil.copytree(trained, tmp_path / 'run')

@@ -157,7 +157,7 @@ def test_gaps(x: np.ndarray, limit: int, data: Any) -> None:
 def test_gaps_need_the_frames_with_a_face() -> None:
     with pytest.raises(DataError, match='nothing tells them'):
         GapInterpolation(3)([0.1, 0.2])
-    with pytest.raises(DataError, match=r'2 predictions, but .* \(3,\)'):
+    with pytest.raises(DataError, match=r'2 predictions, but a mask of faces of shape \(3,\)'):
         GapInterpolation(3)([0.1, 0.2], [True, False, True])
     with pytest.raises(DataError, match='video b: GapInterpolation needs'):
         Pipeline([GapInterpolation(3)]).videos({'a': [0.1], 'b': [0.1]}, {'a': [True], 'b': None})

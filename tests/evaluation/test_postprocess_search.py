@@ -195,6 +195,11 @@ def test_steps_of_the_user() -> None:
         def _process(self, x: np.ndarray, faces: np.ndarray | None) -> np.ndarray:
             return self.times * x
 
+    class Slotless(Doubled):
+        """It says not when."""
+
+        slot: ClassVar[str] = 'end'
+
     class Gridless(Doubled):
         """Nothing to try."""
 
@@ -202,12 +207,15 @@ def test_steps_of_the_user() -> None:
 
     POSTPROCESSORS.register_module(module=Doubled)
     POSTPROCESSORS.register_module(module=Gridless)
+    POSTPROCESSORS.register_module(module=Slotless)
     try:
         labels = made_up(noise=0)[1]
         halved = {v: np.nan_to_num(y) / 2 for v, y in labels.items()}
         assert str(tune(candidates(['Doubled']), halved, labels).pipeline) == 'Doubled(times=2)'
         with pytest.raises(ConfigError, match='no grid'):
             candidates(['Gridless'])
+        with pytest.raises(ConfigError, match="its slot 'end' is none of gaps, smoothing, calibration"):
+            candidates(['Slotless'])
     finally:
-        for name in ('Doubled', 'Gridless'):
+        for name in ('Doubled', 'Gridless', 'Slotless'):
             POSTPROCESSORS.module_dict.pop(name)

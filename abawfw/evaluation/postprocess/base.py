@@ -54,9 +54,7 @@ class Postprocessor(ABC):
         if faces is not None:
             faces = np.asarray(faces, dtype=bool)
             if faces.shape != x.shape:
-                raise DataError(
-                    f'{len(x)} predictions, but it is told of {faces.shape} frames if they show a face'
-                )
+                raise DataError(f'{len(x)} predictions, but a mask of faces of shape {faces.shape}')
         return self._process(x, faces) if len(x) else x.copy()
 
     @abstractmethod

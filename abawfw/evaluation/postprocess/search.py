@@ -39,7 +39,7 @@ def candidates(names: Sequence[str]) -> list[Pipeline]:
     slots follow one another: gaps, smoothing, calibration.
 
     Raises:
-        ConfigError: there is no such component, it has no grid, or it is named twice.
+        ConfigError: there is no such component, or it has no grid or no slot.
     """
     POSTPROCESSORS.import_from_location()
     known = POSTPROCESSORS.module_dict
@@ -49,6 +49,8 @@ def candidates(names: Sequence[str]) -> list[Pipeline]:
             raise ConfigError(f'--search {name}: no postprocessor is called so: {nearest(name, known)}')
         if not known[name].grid:
             raise ConfigError(f'--search {name}: it has no grid of arguments to try')
+        if known[name].slot not in SLOTS:
+            raise ConfigError(f'--search {name}: its slot {known[name].slot!r} is none of {", ".join(SLOTS)}')
         slots.setdefault(known[name].slot, []).extend(
             known[name](**arguments) for arguments in known[name].grid
         )
