@@ -98,6 +98,6 @@ LOG_PROCESSORS = _registry(
 VISUALIZERS = _registry(
     'visualizer', 'mmengine.visualization', parent=mmengine.VISUALIZERS
 )  # MMEngine's scalar recorder
-VISBACKENDS = _registry(
-    'visualizer backend', 'mmengine.visualization', parent=mmengine.VISBACKENDS
-)  # TensorBoard and others
+VISBACKENDS = _registry(  # TensorBoard and other trackers
+    'visualizer backend', 'engine.vis_backends', 'mmengine.visualization', parent=mmengine.VISBACKENDS
+)

@@ -20,7 +20,7 @@ def check_config(cfg: Config, training: bool = False, weights: bool = False) -> 
     Args:
         cfg: loaded config, references not resolved.
         training: also check what only training needs: videos to train and validate on, values that the
-            components accept, and the files that weights are to be read from.
+            components accept, packages of trackers, and the files that weights are to be read from.
         weights: check these files, though nothing is trained.
 
     Raises:
@@ -37,6 +37,10 @@ def check_config(cfg: Config, training: bool = False, weights: bool = False) -> 
         from abawfw.apis.check_build import build_problems
 
         problems += build_problems(partly_resolved, store)
+    if training and 'visualizer' in resolved:
+        from abawfw.engine.vis_backends.tracker_packages import missing_trackers
+
+        problems += missing_trackers(resolved['visualizer'])
     if training or weights:
         from abawfw.models.weight_files import missing_weights  # brings torch along
 

@@ -51,6 +51,14 @@ class EpochLogHook(Hook):
             f'{record["train_seconds"]:.1f} s, {record["frames_per_second"]:,.0f} frames/s'
         )
 
+    def after_run(self, runner: Runner) -> None:
+        """Have the recorders write what they hold back."""
+        runner.visualizer.close()
+
+    def after_stop(self, runner: Runner, status: str) -> None:
+        """The same for a run that failed or was interrupted."""
+        runner.visualizer.close()
+
     def state_dict(self) -> dict[str, Any]:
         """The rows so far."""
         return {'rows': self.rows}
