@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from abawfw.apis.report import check_out
+from abawfw.apis.report import NAME
 from abawfw.datasets.stores.kinds import find_store_kind
+from abawfw.files import check_writable
 
 
 def write_data_report(
@@ -30,7 +31,7 @@ def write_data_report(
     from abawfw.visualization.data_page import data_page
 
     find_store_kind(store)  # before a folder is made for the page
-    out = out or Path(store) / 'report.html'
-    check_out(out)
+    out = out or Path(store) / NAME
+    check_writable(out, NAME, '--out')
     data_page(read_facts(store, progress)).write(out)
     return out

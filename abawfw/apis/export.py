@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from abawfw.apis.export_description import describe
 from abawfw.apis.export_graph import ExportGraph, write_graph
 from abawfw.apis.load_run import load_run
 from abawfw.errors import ConfigError, TrainingError
+from abawfw.files import check_writable
 
 TOLERANCE = 1e-4
 LENGTHS = (33, 70)  # frames of clips to compare with, neither of them that of the example
@@ -61,7 +61,7 @@ def export(run: str | Path, out: str | Path, checkpoint: str | Path | None = Non
     """
     check_packages()
     out = Path(out)
-    check_out(out)
+    check_writable(out, 'model.onnx', '--onnx')
     import onnx
 
     loaded = load_run(run, checkpoint)
@@ -85,24 +85,6 @@ def export(run: str | Path, out: str | Path, checkpoint: str | Path | None = Non
     finally:
         temporary.unlink(missing_ok=True)
     return report
-
-
-def check_out(out: Path) -> None:
-    """Find out before the work whether a file can be written; its folder is made if it is not there.
-
-    Raises:
-        ConfigError: it cannot.
-    """
-    if out.is_dir():
-        raise ConfigError(f'{out}: is a folder; name a file to write, such as {out / "model.onnx"}')
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out.parent):
-            pass
-    except OSError as error:
-        raise ConfigError(
-            f'{out}: cannot be written ({error.strerror}); choose another file with --onnx'
-        ) from error
 
 
 def check_packages() -> None:

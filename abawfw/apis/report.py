@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
-from abawfw.errors import ConfigError
 from abawfw.evaluation.tested_run import TestedRun
+from abawfw.files import check_writable
+
+NAME = 'report.html'
 
 
 def write_run_report(path: Path | str, out: Path | None = None) -> Path:
@@ -26,25 +27,7 @@ def write_run_report(path: Path | str, out: Path | None = None) -> Path:
     from abawfw.visualization.run_page import run_page
 
     run = TestedRun(path)
-    out = out or run.path / 'report.html'
-    check_out(out)
+    out = out or run.path / NAME
+    check_writable(out, NAME, '--out')
     run_page(run).write(out)
     return out
-
-
-def check_out(out: Path) -> None:
-    """Find out before the work whether a page can be written; its folder is made if it is not there.
-
-    Raises:
-        ConfigError: it cannot.
-    """
-    if out.is_dir():
-        raise ConfigError(f'{out}: is a folder; name a file to write, such as {out / "report.html"}')
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out.parent):
-            pass
-    except OSError as error:
-        raise ConfigError(
-            f'{out}: cannot be written ({error.strerror}); choose another file with --out'
-        ) from error

@@ -7,25 +7,44 @@ from pathlib import Path
 from typing import Any
 
 from abawfw.apis.compare import compare
+from abawfw.config import VAConfig
 from abawfw.config_diff import config_diff
-from abawfw.config_dump import read_dump
+from abawfw.config_values import read_values
 from abawfw.errors import ConfigError, DataError
 from abawfw.evaluation.comparison import Comparison
 from abawfw.evaluation.tested_run import TestedRun
+from abawfw.files import check_writable
 from abawfw.submission.contribution import Contribution, contributions
 from abawfw.visualization.comparison_page import ComparisonPage
 from abawfw.visualization.page import Page
 
+NAME = 'comparison.html'
 RULES = ('mean', 'greedy')  # plain, and the one that leaves runs out
 
 
-def comparison_page(paths: Sequence[Path | str], stage: str = 'smoothed') -> Page:
-    """Compare tested runs with the first of them, on a page.
+def write_comparison(paths: Sequence[Path | str], out: Path | None = None) -> Path:
+    """Write the page that compares the smoothed predictions of tested runs with those of the first.
+
+    Args:
+        paths: work_dirs, or folders of prediction files.
+        out: file to write; None for ``comparison.html`` beside the first run.
+
+    Returns:
+        The file, written whole or not at all.
 
     Raises:
-        ConfigError, DataError: see ``abawfw.apis.compare.compare``.
+        ConfigError: the file cannot be written; or see ``abawfw.apis.compare.compare``.
+        DataError: runs cannot be compared, see there; or plotly is not installed.
     """
-    comparison = compare(paths, stage)
+    out = out or Path(paths[0]).resolve().parent / NAME
+    check_writable(out, NAME, '--out')
+    comparison_page(paths).write(out)
+    return out
+
+
+def comparison_page(paths: Sequence[Path | str]) -> Page:
+    """The page; raises as ``write_comparison``."""
+    comparison = compare(paths)
     ensembles = {t: {rule: _ensemble(comparison, t, rule) for rule in RULES} for t in comparison.targets}
     first, *others = comparison.runs
     changes = {name: _changes(first, run) for name, run in zip(comparison.names[1:], others, strict=True)}
@@ -48,6 +67,6 @@ def _row(c: Contribution) -> tuple[Any, ...]:
 
 def _changes(baseline: TestedRun, run: TestedRun) -> list[str] | None:
     try:
-        return config_diff(*(read_dump(r.path / 'config.py') for r in (baseline, run)))
+        return config_diff(*(VAConfig(read_values(r.path / 'config.py')) for r in (baseline, run)))
     except ConfigError:
         return None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from command_line import call
 from written_runs import LABELS, write_run
 
 from abawfw.apis.compare import compare
@@ -119,3 +120,22 @@ def test_in_a_browser(tmp_path: Path, open_page: OpenPage) -> None:
         opened.screenshot(f'comparison_{width}')
         assert opened.errors == []
         assert opened.requests == [path.resolve().as_uri()]
+
+
+def test_the_command_line_writes_beside_the_first_run_or_where_it_is_told(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    runs = [write_run(tmp_path / name, k) for k, name in enumerate('ab')]
+    found = call(capfd, 'report', *runs)
+    assert (found.code, found.err) == (0, '')
+    assert found.out.startswith(f'written: {tmp_path / "comparison.html"} (')
+    out = tmp_path / 'new/page.html'
+    assert call(capfd, 'report', *runs, '--out', out).code == 0
+    assert out.is_file()
+    refused = call(capfd, 'report', *runs, '--out', tmp_path)
+    assert (refused.code, 'name a file to write' in refused.err) == (2, True)
+    other = write_run(tmp_path / 'c', 2, videos=9)
+    refused = call(capfd, 'report', *runs, other, '--out', tmp_path / 'none.html')
+    assert refused.code == 2
+    assert f'valence: only {runs[0]} has the videos v09, v10, v11' in refused.err
+    assert not (tmp_path / 'none.html').exists()

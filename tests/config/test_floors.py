@@ -30,7 +30,7 @@ FLOORS = {
     'abawfw': 0,
 }
 # Modules of the room `config`.
-CONFIG_MODULES = ('config', 'config_check', 'config_diff', 'config_dump')
+CONFIG_MODULES = ('config', 'config_changes', 'config_check', 'config_diff', 'config_values')
 FILES = sorted((*(ROOT / 'abawfw').rglob('*.py'), *(ROOT / 'tools').rglob('*.py')))
 
 

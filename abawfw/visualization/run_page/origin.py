@@ -55,13 +55,14 @@ def _changes(run: TestedRun) -> list[Block]:
         ]
     if Path(named).resolve() == dumped.resolve() or not dumped.is_file():
         return [Paragraph('The run was started from a whole config: there is no base to compare it with.')]
-    from abawfw.visualization.config_changes import config_changes  # MMEngine is slow to import
+    from abawfw.config_changes import config_changes  # MMEngine is slow to import
 
     try:
         changes = config_changes(Path(named), dumped)
     except ConfigError as error:
         return [Paragraph(f'What differs from the base is not known: {error}')]
-    blocks: list[Block] = [Paragraph(f'Started from {named}, compared as that file and its bases are now.')]
+    short = '/'.join(Path(named).parts[-2:])  # pages are shown to others: no folders of their author
+    blocks: list[Block] = [Paragraph(f'Started from {short}, compared as that file and its bases are now.')]
     for title, lines in (
         ('What the config file changes of its bases', changes.by_file),
         ('What the command line changed of the config file', changes.by_command),

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from abawfw.config import load_config
+from abawfw.config_changes import config_changes
+from abawfw.config_values import read_values
 from abawfw.errors import ConfigError
-from abawfw.visualization.config_changes import config_changes, read_values
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 EXPERIMENTS = sorted(p for p in CONFIGS.rglob('*.py') if '_base_' not in p.parts)
@@ -67,7 +68,7 @@ def test_nothing_is_run(tmp_path: Path) -> None:
 def test_what_cannot_be_read(tmp_path: Path) -> None:
     circle, text, lost = (tmp_path / f'{name}.py' for name in ('circle', 'text', 'lost'))
     circle.write_text("_base_ = './circle.py'\n")
-    text.write_text('a = (')
+    text.write_text('a = ' + '[' * 10_000)
     lost.write_text("_base_ = ['nowhere.py']\na = 1\n")
     run = tmp_path / 'config.py'
     run.write_text('a = 1\n')

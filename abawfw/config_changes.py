@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +9,7 @@ from mmengine.config import Config
 
 from abawfw.config import OWN_KEYS, RUNNER_KEYS, VAConfig, drop_unused, referenced_names
 from abawfw.config_diff import config_diff
+from abawfw.config_values import read_values
 from abawfw.errors import AbawfwError, ConfigError
 
 
@@ -45,52 +45,6 @@ def config_changes(experiment: Path, dumped: Path) -> ConfigChanges:
     drop_unused(merged, references - set(own) - RUNNER_KEYS - OWN_KEYS)  # as load_config does
     started = VAConfig(merged, filename=str(experiment))
     return ConfigChanges(_diff(base, started), _diff(started, run))
-
-
-def read_values(path: Path) -> dict[str, Any]:
-    """The assignments of one config file, ``_base_`` among them.
-
-    Raises:
-        ConfigError: as for ``config_changes``.
-    """
-    try:
-        statements = ast.parse(path.read_text(encoding='utf-8')).body
-    except (OSError, SyntaxError, ValueError) as error:
-        raise ConfigError(f'{path} cannot be read: {error}') from error
-    values = {}
-    for statement in statements:
-        match statement:
-            case ast.Assign(targets=[ast.Name(id=name)], value=value):
-                values[name] = _value(value, path)
-            case ast.Expr(value=ast.Constant()):  # a docstring
-                continue
-            case _:
-                raise _more_than_values(statement, path)
-    return values
-
-
-def _value(node: ast.expr, path: Path) -> Any:
-    match node:
-        case ast.Dict(keys=keys, values=values) if None not in keys:
-            return {
-                _value(key, path): _value(value, path)
-                for key, value in zip(keys, values, strict=True)
-                if key is not None
-            }
-        case ast.List(elts=items):
-            return [_value(item, path) for item in items]
-        case ast.Tuple(elts=items):
-            return tuple(_value(item, path) for item in items)
-        case ast.Call(func=ast.Name(id='dict'), args=[], keywords=words) if all(w.arg for w in words):
-            return {word.arg: _value(word.value, path) for word in words}
-    try:
-        return ast.literal_eval(node)
-    except ValueError as error:
-        raise _more_than_values(node, path) from error
-
-
-def _more_than_values(node: ast.stmt | ast.expr, path: Path) -> ConfigError:
-    return ConfigError(f'{path}, line {node.lineno}: what it holds is known only when it is run')
 
 
 def _inherited(
