@@ -1,0 +1,74 @@
+"""CEAP-360VR, real annotations: trained, tested, compared, and all its pages in a browser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from command_line import ROOT, TINY, TINY_TRANSFORMER, call_apart
+
+from abawfw.evaluation.tested_run import TestedRun
+
+if TYPE_CHECKING:
+    from browser import OpenPage
+
+pytest_plugins = ['browser']
+SHORT = ['train_dataloader.dataset.debug=24', 'epochs=2']  # of 160 videos; val is whole
+RUNS = {'transformer': TINY_TRANSFORMER, 'fclstm_xl': TINY}
+
+
+@pytest.fixture(scope='module')
+def folder(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two tested runs, a.html of the first, both.html and data.html."""
+    folder = tmp_path_factory.mktemp('ceap360vr')
+    data = shared / 'data/ceap360vr'
+    for name, sizes in RUNS.items():
+        config = ROOT / f'configs/rucaim3/{name}_ceap360vr.py'
+        options = ['--data-root', data, '--work-dir', name, '--cfg-options', *sizes, *SHORT]
+        for words in (('train', config, *options), ('test', name, '--partition', 'val')):
+            found = call_apart(*words, folder=folder)
+            assert found.code == 0, found.err
+    for words in (
+        ('transformer', '--out', 'a.html'),
+        ('transformer', 'fclstm_xl', '--out', 'both.html'),
+        ('--data', data, '--out', 'data.html'),
+    ):
+        found = call_apart('report', *words, folder=folder)
+        assert found.code == 0, found.err
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('width', [1440, 390])
+@pytest.mark.parametrize(('name', 'curves'), [('a', 6), ('both', 6), ('data', 2)])
+def test_pages_work(folder: Path, open_page: OpenPage, name: str, curves: int, width: int) -> None:
+    path = folder / f'{name}.html'
+    opened = open_page(path, width)
+    page = opened.page
+    table = page.locator('table:has(tr[data-key])').first
+    rows = table.locator('tr[data-key]')
+    key = rows.nth(3).get_attribute('data-key')
+    rows.nth(3).click()
+    page.wait_for_function(f"document.querySelector('.curves h3').textContent == {key!r}")
+    traces = page.evaluate(
+        "document.querySelector('.curves .plot').data.filter(t => t.y).map(t => t.y.length)"
+    )
+    assert len([n for n in traces if n > 100]) >= curves
+    column = table.locator('thead tr').last.locator('th.number').first
+    for direction in ('descending', 'ascending'):
+        column.locator('button').click()
+        assert column.get_attribute('aria-sort') == direction
+    opened.screenshot(f'ceap360vr_{name}_{width}')
+    assert opened.overflow <= 0
+    assert opened.errors == []
+    assert opened.requests == [path.resolve().as_uri()]
+
+
+@pytest.mark.slow
+def test_the_comparison_of_real_runs(folder: Path) -> None:
+    found = call_apart('compare', 'transformer', 'fclstm_xl', folder=folder)
+    assert found.code == 0, found.err
+    assert '48 videos' in found.out
+    run = TestedRun(folder / 'transformer')
+    assert len(run.labels('valence')) == 48
