@@ -97,4 +97,6 @@ def comparison_text(comparison: Comparison) -> str:
             'p: paired bootstrap over videos; swapped: runs exchanged within videos; corrected: by Holm for '
             f'{len(comparison.scores)} test(s), which the verdict goes by'
         )
+    if comparison.tuned:
+        text.append(f'note: {comparison.tuned}')
     return '\n'.join(text)

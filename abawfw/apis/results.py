@@ -10,6 +10,9 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, TypeAlias
 
+from abawfw.evaluation.report_table import CROSS_VALIDATED
+
+STAGES = ('smoothed', CROSS_VALIDATED)
 Row: TypeAlias = dict[str, Any]  # column -> text, number, or None where there is nothing
 
 
@@ -18,13 +21,15 @@ def read_scores(work_dir: Path, targets: Sequence[str]) -> dict[str, float] | No
 
     Returns:
         ``ccc_TARGET`` of each target's best epoch (``best`` in summary.json), ``ccc_TARGET_smoothed`` of the
-        same weights (predictions/report.json), and before them their means over the targets, ``ccc`` and
-        ``ccc_smoothed``; None where one of the files is missing or says nothing of a target.
+        same weights (predictions/report.json; cross-validated where post-processing was tuned on val), and
+        before them their means over the targets, ``ccc`` and ``ccc_smoothed``; None where one of the files is
+        missing or says nothing of a target.
     """
     try:
         best = json.loads((work_dir / 'summary.json').read_text(encoding='utf-8'))['best']
         report = json.loads((work_dir / 'predictions/report.json').read_text(encoding='utf-8'))
-        smoothed = {r['target']: r['ccc'] for r in report['rows']['val'] if r['stage'] == 'smoothed'}
+        # the cross-validated row, if there is one, comes after the tuned one, and counts
+        smoothed = {r['target']: r['ccc'] for r in report['rows']['val'] if r['stage'] in STAGES}
         raw = {target: best[f'ccc_{target}']['score'] for target in targets}
         scores = {'ccc': fmean(raw.values()), 'ccc_smoothed': fmean(smoothed[t] for t in targets)}
     except (OSError, ValueError, KeyError, TypeError):

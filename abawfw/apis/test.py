@@ -101,9 +101,8 @@ def test(
                 if partition == 'val' and target in tuned:
                     rows = cross_validated_rows(rows, tuned[target], labels)
                 report.rows.setdefault(partition, []).extend(rows)
-    known = {video: found for video, found in faces.get('val', {}).items() if found is not None}
-    if known and 'val' in partitions:
-        report.files.append(write_faces(out, known))
+    if 'val' in partitions:
+        report.files += write_faces(out, {v: found for v, found in faces['val'].items() if found is not None})
     for target, checkpoint in checkpoints.items():
         report.files.append(write_pipeline(out, target, checkpoint, report.postprocess[target]))
     texts = {target: pipeline.texts() for target, pipeline in report.postprocess.items()}

@@ -102,6 +102,21 @@ class Comparison:
             ]
         )
 
+    @property
+    def tuned(self) -> str | None:
+        """Which predictions were tuned on the videos that are compared, in words; None where none were."""
+        found = [
+            f'{name} ({", ".join(run.tuned)})'
+            for name, run in zip(self.names, self.runs, strict=True)
+            if run.tuned and self.stage == 'smoothed'
+        ]
+        if not found:
+            return None
+        return (
+            f'post-processing was tuned on these very videos in {"; ".join(found)}, which flatters: '
+            'compare raw predictions, or what is not tuned'
+        )
+
     def ccc(self, run: int, target: str) -> float:
         """CCC over all frames of a run, of a target or in the mean of the targets."""
         targets = self.targets if target == MEAN else (target,)

@@ -14,20 +14,28 @@ from abawfw.files import write_text
 NAME = 'val_faces.json'
 
 
-def write_faces(folder: Path | str, faces: Mapping[str, np.ndarray]) -> Path:
+def write_faces(folder: Path | str, faces: Mapping[str, np.ndarray]) -> list[Path]:
     """Write the stretches without a face: ``{video: {"frames": N, "without": [[start, stop], ...]}}``.
+
+    Without any video, a file of an earlier test goes.
 
     Args:
         folder: of the prediction files.
         faces: (frames,) bool by video, True where a face was found.
+
+    Returns:
+        The file, if there is one.
     """
     content = {}
     for video, found in faces.items():
         edges = np.flatnonzero(np.diff(np.concatenate([[1], np.asarray(found, dtype=np.int8), [1]])))
         content[video] = {'frames': len(found), 'without': edges.reshape(-1, 2).tolist()}
     path = Path(folder) / NAME
+    if not content:
+        path.unlink(missing_ok=True)
+        return []
     write_text(path, json.dumps(content) + '\n')
-    return path
+    return [path]
 
 
 def read_faces(folder: Path | str) -> dict[str, np.ndarray] | None:

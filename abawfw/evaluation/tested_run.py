@@ -20,6 +20,7 @@ from abawfw.evaluation.prediction_files import (
     predictions_folder,
     read_predictions,
 )
+from abawfw.evaluation.report_table import CROSS_VALIDATED
 
 TARGETS = ('valence', 'arousal')
 STAGES = tuple(KINDS)  # raw, clipped, smoothed
@@ -100,6 +101,15 @@ class TestedRun:
     def report(self) -> dict[str, Any]:
         """report.json: the post-processing of each target, and the rows of the table; {} without one."""
         return self._json(self.folder / 'report.json')
+
+    @property
+    def tuned(self) -> tuple[str, ...]:
+        """Targets whose smoothed predictions were tuned on the labels of val: their scores flatter."""
+        rows = self.report.get('rows')
+        val = rows.get('val', ()) if isinstance(rows, dict) else ()
+        return tuple(
+            t for t in self.targets if any((r['target'], r['stage']) == (t, CROSS_VALIDATED) for r in val)
+        )
 
     @cached_property
     def epochs(self) -> list[dict[str, float]]:

@@ -145,3 +145,11 @@ def test_runs_without_a_common_target(tmp_path: Path, capfd: pytest.CaptureFixtu
     found = call(capfd, 'compare', a, b)
     assert found.code == 2
     assert 'no target in common: a: valence; b: arousal' in found.err
+
+
+def test_tuned_predictions_are_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    runs = [write_run(tmp_path / name, k) for k, name in enumerate('ab')]
+    rows = [{'target': 'arousal', 'stage': 'cross-validated'}]
+    (runs[1] / 'predictions/report.json').write_text(json.dumps({'rows': {'val': rows}}))
+    assert 'tuned on these very videos in b (arousal)' in call(capfd, 'compare', *runs).out
+    assert 'tuned' not in call(capfd, 'compare', *runs, '--stage', 'raw').out

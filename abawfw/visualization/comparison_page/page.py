@@ -59,7 +59,7 @@ class ComparisonPage:
             f'The baseline is {c.names[0]}.',
         )
         page.section('Scores', scores_table(c), scores_figure(c), note='Over all frames of all videos.')
-        differences = [*self._few(), differences_table(c), differences_figure(c)]
+        differences = [*self._warnings(), differences_table(c), differences_figure(c)]
         page.section('Differences to the baseline', *differences, note=DIFFERENCES)
         scatter = SideBySide(*(videos_figure(c, target) for target in c.targets))
         page.section('Video by video', scatter, video_browser(c), note=VIDEOS)
@@ -73,11 +73,15 @@ class ComparisonPage:
         page.section('Configs', *configs, note='What each run changes of the baseline.')
         return page
 
-    def _few(self) -> list[Block]:
-        if len(self.comparison.videos) >= LEAST_VIDEOS:
-            return []
-        text = f'{len(self.comparison.videos)} labelled video(s) are too few for intervals and p-values.'
-        return [Paragraph(text, warning=True)]
+    def _warnings(self) -> list[Block]:
+        texts = []
+        if len(self.comparison.videos) < LEAST_VIDEOS:
+            texts.append(
+                f'{len(self.comparison.videos)} labelled video(s) are too few for intervals and p-values.'
+            )
+        if self.comparison.tuned:
+            texts.append(f'{self.comparison.tuned.capitalize()}.')
+        return [Paragraph(text, warning=True) for text in texts]
 
     def _config(self, name: str) -> Block:
         lines = self.changes[name]
