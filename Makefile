@@ -1,4 +1,5 @@
 # make demo: try everything on made-up data.  make test: the tests.  make lint: style and types.
+# make docs: write the pages that are made from the code, and build all of them into build/site.
 # On a fresh machine each makes .venv first; PYTHON chooses the interpreter (3.11 for the pinned versions).
 PYTHON ?= python3
 VENV := .venv
@@ -9,7 +10,7 @@ DEMO_CONFIG := configs/rucaim3/transformer_demo.py
 # Two processes share the tests; one thread each, or they slow one another down.
 TEST_ARGS ?= -n 2
 
-.PHONY: venv test lint demo clean
+.PHONY: venv test lint docs demo clean
 
 venv: $(VENV)/.test
 
@@ -29,6 +30,10 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(VENV)/.test
+	OMP_NUM_THREADS=1 $(BIN)/python docs/generate.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 $(DEMO_DATA): | $(VENV)/.test
 	$(BIN)/python tools/make_demo_data.py $@

@@ -15,11 +15,15 @@ FEATURES = [
     'opensmile>=2.6',
 ]
 SPEECH = ['transformers>=5.23']
+DOCS = ['mkdocs-material>=9.8']
 EXPORT = ['onnx>=1.23', 'onnxruntime>=1.31', 'onnxscript>=0.7.2']
 TEST = [
     *FEATURES,
     *SPEECH,
     *EXPORT,
+    *DOCS,
+    'plotly>=7.1',
+    'tensorboard>=2.21',
     'pytest>=9',
     'pytest-timeout>=2.4',
     'pytest-xdist>=3.8',
@@ -59,6 +63,10 @@ setup(
         'export': EXPORT,
         'timm': ['timm'],
         'report': ['plotly', 'matplotlib>=3.11'],
+        'docs': DOCS,
         'tensorboard': ['tensorboard>=2.21'],
+        'wandb': ['wandb>=0.31'],
+        # without MLflow's server, and with what it keeps runs in a file of SQLite by
+        'mlflow': ['mlflow-skinny>=3.17', 'sqlalchemy>=2.1', 'alembic>=1.20'],
     },
 )

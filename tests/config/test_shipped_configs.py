@@ -114,15 +114,6 @@ def test_is_checked_and_its_model_runs(path: Path, stores: dict[str, Path]) -> N
     check_and_run(path, store_of(path, stores))
 
 
-def test_the_variant_of_the_readme(tmp_path: Path, stores: dict[str, Path]) -> None:
-    readme = (CONFIGS.parent / 'README.md').read_text()
-    variant = '_base_' + readme.partition('```python\n_base_')[2].partition('```')[0]
-    assert 2 <= len(variant.splitlines()) <= 8
-    path = tmp_path / 'variant.py'
-    path.write_text(variant.replace("'../", f"'{CONFIGS}/"))
-    check_and_run(path, stores['demo'])
-
-
 def check_and_run(path: Path, root: Path) -> None:
     cfg = load_config(path, {'data_root': str(root)})
     check_config(cfg)
@@ -178,14 +169,3 @@ def test_results_table_names_configs_that_exist(readme: Path) -> None:
         assert (readme.parent / name).is_file(), name
     width = next(line.count('|') for line in text.splitlines() if line.startswith('| model | valence, raw'))
     assert {row.count('|') for row in rows} == {width}
-
-
-def test_commands_that_pack_say_what_they_read() -> None:
-    """The layout of the source is never guessed, so every example must name it."""
-    texts = {path: path.read_text() for path in sorted(CONFIGS.rglob('*.md'))}
-    commands = [
-        (p, c) for p, text in texts.items() for c in re.findall(r'tools/pack_features\.py[^`\n]*', text)
-    ]
-    assert commands
-    for path, command in commands:
-        assert '--from ' in command, f'{path}: {command}'

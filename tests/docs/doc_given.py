@@ -6,8 +6,10 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+import h5py
 import numpy as np
 import torch
+from apis.command_line import ROOT
 from docs.doc_sandbox import Sandbox, ToolServer
 from features.face_clips import FRAMES, clip
 
@@ -44,6 +46,7 @@ def make_given(root: Path, shared: Path | None, server: ToolServer) -> None:
         _ceap360vr(root, shared)
         _videos(root, shared)
     _runs(root, server)
+    _trouble(root, server)
 
 
 def _affwild2(root: Path) -> None:
@@ -68,31 +71,60 @@ def _runs(root: Path, server: ToolServer) -> None:
     shutil.rmtree(box.folder)
 
 
+def _trouble(root: Path, server: ToolServer) -> None:
+    """What is wrong with something, for the messages of docs/troubleshooting.md."""
+    shutil.copytree(root / 'data/demo', root / 'data/spoilt')
+    with h5py.File(root / 'data/spoilt/features/train_vggish.h5', 'r+') as file:
+        first, second = list(file)[:2]
+        values = file[f'{first}/fts'][:-3]
+        del file[f'{first}/fts']
+        file[f'{first}/fts'] = values
+        file[f'{second}/fts'][5, 2] = np.nan
+    shutil.copytree(root / 'face', root / 'short')
+    np.save(root / 'short/one.npy', np.zeros((FRAMES - 5, 6), np.float32))
+    (root / 'damaged').mkdir()
+    (root / 'damaged/a.mp4').write_text('no video')
+    runs = root / 'work_dirs'
+    shutil.copytree(runs / 'demo', runs / 'untested')
+    shutil.rmtree(runs / 'untested/predictions')
+    shutil.copytree(runs / 'untested', runs / 'damaged')
+    for state in (runs / 'damaged').glob('epoch_*.pth'):
+        state.write_bytes(state.read_bytes()[:1000])
+    (runs / 'untrained').mkdir()
+    shutil.copy(runs / 'demo/config.py', runs / 'untrained')
+    shutil.copytree(runs / 'untested', runs / 'other_data')
+    make_demo_data(root / 'data/other', seed=1, videos=(2, 5, 1), scale=0.03)
+    done = server.run(
+        root, [str(ROOT / 'tools/test.py'), 'work_dirs/other_data', '--data-root', 'data/other']
+    )
+    assert done.code == 0, done.output
+
+
 def _annotations(root: Path) -> None:
     """Annotations and feature files as for tools/dataset_converters/affwild2.py, and a sample to fill."""
     rng = np.random.default_rng(0)
-    for video, folder in (
-        ('one', 'Train_Set'),
-        ('two', 'Train_Set'),
-        ('three', 'Validation_Set'),
-        ('four', ''),
-    ):
-        for feature, dim in (('face', 6), ('voice', 4)):
+    partitions = {'one': 'Train_Set', 'two': 'Train_Set', 'three': 'Validation_Set', 'four': ''}
+    for video, folder in partitions.items():
+        labels = _labels(rng, FRAMES)
+        for feature, dim in (('face', 6), ('voice', 4)):  # from which the labels can be told
             (root / feature).mkdir(exist_ok=True)
-            np.save(root / feature / f'{video}.npy', rng.normal(size=(FRAMES, dim)).astype(np.float32))
+            np.save(root / feature / f'{video}.npy', np.tile(labels, dim // 2).astype(np.float32))
         if folder:
-            path = root / 'annotations/VA_Estimation_Challenge' / folder / f'{video}.txt'
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(_labels(rng, FRAMES))
+            _write_labels(root / f'annotations/VA_Estimation_Challenge/{folder}/{video}.txt', labels)
     write_sample(root / 'sample.txt', sample_of(root / 'data/demo_trials'))
     write_sample(root / 'official_sample.txt', [('four', FRAMES)])
     (root / 'test.txt').write_text('four\n')
-    (root / 'fps.csv').write_text(''.join(f'{name},30\n' for name in ('one', 'two', 'three', 'four')))
+    (root / 'fps.csv').write_text(''.join(f'{name},30\n' for name in partitions))
 
 
-def _labels(rng: np.random.Generator, frames: int) -> str:
-    values = 0.8 * np.sin(np.arange(frames)[:, None] / 9 + rng.uniform(0, 6, 2))
-    return '\n'.join(['valence,arousal', *(f'{v:.3f},{a:.3f}' for v, a in values)]) + '\n'
+def _labels(rng: np.random.Generator, frames: int) -> np.ndarray:
+    """Valence and arousal that move, (frames, 2)."""
+    return 0.8 * np.sin(np.arange(frames)[:, None] / 9 + rng.uniform(0, 6, 2))
+
+
+def _write_labels(path: Path, labels: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text('\n'.join(['valence,arousal', *(f'{v:.3f},{a:.3f}' for v, a in labels)]) + '\n')
 
 
 def write_sample(path: Path, videos: Iterable[tuple[str, int]]) -> None:
@@ -154,7 +186,5 @@ def _videos(root: Path, shared: Path) -> None:
     ):
         clip(source, root / f'videos/{name}.mp4', start)
         if folder:
-            path = root / f'labels/{folder}/{name}.txt'
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(_labels(rng, FRAMES))
+            _write_labels(root / f'labels/{folder}/{name}.txt', _labels(rng, FRAMES))
     shutil.copy(root / 'videos/later.mp4', root / 'video.mp4')

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -26,8 +25,8 @@ class Item(NamedTuple):
     """One thing on a page.
 
     Attributes:
-        kind: ``command``; ``options`` of a command that the text names; ``python``; ``file`` to be written;
-            ``text``, which is only shown.
+        kind: ``command``; ``console``, a command behind ``$`` and the error that it ends with; ``options`` of
+            a command that the text names; ``python``; ``file`` to be written; ``text``, which is only shown.
         text: a command on one line, or the whole block.
         line: where it stands, from 1.
         path: of a file, as its title says; empty if the block has none.
@@ -77,6 +76,8 @@ def _fenced(language: str, rest: str, block: list[str], line: int) -> Iterator[I
         yield Item('file', text, line, title[1])
     elif language == 'python':
         yield Item('file' if text.startswith('_base_') else 'python', text, line)
+    elif language == 'console':
+        yield Item('console', text, line)
     else:
         assert language == 'text', f'line {line}: a block of ```{language}, which no test runs'
         yield Item('text', text, line)
@@ -96,17 +97,13 @@ def _indented(block: list[str], line: int) -> Iterator[Item]:
 def _commands(block: list[str], line: int) -> Iterator[Item]:
     waiting, begins = '', line
     for k, text in enumerate(block):
-        if text.endswith('\\'):
-            begins = begins if waiting else line + k
-            waiting += text[:-1].strip() + ' '
-            continue
-        command = shlex.join(shlex.split(waiting + text, comments=True))
-        if command:
-            # as it stands, for the shell to read; without the remark behind it
-            yield Item(
-                'command', re.sub(r'\s+#.*$', '', waiting + text).strip(), begins if waiting else line + k
-            )
-        waiting = ''
+        begins = begins if waiting else line + k
+        waiting += text.removesuffix('\\').strip() + ' '
+        if not text.endswith('\\'):
+            command = re.sub(r'(^|\s+)#.*$', '', waiting).strip()
+            if command:
+                yield Item('command', command, begins)
+            waiting = ''
 
 
 def is_command(line: str) -> bool:

@@ -34,13 +34,19 @@ PLACEHOLDERS = {
     'DIR': 'data/dir',
 }
 # The same where a page means something of its own.
-PLACEHOLDERS_OF = {'configs/tagf/README.md': {'RUN': 'work_dirs/free'}}
+PLACEHOLDERS_OF = {
+    'configs/tagf/README.md': {'RUN': 'work_dirs/free'},
+    'docs/challenge.md': {'SAMPLE': 'official_sample.txt'},
+    'docs/statistics.md': {'CONFIG': 'configs/tagf/tagf_embeddings_affwild2.py'},
+}
 
 # A reader has these before the page begins. Whatever a command makes itself is taken away before it.
 GIVEN = (
     *('data/affwild2', 'data/affwild2_trials', 'data/affwild2_embeddings', 'data/demo', 'data/demo_trials'),
     *('data/ceap360vr', 'work_dirs/a', 'work_dirs/b', 'work_dirs/demo', 'work_dirs/free'),
     'work_dirs/transformer_affwild2',
+    *('data/spoilt', 'short', 'damaged', 'work_dirs/untested', 'work_dirs/untrained', 'work_dirs/damaged'),
+    'work_dirs/other_data',
     *('videos', 'labels', 'video.mp4', 'annotations', 'face', 'voice', 'fps.csv', 'test.txt', 'sample.txt'),
     'official_sample.txt',
     *('space.py', 'weights', 'reference', 'CEAP-360VR', 'CEAP-360VR-Dataset'),
@@ -50,20 +56,20 @@ GIVEN = (
 NEEDS_SHARED = re.compile(r'\bvideos?\b|\bdata/own\b|_own\b|submit/own|\breference\b|converted/|CEAP')
 
 # Sizes and numbers of epochs of trainings: by the name of the config.
+NO_WORKERS = 'train_dataloader.num_workers=0 val_dataloader.num_workers=0'
 TINY = [
-    (r'rucaim3/transformer', 'epochs=1 constant_epochs=1 hidden=16 regressor=[8] '
+    (r'rucaim3/transformer|mine/', 'epochs=4 constant_epochs=4 lr=1e-2 hidden=16 regressor=[8] '
      'segment_length=40 heads=2 ffn=16 layers=1'),
-    (r'rucaim3/fclstm', 'epochs=1 constant_epochs=1 hidden=16 regressor=[8] segment_length=40'),
-    (r'tagf/tagf_(free_length_)?embeddings', 'epochs=1 warmup=1 batch_size=4 video_channels=[8,8] audio_channels=[4,4] '
-     'regressor=[4] train_dataloader.num_workers=0 val_dataloader.num_workers=0'),
+    (r'tagf/tagf_(free_length_)?embeddings', 'epochs=1 warmup=1 batch_size=4 video_channels=[8,8] '
+     f'audio_channels=[4,4] regressor=[4] {NO_WORKERS}'),
     (r'own/pixels', 'epochs=1 warmup=1 window=20 hop=15 batch_size=4 leader_channels=[8,8] '
-     'follower_channels=[4,4] train_dataloader.num_workers=0 val_dataloader.num_workers=0 '
-     'model.backbones.face48.width=2'),
+     f'follower_channels=[4,4] {NO_WORKERS} model.backbones.face48.width=2'),
 ]  # fmt: skip
 
 # What else is shortened: pattern, what takes its place, why.
 SHORTENED = [
-    (r'--folds 0 1 2 3 4 5( --seeds 0 1 2)?', '--folds 0', 'eighteen runs take minutes'),
+    (r'--folds 0 1 2( 3 4 5)?', '--folds 0', 'six runs take minutes'),
+    (r'--seeds 0 1 2', '--seeds 0', 'as many times three'),
     (r'--trials 20', '--trials 1', 'twenty runs take minutes'),
     (r'--jobs \d+', '--jobs 1', 'more processes than the tests have cores'),
     (r'--videos 60 16 1', '--videos 6 3 1', '77 videos of pictures are large'),
@@ -86,6 +92,7 @@ CHECKED = [
     (r'pip install .*', 'install', 'the environment is there; the extras must be those of setup.py'),
     (r'python3 -m venv \.venv|\. \.venv/bin/activate', 'nothing', 'the environment is there'),
     (r'make \w+', 'make', 'runs all tests or installs; the target must be one of the Makefile'),
+    (r'tensorboard --logdir work_dirs', 'nothing', 'serves until it is stopped; what it reads has tests'),
     (r'git clone .*', 'clone', 'no network; what it brings is given'),
     (r'(python )?tools/benchmark\.py .*', 'usage', 'measures for minutes; has tests of its own'),
     (r'tools/\w+\.sh .*', 'script', 'needs several GPUs or a cluster; the arguments must be its usage'),

@@ -48,17 +48,9 @@ class ToolServer:
             env=os.environ | {'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1', 'COLUMNS': '100'},
         )
 
-    def run(
-        self, folder: Path, words: list[str], variables: dict[str, str] | None = None, only: str = 'run'
-    ) -> Outcome:
+    def run(self, folder: Path, words: list[str], variables: dict[str, str] | None = None) -> Outcome:
         """Run ``tools/NAME.py ARGUMENTS`` in the folder."""
-        job = {
-            'folder': str(folder),
-            'words': words,
-            'variables': variables or {},
-            'timeout': TIMEOUT,
-            'only': only,
-        }
+        job = {'folder': str(folder), 'words': words, 'variables': variables or {}, 'timeout': TIMEOUT}
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.process.stdin.write(json.dumps(job) + '\n')
@@ -109,8 +101,8 @@ class Sandbox:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
 
-    def run(self, command: str) -> Outcome:
-        """Run a command of a page, or check it as the rules say."""
+    def run(self, command: str, keep: bool = False) -> Outcome:
+        """Run a command of a page, or check it as the rules say; ``keep`` what is there already."""
         for pattern, how, _ in CHECKED:
             if re.fullmatch(pattern, command):
                 return globals()[f'check_{how}'](command)
@@ -124,7 +116,8 @@ class Sandbox:
             words.pop(0)
         if not re.fullmatch(r'tools/[\w/]+\.py', words[0]):
             return Outcome(1, 'no rule of doc_rules.py says how this is run or checked')
-        self._make_room(words)
+        if not keep:
+            self._make_room(words)
         return self.server.run(self.folder, words, variables)
 
     def run_python(self, text: str) -> Outcome:
@@ -141,7 +134,7 @@ class Sandbox:
         made = paths[-1:] if stem in MAKERS else []
         if stem == 'train' and '--resume' not in words:
             work_dir = words[words.index('--work-dir') + 1] if '--work-dir' in words else None
-            made = [work_dir or f'work_dirs/{Path(words[1]).stem}']
+            made = [work_dir or f'work_dirs/{Path(words[1]).stem}'] if '--check-only' not in words else []
         for path in (self.folder / name for name in made):
             if path.is_symlink():
                 path.unlink()

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 from apis.command_line import ROOT
-
 from docs.doc_pages import items
 from docs.doc_rules import CHECKED
 from docs.doc_sandbox import Sandbox, ToolServer

@@ -11,6 +11,7 @@ from docs.doc_pages import PAGES, Item, is_command, items, page_name
 from docs.doc_rules import NEEDS_SHARED, OPTIONS_OF
 from docs.doc_sandbox import Sandbox, ToolServer
 
+HELP_TEXTS = 'docs/command_lines.md'  # in which tools say themselves how they are called
 RUN = [page for page in PAGES if page.name != 'get_started.md']  # which has a test of its own, word for word
 
 
@@ -25,11 +26,7 @@ def test_commands_and_snippets(
     for i, item in enumerate(todo):
         if shared_if_there is None and NEEDS_SHARED.search(item.text):
             continue
-        import time
-
-        t0 = time.time()
         done = run_item(box, item, todo[i + 1 :], page_name(page))
-        print(f'{time.time() - t0:6.2f}', item.text[:150])
         if done is not None:
             wrong.append(f'line {item.line}: {item.text}\n{done}')
     assert not wrong, '\n'.join([page_name(page), *wrong])
@@ -41,8 +38,10 @@ def run_item(box: Sandbox, item: Item, later: list[Item], page: str) -> str | No
         box.write(item.path or _named_later(box, later), item.text)
         return None
     if item.kind == 'text':
-        hidden = [line for line in item.text.splitlines() if is_command(line)]
+        hidden = [line for line in item.text.splitlines() if is_command(line) and page != HELP_TEXTS]
         return f'commands in a block that nothing runs: {hidden}' if hidden else None
+    if item.kind == 'console':
+        return _run_console(box, item.text)
     if item.kind == 'python':
         done = box.run_python(item.text)
     elif item.kind == 'options':
@@ -53,6 +52,16 @@ def run_item(box: Sandbox, item: Item, later: list[Item], page: str) -> str | No
             return f'there is no {tool[0]}'
         done = box.run(item.text)
     return None if done.code == 0 else f'exit code {done.code}\n{done.output}'
+
+
+def _run_console(box: Sandbox, text: str) -> str | None:
+    """Run what stands behind ``$``: it must fail and say the rest, in which ... is any text."""
+    command, _, expected = text.removeprefix('$ ').partition('\n')
+    done = box.run(command, keep=True)
+    pattern = '.*'.join(map(re.escape, expected.rstrip('\n').split('...')))
+    pattern = pattern.replace('\n.*\\\n', '.*')
+    said = re.fullmatch(pattern, done.output.rstrip('\n'), re.DOTALL)
+    return None if done.code and said else f'exit code {done.code}, {done.output}'
 
 
 def _named_later(box: Sandbox, later: list[Item]) -> str:

@@ -1,14 +1,13 @@
 """Runs command lines of tools/ in forked children, so that many of them pay for the imports once.
 
 Reads one job per line (JSON) from standard input and answers with one line each. A job: ``words``, a command
-line without ``python``; ``folder`` to run it in; ``variables`` of its environment; ``timeout`` in seconds; and
-``only``: ``run`` it, or only ``parse`` its arguments. The answer: ``code`` and ``output``.
+line without ``python``; ``folder`` to run it in; ``variables`` of its environment; ``timeout`` in seconds.
+The answer: ``code`` and ``output``.
 """
 
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import json
 import os
 import runpy
@@ -28,16 +27,6 @@ IMPORTED = (
 )
 
 
-def parse_only(path: str) -> None:
-    """Read the arguments, as the tool would."""
-    spec = importlib.util.spec_from_file_location('tool', path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    module.parse()
-
-
 def work(job: dict[str, Any], output: str) -> None:
     """What a child does."""
     os.setpgid(0, 0)
@@ -52,10 +41,7 @@ def work(job: dict[str, Any], output: str) -> None:
     sys.path[1:1] = filter(None, job['variables'].get('PYTHONPATH', '').split(os.pathsep))
     code = 0
     try:
-        if job['only'] == 'parse':
-            parse_only(sys.argv[0])
-        else:
-            runpy.run_path(sys.argv[0], run_name='__main__')
+        runpy.run_path(sys.argv[0], run_name='__main__')
     except SystemExit as leaving:
         code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
     except BaseException:

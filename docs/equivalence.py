@@ -1,0 +1,212 @@
+"""How far this code is from the numbers of the two systems: what the tests of the reference numbers measure.
+
+Run by generate.py. As a plugin of pytest it notes every difference that a test measures with numpy's
+``assert_allclose`` or torch's ``assert_close``, and how large that test lets it be.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# What is compared: page, text, tests.
+ROWS = [
+    ('rucaim3', 'outputs of the four models and all their options, each video on its own',
+     'tests/models/test_golden_outputs.py::test_outputs_of_single_videos'),
+    ('rucaim3', 'logits of the models with bins',
+     'tests/models/test_golden_outputs.py::test_logits_of_the_first_segment'),
+    ('rucaim3', 'predictions of converted checkpoints, through the command lines',
+     'tests/apis/test_convert_cli.py::test_converted_checkpoint_gives_the_golden_predictions'),
+    ('rucaim3', 'losses, gradient norms and weights over ten training steps',
+     'tests/models/test_golden_dynamics.py::test_ten_training_steps'),
+    ('rucaim3', 'every loss, and its gradient',
+     'tests/models/test_losses.py::test_every_golden_value_and_gradient'),
+    ('rucaim3', 'learning rates',
+     'tests/engine/test_optim.py::test_schedules_of_the_reference'),
+    ('rucaim3', 'smoothing, mean',
+     'tests/evaluation/test_smoothing.py::test_mean_golden'),
+    ('rucaim3', 'smoothing, binomial',
+     'tests/evaluation/test_smoothing.py::test_binomial_golden'),
+    ('rucaim3', 'normalisation',
+     'tests/datasets/test_transforms.py::test_normalisation_equals_the_reference'),
+    ('rucaim3', 'centres and bounds of bins',
+     'tests/models/test_bins.py::test_centres_bounds_and_classes_of_the_reference'),
+    ('tagf', 'TAGF: fused vectors, steps, scores and weights of the gate',
+     'tests/models/test_golden_tagf_fusion.py::test_tagf_output_scores_and_weights'),
+    ('tagf', 'TAGF: gradients',
+     'tests/models/test_golden_tagf_fusion.py::test_tagf_gradients'),
+    ('tagf', 'co-attention, one layer',
+     'tests/models/test_golden_tagf_fusion.py::test_dense_co_attention'),
+    ('tagf', 'co-attention, every step',
+     'tests/models/test_golden_tagf_fusion.py::test_every_step'),
+    ('tagf', 'BiLSTM of the gate',
+     'tests/models/test_golden_tagf_fusion.py::test_lstm_over_steps'),
+    ('tagf', 'LFAN: attention and fused vectors',
+     'tests/models/test_leader_follower_fusion.py::test_reference_outputs_and_attention'),
+    ('tagf', 'CAN: fused vectors',
+     'tests/models/test_channel_attention_fusion.py::test_reference_outputs'),
+    ('tagf', 'TCN',
+     'tests/models/test_tcn.py::test_reference_outputs'),
+    ('tagf', 'IR-50 (faces)',
+     'tests/models/test_backbones.py::test_faces_are_the_reference_s'),
+    ('tagf', 'VGGish (sound)',
+     'tests/models/test_backbones.py::test_sound_is_the_reference_s'),
+    ('tagf', 'log-mel',
+     'tests/features/test_logmel.py::test_spectrogram'),
+    ('tagf', 'loss per window, and its gradient',
+     'tests/models/test_window_ccc_loss.py::test_reference_value_and_gradient'),
+    ('tagf', 'learning rates and their plateaus',
+     'tests/engine/test_warmup_plateau.py::test_traces_of_the_reference'),
+    ('tagf', 'averages of overlapping windows',
+     'tests/evaluation/test_tagf_metrics.py::test_windows_are_averaged_and_videos_measured'),
+    ('tagf', 'CCC-weighted centring',
+     'tests/evaluation/test_ccc_centring.py::test_golden'),
+]  # fmt: skip
+
+
+class Measured(NamedTuple):
+    """What the tests of a row found.
+
+    Attributes:
+        difference: the largest, absolute.
+        tolerances: every pair (relative, absolute) that they allow.
+    """
+
+    difference: float
+    tolerances: list[tuple[float, float]]
+
+
+def reference_numbers() -> Path:
+    """Where they lie, if they are on this machine; as in tests/conftest.py."""
+    return Path(os.environ.get('ABAWFW_DATA', ROOT.parent / 'shared')) / 'golden'
+
+
+def measure() -> dict[str, Measured]:
+    """Run the tests of ROWS and collect what they measure, by test.
+
+    Raises:
+        RuntimeError: one of them failed, or was skipped because the reference's numbers are not there.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        found = Path(folder) / 'found.json'
+        done = subprocess.run(
+            [
+                sys.executable,
+                '-m',
+                'pytest',
+                '-q',
+                '-p',
+                'equivalence',
+                '-p',
+                'no:cacheprovider',
+                *(t for _, _, t in ROWS),
+            ],
+            cwd=ROOT,
+            env=os.environ | {'PYTHONPATH': str(ROOT / 'docs'), 'EQUIVALENCE_OUT': str(found)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise RuntimeError(f'tests of the reference numbers do not pass:\n{done.stdout}')
+        notes: dict[str, list[tuple[float, float, float]]] = json.loads(found.read_text())
+    if lacking := [test for _, _, test in ROWS if test not in notes]:
+        raise RuntimeError(f'nothing was measured by {", ".join(lacking)}: are the reference numbers there?')
+    return {
+        test: Measured(max(d for d, _, _ in rows), sorted({(r, a) for _, r, a in rows}))
+        for test, rows in notes.items()
+    }
+
+
+def table(page: str, measured: dict[str, Measured]) -> str:
+    """The rows of a page, Markdown; differences are at most what is said."""
+    lines = ['| compared | difference, at most | the test allows | test |', '| --- | --- | --- | --- |']
+    for of, text, test in ROWS:
+        if of == page:
+            found = measured[test]
+            allowed = ', '.join(dict.fromkeys(_tolerance(*pair) for pair in found.tolerances))
+            lines.append(
+                f'| {text} | {rounded_up(found.difference)} | {allowed} | `{test.partition("::")[0]}` |'
+            )
+    return '\n'.join(lines) + '\n'
+
+
+def rounded_up(value: float) -> str:
+    """The next power of ten: other machines round otherwise in the last digits."""
+    return f'1e{math.ceil(math.log10(value))}' if value else '0'
+
+
+def _tolerance(relative: float, absolute: float) -> str:
+    parts = [f'{absolute:.0e}'.replace('e-0', 'e-')] if absolute else []
+    parts += [f'{relative:.0e}'.replace('e-0', 'e-') + ' of the value'] if relative else []
+    return ' + '.join(parts) or '0'
+
+
+# --- the plugin
+
+_notes: dict[str, list[tuple[float, float, float]]] = {}
+_running = ''
+
+
+def _array(value: Any) -> np.ndarray:
+    return np.asarray(value.detach().cpu() if hasattr(value, 'detach') else value, dtype=float)
+
+
+def _note(actual: Any, expected: Any, relative: float, absolute: float) -> None:
+    difference = np.abs(_array(actual) - _array(expected))
+    largest = float(np.nanmax(difference)) if difference.size else 0.0
+    _notes.setdefault(_running.partition('[')[0], []).append((largest, relative, absolute))
+
+
+def pytest_configure() -> None:
+    """Note what the two comparisons see, before tests import them."""
+    import torch
+
+    of_numpy, of_torch = np.testing.assert_allclose, torch.testing.assert_close
+
+    def assert_allclose(actual: Any, desired: Any, rtol: float = 1e-7, atol: float = 0, **more: Any) -> None:
+        _note(actual, desired, rtol, atol)
+        of_numpy(actual, desired, rtol, atol, **more)
+
+    def assert_close(
+        actual: Any, expected: Any, rtol: float | None = None, atol: float | None = None, **more: Any
+    ) -> None:
+        # torch's own for float32
+        _note(actual, expected, 1.3e-6 if rtol is None else rtol, 1e-5 if atol is None else atol)
+        of_torch(actual, expected, rtol=rtol, atol=atol, **more)
+
+    np.testing.assert_allclose, torch.testing.assert_close = assert_allclose, assert_close
+
+
+def pytest_collection_finish(session: Any) -> None:
+    """Note what co-attention is compared by: 1e-5 but for one element in a thousand, 3e-5 for each."""
+    for module in {item.module for item in session.items}:
+        plain = getattr(module, 'assert_nearly_all_close', None)
+        if plain is not None:
+
+            def nearly(found: Any, expected: Any, plain: Any = plain) -> None:
+                _note(found, expected, 0, 3e-5)
+                plain(found, expected)
+
+            module.assert_nearly_all_close = nearly
+
+
+def pytest_runtest_setup(item: Any) -> None:
+    """Remember which test runs."""
+    global _running
+    _running = item.nodeid
+
+
+def pytest_sessionfinish() -> None:
+    """Write what was noted."""
+    Path(os.environ['EQUIVALENCE_OUT']).write_text(json.dumps(_notes))

@@ -1,0 +1,160 @@
+"""Write the pages, and parts of pages, that are made from the code: ``make docs``.
+
+command_lines.md from the options of every tool, components.md from the registries, and the tables of
+rucaim3.md and tagf.md between ``<!-- measured -->`` and ``<!-- end -->`` from the tests that compare with the
+numbers of the reference systems, where these numbers are.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import importlib.util
+import io
+import os
+import re
+import runpy
+import sys
+import tokenize
+from pathlib import Path
+from types import ModuleType
+
+DOCS = Path(__file__).resolve().parent
+ROOT = DOCS.parent
+sys.path[:0] = [str(DOCS), str(ROOT)]
+
+import equivalence  # noqa: E402
+from mmengine.registry import Registry  # noqa: E402
+
+from abawfw import registry as registries  # noqa: E402
+
+WIDTH = '100'  # of the help texts, whatever terminal this runs in
+MEASURED = re.compile(r'(?<=<!-- measured -->\n).*?(?=<!-- end -->)', re.DOTALL)
+
+
+def command_lines() -> str:
+    """The page of all command lines."""
+    parts = [
+        '# Command lines',
+        'What every tool says with `--help`. Exit codes: 0; 2 with one message that says what is wrong; 130 '
+        'when interrupted; 1 where a tool did its work and found something wrong (`check_data.py`), or where '
+        'a part of it failed (`extract_features.py`, `cross_validate.py`, `sweep.py`).',
+        'This page is made from the code by `make docs`.',
+    ]
+    for path in sorted(ROOT.glob('tools/**/*.py')):
+        name = path.relative_to(ROOT).as_posix()
+        parts.append(f'## {name}\n\n```text\n{help_of(path)}\n```')
+    scripts = sorted(ROOT.glob('tools/*.sh'))
+    parts += [f'## tools/{path.name}\n\n```text\n{_first_comment(path)}\n```' for path in scripts]
+    return '\n\n'.join(parts) + '\n'
+
+
+def help_of(tool: Path) -> str:
+    """What a tool prints with --help."""
+    printed, argv, columns = io.StringIO(), sys.argv, os.environ.get('COLUMNS')
+    sys.argv = [str(tool.relative_to(ROOT)), '--help']
+    os.environ['COLUMNS'] = WIDTH
+    try:
+        with contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit):
+            runpy.run_path(str(tool), run_name='__main__')
+    finally:
+        sys.argv = argv
+        os.environ.pop('COLUMNS')
+        os.environ |= {} if columns is None else {'COLUMNS': columns}
+    return printed.getvalue().strip()
+
+
+def _first_comment(script: Path) -> str:
+    """The comment that begins a shell script, behind its first line."""
+    lines = script.read_text().splitlines()[1:]
+    end = next(i for i, line in enumerate(lines) if not line.startswith('#'))
+    return '\n'.join(line[2:] for line in lines[:end])
+
+
+def components() -> str:
+    """The page of all components, by registry."""
+    parts = [
+        '# Components',
+        'Everything that a config can name, with its first line. `python tools/list.py` prints the same; the '
+        "arguments are those of the class's constructor, and a config that names a wrong one is told the "
+        'nearest right one. [Your model](your_model.md) shows how to add one of your own.',
+        'This page is made from the registries by `make docs`.',
+    ]
+    lines_of = _tool('list').components
+    remarks = _remarks()
+    for name, registry in vars(registries).items():
+        lines = lines_of(registry) if isinstance(registry, Registry) else []
+        if lines:
+            rows = [line.split(maxsplit=1) for line in lines]
+            table = [f'| `{component}` | {_cell(text)} |' for component, text in rows]
+            parts.append(
+                f'## {name.lower()}\n\n{remarks[name]}\n\n'
+                + '\n'.join(['| component | |', '| --- | --- |', *table])
+            )
+    return '\n\n'.join(parts) + '\n'
+
+
+def _cell(text: str) -> str:
+    """Text of a docstring within a table."""
+    return text.replace('``', '`').replace('|', '\\|')
+
+
+def _remarks() -> dict[str, str]:
+    """What abawfw/registry.py says about each registry, in the first comment beside it."""
+    source = Path(registries.__file__).read_text()
+    comments = {
+        token.start[0]: token.string.removeprefix('#').strip()
+        for token in tokenize.generate_tokens(io.StringIO(source).readline)
+        if token.type == tokenize.COMMENT
+    }
+    found = {}
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            here = [comments[k] for k in range(node.lineno, (node.end_lineno or 0) + 1) if k in comments]
+            text = here[0] if here else ''
+            found[node.targets[0].id] = f'{text[:1].upper()}{text[1:]}.' if text else ''
+    return found
+
+
+def _tool(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f'tools_{name}', ROOT / f'tools/{name}.py')
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def with_measured(text: str, table: str) -> str:
+    """A page with this table between its marks.
+
+    Raises:
+        ValueError: it has not one such place.
+    """
+    text, count = MEASURED.subn(lambda _: f'\n{table}\n', text)
+    if count != 1:
+        raise ValueError(f'{count} places between <!-- measured --> and <!-- end -->, expected 1')
+    return text
+
+
+PAGES = {'command_lines.md': command_lines, 'components.md': components}
+
+
+def main() -> None:
+    """Write everything."""
+    for name, make in PAGES.items():
+        (DOCS / name).write_text(make(), encoding='utf-8')
+    if not equivalence.reference_numbers().is_dir():
+        sys.stderr.write('the numbers of the reference systems are not here: their tables stay as they are\n')
+        return
+    measured = equivalence.measure()
+    for name in ('rucaim3', 'tagf'):
+        path = DOCS / f'{name}.md'
+        path.write_text(
+            with_measured(path.read_text(encoding='utf-8'), equivalence.table(name, measured)),
+            encoding='utf-8',
+        )
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,99 @@
+"""Pages that are made from the code are those that the code makes now; the site builds without a warning."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from apis.command_line import ROOT
+from docs.doc_pages import PAGES, page_name
+
+AGAIN = 'make docs writes it anew'
+LINK = re.compile(r'\]\((?!https?:|#)([^)#]+)')
+
+
+@pytest.fixture(scope='module')
+def generate() -> Iterator[ModuleType]:
+    """docs/generate.py."""
+    spec = importlib.util.spec_from_file_location('docs_generate', ROOT / 'docs/generate.py')
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, 'path', list(sys.path))
+        spec.loader.exec_module(module)
+        yield module
+
+
+@pytest.mark.parametrize('name', ['command_lines.md', 'components.md'])
+def test_the_page_is_what_the_code_says(generate: ModuleType, name: str) -> None:
+    assert (ROOT / 'docs' / name).read_text() == generate.PAGES[name](), AGAIN
+
+
+def test_every_tool_has_its_help(generate: ModuleType) -> None:
+    page = (ROOT / 'docs/command_lines.md').read_text()
+    for path in ROOT.glob('tools/**/*.py'):
+        assert f'usage: {path.name} ' in page, path
+
+
+@pytest.mark.slow
+def test_nothing_is_further_from_the_reference_than_the_pages_say(generate: ModuleType, shared: Path) -> None:
+    equivalence = generate.equivalence
+    measured = equivalence.measure()
+    for page in ('rucaim3', 'tagf'):
+        text = (ROOT / f'docs/{page}.md').read_text()
+        rows = dict(re.findall(r'^\| (.+?) \| (\d\S*) \| \d.* \| `tests/.*` \|$', text, re.MULTILINE))
+        expected = [(what, test) for of, what, test in equivalence.ROWS if of == page]
+        assert list(rows) == [what for what, _ in expected]
+        for what, test in expected:
+            assert measured[test].difference <= float(rows[what]), f'{page}.md: {what}; {AGAIN}'
+
+
+@pytest.mark.parametrize(
+    ('value', 'text'), [(0.0, '0'), (3e-7, '1e-6'), (1e-6, '1e-6'), (1.01e-6, '1e-5'), (0.2, '1e0')]
+)
+def test_differences_are_rounded_up(generate: ModuleType, value: float, text: str) -> None:
+    assert generate.equivalence.rounded_up(value) == text
+
+
+@pytest.mark.parametrize('text', ['nothing', '<!-- measured -->\na\n<!-- end -->\n' * 2])
+def test_a_page_has_one_place_for_its_table(generate: ModuleType, text: str) -> None:
+    with pytest.raises(ValueError, match='places between'):
+        generate.with_measured(text, '| table |\n')
+
+
+def test_the_site_builds_without_a_warning_and_needs_no_network(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, '-m', 'mkdocs', 'build', '--strict', '--site-dir', str(tmp_path / 'site')],
+        cwd=ROOT,
+        env=os.environ | {'NO_MKDOCS_2_WARNING': '1'},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert 'WARNING' not in done.stderr
+    for source in (ROOT / 'docs').glob('*.md'):
+        page = (tmp_path / 'site' / f'{source.stem}.html').read_text()
+        assert f'href="{source.stem}.html"' in page or source.stem == 'index'  # in the navigation
+        loaded = re.findall(r'<(?:script|link|img|iframe)[^>]+(?:src|href)="([^"]+)"', page)
+        assert loaded
+        assert [address for address in loaded if address.startswith(('http:', 'https:', '//'))] == []
+
+
+@pytest.mark.parametrize('page', PAGES, ids=page_name)
+def test_links_to_files_lead_somewhere(page: Path) -> None:
+    for link in LINK.findall(re.sub(r'```.*?```|`[^`]*`', '', page.read_text(), flags=re.DOTALL)):
+        assert (page.parent / link).exists(), link
+
+
+def test_every_tool_is_in_the_table_of_the_readme() -> None:
+    table = set(re.findall(r'^\| `([\w/]+\.py)[ `]', (ROOT / 'README.md').read_text(), re.MULTILINE))
+    assert table == {p.relative_to(ROOT / 'tools').as_posix() for p in ROOT.glob('tools/**/*.py')}
