@@ -65,6 +65,8 @@ ROWS = [
      'tests/features/test_logmel.py::test_spectrogram'),
     ('tagf', 'loss per window, and its gradient',
      'tests/models/test_window_ccc_loss.py::test_reference_value_and_gradient'),
+    ('tagf', 'predictions of converted checkpoints, through the command lines',
+     'tests/apis/test_convert_tagf_cli.py::test_the_same_numbers'),
     ('tagf', 'learning rates and their plateaus',
      'tests/engine/test_warmup_plateau.py::test_traces_of_the_reference'),
     ('tagf', 'averages of overlapping windows',
@@ -142,8 +144,12 @@ def table(page: str, measured: dict[str, Measured]) -> str:
 
 
 def rounded_up(value: float) -> str:
-    """The next power of ten: other machines round otherwise in the last digits."""
-    return f'1e{math.ceil(math.log10(value))}' if value else '0'
+    """The next of 1, 3, 10, 30, ... in powers of ten: other machines round otherwise in the last digits."""
+    if not value:
+        return '0'
+    power = math.floor(math.log10(value))
+    digit = next(d for d in (1, 3, 10) if value <= d * 10.0**power)
+    return f'1e{power + 1}' if digit == 10 else f'{digit}e{power}'
 
 
 def _tolerance(relative: float, absolute: float) -> str:

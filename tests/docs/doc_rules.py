@@ -53,7 +53,7 @@ GIVEN = (
 )
 
 # What needs videos with faces or numbers of the reference systems, which not every machine has.
-NEEDS_SHARED = re.compile(r'\bvideos?\b|\bdata/own\b|_own\b|submit/own|\breference\b|converted/|CEAP')
+NEEDS_SHARED = re.compile(r'\bvideos?\b|\bdata/own|_own\b|\bdamaged\b|SRC_DIR|ceap', re.IGNORECASE)
 
 # Sizes and numbers of epochs of trainings: by the name of the config.
 NO_WORKERS = 'train_dataloader.num_workers=0 val_dataloader.num_workers=0'

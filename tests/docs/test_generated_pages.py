@@ -57,7 +57,7 @@ def test_nothing_is_further_from_the_reference_than_the_pages_say(generate: Modu
 
 
 @pytest.mark.parametrize(
-    ('value', 'text'), [(0.0, '0'), (3e-7, '1e-6'), (1e-6, '1e-6'), (1.01e-6, '1e-5'), (0.2, '1e0')]
+    ('value', 'text'), [(0.0, '0'), (3.1e-7, '1e-6'), (1e-6, '1e-6'), (1.01e-6, '3e-6'), (2.9, '3e0')]
 )
 def test_differences_are_rounded_up(generate: ModuleType, value: float, text: str) -> None:
     assert generate.equivalence.rounded_up(value) == text

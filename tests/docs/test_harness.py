@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from docs.doc_pages import items
 from docs.doc_sandbox import Sandbox, ToolServer
 from docs.test_pages import run_item
