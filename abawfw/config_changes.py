@@ -9,7 +9,7 @@ from mmengine.config import Config
 
 from abawfw.config import OWN_KEYS, RUNNER_KEYS, VAConfig, drop_unused, referenced_names
 from abawfw.config_diff import config_diff
-from abawfw.config_values import read_values
+from abawfw.config_values import read_config, read_values
 from abawfw.errors import AbawfwError, ConfigError
 
 
@@ -37,7 +37,7 @@ def config_changes(experiment: Path, dumped: Path) -> ConfigChanges:
     Raises:
         ConfigError: a file is missing, or holds more than values; says where.
     """
-    run = VAConfig(read_values(dumped), filename=str(dumped))
+    run = read_config(dumped)
     own = read_values(experiment)
     references = referenced_names(Config(own))
     base = VAConfig(_inherited(own, experiment, references), filename=str(experiment))

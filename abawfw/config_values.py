@@ -6,6 +6,9 @@ import ast
 from pathlib import Path
 from typing import Any
 
+from mmengine.config.config import RESERVED_KEYS
+
+from abawfw.config import VAConfig
 from abawfw.errors import ConfigError
 
 
@@ -22,13 +25,25 @@ def read_values(path: Path) -> dict[str, Any]:
     values = {}
     for statement in statements:
         match statement:
-            case ast.Assign(targets=[ast.Name(id=name)], value=value):
-                values[name] = _value(value, path)
+            case ast.Assign(targets=[ast.Name(id=name)], value=value) if name not in RESERVED_KEYS:
+                try:
+                    values[name] = _value(value, path)
+                except (TypeError, RecursionError) as error:  # a list as a key; brackets without end
+                    raise ConfigError(f'{path}, line {statement.lineno}: {error}') from error
             case ast.Expr(value=ast.Constant()):  # a docstring
                 continue
             case _:
                 raise _more_than_values(statement, path)
     return values
+
+
+def read_config(path: Path) -> VAConfig:
+    """The values of a file as a config, references not resolved; bases are not read.
+
+    Raises:
+        ConfigError: see ``read_values``.
+    """
+    return VAConfig(read_values(path), filename=str(path))
 
 
 def _value(node: ast.expr, path: Path) -> Any:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from abawfw.errors import ConfigError, DataError
 from abawfw.evaluation.comparison import Comparison
-from abawfw.evaluation.functional.bootstrap import LEAST_VIDEOS
 from abawfw.evaluation.prediction_files import Predictions
 from abawfw.evaluation.tested_run import STAGES, TestedRun
+from abawfw.evaluation.text_table import aligned
 from abawfw.submission.agreement import differences
 
 HEADER = (
@@ -45,7 +45,7 @@ def compare(paths: Sequence[Path | str], stage: str = 'smoothed') -> Comparison:
         if Path(a).resolve() == Path(b).resolve():
             raise ConfigError(f'{a} and {b} are the same run; name two different ones')
     runs = [TestedRun(path) for path in paths]
-    problems = []
+    problems = [line for run in runs for line in _targets_differ(run)]
     for target in runs[0].targets if runs else ():
         having = [run for run in runs if target in run.targets]
         files = [Predictions(run.predictions(target, stage), run.labels(target)) for run in having]
@@ -53,6 +53,16 @@ def compare(paths: Sequence[Path | str], stage: str = 'smoothed') -> Comparison:
     if problems:
         raise DataError('these runs cannot be compared:\n  ' + '\n  '.join(problems))
     return Comparison(runs, stage)
+
+
+def _targets_differ(run: TestedRun) -> list[str]:
+    """What of a run's targets cannot be taken together."""
+    first, *others = [(t, run.predictions(t)) for t in run.targets]
+    return [
+        f'{run.path}: {first[0]} has the videos {", ".join(first[1])}, but {target} {", ".join(preds)}'
+        for target, preds in others
+        if list(preds) != list(first[1])
+    ]
 
 
 def comparison_text(comparison: Comparison) -> str:
@@ -72,30 +82,19 @@ def comparison_text(comparison: Comparison) -> str:
                 score.verdict,
             )
         )
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    text = [
-        '  '.join(
-            cell.ljust(width) if i in (0, 1, 9) else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    ]
-    text.insert(1, '  '.join('-' * width for width in widths[:-1]))
+    text = aligned(lines, left=(0, 1, len(HEADER) - 1))
     frames = sum(m.n for m in comparison.moments[comparison.targets[0]][0])
     text += [
         '',
         f'baseline: {comparison.names[0]}; {comparison.stage} predictions, {len(comparison.videos)} videos, '
         f'{frames:,} labelled frames',
     ]
-    if len(comparison.videos) < LEAST_VIDEOS:
-        text.append(
-            f'{len(comparison.videos)} labelled video(s) say too little: below {LEAST_VIDEOS} there '
-            'is no interval and no p-value'
-        )
+    if comparison.obstacle:
+        text.append(comparison.obstacle)
     else:
         text.append(
-            'p: paired bootstrap over videos; swapped: runs exchanged within videos; corrected: by Holm for '
-            f'{len(comparison.scores)} test(s), which the verdict goes by'
+            'p: paired bootstrap over videos; swapped: runs exchanged within videos; corrected: the larger '
+            f'of both, by Holm for {len(comparison.scores)} test(s), which the verdict goes by'
         )
     if comparison.tuned:
         text.append(f'note: {comparison.tuned}')

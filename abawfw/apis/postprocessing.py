@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mmengine.config import Config
 
@@ -52,8 +53,9 @@ def as_tested(cfg: Config, checkpoints: Mapping[str, Path]) -> dict[str, Pipelin
     """
     found = configured(cfg, list(checkpoints))
     for target, checkpoint in checkpoints.items():
-        folder = checkpoint.parent / 'predictions'
-        found[target] = _read(folder / _file_name(target), checkpoint.name) or found[target]
+        stored = _read(checkpoint.parent / 'predictions' / _file_name(target), checkpoint)
+        if stored is not None:
+            found[target] = stored.pipeline
         if not found[target].fitted:
             raise ConfigError(
                 f'{checkpoint}: the post-processing of {target} ({found[target]}) is to be fitted on val '
@@ -62,10 +64,45 @@ def as_tested(cfg: Config, checkpoints: Mapping[str, Path]) -> dict[str, Pipelin
     return found
 
 
-def write_pipeline(folder: Path, target: str, checkpoint: Path, pipeline: Pipeline) -> Path:
-    """Keep the post-processing of a target with the predictions of a checkpoint."""
+def as_validated(cfg: Config, checkpoints: Mapping[str, Path], folder: Path) -> dict[str, Pipeline]:
+    """The post-processing of each target for partitions without labels.
+
+    That with which the same checkpoint was last tested into the folder, under a config that says the same; so
+    what was tuned on val is applied to the test videos, also when they come later. Otherwise the config's.
+
+    Args:
+        cfg: resolved config of the run.
+        checkpoints: of each target.
+        folder: of the prediction files.
+
+    Raises:
+        DataError: what the test left is damaged.
+    """
+    found = configured(cfg, list(checkpoints))
+    for target, checkpoint in checkpoints.items():
+        stored = _read(folder / _file_name(target), checkpoint)
+        if stored is not None and stored.configured == found[target].settings():
+            found[target] = stored.pipeline
+    return found
+
+
+def write_pipeline(folder: Path, target: str, checkpoint: Path, pipeline: Pipeline, given: Pipeline) -> Path:
+    """Keep the post-processing of a target with the predictions of a checkpoint.
+
+    Args:
+        folder: of the prediction files.
+        target: which one.
+        checkpoint: that predicted it.
+        pipeline: what was applied.
+        given: what the config says, before anything was tuned.
+    """
     path = folder / _file_name(target)
-    content = {'checkpoint': checkpoint.name, 'postprocess': pipeline.settings()}
+    content = {
+        'checkpoint': checkpoint.name,
+        'digest': _digest(checkpoint),
+        'configured': given.settings(),
+        'postprocess': pipeline.settings(),
+    }
     write_text(path, json.dumps(content, indent=1) + '\n')
     return path
 
@@ -74,13 +111,27 @@ def _file_name(target: str) -> str:
     return f'postprocess_{target}.json'
 
 
-def _read(path: Path, checkpoint: str) -> Pipeline | None:
+class _Stored(NamedTuple):
+    pipeline: Pipeline
+    configured: list[dict[str, Any]]
+
+
+def _digest(checkpoint: Path) -> str:
+    """What tells a checkpoint from another of the same name, of the run trained anew."""
+    with checkpoint.open('rb') as file:
+        return hashlib.file_digest(file, 'blake2b').hexdigest()
+
+
+def _read(path: Path, checkpoint: Path) -> _Stored | None:
+    """What a test of this very checkpoint left; None if there was none."""
     if not path.is_file():
         return None
     try:
         content = json.loads(path.read_text(encoding='utf-8'))
-        return Pipeline.build(content['postprocess']) if content['checkpoint'] == checkpoint else None
-    except (ValueError, KeyError, TypeError, ConfigError) as error:
+        if content['checkpoint'] != checkpoint.name or content['digest'] != _digest(checkpoint):
+            return None
+        return _Stored(Pipeline.build(content['postprocess']), content['configured'])
+    except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
         raise DataError(
             f'{path} is damaged ({error}); write it again with: python tools/test.py RUN'
         ) from error

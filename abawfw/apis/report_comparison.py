@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from abawfw.apis.compare import compare
-from abawfw.config import VAConfig
 from abawfw.config_diff import config_diff
-from abawfw.config_values import read_values
+from abawfw.config_values import read_config
 from abawfw.errors import ConfigError, DataError
 from abawfw.evaluation.comparison import Comparison
 from abawfw.evaluation.tested_run import TestedRun
@@ -36,9 +35,10 @@ def write_comparison(paths: Sequence[Path | str], out: Path | None = None) -> Pa
         ConfigError: the file cannot be written; or see ``abawfw.apis.compare.compare``.
         DataError: runs cannot be compared, see there; or plotly is not installed.
     """
+    page = comparison_page(paths)
     out = out or Path(paths[0]).resolve().parent / NAME
     check_writable(out, NAME, '--out')
-    comparison_page(paths).write(out)
+    page.write(out)
     return out
 
 
@@ -67,6 +67,6 @@ def _row(c: Contribution) -> tuple[Any, ...]:
 
 def _changes(baseline: TestedRun, run: TestedRun) -> list[str] | None:
     try:
-        return config_diff(*(VAConfig(read_values(r.path / 'config.py')) for r in (baseline, run)))
+        return config_diff(*(read_config(r.path / 'config.py') for r in (baseline, run)))
     except ConfigError:
         return None

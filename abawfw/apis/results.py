@@ -11,8 +11,9 @@ from statistics import fmean, stdev
 from typing import Any, TypeAlias
 
 from abawfw.evaluation.report_table import CROSS_VALIDATED
+from abawfw.evaluation.text_table import aligned
 
-STAGES = ('smoothed', CROSS_VALIDATED)
+COUNTED = ('smoothed', CROSS_VALIDATED)  # stages of a report
 Row: TypeAlias = dict[str, Any]  # column -> text, number, or None where there is nothing
 
 
@@ -29,7 +30,7 @@ def read_scores(work_dir: Path, targets: Sequence[str]) -> dict[str, float] | No
         best = json.loads((work_dir / 'summary.json').read_text(encoding='utf-8'))['best']
         report = json.loads((work_dir / 'predictions/report.json').read_text(encoding='utf-8'))
         # the cross-validated row, if there is one, comes after the tuned one, and counts
-        smoothed = {r['target']: r['ccc'] for r in report['rows']['val'] if r['stage'] in STAGES}
+        smoothed = {r['target']: r['ccc'] for r in report['rows']['val'] if r['stage'] in COUNTED}
         raw = {target: best[f'ccc_{target}']['score'] for target in targets}
         scores = {'ccc': fmean(raw.values()), 'ccc_smoothed': fmean(smoothed[t] for t in targets)}
     except (OSError, ValueError, KeyError, TypeError):
@@ -66,15 +67,7 @@ def to_text(rows: Sequence[Row]) -> str:
     """The table as aligned text, scores with four digits after the point."""
     columns = columns_of(rows)
     lines = [columns, *([_cell(name, row.get(name)) for name in columns] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    lines.insert(1, ['-' * width for width in widths])
-    return '\n'.join(
-        '  '.join(
-            cell.rjust(width) if name.startswith('ccc') else cell.ljust(width)
-            for name, cell, width in zip(columns, line, widths, strict=True)
-        ).rstrip()
-        for line in lines
-    )
+    return '\n'.join(aligned(lines, [i for i, name in enumerate(columns) if not name.startswith('ccc')]))
 
 
 def _cell(name: str, value: Any) -> str:

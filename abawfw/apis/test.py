@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +12,8 @@ from mmengine.config import Config
 
 from abawfw.apis.check import check_config
 from abawfw.apis.face_frames import face_frames
-from abawfw.apis.postprocessing import configured, write_pipeline
+from abawfw.apis.postprocessing import as_validated, configured, write_pipeline
+from abawfw.apis.report_file import update_report
 from abawfw.apis.trained_targets import Curves, TrainedTargets
 from abawfw.config import resolve
 from abawfw.datasets.stores import open_store
@@ -24,7 +24,6 @@ from abawfw.evaluation.postprocess import Pipeline, candidates, tune
 from abawfw.evaluation.prediction_files import write_predictions
 from abawfw.evaluation.report_table import cross_validated_rows, report_rows
 from abawfw.evaluation.trial_files import write_trial_files
-from abawfw.files import write_text
 
 FILE_PARTITION = {'val': 'val', 'test': 'tst'}
 
@@ -65,26 +64,29 @@ def test(
             and into it otherwise.
         partitions: which partitions; None for val and test, as far as the store has them.
         search: components among which the post-processing that suits the labels of val best is searched for,
-            in place of the config's; see ``candidates``. What is found serves every partition, and
-            ``as_tested`` reads it.
+            in place of the config's; see ``candidates``. What is found serves every partition, also those
+            that are tested later, and ``as_tested`` reads it.
 
     Raises:
         ConfigError, DataError, CheckpointError: see their messages.
     """
     check_config(cfg)
     cfg = resolve(cfg)
-    report = TestReport(postprocess=configured(cfg, list(checkpoints)))
+    store = open_store(cfg.data_root)
+    report = TestReport()
+    partitions = _partitions(store, partitions, report)
+    given = configured(cfg, list(checkpoints))
+    report.postprocess = dict(given) if 'val' in partitions else as_validated(cfg, checkpoints, out)
     if search is None:
         tried = {t: [pipeline] for t, pipeline in report.postprocess.items() if not pipeline.fitted}
     else:
         tried = dict.fromkeys(checkpoints, candidates(search))
-    store = open_store(cfg.data_root)
-    partitions = _partitions(store, partitions, report)
-    # val first: what is tuned on it is applied to everything
-    needed = list(dict.fromkeys(['val', *partitions] if tried else partitions))
-    _check_partitions(store, needed)
+    if tried and 'val' not in partitions:
+        report.notes.append('val was tested, too: post-processing is tuned on it, and its files must fit')
+        partitions = ['val', *partitions]
+    _check_partitions(store, partitions)
     trained = TrainedTargets(cfg, checkpoints)
-    predictions = {p: trained.predict(p) for p in needed}
+    predictions = {p: trained.predict(p) for p in partitions}
     faces = {p: _faces(store, predicted, cfg.features) for p, predicted in predictions.items()}
     tuned = {t: tune(pipelines, *predictions['val'][t], faces['val']) for t, pipelines in tried.items()}
     report.postprocess |= {t: found.pipeline for t, found in tuned.items()}
@@ -104,9 +106,10 @@ def test(
     if 'val' in partitions:
         report.files += write_faces(out, {v: found for v, found in faces['val'].items() if found is not None})
     for target, checkpoint in checkpoints.items():
-        report.files.append(write_pipeline(out, target, checkpoint, report.postprocess[target]))
+        pipeline = report.postprocess[target]
+        report.files.append(write_pipeline(out, target, checkpoint, pipeline, given[target]))
     texts = {target: pipeline.texts() for target, pipeline in report.postprocess.items()}
-    write_text(out / 'report.json', json.dumps({'postprocess': texts, 'rows': report.rows}, indent=1) + '\n')
+    update_report(out, dict.fromkeys(partitions, texts), report.rows)
     return report
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from abawfw.errors import DataError
+from abawfw.evaluation.functional import stretches
 from abawfw.files import write_text
 
 NAME = 'val_faces.json'
@@ -28,8 +29,8 @@ def write_faces(folder: Path | str, faces: Mapping[str, np.ndarray]) -> list[Pat
     """
     content = {}
     for video, found in faces.items():
-        edges = np.flatnonzero(np.diff(np.concatenate([[1], np.asarray(found, dtype=np.int8), [1]])))
-        content[video] = {'frames': len(found), 'without': edges.reshape(-1, 2).tolist()}
+        without = stretches(~np.asarray(found, dtype=bool))
+        content[video] = {'frames': len(found), 'without': without.tolist()}
     path = Path(folder) / NAME
     if not content:
         path.unlink(missing_ok=True)
@@ -52,6 +53,10 @@ def read_faces(folder: Path | str) -> dict[str, np.ndarray] | None:
         for video, entry in json.loads(path.read_text(encoding='utf-8')).items():
             faces[video] = np.ones(entry['frames'], dtype=bool)
             for start, stop in entry['without']:
+                if not 0 <= start < stop <= entry['frames']:
+                    raise ValueError(
+                        f'video {video} of {entry["frames"]} frames: no face from {start} to {stop}'
+                    )
                 faces[video][start:stop] = False
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise DataError(

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from abawfw.evaluation.functional import Moments, bootstrap_ccc, moments
-from abawfw.evaluation.functional.bootstrap import LEAST_VIDEOS
+from abawfw.evaluation.functional import Moments, bootstrap_ccc, interval_obstacle, moments
 from abawfw.evaluation.postprocess import Pipeline, Tuned
+from abawfw.evaluation.text_table import aligned
 
 HEADER = ('target', 'stage', 'CCC', '95 % interval', 'PCC', 'RMSE', 'frames', 'videos')
 CROSS_VALIDATED = 'cross-validated'  # the stage of what post-processing that was tuned is worth
@@ -48,7 +48,10 @@ def report_rows(
         'clipped': {video: np.clip(pred, -1.0, 1.0) for video, pred in preds.items()},
         'smoothed': Pipeline.of(postprocess).videos(preds, faces),
     }
-    return [_row(target, stage, of, labels, replicates, seed) for stage, of in stages.items()]
+    return [
+        measured_row(target, stage, [moments(labels[v], x) for v, x in of.items()], replicates, seed)
+        for stage, of in stages.items()
+    ]
 
 
 def cross_validated_rows(
@@ -80,40 +83,31 @@ def cross_validated_rows(
         return [*before, {**smoothed, 'notes': [*smoothed['notes'], note]}]
     note = f'tuned on these videos, so no estimate for others; the row {CROSS_VALIDATED} is one'
     smoothed['notes'] = [*smoothed['notes'], note]
-    row = _row(smoothed['target'], CROSS_VALIDATED, tuned.left_out, labels, replicates, seed)
+    parts = [moments(labels[video], pred) for video, pred in tuned.left_out.items()]
+    row = measured_row(smoothed['target'], CROSS_VALIDATED, parts, replicates, seed)
     chosen = Counter(map(str, tuned.folds)).most_common()
     texts = [text if len(chosen) == 1 else f'{text} ({count})' for text, count in chosen]
     row['notes'].append(f'each video by what the other folds of {len(tuned.folds)} chose: {"; ".join(texts)}')
     return [*before, smoothed, row]
 
 
-def _row(
-    target: str,
-    stage: str,
-    preds: Mapping[str, Any],
-    labels: Mapping[str, Any],
-    replicates: int,
-    seed: int,
+def measured_row(
+    target: str, stage: str, parts: Sequence[Moments], replicates: int = 10_000, seed: int = 0
 ) -> dict[str, Any]:
-    parts = [part for part in (moments(labels[video], pred) for video, pred in preds.items()) if part.n]
+    """One row, as ``report_rows`` describes it, of the statistics of each video."""
+    parts = [part for part in parts if part.n]
     pooled = Moments.pool(parts)
     low, high = bootstrap_ccc(parts, replicates, seed) or (None, None)
-    notes = []
-    if low is None:
-        notes.append(
-            f'an interval over videos needs {LEAST_VIDEOS} labelled ones or more, and there are {len(parts)}'
-        )
+    obstacle = interval_obstacle(parts)
+    notes = [obstacle] if obstacle else []
     if pooled.constant:
         notes.append('labels or predictions are constant: CCC and PCC are 0 by definition')
-    row: dict[str, Any] = {
+    return {
         'target': target,
         'stage': stage,
-        'ccc': pooled.ccc,
-        'ccc_low': low,
-        'ccc_high': high,
+        **{'ccc': pooled.ccc, 'ccc_low': low, 'ccc_high': high, 'pcc': pooled.pcc, 'rmse': pooled.rmse},
+        **{'frames': pooled.n, 'videos': len(parts), 'notes': notes},
     }
-    row |= {'pcc': pooled.pcc, 'rmse': pooled.rmse, 'frames': pooled.n, 'videos': len(parts), 'notes': notes}
-    return row
 
 
 def render_table(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -133,14 +127,6 @@ def render_table(rows: Sequence[Mapping[str, Any]]) -> str:
                 str(row['videos']),
             )
         )
-    widths = [max(len(line[i]) for line in lines) for i in range(len(HEADER))]
-    text = []
-    for line in lines:
-        cells = [
-            cell.ljust(width) if i < 2 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ]
-        text.append('  '.join(cells).rstrip())
-    text.insert(1, '  '.join('-' * width for width in widths))
+    text = aligned(lines, left=(0, 1))
     notes = dict.fromkeys(f'{row["target"]}, {row["stage"]}: {note}' for row in rows for note in row['notes'])
     return '\n'.join([*text, *notes])

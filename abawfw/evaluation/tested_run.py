@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from abawfw.errors import DataError
-from abawfw.evaluation.face_file import read_faces
+from abawfw.evaluation.face_file import NAME, read_faces
 from abawfw.evaluation.functional import Moments, moments
 from abawfw.evaluation.prediction_files import (
     KINDS,
@@ -70,17 +70,11 @@ class TestedRun:
 
     def labels(self, target: str) -> dict[str, np.ndarray]:
         """Labels of a target by video, (frames,), NaN where there is none. Raises as ``predictions``."""
-        labels = self._file(target, 'clipped').labels
-        if labels is None:
-            raise DataError(
-                f'{self.folder / file_name("val", target, "clipped")} has no labels; write it again with: '
-                f'python tools/test.py {self.path}'
-            )
-        return labels
+        return self._labels(target, 'clipped')
 
     def moments(self, target: str, stage: str = 'smoothed') -> dict[str, Moments]:
         """Statistics of labels and predictions by video; videos without a labelled frame have ``n`` 0."""
-        labels = self.labels(target)
+        labels = self._labels(target, stage)
         return {v: moments(labels[v], pred) for v, pred in self.predictions(target, stage).items()}
 
     @cached_property
@@ -88,9 +82,18 @@ class TestedRun:
         """Where a face was found, (frames,) bool by video; None where nothing tells.
 
         Raises:
-            DataError: the file is damaged.
+            DataError: the file is damaged, or belongs to other predictions.
         """
-        return read_faces(self.folder)
+        faces = read_faces(self.folder)
+        clipped = [pair for t in self.targets for pair in self.predictions(t, 'clipped').items()]
+        for video, pred in clipped if faces else ():
+            told = len((faces or {}).get(video, pred))
+            if told != len(pred):
+                raise DataError(
+                    f'{self.folder / NAME}: {told} frames of video {video}, whose predictions have {len(pred)}; '
+                    f'write both again with: python tools/test.py {self.path}'
+                )
+        return faces
 
     @cached_property
     def summary(self) -> dict[str, Any]:
@@ -103,13 +106,17 @@ class TestedRun:
         return self._json(self.folder / 'report.json')
 
     @property
+    def rows(self) -> list[dict[str, Any]]:
+        """Rows of val in report.json, for all targets; [] without them."""
+        by_partition = self.report.get('rows')
+        rows = by_partition.get('val') if isinstance(by_partition, dict) else None
+        return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+
+    @property
     def tuned(self) -> tuple[str, ...]:
         """Targets whose smoothed predictions were tuned on the labels of val: their scores flatter."""
-        rows = self.report.get('rows')
-        val = rows.get('val', ()) if isinstance(rows, dict) else ()
-        return tuple(
-            t for t in self.targets if any((r['target'], r['stage']) == (t, CROSS_VALIDATED) for r in val)
-        )
+        tuned = {row.get('target') for row in self.rows if row.get('stage') == CROSS_VALIDATED}
+        return tuple(t for t in self.targets if t in tuned)
 
     @cached_property
     def epochs(self) -> list[dict[str, float]]:
@@ -123,8 +130,23 @@ class TestedRun:
     def _file(self, target: str, stage: str) -> Predictions:
         if (target, stage) not in self._read:
             found = read_predictions(self.folder, 'val', target, stage == 'smoothed', stage == 'raw')
+            if stage != 'clipped' and list(found.preds) != list(self._file(target, 'clipped').preds):
+                raise DataError(
+                    f'{self.folder / file_name("val", target, stage)} has other videos than '
+                    f'{file_name("val", target, "clipped")}; write both again with: '
+                    f'python tools/test.py {self.path}'
+                )
             self._read[target, stage] = found
         return self._read[target, stage]
+
+    def _labels(self, target: str, stage: str) -> dict[str, np.ndarray]:
+        labels = self._file(target, stage).labels
+        if labels is None:
+            raise DataError(
+                f'{self.folder / file_name("val", target, stage)} has no labels; write it again with: '
+                f'python tools/test.py {self.path}'
+            )
+        return labels
 
     @staticmethod
     def _json(path: Path) -> dict[str, Any]:

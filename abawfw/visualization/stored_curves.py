@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from abawfw.evaluation.functional import stretches
 from abawfw.visualization.decimate import LONGEST_BUCKET, decimate
 
 BUDGET = 20_000_000  # bytes of a page's curves; plotly.js takes 5 million more, everything else less than 2
@@ -70,7 +71,7 @@ class StoredCurves:
         bands, notes = None, list(found.notes)
         if found.faces is not None:
             bands = bands_without(found.faces)
-            if len(bands) == BANDS:
+            if len(bands) < len(stretches(~found.faces)):
                 notes.append(f'at most {BANDS} stretches without a face are drawn: the closest are joined')
         curves = {name: _stored(np.asarray(curve), self.bucket) for name, curve in found.curves.items()}
         return {'frames': found.frames, 'bands': bands, 'notes': notes, 'curves': curves}
@@ -82,7 +83,8 @@ class StoredCurves:
             return f'All {self.frames:,} frames are on the page.'
         return (
             f'These {self.frames:,} frames are too many for one page: of every {self.bucket} frames, a curve '
-            'keeps its lowest and highest value, where they are. No peak is lost; what lies between is.'
+            'keeps its lowest and highest value, where they are. No peak is lost; what lies between is, and '
+            'gaps that are shorter are bridged.'
         )
 
 
@@ -93,8 +95,7 @@ def bands_without(faces: NDArray[np.bool_], most: int = BANDS) -> list[list[int]
         faces: (frames,), where a face was found.
         most: number of stretches; of more, the closest are joined.
     """
-    edges = np.flatnonzero(np.diff(np.concatenate([[1], np.asarray(faces, dtype=np.int8), [1]])))
-    bands = edges.reshape(-1, 2)
+    bands = stretches(~faces)
     if len(bands) > most:
         gaps = bands[1:, 0] - bands[:-1, 1]
         kept = np.sort(np.argsort(-gaps, kind='stable')[: most - 1])

@@ -79,7 +79,10 @@ def test_the_page_tells_scores_differences_ensembles_and_configs(tmp_path: Path)
 def test_one_video_is_too_few_and_the_page_says_so(tmp_path: Path) -> None:
     runs = [write_run(tmp_path / name, k, videos=1) for k, name in enumerate('ab')]
     page = comparison_page(runs).render()
-    assert '1 labelled video(s) are too few for intervals and p-values.' in page
+    assert (
+        'There are no intervals and p-values. 1 labelled video(s): an interval over videos needs 4 or more.'
+        in page
+    )
     assert 'Weights by rule greedy: cannot be measured on one video' in page
 
 

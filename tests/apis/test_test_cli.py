@@ -61,7 +61,7 @@ def test_choices(run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -
     found = call(capfd, 'test', run, *options)
     assert found.code == 0, found.err
     report = json.loads((out / 'report.json').read_text())
-    assert report['postprocess'] == {'arousal': ['MeanSmoothing(window=3)']}
+    assert report['postprocess'] == {'val': {'arousal': ['MeanSmoothing(window=3)']}}
     assert not [p for p in out.iterdir() if 'valence' in p.name or 'tst' in p.name]
     assert not (run / 'predictions').exists()
 

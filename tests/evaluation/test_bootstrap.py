@@ -13,6 +13,7 @@ from abawfw.evaluation.functional import (
     Moments,
     bootstrap_ccc,
     ccc,
+    interval_obstacle,
     moments,
     paired_bootstrap,
     paired_permutation,
@@ -113,6 +114,15 @@ def test_bootstrap_is_the_same_for_the_same_seed_and_leaves_out_unlabelled_video
     assert bootstrap_ccc(parts, seed=3) != bootstrap_ccc(parts, seed=4)
 
 
+def test_a_video_that_has_nearly_all_frames_leaves_no_interval() -> None:
+    rng = np.random.default_rng(0)
+    parts = [moments(y, made.predicted(rng, y)) for y in (made.labels(rng, n) for n in (7000, *[30] * 7))]
+    assert bootstrap_ccc(parts) is None
+    assert paired_bootstrap((parts, parts)).p_value is None
+    assert '97% of the frames, so they count as 1.1' in (interval_obstacle(parts) or '')
+    assert interval_obstacle([moments(y, y) for y in (made.labels(rng, 50) for _ in range(4))]) is None
+
+
 def test_few_videos_have_no_interval() -> None:
     parts = statistics(made.draw(np.random.default_rng(1), 4))
     assert bootstrap_ccc(parts[:3]) is None
@@ -161,8 +171,15 @@ def test_several_targets_compare_the_mean() -> None:
     expected = [Moments.pool(b).ccc - Moments.pool(a).ccc for a, b in targets]
     found = paired_bootstrap(*targets)  # type: ignore[arg-type]
     assert found.value == pytest.approx(np.mean(expected))
+    # plain draws of the same videos for both targets scatter as widely as the interval says
+    plain = []
+    for _ in range(400):
+        drawn = rng.integers(0, 40, 40)
+        pooled = [[Moments.pool([side[i] for i in drawn]).ccc for side in target] for target in targets]
+        plain.append(np.mean([b - a for a, b in pooled]))
     assert found.low is not None
-    assert 0 < found.low < found.value
+    assert found.high is not None
+    assert (found.high - found.low) == pytest.approx(2 * 1.96 * np.std(plain), rel=0.2)
 
 
 def test_permutation_of_few_videos_by_trying_all() -> None:

@@ -35,5 +35,5 @@ def test_notes() -> None:
     text = render_table(rows)
     assert rows[0]['ccc'] == 0.0
     assert rows[0]['ccc_low'] is None
-    assert 'arousal, raw: an interval over videos needs 4 labelled ones or more, and there are 1' in text
+    assert 'arousal, raw: 1 labelled video(s): an interval over videos needs 4 or more' in text
     assert 'arousal, raw: labels or predictions are constant' in text

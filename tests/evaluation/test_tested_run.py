@@ -67,6 +67,29 @@ def test_what_cannot_be_read_names_the_file(run: Path, tmp_path: Path) -> None:
         _ = TestedRun(run).faces
 
 
+def test_files_that_do_not_belong_together(run: Path) -> None:
+    write_faces(run / 'predictions', {'a': np.array([True, False])})
+    with pytest.raises(DataError, match='2 frames of video a, whose predictions have 4'):
+        _ = TestedRun(run).faces
+    for text in ('{"a": {"frames": 4, "without": [[-3, 3]]}}', '{"a": {"frames": 4, "without": [[2, 9]]}}'):
+        (run / 'predictions' / NAME).write_text(text)
+        with pytest.raises(DataError, match='video a of 4 frames: no face from'):
+            _ = TestedRun(run).faces
+    path = run / 'predictions/val_pred_arousal_smooth.json'
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({'b': content['b']}))
+    with pytest.raises(DataError, match='has other videos than val_pred_arousal_nosmooth'):
+        TestedRun(run).predictions('arousal')
+
+
+def test_labels_are_those_of_the_same_file(run: Path) -> None:
+    path = run / 'predictions/val_pred_arousal_nosmooth_ori.json'
+    content = json.loads(path.read_text())
+    content['a']['label'] = [0.1, 0.2, 0.3, 0.4]
+    path.write_text(json.dumps(content))
+    assert TestedRun(run).moments('arousal', 'raw')['a'].mean_true == pytest.approx(0.25)
+
+
 @given(faces=st.lists(st.booleans(), max_size=30))
 def test_faces_survive_their_file(faces: list[bool], tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp('faces')

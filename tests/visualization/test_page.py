@@ -95,13 +95,6 @@ def test_numbers_keep_their_digits_for_sorting() -> None:
     assert re.search(r'data-value="0\.3333333333333333">33\.3%<', text)
 
 
-def test_figures_of_plotly() -> None:
-    graph_objects = pytest.importorskip('plotly.graph_objects')
-    text = Figure(graph_objects.Figure(graph_objects.Bar(y=[1, 2], x=['a', 'b'])), 'bars').html('u')
-    content = json.loads(Tags(text).text[0])
-    assert content['data'][0]['x'] == ['a', 'b']
-
-
 def test_without_plotly(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, 'plotly.offline', None)
     with pytest.raises(DataError, match=r'pip install -e \.\[report\]'):

@@ -181,8 +181,8 @@ def test_names_never_become_markup(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ('lengths', 'change', 'said'),
     [
-        ({'only': 200}, {}, 'valence, arousal: 1 labelled video(s): too few for an interval over videos'),
-        ({'a': 3, 'b': 3}, {}, 'too few for an interval over videos'),
+        ({'only': 200}, {}, 'valence, arousal: 1 labelled video(s): an interval over videos needs 4 or more'),
+        ({'a': 3, 'b': 3}, {}, '2 labelled video(s): an interval over videos needs 4 or more'),
         ({'a': 1}, {'labels': lambda n: np.zeros(n)}, 'labels or predictions are constant'),
         ({'a': 90, 'b': 90}, {'labels': lambda n: np.full(n, 0.3)}, 'labels or predictions are constant'),
         ({'a': 90, 'b': 90}, {'preds': lambda n: np.full(n, 0.3)}, 'labels or predictions are constant'),
@@ -223,7 +223,8 @@ def test_what_an_older_run_lacks_is_told(tmp_path: Path) -> None:
     assert 'a = "<b>"' in text
 
 
-def test_what_differs_from_the_base(tmp_path: Path) -> None:
+def test_what_differs_from_the_base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     run = make_run(tmp_path / 'run', {'a': 90})
     (tmp_path / 'base.py').write_text('lr = 1\nepochs = 5\n')
     config = tmp_path / 'experiment.py'
@@ -233,6 +234,19 @@ def test_what_differs_from_the_base(tmp_path: Path) -> None:
     assert re.search(r'of its bases lr: 1 -> 2 .* of the config file epochs: 5 -> 7 ', text_of(run))
     config.unlink()
     assert 'What differs from the base is not known' in text_of(run)
+    assert str(tmp_path) not in text_of(run)
+
+
+def test_a_file_elsewhere_is_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run may come from anybody, and its summary name any file."""
+    run = make_run(tmp_path / 'run', {'a': 90})
+    (tmp_path / 'private').mkdir()
+    (tmp_path / 'private/notes.py').write_text("password = 'hunter2'\n")
+    (run / 'config.py').write_text('lr = 2\n')
+    (run / 'summary.json').write_text(json.dumps({'config_file': str(tmp_path / 'private/notes.py')}))
+    monkeypatch.chdir(run)
+    assert 'hunter2' not in text_of(run)
+    assert 'started from a config file elsewhere' in text_of(run)
 
 
 def test_refused(tmp_path: Path) -> None:

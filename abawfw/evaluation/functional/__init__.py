@@ -2,11 +2,16 @@
 
 from abawfw.evaluation.functional.assemble import assemble
 from abawfw.evaluation.functional.autocorrelation import Autocorrelation
-from abawfw.evaluation.functional.bootstrap import Difference, bootstrap_ccc, paired_bootstrap
+from abawfw.evaluation.functional.bootstrap import (
+    Difference,
+    bootstrap_ccc,
+    interval_obstacle,
+    paired_bootstrap,
+)
 from abawfw.evaluation.functional.calibration import Calibration, calibration
 from abawfw.evaluation.functional.ccc import ccc, mse, pcc, rmse
 from abawfw.evaluation.functional.ceilings import constant_ceiling, moving_mean_ceiling, shift_ceiling
-from abawfw.evaluation.functional.corrections import benjamini_hochberg, holm
+from abawfw.evaluation.functional.corrections import holm
 from abawfw.evaluation.functional.moments import Moments, moments
 from abawfw.evaluation.functional.permutation import paired_permutation
 from abawfw.evaluation.functional.significance import pcc_p_value
@@ -19,12 +24,12 @@ __all__ = [
     'Difference',
     'Moments',
     'assemble',
-    'benjamini_hochberg',
     'bootstrap_ccc',
     'calibration',
     'ccc',
     'constant_ceiling',
     'holm',
+    'interval_obstacle',
     'moments',
     'moving_mean_ceiling',
     'mse',

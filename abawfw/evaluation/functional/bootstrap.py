@@ -19,6 +19,9 @@ from abawfw.evaluation.functional.moments import Moments
 from abawfw.evaluation.functional.video_sums import VideoSums
 
 LEAST_VIDEOS = 4  # of 3, every ninth draw is one video thrice, which has no standard error
+# A video with nearly all frames is nearly the whole, so that draws of videos hardly move the CCC: with 97 %
+# of the frames in one of 8 videos, intervals would hold the true CCC in half of the cases.
+LEAST_EVEN_VIDEOS = 3.0
 ROUNDING = 1e-12  # errors below this are those of floating point
 BLOCK = 1 << 22  # numbers of an array at a time: what fits the cache is faster, and memory stays small
 
@@ -32,15 +35,36 @@ class Difference(NamedTuple):
 
     Attributes:
         value: the difference.
-        low: lower end of its interval; None for fewer than ``LEAST_VIDEOS`` videos.
+        low: lower end of its interval; None where ``interval_obstacle`` says why.
         high: upper end.
-        p_value: two-sided, of no difference; below 1 - level exactly where the interval leaves out 0.
+        p_value: two-sided, of no difference; below 5 % where the interval leaves out 0.
     """
 
     value: float
     low: float | None
     high: float | None
     p_value: float | None
+
+
+def interval_obstacle(videos: Sequence[Moments]) -> str | None:
+    """Why these videos have no interval and no p-value, in words; None if they have.
+
+    Uneven lengths count as fewer videos, (sum of frames)^2 / sum of squared frames (Kish 1965, Survey
+    Sampling).
+
+    Args:
+        videos: statistics of each video; those without a labelled frame do not count.
+    """
+    frames = np.array([v.n for v in videos if v.n], dtype=np.float64)
+    if len(frames) < LEAST_VIDEOS:
+        return f'{len(frames)} labelled video(s): an interval over videos needs {LEAST_VIDEOS} or more'
+    even = frames.sum() ** 2 / (frames**2).sum()
+    if even < LEAST_EVEN_VIDEOS:
+        return (
+            f'one of the {len(frames)} labelled videos has {frames.max() / frames.sum():.0%} of the frames, '
+            f'so they count as {even:.1f}: an interval over videos needs {LEAST_EVEN_VIDEOS:.0f} or more'
+        )
+    return None
 
 
 def bootstrap_ccc(
@@ -55,10 +79,10 @@ def bootstrap_ccc(
         level: share of such intervals that hold the CCC of all videos that there could be.
 
     Returns:
-        Lower and upper end; None for fewer than ``LEAST_VIDEOS`` videos, which say too little about others.
+        Lower and upper end; None where ``interval_obstacle`` says why.
     """
     videos = [v for v in videos if v.n]
-    if len(videos) < LEAST_VIDEOS:
+    if interval_obstacle(videos):
         return None
     sums = VideoSums(videos)
 
@@ -73,10 +97,7 @@ def bootstrap_ccc(
 
 
 def paired_bootstrap(
-    *pairs: tuple[Sequence[Moments], Sequence[Moments]],
-    replicates: int = 10_000,
-    seed: int = 0,
-    level: float = 0.95,
+    *pairs: tuple[Sequence[Moments], Sequence[Moments]], replicates: int = 10_000, seed: int = 0
 ) -> Difference:
     """Compare B with A over the same videos.
 
@@ -85,7 +106,9 @@ def paired_bootstrap(
             compared, and a draw takes the same videos for all of them.
         replicates: number of draws.
         seed: of the draws.
-        level: of the interval.
+
+    Returns:
+        The difference with its 95 % interval.
 
     Raises:
         DataError: A and B have other numbers of videos or of labelled frames, or there is none.
@@ -98,15 +121,17 @@ def paired_bootstrap(
         value = np.mean([b.value - a.value for a, b in parts], axis=0)
         return value, np.mean([b.influence - a.influence for a, b in parts], axis=0)
 
-    if count < LEAST_VIDEOS:
+    if any(interval_obstacle(a) for a, _ in pairs):
         return Difference(float(score(np.ones((1, count)))[0][0]), None, None, None)
     value, error, ratios = _studentised(score, count, replicates, seed)
     # runs that agree to the last digits have no difference, only rounding
     if error <= ROUNDING:
         return Difference(value, value, value, 1.0 if abs(value) <= ROUNDING else 1 / (replicates + 1))
-    reach = _quantile(ratios, level) * error
+    reach = _quantile(ratios, 0.95) * error
     beyond = int(np.count_nonzero(ratios >= abs(value) / error))
-    return Difference(value, value - reach, value + reach, (beyond + 1) / (replicates + 1))
+    # no two CCCs are further apart than 2
+    low, high = max(value - reach, -2.0), min(value + reach, 2.0)
+    return Difference(value, low, high, (beyond + 1) / (replicates + 1))
 
 
 def paired_sums(
@@ -127,8 +152,9 @@ def paired_sums(
 
 
 def _quantile(ratios: np.ndarray, level: float) -> float:
-    """One of the ratios, some of which may be infinite."""
-    return float(np.quantile(ratios, level, method='higher'))
+    """That ratio which as many draws exceed as make a p-value of 1 - level; some may be infinite."""
+    rank = min(int((len(ratios) + 1) * level), len(ratios) - 1)
+    return float(np.partition(ratios, rank)[rank])
 
 
 def _studentised(score: Statistic, count: int, replicates: int, seed: int) -> tuple[float, float, np.ndarray]:

@@ -17,7 +17,7 @@ class Calibration(NamedTuple):
             much, above 1 too little.
         intercept: what then brings the means together.
         bias: mean of the predictions less that of the labels, as they are.
-        ccc: after the map; no map with a positive slope gives more, and it equals the PCC.
+        ccc: after the map. Where the PCC is positive it equals that, and no affine map gives more.
     """
 
     slope: float
@@ -27,12 +27,18 @@ class Calibration(NamedTuple):
 
 
 def calibration(m: Moments) -> Calibration:
-    """The calibration of these frames; predictions that do not vary keep their slope of 1.
+    """The calibration of these frames.
+
+    Where predictions do not rise with the labels, a slope could only stretch what is wrong, or turn it over:
+    it stays 1, and the map brings the means together.
 
     Source: Lin 1989, CCC = PCC times a factor that is 1 where means and variances agree.
 
     Raises:
         DataError: no frame has a label.
     """
-    slope = 1.0 if m.constant else float(np.sqrt(m.square_true / m.square_pred))
-    return Calibration(slope, m.mean_true - slope * m.mean_pred, m.mean_pred - m.mean_true, m.pcc)
+    rises = not m.constant and m.product > 0
+    slope = float(np.sqrt(m.square_true / m.square_pred)) if rises else 1.0
+    spread = m.square_true + slope**2 * m.square_pred
+    ccc = 0.0 if m.constant else 2 * slope * m.product / spread
+    return Calibration(slope, m.mean_true - slope * m.mean_pred, m.mean_pred - m.mean_true, ccc)

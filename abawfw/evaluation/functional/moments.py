@@ -76,6 +76,11 @@ class Moments:
         return float(concordance(*args))
 
     @property
+    def own_ccc(self) -> float | None:
+        """CCC of a video on its own, where it is defined: None without a label, or where nothing varies."""
+        return None if not self.n or self.constant else self.ccc
+
+    @property
     def ccc_unbiased(self) -> float:
         """CCC with unbiased variances; see ``abawfw.evaluation.functional.ccc.ccc``."""
         m = self._required()

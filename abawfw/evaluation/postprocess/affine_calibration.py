@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -17,14 +18,15 @@ from abawfw.registry import POSTPROCESSORS
 class AffineCalibration(Postprocessor):
     """``slope * prediction + intercept``, which gives predictions mean and variance of the labels of val.
 
-    On the frames it is fitted on, CCC equals PCC after it.
+    On the frames it is fitted on, CCC equals PCC after it, where that is positive; predictions that do not
+    rise with the labels are only shifted.
 
     Args:
         slope: None to fit both on val, as ``tools/test.py`` does.
         intercept: given if and only if the slope is.
 
     Raises:
-        ConfigError: only one of them is given.
+        ConfigError: only one of them is given, or one that is no finite number.
     """
 
     slot: ClassVar[str] = 'calibration'
@@ -36,6 +38,9 @@ class AffineCalibration(Postprocessor):
                 f'AffineCalibration(slope={slope}, intercept={intercept}): give both, or none '
                 'to fit them on val'
             )
+        for name, value in (('slope', slope), ('intercept', intercept)):
+            if value is not None and not (isinstance(value, (int, float)) and math.isfinite(value)):
+                raise ConfigError(f'AffineCalibration({name}={value!r}): it must be a finite number')
         self.slope = slope
         self.intercept = intercept
 
@@ -45,7 +50,7 @@ class AffineCalibration(Postprocessor):
         return self.slope is not None
 
     def fit(self, of: Moments) -> AffineCalibration:
-        """The calibration that suits these statistics; predictions that do not vary are only shifted."""
+        """The calibration that suits these statistics."""
         found = calibration(of)
         return AffineCalibration(found.slope, found.intercept)
 

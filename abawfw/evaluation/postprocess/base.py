@@ -89,7 +89,7 @@ def whole_number(component: str, name: str, value: Any) -> int:
     Raises:
         ConfigError: it is no whole number from 0 on.
     """
-    if not isinstance(value, int) or value < 0:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise ConfigError(f'{component}({name}={value!r}): it must be a whole number of frames, 0 or more')
     return value
 
@@ -100,6 +100,6 @@ def duration(component: str, name: str, value: Any) -> float:
     Raises:
         ConfigError: it is no finite number from 0 on.
     """
-    if not isinstance(value, (int, float)) or not 0 <= value < math.inf:
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < math.inf:
         raise ConfigError(f'{component}({name}={value!r}): it must be a finite number of frames, 0 or more')
     return float(value)

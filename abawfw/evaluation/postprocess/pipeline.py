@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from abawfw.errors import DataError
+from abawfw.errors import ConfigError, DataError, nearest
 from abawfw.evaluation.functional import Moments, moments
 from abawfw.evaluation.postprocess.base import Postprocessor
 from abawfw.evaluation.postprocess.mean_smoothing import MeanSmoothing
@@ -34,8 +34,15 @@ class Pipeline:
         """The pipeline that a config names.
 
         Raises:
-            ConfigError: a component does not accept a value.
+            ConfigError: no such component is registered, or it does not accept a value.
         """
+        POSTPROCESSORS.import_from_location()
+        known = POSTPROCESSORS.module_dict
+        for config in configs:
+            # MMEngine would import and call whatever else is named, and files of runs come from anywhere
+            if config.get('type') not in known:
+                name = str(config.get('type'))
+                raise ConfigError(f'no postprocessor is called {name!r}; {nearest(name, known)}')
         return cls([POSTPROCESSORS.build(dict(config)) for config in configs])
 
     @property

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from abawfw.errors import ConfigError, DataError, nearest
-from abawfw.evaluation.functional import Moments, moments
+from abawfw.evaluation.functional import Moments, calibration, moments
 from abawfw.evaluation.postprocess.base import SLOTS, Postprocessor
 from abawfw.evaluation.postprocess.pipeline import Pipeline
 from abawfw.registry import POSTPROCESSORS
@@ -116,6 +116,5 @@ def _best(tried: Sequence[Pipeline], sums: Sequence[Sequence[Moments]]) -> Pipel
     if len(tried) == 1:
         return tried[0]
     pooled = [Moments.pool(of) for of in sums]
-    # a calibration makes CCC equal PCC
-    scores = [m.ccc if c.fitted else m.pcc for m, c in zip(pooled, tried, strict=True)]
+    scores = [m.ccc if c.fitted else calibration(m).ccc for m, c in zip(pooled, tried, strict=True)]
     return tried[int(np.argmax(scores))]

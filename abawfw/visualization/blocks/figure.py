@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from abawfw.visualization.blocks.base import Block
@@ -16,8 +17,7 @@ class Figure(Block):
     computed with numpy, not millions of points.
 
     Args:
-        figure: ``{'data': [...], 'layout': {...}}``, with arrays of numpy where you like, or a figure of the
-            package plotly.
+        figure: ``{'data': [...], 'layout': {...}}``, with arrays of numpy where you like.
         label: what it shows, in a sentence, for those who cannot see it.
         caption: text below it.
         height: in pixels.
@@ -25,9 +25,9 @@ class Figure(Block):
     """
 
     def __init__(
-        self, figure: Any, label: str, caption: str = '', height: int = 340, title: str = ''
+        self, figure: Mapping[str, Any], label: str, caption: str = '', height: int = 340, title: str = ''
     ) -> None:
-        self.figure = figure.to_plotly_json() if hasattr(figure, 'to_plotly_json') else figure
+        self.figure = figure
         self.label = label
         self.caption = caption
         self.height = height

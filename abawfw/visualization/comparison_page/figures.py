@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from abawfw.evaluation.comparison import Comparison
-from abawfw.evaluation.functional import Moments, bootstrap_ccc
 from abawfw.visualization.blocks import Figure
 from abawfw.visualization.embed import plot_text
 from abawfw.visualization.palette import FAINT, SERIES, TARGETS
@@ -17,11 +16,9 @@ def scores_figure(comparison: Comparison) -> Figure:
     """CCC of every run with its interval, a colour for each target."""
     data = []
     for target in comparison.targets:
-        pooled = [Moments.pool(videos).ccc for videos in comparison.moments[target]]
-        ends = [
-            bootstrap_ccc(videos) or (ccc, ccc)
-            for videos, ccc in zip(comparison.moments[target], pooled, strict=True)
-        ]
+        pooled = [comparison.ccc(k, target) for k in range(len(comparison.runs))]
+        intervals = zip(comparison.intervals[target], pooled, strict=True)
+        ends = [interval or (ccc, ccc) for interval, ccc in intervals]
         data.append(
             {
                 **_dots(target, TARGETS[target]),
@@ -85,7 +82,7 @@ def videos_figure(comparison: Comparison, target: str) -> Figure:
             for video, a, b in zip(
                 comparison.videos, comparison.moments[target][0], comparison.moments[target][k], strict=True
             )
-            if a.n and not a.constant and not b.constant
+            if a.own_ccc is not None and b.own_ccc is not None
         ]
         data.append(
             {

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from abawfw.evaluation.comparison import Comparison
-from abawfw.evaluation.functional.bootstrap import LEAST_VIDEOS
 from abawfw.visualization.blocks import Block, Paragraph, Preformatted, SideBySide
 from abawfw.visualization.comparison_page.figures import differences_figure, scores_figure, videos_figure
 from abawfw.visualization.comparison_page.tables import differences_table, ensemble_table, scores_table
@@ -15,7 +14,8 @@ from abawfw.visualization.page import Page
 
 DIFFERENCES = (
     'Videos are drawn with replacement, the same for both runs; frames are never drawn, since those of a '
-    'video depend on one another. The verdict goes by the corrected p-value at 5 %.'
+    'video depend on one another. The verdict goes by the larger of both p-values, corrected for the number '
+    'of tests, at 5 %.'
 )
 VIDEOS = (
     "A video's own CCC says how well its course is met; what a video makes of the difference is the "
@@ -74,13 +74,10 @@ class ComparisonPage:
         return page
 
     def _warnings(self) -> list[Block]:
-        texts = []
-        if len(self.comparison.videos) < LEAST_VIDEOS:
-            texts.append(
-                f'{len(self.comparison.videos)} labelled video(s) are too few for intervals and p-values.'
-            )
-        if self.comparison.tuned:
-            texts.append(f'{self.comparison.tuned.capitalize()}.')
+        c = self.comparison
+        texts = [f'There are no intervals and p-values. {c.obstacle}.'] if c.obstacle else []
+        if c.tuned:
+            texts.append(f'Note: {c.tuned}.')
         return [Paragraph(text, warning=True) for text in texts]
 
     def _config(self, name: str) -> Block:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from abawfw.evaluation.comparison import MEAN, Comparison
-from abawfw.evaluation.functional import Moments, bootstrap_ccc
+from abawfw.evaluation.functional import Moments
 from abawfw.visualization.blocks import Column, Table
 
 
@@ -18,21 +18,19 @@ def scores_table(comparison: Comparison) -> Table:
         columns += [Column(title, '.4f', target) for title in ('CCC', 'low', 'high', 'PCC', 'RMSE')]
     if len(c.targets) > 1:
         columns.append(Column('CCC', '.4f', MEAN))
-    columns += [Column('epochs', ',', 'run'), Column('seed', 'd', 'run'), Column('seconds', ',.0f', 'run')]
+    columns += [Column('epochs', ',', 'run'), Column('seed', '.0f', 'run'), Column('seconds', ',.0f', 'run')]
     rows = []
     for k, (name, run) in enumerate(zip(c.names, c.runs, strict=True)):
         row: list[Any] = [name]
         for target in c.targets:
             pooled = Moments.pool(c.moments[target][k])
-            interval = bootstrap_ccc(c.moments[target][k]) or (None, None)
-            row += [pooled.ccc, *interval, pooled.pcc, pooled.rmse]
+            low, high = c.intervals[target][k] or (None, None)
+            row += [pooled.ccc, low, high, pooled.pcc, pooled.rmse]
         if len(c.targets) > 1:
             row.append(c.ccc(k, MEAN))
-        row += [
-            run.summary.get('epochs', {}).get('done'),
-            run.summary.get('seed'),
-            run.summary.get('seconds'),
-        ]
+        epochs = run.summary.get('epochs')
+        done = epochs.get('done') if isinstance(epochs, dict) else None
+        row += [_number(value) for value in (done, run.summary.get('seed'), run.summary.get('seconds'))]
         rows.append(row)
     return Table('Scores of each run; low and high: 95 % interval over videos', columns, rows)
 
@@ -47,7 +45,9 @@ def differences_table(comparison: Comparison) -> Table:
         Column('high', '+.4f'),
         Column('p', '.4f', hint='paired bootstrap over videos'),
         Column('p swapped', '.4f', hint='runs exchanged within videos at random'),
-        Column('p corrected', '.4f', hint='bootstrap, corrected by Holm for all tests of this table'),
+        Column(
+            'p corrected', '.4f', hint='the larger of both, corrected by Holm for all tests of this table'
+        ),
         Column('verdict'),
     ]
     rows = [
@@ -73,3 +73,8 @@ def ensemble_table(rule: str, rows: Sequence[Sequence[Any]]) -> Table:
         Column('errors', '.2f', hint='mean correlation of its errors with those of the others'),
     ]
     return Table(f'Weights by rule {rule}: {reached}', columns, [[*row[:3], *row[4:]] for row in rows])
+
+
+def _number(value: Any) -> float | None:
+    """A number of a file that may hold anything."""
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None

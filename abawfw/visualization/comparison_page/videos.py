@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from abawfw.evaluation.comparison import Comparison
-from abawfw.evaluation.functional import Moments
 from abawfw.visualization.blocks import Column, CurveBrowser, Line, Panel, Table
 from abawfw.visualization.embed import plot_text
 from abawfw.visualization.palette import LABEL, SERIES
@@ -19,24 +18,20 @@ def video_browser(comparison: Comparison) -> CurveBrowser:
 
 def _table(c: Comparison) -> Table:
     columns = [Column('video'), Column('frames', ',')]
-    parts: list[list[Any]] = [list(c.videos), [m.n for m in c.moments[c.targets[0]][0]]]
+    preds = c.runs[0].predictions(c.targets[0], c.stage)
+    parts: list[list[Any]] = [list(c.videos), [len(preds[video]) for video in c.videos]]
     for target in c.targets:
         columns.append(Column(c.names[0], '.3f', target, 'own CCC in the baseline'))
-        parts.append([_own(m) for m in c.moments[target][0]])
+        parts.append([m.own_ccc for m in c.moments[target][0]])
         for k, name in enumerate(c.names[1:], start=1):
             columns.append(Column(name, '.3f', target, 'own CCC'))
-            parts.append([_own(m) for m in c.moments[target][k]])
+            parts.append([m.own_ccc for m in c.moments[target][k]])
             hint = f'the difference of {name} to the baseline less that without this video'
             columns.append(Column('makes', '+.4f', target, hint))
             parts.append(c.effects(k, target).tolist())
     rows = list(zip(*parts, strict=True))
     caption = f'Videos, sorted by what they make of the difference of {c.names[1]}; choose one to see it'
     return Table(caption, columns, rows, sort=(4, True), keys=c.videos)
-
-
-def _own(m: Moments) -> float | None:
-    """A video's own CCC, where it is defined."""
-    return None if not m.n or m.constant else m.ccc
 
 
 def _curves(c: Comparison) -> dict[str, VideoCurves]:

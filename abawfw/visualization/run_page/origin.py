@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
+import abawfw
 from abawfw.errors import ConfigError
 from abawfw.evaluation.tested_run import TestedRun
 from abawfw.visualization.blocks import Block, Facts, Paragraph, Preformatted
+
+CHECKOUT = Path(abawfw.__file__).resolve().parents[1]
 
 
 def origin_blocks(run: TestedRun) -> list[Block]:
@@ -18,7 +22,7 @@ def origin_blocks(run: TestedRun) -> list[Block]:
 def _facts(run: TestedRun) -> list[Block]:
     found = run.summary
     if not found:
-        return [Paragraph(f'There is no summary.json in {run.path}: nothing tells how the run was trained.')]
+        return [Paragraph('The run has no summary.json: nothing tells how it was trained.')]
     epochs, versions, memory = (_dict(found.get(k)) for k in ('epochs', 'versions', 'peak_memory'))
     facts = {
         'status': found.get('status'),
@@ -40,7 +44,7 @@ def _facts(run: TestedRun) -> list[Block]:
 
 
 def _post_processing(run: TestedRun) -> str | None:
-    steps = _dict(run.report.get('postprocess'))
+    steps = _dict(_dict(run.report.get('postprocess')).get('val'))
     said = [f'{target}: {", ".join(map(str, of))}' for target, of in steps.items() if isinstance(of, list)]
     windows = _dict(run.report.get('windows'))  # as older versions say it
     return '; '.join(said or [f'{target}: window {window}' for target, window in windows.items()]) or None
@@ -55,12 +59,15 @@ def _changes(run: TestedRun) -> list[Block]:
         ]
     if Path(named).resolve() == dumped.resolve() or not dumped.is_file():
         return [Paragraph('The run was started from a whole config: there is no base to compare it with.')]
+    if not any(Path(named).resolve().is_relative_to(folder) for folder in (Path.cwd(), CHECKOUT)):
+        # a run from elsewhere may name any file; what is in it is not to be shown
+        return [Paragraph('The run was started from a config file elsewhere: no base to compare it with.')]
     from abawfw.config_changes import config_changes  # MMEngine is slow to import
 
     try:
         changes = config_changes(Path(named), dumped)
     except ConfigError as error:
-        return [Paragraph(f'What differs from the base is not known: {error}')]
+        return [Paragraph(f'What differs from the base is not known: {_without_folders(str(error))}')]
     short = '/'.join(Path(named).parts[-2:])  # pages are shown to others: no folders of their author
     blocks: list[Block] = [Paragraph(f'Started from {short}, compared as that file and its bases are now.')]
     for title, lines in (
@@ -74,8 +81,13 @@ def _changes(run: TestedRun) -> list[Block]:
 def _config(run: TestedRun) -> Block:
     path = run.path / 'config.py'
     if not path.is_file():
-        return Paragraph(f'There is no config.py in {run.path}.')
+        return Paragraph('The run has no config.py.')
     return Preformatted('The whole config', path.read_text(encoding='utf-8', errors='replace'))
+
+
+def _without_folders(text: str) -> str:
+    """A message with the last two parts of each path: pages are shown to others."""
+    return re.sub(r'(?:/[^/\s:]+)*(/[^/\s:]+/[^/\s:]+)', lambda found: found[1].lstrip('/'), text)
 
 
 def _dict(value: Any) -> dict[str, Any]:

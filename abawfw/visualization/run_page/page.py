@@ -68,9 +68,9 @@ AGREEMENT = (
     'bins of the label. A line that falls is a model that stays near the middle.'
 )
 CALIBRATION = (
-    'CCC is the PCC times a factor for mean and spread (Lin 1989). The last column is the CCC that a '
-    'straight line fitted on these labels would give the predictions, which is the PCC: an upper bound, not '
-    'a result.'
+    'CCC is the PCC times a factor for mean and spread (Lin 1989). The last column is the CCC that a rising '
+    'straight line fitted on these labels would give the predictions, the PCC where that is positive: an '
+    'upper bound, not a result.'
 )
 PLANE = 'Frames that have a label of both targets, darker for more frames.'
 VIDEOS = (

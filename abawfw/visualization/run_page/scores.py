@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from abawfw.evaluation.functional import Moments, bootstrap_ccc, calibration
+from abawfw.evaluation.functional import Moments, calibration
+from abawfw.evaluation.report_table import measured_row
 from abawfw.evaluation.tested_run import STAGES, TestedRun
 from abawfw.visualization.blocks import Block, Column, Paragraph, Table
 
@@ -53,30 +54,12 @@ def mean_rows(rows: Sequence[Mapping[str, Any]], targets: Sequence[str]) -> list
 
 def score_rows(run: TestedRun, target: str) -> list[dict[str, Any]]:
     """Rows of report.json; measured here where the run, of an older version, has none."""
-    rows = [row for row in _reported(run) if row.get('target') == target]
+    rows = [row for row in run.rows if row.get('target') == target]
     if [row.get('stage') for row in rows[:3]] == list(STAGES) and all(
         {*KEYS, 'notes'} <= row.keys() for row in rows
     ):
         return rows
-    return [_measured(run, target, stage) for stage in STAGES]
-
-
-def _reported(run: TestedRun) -> list[dict[str, Any]]:
-    by_partition = run.report.get('rows')
-    rows = by_partition.get('val') if isinstance(by_partition, dict) else None
-    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
-
-
-def _measured(run: TestedRun, target: str, stage: str) -> dict[str, Any]:
-    parts = [m for m in run.moments(target, stage).values() if m.n]
-    pooled = Moments.pool(parts)
-    interval = bootstrap_ccc(parts)
-    low, high = interval or (None, None)
-    notes = [] if interval else [f'{len(parts)} labelled video(s): too few for an interval over videos']
-    if pooled.constant:
-        notes.append('labels or predictions are constant: CCC and PCC are 0 by definition')
-    values = (target, stage, pooled.ccc, low, high, pooled.pcc, pooled.rmse, pooled.n, len(parts))
-    return dict(zip(KEYS, values, strict=True)) | {'notes': notes}
+    return [measured_row(target, stage, list(run.moments(target, stage).values())) for stage in STAGES]
 
 
 def calibration_table(run: TestedRun, targets: Sequence[str]) -> Table:
@@ -94,7 +77,7 @@ def calibration_table(run: TestedRun, targets: Sequence[str]) -> Table:
         Column('ratio', '.3f', 'predictions against labels', 'deviation of predictions over that of labels'),
         Column('as it is', '.4f', 'CCC'),
         Column('lost', '.4f', 'CCC', 'what mean and spread cost'),
-        Column('calibrated', '.4f', 'CCC', 'after the best straight line: the PCC'),
+        Column('calibrated', '.4f', 'CCC', 'after the best straight line; the PCC, where it is positive'),
     ]
     rows = []
     for target in targets:

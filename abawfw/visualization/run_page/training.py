@@ -15,7 +15,7 @@ DASHES = 'Solid: val, raw. Dashed: val, smoothed. Dotted: train.'
 def training_blocks(run: TestedRun) -> list[Block]:
     """Loss and CCC over the epochs."""
     if not run.epochs:
-        return [Paragraph(f'There is no metrics.csv with finished epochs in {run.path}.')]
+        return [Paragraph('The run has no metrics.csv with finished epochs.')]
     x = [row.get('epoch', i) for i, row in enumerate(run.epochs, 1)]
     axis: dict[str, Any] = {'title': {'text': 'epoch'}}
     if len(x) < 12:

@@ -64,8 +64,8 @@ def videos_table(run: TestedRun, videos: list[str]) -> Table:
 def _scores(part: Moments) -> list[Any]:
     if not part.n:
         return [0, None, None, None, None]
-    agreement = [None, None] if part.constant else [part.ccc, part.pcc]
-    return [part.n, *agreement, part.rmse, part.mean_pred - part.mean_true]
+    pcc = None if part.constant else part.pcc
+    return [part.n, part.own_ccc, pcc, part.rmse, part.mean_pred - part.mean_true]
 
 
 def _frames(run: TestedRun, video: str) -> int:

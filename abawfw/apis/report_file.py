@@ -1,0 +1,46 @@
+"""report.json: what the tests of a run measured."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from abawfw.files import write_text
+
+NAME = 'report.json'
+
+
+def update_report(
+    folder: Path,
+    postprocess: Mapping[str, Mapping[str, list[str]]],
+    rows: Mapping[str, list[dict[str, Any]]],
+) -> None:
+    """Write what was tested now over what was said of it; other partitions and targets stay.
+
+    Args:
+        folder: of the prediction files.
+        postprocess: steps of each target, as text, by partition.
+        rows: of ``report_rows``, for all targets, by partition with labels.
+    """
+    texts, kept = _before(folder / NAME)
+    for partition, by_target in postprocess.items():
+        texts[partition] = {**texts.get(partition, {}), **by_target}
+        others = [row for row in kept.get(partition, []) if row.get('target') not in by_target]
+        kept[partition] = sorted(
+            [*others, *rows.get(partition, [])], key=lambda row: row['target'], reverse=True
+        )
+    kept = {partition: found for partition, found in kept.items() if found}
+    write_text(folder / NAME, json.dumps({'postprocess': texts, 'rows': kept}, indent=1) + '\n')
+
+
+def _before(path: Path) -> tuple[dict[str, dict[str, list[str]]], dict[str, list[dict[str, Any]]]]:
+    """What an earlier test left; nothing, if it is damaged or of a version that tells it otherwise."""
+    try:
+        content = json.loads(path.read_text(encoding='utf-8'))
+        texts = {p: {t: list(steps) for t, steps in of.items()} for p, of in content['postprocess'].items()}
+        rows = {p: [dict(row) for row in of if row['target']] for p, of in content['rows'].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}, {}
+    return texts, rows
