@@ -16,14 +16,22 @@ FEATURES = [
 ]
 SPEECH = ['transformers>=5.23']
 DOCS = ['mkdocs-material>=9.8']
+REPORT = ['matplotlib>=3.11', 'plotly>=7.1']
+TENSORBOARD = ['tensorboard>=2.21']
+WANDB = ['wandb>=0.31']
+# without MLflow's server, and with what it keeps runs in a file of SQLite by
+MLFLOW = ['mlflow-skinny>=3.17', 'sqlalchemy>=2.1', 'alembic>=1.20']
 EXPORT = ['onnx>=1.23', 'onnxruntime>=1.31', 'onnxscript>=0.7.2']
 TEST = [
     *FEATURES,
     *SPEECH,
     *EXPORT,
     *DOCS,
-    'plotly>=7.1',
-    'tensorboard>=2.21',
+    *REPORT,
+    *TENSORBOARD,
+    *WANDB,
+    *MLFLOW,
+    'playwright>=1.65',
     'pytest>=9',
     'pytest-timeout>=2.4',
     'pytest-xdist>=3.8',
@@ -40,7 +48,7 @@ setup(
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     packages=find_packages(include=['abawfw', 'abawfw.*']),
-    package_data={'abawfw': ['features/extractors/*.conf']},
+    package_data={'abawfw': ['features/extractors/*.conf', 'visualization/assets/*']},
     python_requires='>=3.11',
     install_requires=[
         'addict>=2.4',
@@ -62,11 +70,10 @@ setup(
         'speech': SPEECH,
         'export': EXPORT,
         'timm': ['timm'],
-        'report': ['plotly', 'matplotlib>=3.11'],
+        'report': REPORT,
         'docs': DOCS,
-        'tensorboard': ['tensorboard>=2.21'],
-        'wandb': ['wandb>=0.31'],
-        # without MLflow's server, and with what it keeps runs in a file of SQLite by
-        'mlflow': ['mlflow-skinny>=3.17', 'sqlalchemy>=2.1', 'alembic>=1.20'],
+        'tensorboard': TENSORBOARD,
+        'wandb': WANDB,
+        'mlflow': MLFLOW,
     },
 )

@@ -90,8 +90,8 @@ class TestedRun:
             told = len((faces or {}).get(video, pred))
             if told != len(pred):
                 raise DataError(
-                    f'{self.folder / NAME}: {told} frames of video {video}, whose predictions have {len(pred)}; '
-                    f'write both again with: python tools/test.py {self.path}'
+                    f'{self.folder / NAME}: {told} frames of video {video}, whose predictions have '
+                    f'{len(pred)}; write both again with: python tools/test.py {self.path}'
                 )
         return faces
 
