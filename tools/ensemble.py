@@ -95,6 +95,11 @@ def notes(found: TargetEnsemble, rule: str) -> list[str]:
     rows = found.contributions
     others = 'others of the fold' if found.folds > 1 else 'others'
     lines = []
+    if found.tuned:
+        listed = ', '.join(map(str, found.tuned))
+        lines.append(
+            f'post-processing was tuned on these very videos, which flatters all of the above: {listed}'
+        )
     if any(row.adds is not None for row in rows):
         how = ', cross-validated over videos' if rule in FITTED else ''
         lines.append(f'adds: ccc of all less that of the {others}, weighted anew{how}')

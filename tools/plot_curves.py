@@ -1,4 +1,4 @@
-"""Draw a run: curves of some validation videos, and how training went."""
+"""Draw a run for a paper: curves of some validation videos, and how training went."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from abawfw.apis.cli import run
-from abawfw.config import load_config
+from abawfw.evaluation.tested_run import TestedRun
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -14,15 +14,21 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('run', type=Path, metavar='RUN', help='work_dir of a tested run')
     parser.add_argument('--video', nargs='+', help='which videos; default: the longest three')
+    parser.add_argument(
+        '--keys',
+        nargs='+',
+        metavar='KEY',
+        help='columns of metrics.csv to draw over the epochs; default: the loss, and the CCC of the targets',
+    )
     parser.add_argument('--out', type=Path, help='folder for the pictures; default: the run')
     args = parser.parse_args(argv)
+    tested = TestedRun(args.run)
     from abawfw.visualization.curves import plot_training, plot_videos
 
     out = args.out or args.run
     out.mkdir(parents=True, exist_ok=True)
-    targets = list(load_config(args.run / 'config.py').targets)
-    plot_videos(args.run, targets, out / 'curves.png', args.video)
-    plot_training(args.run, out / 'training.png')
+    plot_videos(tested, out / 'curves.png', args.video)
+    plot_training(tested, out / 'training.png', args.keys)
     print(f'written: {out / "curves.png"}, {out / "training.png"}')
     return 0
 

@@ -95,6 +95,7 @@ class Ensemble:
                 for video in (tst[0].preds if tst else ())
             }
             or None,
+            tuned=tuple(run.path for run in runs if self.smoothed and target in run.tuned),
         )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from abawfw.errors import DataError
 from abawfw.evaluation.prediction_files import Predictions, predictions_folder, read_predictions
+from abawfw.evaluation.tested_run import TestedRun
 from abawfw.evaluation.trial_files import FOLDER, has_trial_files, read_trial_files
 
 # Any of these in a folder makes it a run, tested or not; output.log is that of a series of runs.
@@ -47,6 +48,14 @@ class RunFolder:
     def read_val(self, target: str, smoothed: bool) -> Predictions | None:
         """Predictions and labels of val; None for a run that can have none."""
         return None if self._texts_only else read_predictions(self.folder, 'val', target, smoothed)
+
+    @property
+    def tuned(self) -> tuple[str, ...]:
+        """Targets whose smoothed predictions were tuned on the labels of val."""
+        try:
+            return TestedRun(self.path).tuned
+        except DataError:  # without val there is nothing to tune on
+            return ()
 
     def has_test(self, target: str) -> bool:
         """Whether there are predictions of the test videos."""

@@ -24,6 +24,7 @@ class TargetEnsemble:
         cross_validated_ccc: CCC where no video took part in finding its own weights; None for one video, and
             where weights are not found on labels.
         test_preds: (frames,) by video; None if no run has test predictions.
+        tuned: runs whose smoothed predictions, which are averaged, were tuned on the labels of val.
     """
 
     runs: tuple[Path, ...]
@@ -32,6 +33,7 @@ class TargetEnsemble:
     val: Moments | None
     cross_validated_ccc: float | None
     test_preds: dict[str, np.ndarray] | None
+    tuned: tuple[Path, ...] = ()
 
     @property
     def weights(self) -> tuple[float, ...]:

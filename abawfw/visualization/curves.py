@@ -1,8 +1,8 @@
-"""Predicted and labelled curves, and how training went."""
+"""Predicted and labelled curves, and how training went, as pictures for a paper."""
 
 from __future__ import annotations
 
-import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
@@ -10,20 +10,19 @@ import matplotlib
 matplotlib.use('Agg')  # pictures go to files; no screen is needed
 
 import matplotlib.pyplot as plt
-import numpy as np
 
-from abawfw.errors import DataError
-from abawfw.evaluation.functional import ccc
-from abawfw.evaluation.prediction_files import Predictions, predictions_folder, read_predictions
-from abawfw.visualization.palette import LABEL, RAW, SMOOTHED, TARGETS
+from abawfw.errors import DataError, nearest
+from abawfw.evaluation.tested_run import TestedRun
+from abawfw.visualization.palette import LABEL, RAW, SERIES, SMOOTHED, TARGETS
+
+DPI = 200  # a picture of 12 inches fills the width of a page in print
 
 
-def plot_videos(run: Path, targets: list[str], path: Path, videos: list[str] | None = None) -> list[str]:
-    """Draw label, raw and smoothed prediction over the frames of some videos of val.
+def plot_videos(run: TestedRun, path: Path, videos: Sequence[str] | None = None) -> list[str]:
+    """Draw label, raw and smoothed prediction over the frames of some videos of val, a row per target.
 
     Args:
-        run: work_dir with predictions/ (``tools/test.py`` writes them).
-        targets: rows of the picture, per video.
+        run: a tested run.
         path: picture to write; its ending says the format.
         videos: which; None for the longest three.
 
@@ -31,70 +30,85 @@ def plot_videos(run: Path, targets: list[str], path: Path, videos: list[str] | N
         The videos drawn.
 
     Raises:
-        DataError: there are no predictions, or not of these videos.
+        DataError: there are no predictions of these videos, or files are damaged.
     """
-    folder = predictions_folder(run)
-    raw = {t: read_predictions(folder, 'val', t, raw=True) for t in targets}
-    smooth = {t: read_predictions(folder, 'val', t, smoothed=True) for t in targets}
-    known = raw[targets[0]].preds
-    chosen = videos or sorted(known, key=lambda v: -len(known[v]))[:3]
+    known = run.predictions(run.targets[0])
+    chosen = list(videos or sorted(known, key=lambda v: -len(known[v]))[:3])
     unknown = [v for v in chosen if v not in known]
     if unknown:
-        raise DataError(f'{folder}: no predictions of {", ".join(unknown)}; there are: {", ".join(known)}')
-    size = (12, 1.9 * len(chosen) * len(targets) + 0.4)
+        raise DataError(f'{run.folder}: no predictions of {", ".join(unknown)}; {nearest(unknown[0], known)}')
+    rows = [(video, target) for video in chosen for target in run.targets]
     figure, axes = plt.subplots(
-        len(chosen) * len(targets), 1, figsize=size, squeeze=False, layout='constrained'
+        len(rows), 1, figsize=(12, 1.9 * len(rows) + 0.4), squeeze=False, layout='constrained'
     )
-    for row, axis in enumerate(axes[:, 0]):
-        video, target = chosen[row // len(targets)], targets[row % len(targets)]
-        _draw(axis, video, target, raw[target], smooth[target])
+    for axis, (video, target) in zip(axes[:, 0], rows, strict=True):
+        _draw(axis, run, video, target)
     axes[0, 0].legend(loc='upper right', ncols=3, fontsize=8, framealpha=0.9)
     axes[-1, 0].set_xlabel('frame')
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
+    _save(figure, path)
     return chosen
 
 
-def _draw(axis: plt.Axes, video: str, target: str, raw: Predictions, smooth: Predictions) -> None:
-    assert raw.labels is not None  # files of val hold labels
-    label = np.asarray(raw.labels[video])
-    axis.plot(raw.preds[video], color=RAW, linewidth=0.7, label='prediction')
-    axis.plot(smooth.preds[video], color=SMOOTHED, linewidth=1.3, label='smoothed')
+def _draw(axis: plt.Axes, run: TestedRun, video: str, target: str) -> None:
+    label = run.labels(target)[video]
+    axis.plot(run.predictions(target, 'raw')[video], color=RAW, linewidth=0.7, label='prediction')
+    axis.plot(run.predictions(target)[video], color=SMOOTHED, linewidth=1.3, label='smoothed')
     axis.plot(label, color=LABEL, linewidth=1.1, label='label')
     axis.set_ylim(-1, 1)
-    axis.set_xlim(0, len(label) - 1)
+    axis.set_xlim(0, max(len(label) - 1, 1))
     axis.set_ylabel(target)
     axis.grid(alpha=0.25)
-    axis.set_title(
-        f'{video}   CCC of the smoothed {ccc(label, smooth.preds[video]):.2f}', fontsize=9, loc='left'
-    )
+    own = run.moments(target)[video].own_ccc
+    score = 'not defined' if own is None else f'{own:.2f}'
+    # a dollar would begin a formula
+    name = video.replace('$', r'\$')
+    axis.set_title(f'{name}   CCC of the smoothed {score}', fontsize=9, loc='left')
 
 
-def plot_training(run: Path, path: Path) -> None:
-    """Draw loss and CCC over the epochs, from metrics.csv.
+def plot_training(run: TestedRun, path: Path, keys: Sequence[str] | None = None) -> None:
+    """Draw figures of metrics.csv over the epochs.
+
+    Args:
+        run: a run with a finished epoch.
+        path: picture to write; its ending says the format.
+        keys: columns of metrics.csv, all in one picture; None for the loss, and beside it the CCC of training
+            and validation.
 
     Raises:
-        DataError: the run has no finished epoch.
+        DataError: the run has no finished epoch, or no such column.
     """
-    source = run / 'metrics.csv'
-    if not source.is_file():
-        raise DataError(f'{source} is missing: the run has not finished an epoch yet')
-    rows = list(csv.DictReader(source.read_text().splitlines()))
-    epochs = [int(r['epoch']) for r in rows]
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.2), layout='constrained')
-    left.plot(epochs, [float(r['loss']) for r in rows], color=LABEL)
-    left.set_title('training loss', fontsize=9, loc='left')
-    for target, color in TARGETS.items():
-        for part, style in (('train', ':'), ('val', '-')):
-            key = f'{part}_ccc_{target}'
-            if key in rows[0]:
-                right.plot(
-                    epochs, [float(r[key]) for r in rows], style, color=color, label=f'{target}, {part}'
-                )
-    right.set_title('CCC', fontsize=9, loc='left')
-    right.legend(fontsize=8)
-    for axis in (left, right):
+    if not run.epochs:
+        raise DataError(
+            f'{run.path / "metrics.csv"} is missing or has no finished epoch: train the run first'
+        )
+    known = list(dict.fromkeys(key for row in run.epochs for key in row))
+    ccc = [f'{part}_ccc_{target}' for target in TARGETS for part in ('train', 'val')]
+    panels = [list(keys)] if keys else [['loss'], [key for key in ccc if key in known]]
+    for key in (key for panel in panels for key in panel):
+        if key not in known:
+            raise DataError(f'{run.path / "metrics.csv"}: no column {key!r}; {nearest(key, known)}')
+    figure, axes = plt.subplots(
+        1, len(panels), figsize=(5 * len(panels), 3.2), squeeze=False, layout='constrained'
+    )
+    for axis, panel in zip(axes[0], panels, strict=True):
+        for i, key in enumerate(panel):
+            target = key.rpartition('_')[2]
+            color = TARGETS.get(target, SERIES[i % len(SERIES)]) if keys is None else SERIES[i % len(SERIES)]
+            x = [row.get('epoch', n) for n, row in enumerate(run.epochs, start=1) if key in row]
+            y = [row[key] for row in run.epochs if key in row]
+            axis.plot(x, y, ':' if key.startswith('train_') else '-', color=color, label=key)
+        axis.legend(fontsize=8)
         axis.set_xlabel('epoch')
         axis.grid(alpha=0.25)
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
+    _save(figure, path)
+
+
+def _save(figure: plt.Figure, path: Path) -> None:
+    """Write a picture whole or not at all."""
+    temporary = path.with_name(f'.{path.name}.tmp{path.suffix}')
+    try:
+        figure.savefig(temporary, dpi=DPI)
+        temporary.replace(path)
+    finally:
+        plt.close(figure)
+        temporary.unlink(missing_ok=True)

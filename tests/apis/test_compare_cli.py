@@ -53,6 +53,26 @@ def test_a_noised_copy_is_found(tmp_path: Path, capfd: pytest.CaptureFixture[str
     assert [line.split()[-1] for line in lines[2:5]] == ['worse'] * 3
 
 
+@pytest.mark.slow
+def test_equal_runs_are_called_different_in_one_of_twenty_pairs(tmp_path: Path) -> None:
+    """docs/statistics.md has the share."""
+    wrong = 0
+    for seed in range(200):
+        rng = np.random.default_rng([seed, 4])
+        labels = {f'v{k}': made.labels(rng, n).clip(-1, 1) for k, n in enumerate(made.lengths(rng, 40))}
+        for name in 'ab':
+            preds = {v: made.predicted(rng, label) for v, label in labels.items()}
+            write_predictions(tmp_path / name / 'predictions', 'val', 'valence', preds, labels, 0)
+        (score,) = compare([tmp_path / 'a', tmp_path / 'b'], 'raw').scores
+        wrong += score.verdict != 'no difference'
+    # 5 % of 200 with the 95 % of a binomial around it
+    assert 4 <= wrong <= 16
+    page = (Path(__file__).parents[2] / 'docs/statistics.md').read_text()
+    told = re.search(r'called different (\d+) of 200 pairs', page)
+    assert told is not None
+    assert abs(int(told[1]) - wrong) <= 1  # machines round differently
+
+
 def test_identical_runs_do_not_differ(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     one, same = write_run(tmp_path / 'one', 0), write_run(tmp_path / 'same', 0)
     lines = call(capfd, 'compare', one, same).out.splitlines()
