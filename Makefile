@@ -41,11 +41,13 @@ $(DEMO_DATA): | $(VENV)/.test
 demo: $(VENV)/.test | $(DEMO_DATA)
 	$(BIN)/python tools/train.py $(DEMO_CONFIG) --data-root $(DEMO_DATA) --work-dir $(DEMO_RUN) --resume
 	$(BIN)/python tools/test.py $(DEMO_RUN)
+	$(BIN)/python tools/report.py $(DEMO_RUN)
 	@echo
 	@echo 'data                    $(DEMO_DATA)'
 	@echo 'the run                 $(DEMO_RUN) (what is in it: work_dirs/README.md)'
 	@echo 'figures of every epoch  $(DEMO_RUN)/metrics.csv'
 	@echo 'predictions             $(DEMO_RUN)/predictions'
+	@echo 'page, for a browser     $(DEMO_RUN)/report.html'
 
 clean:
 	rm -rf $(VENV) $(DEMO_DATA) $(DEMO_RUN) build abawfw.egg-info
