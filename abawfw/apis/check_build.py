@@ -15,7 +15,8 @@ from abawfw.apis.check import with_check_data
 from abawfw.apis.postprocessing import configured
 from abawfw.config_check import signature
 from abawfw.datasets.stores.base import FeatureStore
-from abawfw.errors import AbawfwError, DataError
+from abawfw.errors import AbawfwError, ConfigError, DataError
+from abawfw.evaluation.postprocess import Pipeline
 from abawfw.registry import DATASETS, MODELS
 
 LOADERS = ('train_dataloader', 'val_dataloader')
@@ -51,11 +52,21 @@ def build_problems(cfg: Config, store: FeatureStore) -> list[str]:
                 _build_without_memory(model_config(cfg, dims))
             except (AbawfwError, TypeError, ValueError) as error:
                 problems.setdefault(_text(error, cfg.data_root), []).append('model')
-        try:
-            configured(cfg, cfg.targets)
-        except (AbawfwError, TypeError, ValueError) as error:
-            problems.setdefault(_text(error, cfg.data_root), []).append('postprocess')
-    return [f'{", ".join(places)}: {text}' for text, places in problems.items()]
+    found = [f'{", ".join(places)}: {text}' for text, places in problems.items()]
+    return found + _postprocess_problems(cfg)
+
+
+def _postprocess_problems(cfg: Config) -> list[str]:
+    """What the steps of post-processing refuse, each with its place; or else, windows that cannot be."""
+    try:
+        Pipeline.by_target(cfg.to_dict().get('postprocess', {}), cfg.targets)
+    except ConfigError as error:
+        return str(error).splitlines()
+    try:
+        configured(cfg, cfg.targets)
+    except (AbawfwError, TypeError, ValueError) as error:
+        return [f'windows: {_text(error, cfg.data_root)}']
+    return []
 
 
 def _unfitted(cfg: Config, key: str, store: FeatureStore) -> Any:

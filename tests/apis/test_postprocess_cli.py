@@ -256,7 +256,11 @@ def test_what_was_chosen_belongs_to_a_checkpoint(
         ({}, ['--search', '--window', 'valence=3'], 'give only one'),
         ({'postprocess': []}, ['--window', 'valence=3'], 'the config smooths otherwise, by postprocess'),
         ({}, ['--cfg-options', 'postprocess.mood=1'], 'postprocess.mood: the run has no such target'),
-        ({'postprocess': [{'type': 'MeanSmoothing', 'window': -1}]}, [], 'it must be a whole number'),
+        (
+            {'postprocess': [{'type': 'MeanSmoothing', 'window': -1}]},
+            [],
+            'postprocess[0]: MeanSmoothing(window=-1): it must be a whole number',
+        ),
     ],
 )
 def test_refused(
@@ -280,11 +284,18 @@ def test_a_value_that_cannot_be_is_told_before_training(
 ) -> None:
     config = tmp_path / 'config.py'
     step = "dict(type='SavitzkyGolaySmoothing', window=1, order=3)"
+    wide = "dict(type='GaussianSmoothing', sigma=1e308)"
     split = "split = dict(_delete_=True, type='OfficialSplit')"
-    config.write_text(f'_base_ = {str(CONFIG)!r}\n{split}\npostprocess = [{step}]\n')
+    steps = f'postprocess = dict(arousal=[{step}], valence=[{wide}])'
+    config.write_text(f'_base_ = {str(CONFIG)!r}\n{split}\n{steps}\n')
     found = call(capfd, 'train', config, '--check-only', '--data-root', trials)
     assert found.code == 2
-    assert 'postprocess: SavitzkyGolaySmoothing(window=1, order=3): 3 frames fix a polynomial' in found.err
+    title, *lines = found.err.splitlines()
+    assert '2 problem(s)' in title
+    assert lines[0].startswith('  postprocess.valence[0]: GaussianSmoothing(sigma=1e+308): it must be')
+    assert lines[1].startswith(
+        '  postprocess.arousal[0]: SavitzkyGolaySmoothing(window=1, order=3): 3 frames'
+    )
 
 
 def test_nothing_tells_of_faces(trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib
 import inspect
+from functools import partial
 from math import comb
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -136,6 +137,19 @@ def test_savitzky_golay_keeps_polynomials(n: int, window: int, a: float, b: floa
     np.testing.assert_allclose(SavitzkyGolaySmoothing(window, 2)(x), x, rtol=0, atol=1e-9)
 
 
+@given(st.sampled_from([10, 50, 190, 1000, 5000]), st.integers(0, 10), st.integers(0, 2**32))
+@settings(max_examples=30, deadline=None)
+def test_savitzky_golay_keeps_its_digits_in_any_window(window: int, order: int, seed: int) -> None:
+    """At a frame of each part of a video, by least squares with Chebyshev polynomials."""
+    x = np.random.default_rng(seed).normal(size=3 * window + 1)
+    found = SavitzkyGolaySmoothing(window, order)(x)
+    whole = 2 * window + 1
+    for t, start in ((1, 0), (window + window // 2, window // 2), (len(x) - 2, len(x) - whole)):
+        frames = np.arange(start, start + whole)
+        expected = np.polynomial.Chebyshev.fit(frames, x[frames], order)(t)
+        assert found[t] == pytest.approx(expected, rel=0, abs=1e-9)
+
+
 @given(SEQUENCES, st.integers(0, 60), st.data())
 def test_gaps(x: np.ndarray, limit: int, data: Any) -> None:
     """Each frame on its own: the nearest faces to the left and to the right, and the line between them."""
@@ -194,9 +208,15 @@ def test_calibration_that_is_not_fitted() -> None:
 def test_long_windows_on_short_videos(length: int) -> None:
     """Far beyond the video, a kernel averages all of it."""
     x = np.random.default_rng(length).normal(size=length)
-    for step in (MeanSmoothing(10**6), GaussianSmoothing(1e7), ExponentialSmoothing(1e9)):
+    steps = (
+        MeanSmoothing(10**9),
+        BinomialSmoothing(10**9),
+        GaussianSmoothing(1e9),
+        ExponentialSmoothing(1e9),
+    )
+    for step in steps:
         np.testing.assert_allclose(step(x), np.full(length, x.mean() if length else 0), atol=1e-6)
-    np.testing.assert_allclose(MedianSmoothing(10**6)(x), np.full(length, np.median(x) if length else 0))
+    np.testing.assert_allclose(MedianSmoothing(10**9)(x), np.full(length, np.median(x) if length else 0))
 
 
 @pytest.mark.parametrize(
@@ -210,6 +230,26 @@ def test_long_windows_on_short_videos(length: int) -> None:
         (lambda: ExponentialSmoothing(float('inf')), r'ExponentialSmoothing\(time_constant=inf\)'),
         (lambda: ExponentialSmoothing(float('nan')), r'ExponentialSmoothing\(time_constant=nan\)'),
         (lambda: GapInterpolation(-3), r'GapInterpolation\(limit=-3\)'),
+        *(
+            (partial(component, value), rf'\({name}=.*\): .*, from 0 to 1,000,000,000$')
+            for component, name in (
+                (MeanSmoothing, 'window'),
+                (BinomialSmoothing, 'window'),
+                (MedianSmoothing, 'window'),
+                (GaussianSmoothing, 'sigma'),
+                (ExponentialSmoothing, 'time_constant'),
+                (GapInterpolation, 'limit'),
+                (partial(SavitzkyGolaySmoothing, order=2), 'window'),
+            )
+            for value in (10**9 + 1, 10**400, 1e308)
+        ),
+        (
+            lambda: SavitzkyGolaySmoothing(100, 150),
+            r'SavitzkyGolaySmoothing\(order=150\): it must be a whole number, from 0 to 10$',
+        ),
+        (lambda: AffineCalibration(1e308, 0.0), r'AffineCalibration\(slope=1e\+308\): .*, from -1e\+100'),
+        (lambda: AffineCalibration(1, 10**400), r'AffineCalibration\(intercept=1000+\): .* to 1e\+100$'),
+        (lambda: AffineCalibration(1, float('nan')), r'AffineCalibration\(intercept=nan\)'),
         (lambda: SavitzkyGolaySmoothing(1, 3), '3 frames fix a polynomial of degree 2 at most'),
     ],
 )
@@ -257,6 +297,36 @@ def test_pipeline_goes_step_by_step_and_clips_last() -> None:
     np.testing.assert_array_equal(again(x, faces), pipeline(x, faces))
     assert pipeline.window is None
     assert Pipeline.of(7).window == 7
+
+
+def test_all_values_that_cannot_be_are_told_with_their_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Halved(MeanSmoothing):
+        """A step of the user's that looks at nothing."""
+
+        def __init__(self, of: Any) -> None:
+            super().__init__(of / 2)
+
+    POSTPROCESSORS.import_from_location()
+    monkeypatch.setitem(POSTPROCESSORS.module_dict, 'Halved', Halved)
+    wrong = [
+        {'type': 'MeanSmoothing', 'window': -1},
+        {'type': 'AffineCalibration'},
+        {'type': 'Nope'},
+        {'type': 'Halved', 'of': 'x'},
+    ]
+    lines = [
+        r'%s\[0\]: MeanSmoothing\(window=-1\): it must be .*',
+        r"%s\[2\]: no postprocessor is called 'Nope'; .*",
+        r'%s\[3\]: TypeError: .*unsupported operand.*',
+    ]
+    with pytest.raises(ConfigError, match='^' + '\n'.join(line % 'postprocess' for line in lines) + '$'):
+        Pipeline.by_target(wrong, ['valence', 'arousal'])
+    by_target = {'arousal': wrong[:1], 'valence': [wrong[1], wrong[0]], 'other': wrong}
+    places = [r'postprocess\.valence\[1\]: Mean.*', r'postprocess\.arousal\[0\]: Mean.*']
+    with pytest.raises(ConfigError, match='^' + '\n'.join(places) + '$'):
+        Pipeline.by_target(by_target, ['valence', 'arousal'])
+    good = Pipeline.by_target({'arousal': [{'type': 'MeanSmoothing', 'window': 3}]}, ['valence', 'arousal'])
+    assert {target: pipeline.window for target, pipeline in good.items()} == {'arousal': 3}
 
 
 def test_a_step_is_fitted_to_what_the_steps_before_it_give() -> None:

@@ -176,6 +176,8 @@ def test_videos_of_a_few_frames(length: int) -> None:
 def test_refused() -> None:
     with pytest.raises(ConfigError, match=r"--search MeanSmothing: .* did you mean 'MeanSmoothing'"):
         candidates(['MeanSmothing'])
+    with pytest.raises(ConfigError, match=r'^--search Nope: .*\n--search Bad: [^\n]*$'):
+        candidates(['MeanSmoothing', 'Nope', 'Bad', 'Nope'])
     preds, labels = made_up(2)
     with pytest.raises(DataError, match='no frame of val has a label'):
         tune(candidates(['MeanSmoothing']), preds, {v: np.full(len(x), np.nan) for v, x in preds.items()})

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from math import comb
+from math import comb, lgamma, log
 from pathlib import Path
 
 import numpy as np
@@ -100,3 +100,21 @@ def test_bad_input() -> None:
         smooth([0.0, 0.0, np.nan], 1)
     with pytest.raises(DataError, match=r'\(1, 1, 1\)'):
         smooth(np.zeros((1, 1, 1)), 1)
+
+
+@pytest.mark.parametrize(('window', 'kept'), [(100, 100), (3_000, 557), (100_000, 3_170)])
+def test_binomial_of_large_windows(window: int, kept: int) -> None:
+    """The weights, as an impulse shows them, are those that logarithms of factorials give."""
+    x = np.zeros(2 * window + 1)
+    x[window] = 1.0
+    k = np.arange(-kept, kept + 1)
+    logs = [lgamma(2 * window + 1) - lgamma(window + i + 1) - lgamma(window - i + 1) for i in k]
+    expected = np.exp(np.array(logs) - 2 * window * log(2))
+    found = smooth(x, window, 'binomial')
+    np.testing.assert_allclose(found[window + k], expected, rtol=1e-8, atol=1e-16)
+    assert found.sum() == pytest.approx(1.0)
+
+
+def test_binomial_far_beyond_a_video_is_its_mean() -> None:
+    x = np.random.default_rng(0).normal(size=40)
+    np.testing.assert_allclose(smooth(x, 10**9, 'binomial'), np.full(40, x.mean()), rtol=0, atol=1e-6)

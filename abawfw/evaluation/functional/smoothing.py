@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-from math import comb
+from math import isqrt
 from typing import Any
 
 import numpy as np
@@ -85,19 +84,20 @@ def _mean(x: np.ndarray, window: int) -> np.ndarray:
 def _binomial(x: np.ndarray, window: int) -> np.ndarray:
     n, weights = len(x), _binomial_weights(window)
     result = _convolve(x, weights)
-    if n < len(weights):
+    if n < 2 * window + 1:
         result /= _convolve(np.ones(n), weights).reshape(-1, *[1] * (x.ndim - 1))
     return result
 
 
-@lru_cache(maxsize=32)
 def _binomial_weights(window: int) -> np.ndarray:
-    """Kept, for it takes long to count in integers as large as these, and a search has many videos."""
-    total = 4**window
-    half = [comb(2 * window, k) / total for k in range(window + 1)]
-    weights = np.array([*half, *half[-2::-1]])
-    weights.setflags(write=False)
-    return weights
+    """Each from the one before it, outwards: the whole numbers of a large window have too many digits.
+
+    Weights k frames away are about exp(-k^2 / window) of the largest; those below 1e-43 of it are left away.
+    """
+    k = np.arange(1, min(window, 10 * isqrt(window) + 10) + 1)
+    half = np.cumprod((window - k + 1) / (window + k))
+    weights = np.concatenate([half[::-1], [1.0], half])
+    return weights / weights.sum()
 
 
 def _convolve(x: np.ndarray, weights: np.ndarray) -> np.ndarray:

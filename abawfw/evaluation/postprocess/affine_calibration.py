@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -12,6 +11,8 @@ from abawfw.errors import ConfigError
 from abawfw.evaluation.functional import Moments, calibration
 from abawfw.evaluation.postprocess.base import Postprocessor
 from abawfw.registry import POSTPROCESSORS
+
+LARGEST = 1e100  # far beyond what a fit gives, and small enough that no product with a prediction overflows
 
 
 @POSTPROCESSORS.register_module()
@@ -26,7 +27,7 @@ class AffineCalibration(Postprocessor):
         intercept: given if and only if the slope is.
 
     Raises:
-        ConfigError: only one of them is given, or one that is no finite number.
+        ConfigError: only one of them is given, or one that is no number from -1e100 to 1e100.
     """
 
     slot: ClassVar[str] = 'calibration'
@@ -39,8 +40,11 @@ class AffineCalibration(Postprocessor):
                 'to fit them on val'
             )
         for name, value in (('slope', slope), ('intercept', intercept)):
-            if value is not None and not (isinstance(value, (int, float)) and math.isfinite(value)):
-                raise ConfigError(f'AffineCalibration({name}={value!r}): it must be a finite number')
+            if value is not None and not (isinstance(value, (int, float)) and abs(value) <= LARGEST):
+                raise ConfigError(
+                    f'AffineCalibration({name}={value!r}): it must be a finite number, '
+                    f'from {-LARGEST:g} to {LARGEST:g}'
+                )
         self.slope = slope
         self.intercept = intercept
 

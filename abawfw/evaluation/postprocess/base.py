@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -15,6 +14,9 @@ from abawfw.evaluation.functional import Moments
 
 SLOTS = ('gaps', 'smoothing', 'calibration')
 """The order in which a search puts steps one after another."""
+
+LONGEST = 10**9
+"""Frames of a window: a year of video. What is longer is a slip, and sums of positions stay whole numbers."""
 
 
 class Postprocessor(ABC):
@@ -83,14 +85,16 @@ class Postprocessor(ABC):
         return f'{name}({", ".join(texts)})'
 
 
-def whole_number(component: str, name: str, value: Any) -> int:
-    """A number of frames.
+def whole_number(component: str, name: str, value: Any, most: int = LONGEST, unit: str = ' of frames') -> int:
+    """A number of frames, or of something else.
 
     Raises:
-        ConfigError: it is no whole number from 0 on.
+        ConfigError: it is no whole number from 0 to ``most``.
     """
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ConfigError(f'{component}({name}={value!r}): it must be a whole number of frames, 0 or more')
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
+        raise ConfigError(
+            f'{component}({name}={value!r}): it must be a whole number{unit}, from 0 to {most:,}'
+        )
     return value
 
 
@@ -98,8 +102,10 @@ def duration(component: str, name: str, value: Any) -> float:
     """A length of time in frames.
 
     Raises:
-        ConfigError: it is no finite number from 0 on.
+        ConfigError: it is no number from 0 to ``LONGEST``.
     """
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < math.inf:
-        raise ConfigError(f'{component}({name}={value!r}): it must be a finite number of frames, 0 or more')
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= LONGEST:
+        raise ConfigError(
+            f'{component}({name}={value!r}): it must be a finite number of frames, from 0 to {LONGEST:,}'
+        )
     return float(value)

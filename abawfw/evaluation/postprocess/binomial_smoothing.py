@@ -24,7 +24,7 @@ class BinomialSmoothing(Postprocessor):
         window: frames on one side; 0 changes nothing.
 
     Raises:
-        ConfigError: the window is no whole number from 0 on.
+        ConfigError: the window is no whole number from 0 to 1e9.
     """
 
     grid: ClassVar[Sequence[Mapping[str, Any]]] = [

@@ -22,7 +22,7 @@ class ExponentialSmoothing(Postprocessor):
         time_constant: frames after which a weight has fallen to 37 %; 0 changes nothing.
 
     Raises:
-        ConfigError: the time constant is no finite number from 0 on.
+        ConfigError: the time constant is no number from 0 to 1e9.
     """
 
     grid: ClassVar[Sequence[Mapping[str, Any]]] = [

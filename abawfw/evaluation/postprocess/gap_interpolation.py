@@ -24,7 +24,7 @@ class GapInterpolation(Postprocessor):
         limit: frames of the longest gap that is bridged; predictions in longer ones stay. 0 changes nothing.
 
     Raises:
-        ConfigError: the limit is no whole number from 0 on.
+        ConfigError: the limit is no whole number from 0 to 1e9.
     """
 
     slot: ClassVar[str] = 'gaps'
@@ -37,7 +37,8 @@ class GapInterpolation(Postprocessor):
         if faces is None:
             raise DataError(
                 'GapInterpolation needs the frames without a face, and nothing tells them: the run has no '
-                'feature of faces; leave it away'
+                'feature of faces; take GapInterpolation out of postprocess in the config of the run, or out '
+                'of --search'
             )
         result = x.copy()
         if faces.any():

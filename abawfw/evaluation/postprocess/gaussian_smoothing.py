@@ -21,7 +21,7 @@ class GaussianSmoothing(Postprocessor):
         sigma: standard deviation of the weights in frames, which end at four of them; 0 changes nothing.
 
     Raises:
-        ConfigError: sigma is no finite number from 0 on.
+        ConfigError: sigma is no number from 0 to 1e9.
     """
 
     grid: ClassVar[Sequence[Mapping[str, Any]]] = [{'sigma': s} for s in range(0, 60, 3)]

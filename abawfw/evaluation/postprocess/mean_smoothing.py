@@ -22,7 +22,7 @@ class MeanSmoothing(Postprocessor):
         window: frames on one side; 50 stands for 101 frames in all, 0 changes nothing.
 
     Raises:
-        ConfigError: the window is no whole number from 0 on.
+        ConfigError: the window is no whole number from 0 to 1e9.
     """
 
     grid: ClassVar[Sequence[Mapping[str, Any]]] = [{'window': w} for w in range(0, 100, 5)]

@@ -19,7 +19,7 @@ class MedianSmoothing(Postprocessor):
         window: frames on one side; 0 changes nothing.
 
     Raises:
-        ConfigError: the window is no whole number from 0 on.
+        ConfigError: the window is no whole number from 0 to 1e9.
     """
 
     grid: ClassVar[Sequence[Mapping[str, Any]]] = [{'window': w} for w in range(0, 100, 5)]

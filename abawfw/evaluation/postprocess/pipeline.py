@@ -30,20 +30,54 @@ class Pipeline:
         return steps if isinstance(steps, Pipeline) else cls([MeanSmoothing(steps)])
 
     @classmethod
-    def build(cls, configs: Sequence[Mapping[str, Any]]) -> Pipeline:
+    def build(cls, configs: Sequence[Mapping[str, Any]], place: str = 'postprocess') -> Pipeline:
         """The pipeline that a config names.
 
+        Args:
+            configs: of each step.
+            place: of the list in the config, named in errors.
+
         Raises:
-            ConfigError: no such component is registered, or it does not accept a value.
+            ConfigError: no such component is registered, or it does not accept a value; all of them, one per
+                line.
         """
         POSTPROCESSORS.import_from_location()
-        known = POSTPROCESSORS.module_dict
-        for config in configs:
-            # MMEngine would import and call whatever else is named, and files of runs come from anywhere
-            if config.get('type') not in known:
-                name = str(config.get('type'))
-                raise ConfigError(f'no postprocessor is called {name!r}; {nearest(name, known)}')
-        return cls([POSTPROCESSORS.build(dict(config)) for config in configs])
+        steps, problems = [], []
+        for i, config in enumerate(configs):
+            try:
+                steps.append(_step(config))
+            except (ConfigError, TypeError, ValueError) as error:  # as components of the user's may raise
+                text = str(error) if isinstance(error, ConfigError) else f'{type(error).__name__}: {error}'
+                problems.append(f'{place}[{i}]: {text}')
+        if problems:
+            raise ConfigError('\n'.join(problems))
+        return cls(steps)
+
+    @classmethod
+    def by_target(cls, configs: Any, targets: Sequence[str]) -> dict[str, Pipeline]:
+        """The pipelines that ``postprocess`` of a config names.
+
+        Args:
+            configs: a list of steps for all targets, or one by target.
+            targets: which ones.
+
+        Returns:
+            By target; without those of which the config says nothing.
+
+        Raises:
+            ConfigError: as ``build``, for all targets at once.
+        """
+        if not isinstance(configs, Mapping):
+            return dict.fromkeys(targets, cls.build(configs))
+        found, problems = {}, []
+        for target in (target for target in targets if target in configs):
+            try:
+                found[target] = cls.build(configs[target], f'postprocess.{target}')
+            except ConfigError as error:
+                problems.append(str(error))
+        if problems:
+            raise ConfigError('\n'.join(problems))
+        return found
 
     @property
     def fitted(self) -> bool:
@@ -120,3 +154,13 @@ class Pipeline:
 
     def __str__(self) -> str:
         return ', '.join(self.texts()) or 'as it is'
+
+
+def _step(config: Mapping[str, Any]) -> Postprocessor:
+    known = POSTPROCESSORS.module_dict
+    # MMEngine would import and call whatever else is named, and files of runs come from anywhere
+    if config.get('type') not in known:
+        name = str(config.get('type'))
+        raise ConfigError(f'no postprocessor is called {name!r}; {nearest(name, known)}')
+    step: Postprocessor = POSTPROCESSORS.build(dict(config))
+    return step

@@ -39,22 +39,30 @@ def candidates(names: Sequence[str]) -> list[Pipeline]:
     slots follow one another: gaps, smoothing, calibration.
 
     Raises:
-        ConfigError: there is no such component, or it has no grid or no slot.
+        ConfigError: there is no such component, or it has no grid or no slot; all of them are named.
     """
     POSTPROCESSORS.import_from_location()
     known = POSTPROCESSORS.module_dict
+    if problems := [f'--search {name}: {text}' for name in dict.fromkeys(names) if (text := _problem(name))]:
+        raise ConfigError('\n'.join(problems))
     slots: dict[str, list[Postprocessor]] = {}
     for name in dict.fromkeys(names):
-        if name not in known:
-            raise ConfigError(f'--search {name}: no postprocessor is called so: {nearest(name, known)}')
-        if not known[name].grid:
-            raise ConfigError(f'--search {name}: it has no grid of arguments to try')
-        if known[name].slot not in SLOTS:
-            raise ConfigError(f'--search {name}: its slot {known[name].slot!r} is none of {", ".join(SLOTS)}')
         slots.setdefault(known[name].slot, []).extend(
             known[name](**arguments) for arguments in known[name].grid
         )
     return [Pipeline(steps) for steps in itertools.product(*(slots[slot] for slot in SLOTS if slot in slots))]
+
+
+def _problem(name: str) -> str | None:
+    """Why a component cannot be searched over."""
+    known = POSTPROCESSORS.module_dict
+    if name not in known:
+        return f'no postprocessor is called so: {nearest(name, known)}'
+    if not known[name].grid:
+        return 'it has no grid of arguments to try'
+    if known[name].slot not in SLOTS:
+        return f'its slot {known[name].slot!r} is none of {", ".join(SLOTS)}'
+    return None
 
 
 def tune(
