@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -10,6 +11,7 @@ from small_rucaim3 import edit, write_rucaim3
 
 from abawfw.apis.check_data import check_data
 from abawfw.datasets.check import DataReport, check_store
+from abawfw.datasets.facts import read_facts
 from abawfw.datasets.stores import PackedStore, RUCAIM3Store
 from abawfw.datasets.stores.pack import pack_store
 from abawfw.datasets.stores.problem import Problem
@@ -111,6 +113,27 @@ def test_contradicting_targets_are_found(root: Path) -> None:
     report = check_data(root)
     assert [p.video_id for p in report.problems if p.check == 'targets'] == ['b', 'a']
     assert "'length': 9" in report.problems[1].text
+
+
+@pytest.mark.parametrize('words', [['x'] * 7, np.full(7, b'0.5')])
+def test_labels_and_features_that_are_no_numbers(root: Path, words: Any) -> None:
+    edit(
+        root, TARGETS, lambda file: [replace(file, 'a/valence', words), replace(file, 'e/arousal', words[:6])]
+    )
+    edit(root, FEATURES, lambda file: replace(file, 'b/fts', np.full((5, 3), b'x')))
+    errors = [problem for problem in check_data(root).problems if problem.severity == 'error']
+    targets, features = (root / f'{name}.h5' for name in (TARGETS, FEATURES))
+    first = repr(words[0].encode() if isinstance(words[0], str) else words[0])
+    for problem, video, column in zip(errors, 'ae', ('valence', 'arousal'), strict=False):
+        assert (problem.check, problem.video_id) == ('targets', video)
+        found = f'{targets}: {column} of video {video!r} holds no numbers, but '
+        assert problem.text.startswith(found)
+        assert f' such as {first}; write it as float32, -5 for none' in problem.text
+    assert len(errors) == 3
+    assert f"{features}: fts of video 'b' holds no numbers, but |S1" in errors[2].text
+    with pytest.raises(DataError, match=r"valence of video 'a' holds no numbers"):
+        RUCAIM3Store(root)
+    assert read_facts(root).report.problems == check_data(root).problems
 
 
 def test_missing_video_partition_and_feature_files_are_found(root: Path) -> None:

@@ -75,6 +75,11 @@ def test_schedule_of_a_run_resumed_at_epoch_6(golden: Path) -> None:
     np.testing.assert_allclose(rates(2e-5, LINEAR, resume_at=5)[5:], expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize('end', [1, 2, 3])
+def test_schedule_of_a_training_within_the_constant_epochs(end: int) -> None:
+    assert rates(1e-3, [{**EARLY[0], 'end': end}], epochs=end) == [1e-3] * end
+
+
 class TwoParts(nn.Module):
     """Two sub-networks whose gradients differ by a factor of a thousand, and a frozen one."""
 

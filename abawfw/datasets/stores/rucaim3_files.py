@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 
 from abawfw.datasets.stores.base import PARTITIONS, VideoInfo
+from abawfw.datasets.stores.labels import NO_LABEL
 from abawfw.errors import DataError, nearest
 
 OPEN_ARRAYS = (
@@ -77,6 +78,10 @@ class RUCAIM3Files:
             group = file[video_id]
             present = [name for name in ('valence', 'arousal') if name in group]
             lengths = {name: group[name].shape[0] for name in present}
+            for name in present:
+                _check_numbers(
+                    group[name], path, video_id, name, f'write it as float32, {NO_LABEL:g} for none'
+                )
             if 'length' in group:
                 lengths['length'] = int(group['length'][()])
             fps = float(group['fps'][()]) if 'fps' in group else None
@@ -96,10 +101,12 @@ class RUCAIM3Files:
 
     def shape(self, video: VideoInfo, feature: str) -> tuple[tuple[int, ...], np.dtype]:
         """Shape (frames, *dims) and type of a feature of a video, without reading it."""
+        path = self.feature_path(video.partition, feature)
         with self._group(video, feature) as group:
-            shape, dtype = group['fts'].shape, group['fts'].dtype
+            array = group['fts']
+            shape, dtype = array.shape, array.dtype
+            _check_numbers(array, path, video.video_id, 'fts', 'extract it again')
         if len(shape) < 2:
-            path = self.feature_path(video.partition, feature)
             raise DataError(
                 f'{path}: fts of video {video.video_id!r} has shape {shape}, expected (frames, dims)'
             )
@@ -163,3 +170,11 @@ class RUCAIM3Files:
             raise DataError(f'{path}: no such file') from None
         except (OSError, RuntimeError, KeyError, ValueError, AttributeError, TypeError) as error:
             raise DataError(f'{path}: {DAMAGED} ({error})') from error
+
+
+def _check_numbers(array: h5py.Dataset, path: Path, video_id: str, name: str, way_out: str) -> None:
+    if array.dtype.kind not in 'fiub':
+        first = f' such as {array[0]!r}' if array.size else ''
+        raise DataError(
+            f'{path}: {name} of video {video_id!r} holds no numbers, but {array.dtype}{first}; {way_out}'
+        )

@@ -14,7 +14,7 @@ class ConstantThenLinearLR(LinearLR):
     """Constant for the first epochs, then linearly towards zero, which the epoch after the last would have.
 
     In epoch e = 1, 2, ... it is ``lr * (1 - max(0, e - constant_epochs) / (end - constant_epochs + 1))``
-    (spec/rucaim3.md, Training).
+    (spec/rucaim3.md, Training). A training that ends within the constant epochs has the full rate throughout.
 
     Args:
         optimizer: optimiser or wrapper whose rate is scheduled.
@@ -23,7 +23,7 @@ class ConstantThenLinearLR(LinearLR):
     """
 
     def __init__(self, optimizer: Any, constant_epochs: int, end: int) -> None:
-        self.constant_epochs, self.decay_epochs = constant_epochs, end - constant_epochs
+        self.constant_epochs, self.decay_epochs = constant_epochs, max(0, end - constant_epochs)
         super().__init__(optimizer, start_factor=1.0, end_factor=0.0, end=end + 1)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
