@@ -7,6 +7,7 @@ from pathlib import Path
 
 from abawfw.apis.cli import run
 from abawfw.evaluation.tested_run import TestedRun
+from abawfw.files import check_writable
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -23,13 +24,18 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('--out', type=Path, help='folder for the pictures; default: the run')
     args = parser.parse_args(argv)
     tested = TestedRun(args.run)
-    from abawfw.visualization.curves import plot_training, plot_videos
+    from abawfw.visualization.curves import draw_training, draw_videos, save
 
-    out = args.out or args.run
-    out.mkdir(parents=True, exist_ok=True)
-    plot_videos(tested, out / 'curves.png', args.video)
-    plot_training(tested, out / 'training.png', args.keys)
-    print(f'written: {out / "curves.png"}, {out / "training.png"}')
+    figures = {
+        'curves.png': draw_videos(tested, args.video),
+        'training.png': draw_training(tested, args.keys),
+    }
+    paths = [(args.out or args.run) / name for name in figures]
+    for path in paths:
+        check_writable(path, path.name, '--out')
+    for path, figure in zip(paths, figures.values(), strict=True):
+        save(figure, path)
+    print(f'written: {", ".join(map(str, paths))}')
     return 0
 
 

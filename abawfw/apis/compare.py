@@ -7,11 +7,11 @@ from itertools import combinations
 from pathlib import Path
 
 from abawfw.errors import ConfigError, DataError
+from abawfw.evaluation.agreement import differences
 from abawfw.evaluation.comparison import Comparison
-from abawfw.evaluation.prediction_files import Predictions
+from abawfw.evaluation.predictions import Predictions
 from abawfw.evaluation.tested_run import STAGES, TestedRun
 from abawfw.evaluation.text_table import aligned
-from abawfw.submission.agreement import differences
 
 HEADER = (
     'run',
@@ -41,10 +41,10 @@ def compare(paths: Sequence[Path | str], stage: str = 'smoothed') -> Comparison:
     """
     if stage not in STAGES:
         raise ConfigError(f'no stage {stage!r} of predictions; there are {", ".join(STAGES)}')
-    for a, b in combinations(paths, 2):
-        if Path(a).resolve() == Path(b).resolve():
-            raise ConfigError(f'{a} and {b} are the same run; name two different ones')
     runs = [TestedRun(path) for path in paths]
+    for a, b in combinations(runs, 2):
+        if a.folder.resolve() == b.folder.resolve():
+            raise ConfigError(f'{a.path} and {b.path} are the same run; name two different ones')
     problems = [line for run in runs for line in _targets_differ(run)]
     for target in runs[0].targets if runs else ():
         having = [run for run in runs if target in run.targets]

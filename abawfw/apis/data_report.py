@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from abawfw.apis.report import NAME
+from abawfw.apis.report import NAME, check_page
 from abawfw.datasets.stores.kinds import find_store_kind
-from abawfw.files import check_writable
 
 
 def write_data_report(
@@ -32,6 +31,6 @@ def write_data_report(
 
     find_store_kind(store)  # before a folder is made for the page
     out = out or Path(store) / NAME
-    check_writable(out, NAME, '--out')
+    check_page(out, NAME)
     data_page(read_facts(store, progress)).write(out)
     return out

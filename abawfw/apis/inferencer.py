@@ -113,6 +113,7 @@ class VAInferencer:
                 curves[target] |= predicted
         return {
             video.video_id: self._table(
+                video.video_id,
                 {target: curves[target][video.video_id] for target in self.targets},
                 store.times(video.video_id),
                 face_frames(store, video.video_id, self.features) if face is None else face,
@@ -206,13 +207,18 @@ class VAInferencer:
         return self._predict(ArrayStore(name, arrays, observed, times), face)[name]
 
     def _table(
-        self, curves: Mapping[str, NDArray], times: NDArray | None, face: NDArray[np.bool_] | None
+        self,
+        video: str,
+        curves: Mapping[str, NDArray],
+        times: NDArray | None,
+        face: NDArray[np.bool_] | None,
     ) -> pd.DataFrame:
         length = len(curves[self.targets[0]])
         frames = np.arange(length)
         index = pd.Index(np.full(length, np.nan) if times is None else times, name='time')
         columns: dict[str, Any] = {'frame': frames}
-        columns |= {t: self.postprocess[t](curves[t], face) for t in self.targets}
+        for t in self.targets:
+            columns[t] = self.postprocess[t].videos({video: curves[t]}, {video: face})[video]
         columns |= {f'{t}_raw': curves[t] for t in self.targets}
         return pd.DataFrame({**columns, 'face': _boolean(face, length)}, index=index)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 
-from abawfw.evaluation.tested_run import TestedRun
+from abawfw.errors import ConfigError
+from abawfw.evaluation.tested_run import STAGES, TestedRun
 from abawfw.files import check_writable
 
 NAME = 'report.html'
@@ -27,7 +29,24 @@ def write_run_report(path: Path | str, out: Path | None = None) -> Path:
     from abawfw.visualization.run_page import run_page
 
     run = TestedRun(path)
+    for target, stage in product(run.targets, STAGES):  # what is damaged is told before a folder is made
+        run.predictions(target, stage)
     out = out or run.path / NAME
-    check_writable(out, NAME, '--out')
+    check_page(out, NAME)
     run_page(run).write(out)
     return out
+
+
+def check_page(out: Path, example: str) -> None:
+    """Find out before the work whether a page can be written to a file.
+
+    Args:
+        out: the file.
+        example: a name for it.
+
+    Raises:
+        ConfigError: it cannot, or its name is not that of a page, such as a file of a run named by mistake.
+    """
+    if not out.is_dir() and out.suffix.lower() not in ('.html', '.htm'):
+        raise ConfigError(f'--out {out}: a page has a name that ends in .html, such as {example}')
+    check_writable(out, example, '--out')

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from abawfw.apis.compare import compare
+from abawfw.apis.report import check_page
 from abawfw.config_diff import config_diff
 from abawfw.config_values import read_config
 from abawfw.errors import ConfigError, DataError
 from abawfw.evaluation.comparison import Comparison
 from abawfw.evaluation.tested_run import TestedRun
-from abawfw.files import check_writable
 from abawfw.submission.contribution import Contribution, contributions
 from abawfw.visualization.comparison_page import ComparisonPage
 from abawfw.visualization.page import Page
@@ -37,7 +37,7 @@ def write_comparison(paths: Sequence[Path | str], out: Path | None = None) -> Pa
     """
     page = comparison_page(paths)
     out = out or Path(paths[0]).resolve().parent / NAME
-    check_writable(out, NAME, '--out')
+    check_page(out, NAME)
     page.write(out)
     return out
 

@@ -13,7 +13,7 @@ from mmengine.config import Config
 from abawfw.apis.check import check_config
 from abawfw.apis.face_frames import face_frames
 from abawfw.apis.postprocessing import as_validated, configured, write_pipeline
-from abawfw.apis.report_file import update_report
+from abawfw.apis.report_file import NAME, update_report
 from abawfw.apis.trained_targets import Curves, TrainedTargets
 from abawfw.config import resolve
 from abawfw.datasets.stores import open_store
@@ -24,6 +24,7 @@ from abawfw.evaluation.postprocess import Pipeline, candidates, tune
 from abawfw.evaluation.prediction_files import write_predictions
 from abawfw.evaluation.report_table import cross_validated_rows, report_rows
 from abawfw.evaluation.trial_files import write_trial_files
+from abawfw.files import check_writable
 
 FILE_PARTITION = {'val': 'val', 'test': 'tst'}
 
@@ -85,8 +86,10 @@ def test(
         report.notes.append('val was tested, too: post-processing is tuned on it, and its files must fit')
         partitions = ['val', *partitions]
     _check_partitions(store, partitions)
+    check_writable(out / NAME, NAME, '--out')
     trained = TrainedTargets(cfg, checkpoints)
     predictions = {p: trained.predict(p) for p in partitions}
+    _check_labels(cfg.data_root, predictions.get('val', {}))
     faces = {p: _faces(store, predicted, cfg.features) for p, predicted in predictions.items()}
     tuned = {t: tune(pipelines, *predictions['val'][t], faces['val']) for t, pipelines in tried.items()}
     report.postprocess |= {t: found.pipeline for t, found in tuned.items()}
@@ -124,6 +127,16 @@ def _partitions(store: FeatureStore, given: Sequence[str] | None, report: TestRe
     if 'test' not in present:
         report.notes.append(f'{store.root} has no test partition: nothing was predicted for it')
     return found
+
+
+def _check_labels(root: str, val: Mapping[str, tuple[Curves, Curves]]) -> None:
+    """Every target has a label in val, or there is nothing to measure."""
+    without = [t for t, (_, labels) in val.items() if not any(np.isfinite(x).any() for x in labels.values())]
+    if without:
+        raise DataError(
+            f'{root}: no frame of val has a label of {" and ".join(without)}; test what has labels with '
+            '--target, or the videos without labels with --partition test'
+        )
 
 
 def _check_partitions(store: FeatureStore, needed: Sequence[str]) -> None:

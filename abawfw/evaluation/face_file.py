@@ -39,11 +39,15 @@ def write_faces(folder: Path | str, faces: Mapping[str, np.ndarray]) -> list[Pat
     return [path]
 
 
-def read_faces(folder: Path | str) -> dict[str, np.ndarray] | None:
+def read_faces(folder: Path | str, frames: Mapping[str, int]) -> dict[str, np.ndarray] | None:
     """Where a face was found, (frames,) bool by video; None where there is no such file.
 
+    Args:
+        folder: of the prediction files.
+        frames: of each video that is known; others are left out.
+
     Raises:
-        DataError: the file is damaged.
+        DataError: the file is damaged, or tells of other numbers of frames.
     """
     path = Path(folder) / NAME
     if not path.is_file():
@@ -51,15 +55,20 @@ def read_faces(folder: Path | str) -> dict[str, np.ndarray] | None:
     faces = {}
     try:
         for video, entry in json.loads(path.read_text(encoding='utf-8')).items():
-            faces[video] = np.ones(entry['frames'], dtype=bool)
+            length = frames.get(video)
+            if length is None:
+                continue
+            if entry['frames'] != length:
+                raise ValueError(
+                    f'{entry["frames"]} frames of video {video}, whose predictions have {length}'
+                )
+            faces[video] = np.ones(length, dtype=bool)
             for start, stop in entry['without']:
-                if not 0 <= start < stop <= entry['frames']:
-                    raise ValueError(
-                        f'video {video} of {entry["frames"]} frames: no face from {start} to {stop}'
-                    )
+                if not 0 <= start < stop <= length:
+                    raise ValueError(f'video {video} of {length} frames: no face from {start} to {stop}')
                 faces[video][start:stop] = False
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise DataError(
-            f'{path} is damaged ({error}); write it again with: python tools/test.py RUN'
+            f'{path} is damaged or of another test ({error}); write it again with: python tools/test.py RUN'
         ) from error
     return faces

@@ -5,25 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from abawfw.errors import ConfigError, DataError
 from abawfw.evaluation.functional import Moments, moments
 from abawfw.evaluation.postprocess.pipeline import Pipeline
+from abawfw.evaluation.predictions import INVALID, Predictions
 from abawfw.files import write_text
 
 PARTITIONS = ('val', 'tst')
-INVALID = -5.0  # stands for a label that is not there
 KINDS = {'raw': 'nosmooth_ori', 'clipped': 'nosmooth', 'smoothed': 'smooth'}
-
-
-class Predictions(NamedTuple):
-    """Predictions of one target and, if the file has any, labels (NaN: invalid); (frames,) by video."""
-
-    preds: dict[str, np.ndarray]
-    labels: dict[str, np.ndarray] | None
 
 
 def write_predictions(
@@ -118,27 +111,7 @@ def read_predictions(
             f'{path} is missing; it is made by: python tools/test.py RUN{option}. For a run of the other '
             f'target alone, leave {target} away with --target'
         )
-    try:
-        content = json.loads(path.read_text(encoding='utf-8'))
-        preds = {video: np.array(entry['pred'], dtype=np.float64) for video, entry in content.items()}
-        with_labels = [video for video, entry in content.items() if 'label' in entry]
-        labels = {video: np.array(content[video]['label'], dtype=np.float64) for video in with_labels}
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise DataError(
-            f'{path} is no prediction file, {{video: {{"video_id", "pred", "label"}}}}: {error}; '
-            'write it again with: python tools/test.py RUN'
-        ) from error
-    if labels and len(labels) != len(preds):
-        raise DataError(f'{path}: {len(preds)} videos, but labels of {len(labels)}')
-    for video, pred in preds.items():
-        if pred.ndim != 1 or not np.isfinite(pred).all():
-            raise DataError(f'{path}, video {video}: "pred" is not one finite number per frame')
-    if not labels:
-        return Predictions(preds, None)
-    for label in labels.values():
-        label[label == INVALID] = np.nan
-    _check_labels(preds, labels, target, f'{path}, ')
-    return Predictions(preds, labels)
+    return Predictions.read(path, clipped=kind != 'raw')
 
 
 def _check_partition(partition: str) -> None:
@@ -148,17 +121,15 @@ def _check_partition(partition: str) -> None:
         )
 
 
-def _check_labels(preds: Mapping[str, Any], labels: Mapping[str, Any], target: str, where: str = '') -> None:
+def _check_labels(preds: Mapping[str, Any], labels: Mapping[str, Any], target: str) -> None:
     for video, pred in preds.items():
         label = np.asarray(labels.get(video, ()))
         if label.shape != pred.shape:
-            raise DataError(
-                f'{where}video {video}: {len(pred)} predictions of {target}, but {len(label)} labels'
-            )
+            raise DataError(f'video {video}: {len(pred)} predictions of {target}, but {len(label)} labels')
         if (np.abs(label) > 1).any() or np.isinf(label).any():
             frame = int(np.argmax(np.abs(label) > 1))
             raise DataError(
-                f'{where}video {video}, frame {frame}: label {label[frame]} of {target} is not in [-1, 1]'
+                f'video {video}, frame {frame}: label {label[frame]} of {target} is not in [-1, 1]'
             )
 
 

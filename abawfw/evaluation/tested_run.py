@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from abawfw.errors import DataError
-from abawfw.evaluation.face_file import NAME, read_faces
+from abawfw.evaluation.agreement import differences
+from abawfw.evaluation.face_file import read_faces
 from abawfw.evaluation.functional import Moments, moments
 from abawfw.evaluation.prediction_files import (
     KINDS,
@@ -53,10 +55,13 @@ class TestedRun:
         if not self.path.is_dir():
             raise DataError(f'{self.path}: no such folder; give the work_dir of a run')
         self.folder = predictions_folder(self.path)
-        self.targets = tuple(t for t in TARGETS if (self.folder / file_name('val', t, 'clipped')).is_file())
+        self.targets = tuple(
+            t for t in TARGETS if any((self.folder / file_name('val', t, s)).is_file() for s in STAGES)
+        )
         if not self.targets:
             raise DataError(
-                f'{self.path} has no predictions of val; make them with: python tools/test.py {self.path}'
+                f'{self.path} has no predictions of val; make them with: '
+                f'python tools/test.py {shlex.quote(str(self.path))}'
             )
         self._read: dict[tuple[str, str], Predictions] = {}
 
@@ -64,17 +69,20 @@ class TestedRun:
         """Predictions of a target by video, (frames,); stage is 'raw', 'clipped' or 'smoothed'.
 
         Raises:
-            DataError: the file is missing or damaged, or a prediction is not finite.
+            DataError: the file is missing or damaged, or differs from that of another stage in videos, frames
+                or labels.
         """
         return self._file(target, stage).preds
 
     def labels(self, target: str) -> dict[str, np.ndarray]:
         """Labels of a target by video, (frames,), NaN where there is none. Raises as ``predictions``."""
-        return self._labels(target, 'clipped')
+        labels = self._file(target, 'clipped').labels
+        assert labels is not None  # a file without any is refused
+        return labels
 
     def moments(self, target: str, stage: str = 'smoothed') -> dict[str, Moments]:
         """Statistics of labels and predictions by video; videos without a labelled frame have ``n`` 0."""
-        labels = self._labels(target, stage)
+        labels = self.labels(target)
         return {v: moments(labels[v], pred) for v, pred in self.predictions(target, stage).items()}
 
     @cached_property
@@ -84,16 +92,8 @@ class TestedRun:
         Raises:
             DataError: the file is damaged, or belongs to other predictions.
         """
-        faces = read_faces(self.folder)
-        clipped = [pair for t in self.targets for pair in self.predictions(t, 'clipped').items()]
-        for video, pred in clipped if faces else ():
-            told = len((faces or {}).get(video, pred))
-            if told != len(pred):
-                raise DataError(
-                    f'{self.folder / NAME}: {told} frames of video {video}, whose predictions have '
-                    f'{len(pred)}; write both again with: python tools/test.py {self.path}'
-                )
-        return faces
+        clipped = {v: len(p) for t in self.targets for v, p in self.predictions(t, 'clipped').items()}
+        return read_faces(self.folder, clipped)
 
     @cached_property
     def summary(self) -> dict[str, Any]:
@@ -124,29 +124,34 @@ class TestedRun:
         path = self.path / 'metrics.csv'
         if not path.is_file():
             return []
-        rows = csv.DictReader(path.read_text(encoding='utf-8').splitlines())
+        try:
+            rows = list(csv.DictReader(path.read_text(encoding='utf-8').splitlines()))
+        except (ValueError, csv.Error) as error:
+            raise DataError(f'{path} is damaged: {error}; move it away to go on without it') from error
         return [{key: float(value) for key, value in row.items() if _is_number(value)} for row in rows]
 
     def _file(self, target: str, stage: str) -> Predictions:
         if (target, stage) not in self._read:
             found = read_predictions(self.folder, 'val', target, stage == 'smoothed', stage == 'raw')
-            if stage != 'clipped' and list(found.preds) != list(self._file(target, 'clipped').preds):
+            if found.labels is None:
                 raise DataError(
-                    f'{self.folder / file_name("val", target, stage)} has other videos than '
-                    f'{file_name("val", target, "clipped")}; write both again with: '
-                    f'python tools/test.py {self.path}'
+                    f'{self.folder / file_name("val", target, stage)} has no labels; {self._again}'
                 )
+            if stage != 'clipped':
+                first = self._file(target, 'clipped')
+                names = [file_name('val', target, of) for of in ('clipped', stage)]
+                if lines := differences(names, [first, found]):
+                    listed = '\n  '.join(lines)
+                    raise DataError(
+                        f'{self.folder}: files of one test do not agree; {self._again}\n  {listed}'
+                    )
+                found = Predictions({video: found.preds[video] for video in first.preds}, first.labels)
             self._read[target, stage] = found
         return self._read[target, stage]
 
-    def _labels(self, target: str, stage: str) -> dict[str, np.ndarray]:
-        labels = self._file(target, stage).labels
-        if labels is None:
-            raise DataError(
-                f'{self.folder / file_name("val", target, stage)} has no labels; write it again with: '
-                f'python tools/test.py {self.path}'
-            )
-        return labels
+    @property
+    def _again(self) -> str:
+        return f'write them again with: python tools/test.py {shlex.quote(str(self.path))}'
 
     @staticmethod
     def _json(path: Path) -> dict[str, Any]:
@@ -155,7 +160,7 @@ class TestedRun:
         try:
             content = json.loads(path.read_text(encoding='utf-8'))
         except ValueError as error:
-            raise DataError(f'{path} is damaged: {error}') from error
+            raise DataError(f'{path} is damaged: {error}; move it away to go on without it') from error
         return content if isinstance(content, dict) else {}
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from abawfw.errors import DataError
-from abawfw.evaluation.prediction_files import Predictions
-from abawfw.submission.agreement import differences
+from abawfw.evaluation.agreement import differences
+from abawfw.evaluation.predictions import Predictions
 from abawfw.submission.val_group import ValGroup
 from abawfw.submission.weights import check_rule, find_weights
 

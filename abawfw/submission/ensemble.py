@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from abawfw.errors import ConfigError, DataError
+from abawfw.evaluation.agreement import differences, same_videos
 from abawfw.evaluation.functional import Moments
-from abawfw.evaluation.prediction_files import Predictions
-from abawfw.submission.agreement import differences, same_videos
+from abawfw.evaluation.predictions import Predictions
 from abawfw.submission.contribution import Contribution, group_contributions
 from abawfw.submission.run_folder import RunFolder, expand
 from abawfw.submission.target_ensemble import TargetEnsemble

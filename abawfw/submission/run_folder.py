@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from abawfw.errors import DataError
-from abawfw.evaluation.prediction_files import Predictions, predictions_folder, read_predictions
+from abawfw.evaluation.prediction_files import predictions_folder, read_predictions
+from abawfw.evaluation.predictions import Predictions
 from abawfw.evaluation.tested_run import TestedRun
 from abawfw.evaluation.trial_files import FOLDER, has_trial_files, read_trial_files
 

@@ -18,26 +18,22 @@ from abawfw.visualization.palette import LABEL, RAW, SERIES, SMOOTHED, TARGETS
 DPI = 200  # a picture of 12 inches fills the width of a page in print
 
 
-def plot_videos(run: TestedRun, path: Path, videos: Sequence[str] | None = None) -> list[str]:
+def draw_videos(run: TestedRun, videos: Sequence[str] | None = None) -> plt.Figure:
     """Draw label, raw and smoothed prediction over the frames of some videos of val, a row per target.
 
     Args:
         run: a tested run.
-        path: picture to write; its ending says the format.
         videos: which; None for the longest three.
-
-    Returns:
-        The videos drawn.
 
     Raises:
         DataError: there are no predictions of these videos, or files are damaged.
     """
-    known = run.predictions(run.targets[0])
+    known = {v: pred for target in run.targets for v, pred in run.predictions(target).items()}
     chosen = list(videos or sorted(known, key=lambda v: -len(known[v]))[:3])
     unknown = [v for v in chosen if v not in known]
     if unknown:
         raise DataError(f'{run.folder}: no predictions of {", ".join(unknown)}; {nearest(unknown[0], known)}')
-    rows = [(video, target) for video in chosen for target in run.targets]
+    rows = [(v, target) for v in chosen for target in run.targets if v in run.predictions(target)]
     figure, axes = plt.subplots(
         len(rows), 1, figsize=(12, 1.9 * len(rows) + 0.4), squeeze=False, layout='constrained'
     )
@@ -45,8 +41,7 @@ def plot_videos(run: TestedRun, path: Path, videos: Sequence[str] | None = None)
         _draw(axis, run, video, target)
     axes[0, 0].legend(loc='upper right', ncols=3, fontsize=8, framealpha=0.9)
     axes[-1, 0].set_xlabel('frame')
-    _save(figure, path)
-    return chosen
+    return figure
 
 
 def _draw(axis: plt.Axes, run: TestedRun, video: str, target: str) -> None:
@@ -65,12 +60,11 @@ def _draw(axis: plt.Axes, run: TestedRun, video: str, target: str) -> None:
     axis.set_title(f'{name}   CCC of the smoothed {score}', fontsize=9, loc='left')
 
 
-def plot_training(run: TestedRun, path: Path, keys: Sequence[str] | None = None) -> None:
+def draw_training(run: TestedRun, keys: Sequence[str] | None = None) -> plt.Figure:
     """Draw figures of metrics.csv over the epochs.
 
     Args:
         run: a run with a finished epoch.
-        path: picture to write; its ending says the format.
         keys: columns of metrics.csv, all in one picture; None for the loss, and beside it the CCC of training
             and validation.
 
@@ -83,7 +77,9 @@ def plot_training(run: TestedRun, path: Path, keys: Sequence[str] | None = None)
         )
     known = list(dict.fromkeys(key for row in run.epochs for key in row))
     ccc = [f'{part}_ccc_{target}' for target in TARGETS for part in ('train', 'val')]
-    panels = [list(keys)] if keys else [['loss'], [key for key in ccc if key in known]]
+    panels = (
+        [list(keys)] if keys else [['loss'], *([found] if (found := [k for k in ccc if k in known]) else [])]
+    )
     for key in (key for panel in panels for key in panel):
         if key not in known:
             raise DataError(f'{run.path / "metrics.csv"}: no column {key!r}; {nearest(key, known)}')
@@ -100,11 +96,11 @@ def plot_training(run: TestedRun, path: Path, keys: Sequence[str] | None = None)
         axis.legend(fontsize=8)
         axis.set_xlabel('epoch')
         axis.grid(alpha=0.25)
-    _save(figure, path)
+    return figure
 
 
-def _save(figure: plt.Figure, path: Path) -> None:
-    """Write a picture whole or not at all."""
+def save(figure: plt.Figure, path: Path) -> None:
+    """Write a picture whole or not at all; the ending of the file says the format."""
     temporary = path.with_name(f'.{path.name}.tmp{path.suffix}')
     try:
         figure.savefig(temporary, dpi=DPI)

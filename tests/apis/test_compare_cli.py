@@ -139,8 +139,8 @@ def test_a_target_without_labels_is_left_out(tmp_path: Path, capfd: pytest.Captu
             video['label'] = [-5.0] * len(video['label'])
         path.write_text(json.dumps(content))
     assert compare(runs).targets == ('valence',)
-    for run in runs:
-        (run / 'predictions/val_pred_valence_nosmooth.json').unlink()
+    for path in [p for run in runs for p in run.glob('predictions/val_pred_valence_*.json')]:
+        path.unlink()
     found = call(capfd, 'compare', *runs)
     assert (found.code, 'no frame has a label of arousal' in found.err) == (2, True)
 
@@ -181,13 +181,18 @@ def test_nan_in_predictions_is_refused_by_video(tmp_path: Path, capfd: pytest.Ca
     path.write_text(json.dumps(content))
     found = call(capfd, 'compare', a, b)
     assert found.code == 2
-    assert 'video v03: "pred" is not one finite number per frame' in found.err
+    assert f'{path}, video v03, frame 5: "pred" is nan' in found.err
 
 
 def test_the_same_run_twice_is_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     a = write_run(tmp_path / 'a', 0)
-    found = call(capfd, 'compare', a, tmp_path / 'b/../a')
-    assert (found.code, 'are the same run' in found.err) == (2, True)
+    (tmp_path / 'link').symlink_to(a)
+    for same in (tmp_path / 'link', a / 'predictions'):
+        found = call(capfd, 'compare', a, same)
+        assert (found.code, found.err) == (
+            2,
+            f'error: {a} and {same} are the same run; name two different ones\n',
+        )
 
 
 def test_runs_without_a_common_target(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

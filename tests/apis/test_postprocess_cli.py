@@ -122,7 +122,7 @@ def test_a_config_with_post_processing(
     assert lines[2].startswith('smoothed_ccc:\t')
     assert lines[3] == f'post-processing:\t{", ".join(report["postprocess"]["val"]["valence"])}'
     assert (folder / 'val_pred_arousal_result.txt').read_text().splitlines()[3] == 'setting window:\t4'
-    faces = read_faces(folder)
+    faces = read_faces(folder, {v: len(pred) for v, pred in raw.items()})
     assert faces is not None
     assert {v: m.tolist() for v, m in faces.items()} == {v: seen(len(x)).tolist() for v, x in raw.items()}
     assert_inferred_alike(run)

@@ -148,3 +148,24 @@ def test_in_a_browser(run: Path, capfd: pytest.CaptureFixture[str], open_page: O
 
     assert opened.errors == []
     assert opened.requests == [path.as_uri()]
+
+
+def test_a_page_does_not_replace_other_files(run: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    file = run / 'predictions/val_pred_valence_smooth.json'
+    before = file.read_bytes()
+    found = call(capfd, 'report', run, '--out', file)
+    assert found.code == 2
+    assert 'a page has a name that ends in .html, such as report.html' in found.err
+    assert file.read_bytes() == before
+
+
+def test_damaged_predictions_leave_no_folder(
+    run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (run / 'predictions/val_pred_valence_nosmooth_ori.json').write_text(
+        '{"a": {"pred": [NaN], "label": [0]}}'
+    )
+    found = call(capfd, 'report', run, '--out', tmp_path / 'new/page.html')
+    assert found.code == 2
+    assert 'video a, frame 0: "pred" is nan' in found.err
+    assert not (tmp_path / 'new').exists()

@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -164,3 +165,21 @@ def test_only_partitions_with_prediction_files(run: Path, capfd: pytest.CaptureF
     assert call(capfd, 'test', run, '--partition', 'train').code == 2
     twice = call(capfd, 'test', run, '--partition', 'val', 'val')
     assert sum(line.startswith('valence  raw') for line in twice.out.splitlines()) == 1
+
+
+def test_val_without_labels_names_the_way_out(
+    run: Path, demo_data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    data = shutil.copytree(demo_data, tmp_path / 'data')
+    with h5py.File(data / 'targets/val_valid_targets.h5', 'a') as file:
+        for video in file.values():
+            video['arousal'][...] = -5
+    for options in ([], ['--search']):
+        found = call(capfd, 'test', run, '--data-root', data, *options)
+        assert found.code == 2
+        assert found.err == (
+            f'error: {data}: no frame of val has a label of valence and arousal; test what has labels with '
+            '--target, or the videos without labels with --partition test\n'
+        )
+    assert not list((run / 'predictions').glob('*'))
+    assert call(capfd, 'test', run, '--data-root', data, '--partition', 'test').code == 0

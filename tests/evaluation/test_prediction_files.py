@@ -133,14 +133,23 @@ def test_unreadable_files(tmp_path: Path) -> None:
         ('{"a": {"pred": [1', 'no prediction file'),
         ('[1]', 'no prediction file'),
         ('{"a": {"label": [1]}}', 'no prediction file'),
-        ('{"a": {"pred": [NaN]}}', 'video a: "pred" is not one finite'),
-        ('{"a": {"pred": [0], "label": [0, 0]}}', 'video a: 1 predictions of valence, but 2 labels'),
-        ('{"a": {"pred": [0], "label": [0]}, "b": {"pred": [0]}}', '2 videos, but labels of 1'),
+        ('{}', 'holds no video'),
+        ('{"a": {"pred": [0, NaN]}}', r'video a, frame 1: "pred" is nan, which is not a number in \[-1, 1\]'),
+        ('{"a": {"pred": [0, null]}}', 'video a, frame 1: "pred" is null, no number'),
+        ('{"a": {"pred": ["0.1"]}}', 'video a, frame 0: "pred" is "0.1", no number'),
+        ('{"a": {"pred": 0.5}}', 'video a: "pred" is float, not a list'),
+        ('{"a": {"pred": [250.0]}}', r'video a, frame 0: "pred" is 250, which is not a number in \[-1, 1\]'),
+        (f'{{"a": {{"pred": [1{"0" * 400}]}}}}', 'video a: "pred" holds a number that is too large'),
+        ('{"a": {"pred": [0], "label": 1}}', 'video a: "label" is int, not a list'),
+        ('{"a": {"pred": [0], "label": [1.5]}}', 'video a, frame 0: "label" is 1.5'),
+        ('{"a": {"pred": [0], "label": [0, 0]}}', 'video a: 1 predictions, but 2 labels'),
+        ('{"a": {"pred": [0], "label": [0]}, "b": {"pred": [0]}}', '1 videos have labels, but not b'),
     ):
         path.write_text(text)
         with pytest.raises(DataError, match=message) as error:
             read_predictions(tmp_path, 'val', 'valence')
         assert str(path) in str(error.value)
+        assert str(error.value).endswith('write it again with: python tools/test.py RUN')
 
 
 def test_folder_of_a_run(tmp_path: Path) -> None:

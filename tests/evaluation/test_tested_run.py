@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 from abawfw.errors import DataError
 from abawfw.evaluation.face_file import NAME, read_faces, write_faces
 from abawfw.evaluation.functional import ccc
-from abawfw.evaluation.prediction_files import write_predictions
+from abawfw.evaluation.prediction_files import file_name, write_predictions
 from abawfw.evaluation.tested_run import TestedRun
 
 LABELS = {'a': np.array([0.0, 0.5, np.nan, 0.25]), 'b': np.full(3, np.nan)}
@@ -67,40 +69,76 @@ def test_what_cannot_be_read_names_the_file(run: Path, tmp_path: Path) -> None:
         _ = TestedRun(run).faces
 
 
-def test_files_that_do_not_belong_together(run: Path) -> None:
-    write_faces(run / 'predictions', {'a': np.array([True, False])})
-    with pytest.raises(DataError, match='2 frames of video a, whose predictions have 4'):
-        _ = TestedRun(run).faces
-    for text in ('{"a": {"frames": 4, "without": [[-3, 3]]}}', '{"a": {"frames": 4, "without": [[2, 9]]}}'):
+def test_faces_of_another_test(run: Path) -> None:
+    for text, message in (
+        ('{"a": {"frames": 2, "without": []}}', '2 frames of video a, whose predictions have 4'),
+        ('{"a": {"frames": 1000000000000000, "without": []}}', 'frames of video a, whose predictions have 4'),
+        ('{"a": {"frames": 4, "without": [[-3, 3]]}}', 'video a of 4 frames: no face from -3 to 3'),
+        ('{"a": {"frames": 4, "without": [[2, 9]]}}', 'video a of 4 frames: no face from 2 to 9'),
+    ):
         (run / 'predictions' / NAME).write_text(text)
-        with pytest.raises(DataError, match='video a of 4 frames: no face from'):
+        with pytest.raises(DataError, match=message):
             _ = TestedRun(run).faces
-    path = run / 'predictions/val_pred_arousal_smooth.json'
-    content = json.loads(path.read_text())
-    path.write_text(json.dumps({'b': content['b']}))
-    with pytest.raises(DataError, match='has other videos than val_pred_arousal_nosmooth'):
-        TestedRun(run).predictions('arousal')
 
 
-def test_labels_are_those_of_the_same_file(run: Path) -> None:
-    path = run / 'predictions/val_pred_arousal_nosmooth_ori.json'
+def change(run: Path, stage: str, change: Callable[[dict[str, Any]], object]) -> None:
+    path = run / 'predictions' / file_name('val', 'arousal', stage)
     content = json.loads(path.read_text())
-    content['a']['label'] = [0.1, 0.2, 0.3, 0.4]
-    path.write_text(json.dumps(content))
-    assert TestedRun(run).moments('arousal', 'raw')['a'].mean_true == pytest.approx(0.25)
+    path.write_text(json.dumps(change(content) or content))
+
+
+def test_files_of_different_tests(run: Path) -> None:
+    """Raw, clipped and smoothed predictions are of the same videos, frames and labels."""
+    for stage, spoil, message in (
+        ('smoothed', lambda c: {'b': c['b']}, 'only val_pred_arousal_nosmooth.json has the videos a'),
+        (
+            'raw',
+            lambda c: c['a'].update(pred=[0.0] * 3, label=[0.0] * 3),
+            r'number of frames of a \(4 and 3\)',
+        ),
+        ('smoothed', lambda c: c['a'].update(label=[0.1, 0.2, 0.3, 0.4]), 'differ in the labels of a'),
+    ):
+        write_predictions(run / 'predictions', 'val', 'arousal', PREDS, LABELS, 1)
+        change(run, stage, spoil)
+        with pytest.raises(DataError, match=message) as error:
+            TestedRun(run).predictions('arousal', stage)
+        assert f'python tools/test.py {run}' in str(error.value)
+
+
+def test_the_order_of_videos_in_a_file_does_not_matter(run: Path) -> None:
+    before = TestedRun(run).predictions('arousal')
+    change(run, 'smoothed', lambda c: dict(reversed(list(c.items()))))
+    after = TestedRun(run).predictions('arousal')
+    assert list(after) == list(before)
+    np.testing.assert_array_equal(after['a'], before['a'])
+
+
+def test_a_missing_file_is_named(run: Path) -> None:
+    (run / 'predictions' / file_name('val', 'arousal', 'clipped')).unlink()
+    found = TestedRun(run)
+    assert found.targets == ('arousal',)
+    with pytest.raises(DataError, match=r'val_pred_arousal_nosmooth\.json is missing'):
+        found.predictions('arousal')
+
+
+def test_a_table_of_epochs_that_is_no_text(run: Path) -> None:
+    (run / 'metrics.csv').write_bytes(b'epoch\n\xff\n')
+    with pytest.raises(DataError, match=r'metrics\.csv is damaged.*move it away'):
+        _ = TestedRun(run).epochs
 
 
 @given(faces=st.lists(st.booleans(), max_size=30))
 def test_faces_survive_their_file(faces: list[bool], tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp('faces')
     expected = np.array(faces, dtype=bool)
-    write_faces(folder, {'v': expected})
-    found = read_faces(folder)
+    write_faces(folder, {'v': expected, 'unknown': expected})
+    found = read_faces(folder, {'v': len(faces)})
     assert found is not None
+    assert list(found) == ['v']
     np.testing.assert_array_equal(found['v'], expected)
 
 
 def test_without_faces_an_earlier_file_goes(tmp_path: Path) -> None:
     assert write_faces(tmp_path, {'v': np.array([True, False])}) == [tmp_path / NAME]
     assert write_faces(tmp_path, {}) == []
-    assert read_faces(tmp_path) is None
+    assert read_faces(tmp_path, {'v': 2}) is None

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import importlib.util
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import matplotlib.image
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from conftest import ROOT
 
-from abawfw.errors import DataError
+from abawfw.errors import ConfigError, DataError
 from abawfw.evaluation.prediction_files import write_predictions
 from abawfw.evaluation.tested_run import TestedRun
-from abawfw.visualization.curves import plot_training, plot_videos
+from abawfw.visualization.curves import draw_training, draw_videos, save
+
+
+@pytest.fixture(autouse=True)
+def closed() -> Iterator[None]:
+    yield
+    plt.close('all')
 
 
 @pytest.fixture
@@ -29,38 +40,65 @@ def tested_run(tmp_path: Path) -> TestedRun:
     return TestedRun(tmp_path)
 
 
-def test_longest_videos_by_default(tested_run: TestedRun) -> None:
-    out = tested_run.path / 'curves.png'
-    assert plot_videos(tested_run, out) == ['long', 'mid', '<b>&$_{']
-    picture = matplotlib.image.imread(out)
+def titles(figure: Any) -> list[str]:
+    return [axis.get_title(loc='left').split('  ')[0] for axis in figure.axes]
+
+
+def test_longest_videos_by_default(tested_run: TestedRun, tmp_path: Path) -> None:
+    figure = draw_videos(tested_run)
+    assert titles(figure) == ['long', 'mid', r'<b>&\$_{']
+    drawn = {line.get_label(): line.get_ydata() for line in figure.axes[0].lines}
+    np.testing.assert_array_equal(drawn['label'], tested_run.labels('valence')['long'])
+    np.testing.assert_array_equal(drawn['smoothed'], tested_run.predictions('valence')['long'])
+    save(figure, tmp_path / 'curves.png')
+    picture = matplotlib.image.imread(tmp_path / 'curves.png')
     assert picture.shape[1] == 2400  # 12 inches
     assert picture.std() > 0.05  # something is drawn
+    assert not list(tmp_path.glob('.*'))
 
 
-def test_more_videos_make_a_taller_picture(tested_run: TestedRun) -> None:
-    heights = []
-    for videos in (['short'], ['short', 'long']):
-        plot_videos(tested_run, tested_run.path / 'curves.png', videos)
-        heights.append(matplotlib.image.imread(tested_run.path / 'curves.png').shape[0])
-    assert heights[1] > 1.5 * heights[0]
+def test_a_video_of_one_target_has_one_row(tested_run: TestedRun) -> None:
+    write_predictions(tested_run.folder, 'val', 'arousal', {'mid': [0.0] * 90}, {'mid': [0.1] * 90}, 5)
+    both = TestedRun(tested_run.path)
+    assert [axis.get_ylabel() for axis in draw_videos(both, ['mid', 'short']).axes] == [
+        *('valence', 'arousal'),
+        'valence',
+    ]
 
 
 def test_training(tested_run: TestedRun) -> None:
-    out = tested_run.path / 'training.png'
-    plot_training(tested_run, out)
-    both = matplotlib.image.imread(out)
-    assert both.std() > 0.05
-    plot_training(tested_run, out, ['val_ccc_valence'])
-    assert matplotlib.image.imread(out).shape[1] == both.shape[1] / 2  # one panel
-    assert not list(tested_run.path.glob('.*'))
+    loss, ccc = draw_training(tested_run).axes
+    assert [line.get_label() for line in loss.lines] == ['loss']
+    assert [line.get_label() for line in ccc.lines] == ['train_ccc_valence', 'val_ccc_valence']
+    (one,) = draw_training(tested_run, ['val_ccc_valence']).axes
+    assert one.lines[0].get_ydata().tolist() == [0.2, 0.3]
 
 
-def test_what_is_missing_is_named(tested_run: TestedRun, tmp_path: Path) -> None:
+def test_what_is_missing_is_named(tested_run: TestedRun) -> None:
     with pytest.raises(DataError, match="no predictions of shrot; did you mean 'short'"):
-        plot_videos(tested_run, tmp_path / 'x.png', ['shrot'])
+        draw_videos(tested_run, ['shrot'])
     with pytest.raises(DataError, match=r"metrics\.csv: no column 'los'; did you mean 'loss'"):
-        plot_training(tested_run, tmp_path / 'x.png', ['los'])
-    (tmp_path / 'metrics.csv').unlink()
+        draw_training(tested_run, ['los'])
+    (tested_run.path / 'metrics.csv').write_text('epoch,loss\n1,.9\n')
+    assert len(draw_training(TestedRun(tested_run.path)).axes) == 1  # no empty panel
+    (tested_run.path / 'metrics.csv').unlink()
     with pytest.raises(DataError, match=r'metrics\.csv is missing or has no finished epoch'):
-        plot_training(TestedRun(tested_run.path), tmp_path / 'x.png')
-    assert not (tmp_path / 'x.png').exists()
+        draw_training(TestedRun(tested_run.path))
+
+
+def test_the_command_line_writes_both_or_none(
+    tested_run: TestedRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = importlib.util.spec_from_file_location('plot_curves', ROOT / 'tools/plot_curves.py')
+    assert spec
+    assert spec.loader
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    out = tmp_path / 'new'
+    with pytest.raises(DataError, match='no column'):
+        tool.main([str(tested_run.path), '--keys', 'nope', '--out', str(out)])
+    assert not out.exists()
+    tool.main([str(tested_run.path), '--out', str(out)])
+    assert sorted(p.name for p in out.iterdir()) == ['curves.png', 'training.png']
+    with pytest.raises(ConfigError, match='choose another file with --out'):
+        tool.main([str(tested_run.path), '--out', str(tested_run.path / 'metrics.csv')])

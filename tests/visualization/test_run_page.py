@@ -106,12 +106,16 @@ def test_scores_are_those_of_the_report_or_measured(tmp_path: Path) -> None:
         assert row['pcc'] == pytest.approx(pcc(label, pred))
         assert row['ccc_low'] < row['ccc'] < row['ccc_high']
     reported = [{**row, 'ccc': 0.125} for row in measured]
-    (run / 'predictions/report.json').write_text(json.dumps({'rows': {'val': reported}}))
+    path = run / 'predictions/report.json'
+    path.write_text(json.dumps({'postprocess': {}, 'rows': {'val': reported}}))
     assert score_rows(TestedRun(run), 'valence') == reported
-    for row in reported:
-        del row['notes']  # a report of another version
-    (run / 'predictions/report.json').write_text(json.dumps({'rows': {'val': reported}}))
+    # what another version wrote, or anybody, is measured anew
+    path.write_text(json.dumps({'windows': {'valence': 5}, 'rows': {'val': reported}}))
     assert score_rows(TestedRun(run), 'valence') == measured
+    for wrong in ({'ccc': '0.5'}, {'ccc': None}, {'notes': None}, {'frames': 'many'}, {'ccc_low': 'x'}):
+        rows = [{**row, **wrong} for row in reported]
+        path.write_text(json.dumps({'postprocess': {}, 'rows': {'val': rows}}))
+        assert score_rows(TestedRun(run), 'valence') == measured
 
 
 def test_calibration(tmp_path: Path) -> None:

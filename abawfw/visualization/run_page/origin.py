@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,7 @@ def _post_processing(run: TestedRun) -> str | None:
 def _changes(run: TestedRun) -> list[Block]:
     named = run.summary.get('config_file')
     dumped = run.path / 'config.py'
-    if not isinstance(named, str):
+    if not isinstance(named, str) or '\0' in named:
         return [
             Paragraph('Nothing tells which config file the run was started from: it is of an older version.')
         ]
@@ -103,7 +104,7 @@ def _gigabytes(value: Any) -> str | None:
 
 
 def _duration(value: Any) -> str | None:
-    if not isinstance(value, int | float):
+    if not isinstance(value, int | float) or not math.isfinite(value):
         return None
     minutes, seconds = divmod(value, 60)
     hours, minutes = divmod(int(minutes), 60)

@@ -53,13 +53,22 @@ def mean_rows(rows: Sequence[Mapping[str, Any]], targets: Sequence[str]) -> list
 
 
 def score_rows(run: TestedRun, target: str) -> list[dict[str, Any]]:
-    """Rows of report.json; measured here where the run, of an older version, has none."""
+    """Rows of report.json; measured here where the run, of an older version, has others or none."""
     rows = [row for row in run.rows if row.get('target') == target]
-    if [row.get('stage') for row in rows[:3]] == list(STAGES) and all(
-        {*KEYS, 'notes'} <= row.keys() for row in rows
-    ):
+    current = isinstance(run.report.get('postprocess'), dict)  # before that, intervals were others
+    if current and [row.get('stage') for row in rows[:3]] == list(STAGES) and all(map(_whole, rows)):
         return rows
     return [measured_row(target, stage, list(run.moments(target, stage).values())) for stage in STAGES]
+
+
+def _whole(row: Mapping[str, Any]) -> bool:
+    """Whether a row of a file has all that the table shows, in the right types."""
+    ends = [row.get(key, '') for key in ('ccc_low', 'ccc_high')]
+    numbers = [row.get(key) for key in KEYS[2:] if key not in ('ccc_low', 'ccc_high')]
+    numbers += [end for end in ends if end is not None]
+    return isinstance(row.get('notes'), list) and all(
+        isinstance(number, int | float) and not isinstance(number, bool) for number in numbers
+    )
 
 
 def calibration_table(run: TestedRun, targets: Sequence[str]) -> Table:

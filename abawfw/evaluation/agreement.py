@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from abawfw.evaluation.prediction_files import Predictions
+from abawfw.evaluation.predictions import Predictions
 
 SHOWN = 5  # differences of one kind that are listed by name
 
