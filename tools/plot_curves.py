@@ -24,7 +24,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('--out', type=Path, help='folder for the pictures; default: the run')
     args = parser.parse_args(argv)
     tested = TestedRun(args.run)
-    from abawfw.visualization.curves import draw_training, draw_videos, save
+    from abawfw.visualization.curves import DPI, draw_training, draw_videos
+    from abawfw.visualization.save_figure import save_figure
 
     figures = {
         'curves.png': draw_videos(tested, args.video),
@@ -34,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
     for path in paths:
         check_writable(path, path.name, '--out')
     for path, figure in zip(paths, figures.values(), strict=True):
-        save(figure, path)
+        save_figure(figure, path, DPI)
     print(f'written: {", ".join(map(str, paths))}')
     return 0
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import matplotlib
 
@@ -97,14 +96,3 @@ def draw_training(run: TestedRun, keys: Sequence[str] | None = None) -> plt.Figu
         axis.set_xlabel('epoch')
         axis.grid(alpha=0.25)
     return figure
-
-
-def save(figure: plt.Figure, path: Path) -> None:
-    """Write a picture whole or not at all; the ending of the file says the format."""
-    temporary = path.with_name(f'.{path.name}.tmp{path.suffix}')
-    try:
-        figure.savefig(temporary, dpi=DPI)
-        temporary.replace(path)
-    finally:
-        plt.close(figure)
-        temporary.unlink(missing_ok=True)

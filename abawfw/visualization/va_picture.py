@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +16,8 @@ import pandas as pd
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from matplotlib.transforms import blended_transform_factory
 from numpy.typing import NDArray
+
+from abawfw.visualization.save_figure import save_figure
 
 COLORS = {'valence': '#c0392b', 'arousal': '#2563a8'}
 GREY, GAP = '#555555', '#e3e3e3'
@@ -87,13 +88,10 @@ def draw_curves(path: Path, table: pd.DataFrame, title: str, thumbnails: Sequenc
     figure.text(left, 1 - 0.3 / height, title, fontsize=11, parse_math=False)
     if thumbnails:
         _thumbnails(figure, axis, times, thumbnails)
-    temporary = path.with_name(f'.{path.stem}.{os.getpid()}.tmp{path.suffix}')
     try:
-        figure.savefig(temporary, dpi=DPI)
-        temporary.replace(path)
+        save_figure(figure, path, DPI)
     finally:
         plt.close(figure)
-        temporary.unlink(missing_ok=True)
 
 
 def _axis(table: pd.DataFrame) -> tuple[NDArray[np.float64], str]:

@@ -16,7 +16,8 @@ from conftest import ROOT
 from abawfw.errors import ConfigError, DataError
 from abawfw.evaluation.prediction_files import write_predictions
 from abawfw.evaluation.tested_run import TestedRun
-from abawfw.visualization.curves import draw_training, draw_videos, save
+from abawfw.visualization.curves import DPI, draw_training, draw_videos
+from abawfw.visualization.save_figure import save_figure
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +51,7 @@ def test_longest_videos_by_default(tested_run: TestedRun, tmp_path: Path) -> Non
     drawn = {line.get_label(): line.get_ydata() for line in figure.axes[0].lines}
     np.testing.assert_array_equal(drawn['label'], tested_run.labels('valence')['long'])
     np.testing.assert_array_equal(drawn['smoothed'], tested_run.predictions('valence')['long'])
-    save(figure, tmp_path / 'curves.png')
+    save_figure(figure, tmp_path / 'curves.png', DPI)
     picture = matplotlib.image.imread(tmp_path / 'curves.png')
     assert picture.shape[1] == 2400  # 12 inches
     assert picture.std() > 0.05  # something is drawn

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from abawfw.evaluation.functional.bootstrap import paired_sums
 from abawfw.evaluation.functional.moments import Moments
+from abawfw.evaluation.functional.paired_bootstrap import paired_sums
 from abawfw.evaluation.functional.video_sums import ccc_of_sums
 
 
