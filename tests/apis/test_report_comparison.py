@@ -17,6 +17,7 @@ from abawfw.config import load_config
 from abawfw.evaluation.functional import ccc
 from abawfw.evaluation.prediction_files import write_predictions
 from abawfw.evaluation.tested_run import TestedRun
+from abawfw.visualization.comparison_page.looks import short_names
 
 if TYPE_CHECKING:
     from browser import OpenPage
@@ -111,8 +112,8 @@ def test_in_a_browser(tmp_path: Path, open_page: OpenPage) -> None:
         drawn = page.evaluate(
             "document.querySelector('.curves .plot').data.map(t => [t.name, t.y.length, t.y[5]])"
         )
-        assert [name for name, *_ in drawn] == ['label', 'a', 'b'] * 2
-        expected = [LABELS[7][5], *(TestedRun(run).predictions('valence')['v07'][5] for run in runs)]
+        assert [name for name, *_ in drawn] == ['a', 'b', 'label'] * 2
+        expected = [*(TestedRun(run).predictions('valence')['v07'][5] for run in runs), LABELS[7][5]]
         assert [y for *_, y in drawn[:3]] == pytest.approx(expected, abs=1e-4)
         assert {length for _, length, _ in drawn} == {len(LABELS[7])}
         before = rows.all_text_contents()
@@ -123,6 +124,61 @@ def test_in_a_browser(tmp_path: Path, open_page: OpenPage) -> None:
         opened.screenshot(f'comparison_{width}')
         assert opened.errors == []
         assert opened.requests == [path.resolve().as_uri()]
+
+
+LONG = 'a_run_with_many_words_in_its_name_' * 5
+
+
+@pytest.mark.slow
+def test_many_runs_with_long_names_in_a_browser(tmp_path: Path, open_page: OpenPage) -> None:
+    """Curves of different runs look different, the label lies on top, and names leave room for figures."""
+    runs = [write_run(tmp_path / f'{LONG}{k}', k, 0.1, videos=5) for k in range(12)]
+    path = tmp_path / 'comparison.html'
+    comparison_page(runs).write(path)
+    for width in (1440, 390):
+        opened = open_page(path, width)
+        page = opened.page
+        curves = page.evaluate(
+            "document.querySelector('.curves .plot').data.map(t => [t.name, t.line.color, t.line.dash])"
+        )[:13]
+        assert curves[-1][0] == 'label'
+        assert len({tuple(look) for _, *look in curves}) == 13
+        assert len({name for name, *_ in curves}) == 13
+        scatter = page.evaluate(
+            "document.querySelectorAll('.plot')[2].data.map(t => [t.name, t.marker.color, t.marker.symbol])"
+        )
+        assert [look[:2] for look in scatter] == [look[:2] for look in curves[1:-1]]
+        assert len({tuple(look) for _, *look in scatter}) == 11
+        # the heading stands above the legend, and that above the dots; the figures have most of the width
+        for k in (2, 3):
+            figure = page.locator('figure').nth(k)
+            heading, legend, dots = (
+                figure.locator(part).bounding_box() for part in ('h3', '.legend', '.nsewdrag')
+            )
+            assert heading['y'] + heading['height'] <= legend['y']
+            assert legend['y'] + legend['height'] <= dots['y'] + 1
+            assert dots['height'] > 200
+        for k in (0, 1):
+            assert page.locator('.plot').nth(k).locator('.nsewdrag').bounding_box()['width'] > width / 3
+            ticks = page.locator('.plot').nth(k).locator('.ytick text').all_text_contents()
+            assert ticks == [f'a_run_with_ma…{name[-14:]}' for name in (run.name for run in runs[k:])]
+        text = page.evaluate("document.querySelector('.plot').data[0].text[11].replaceAll('<br>', '')")
+        assert text == runs[11].name
+        assert 'from run 9 on they come again' in page.locator('.note').all_text_contents()[2]
+        assert opened.overflow <= 0
+        assert opened.errors == []
+        opened.screenshot(f'comparison_of_many_{width}')
+
+
+def test_names_of_runs_beside_figures() -> None:
+    assert short_names(['a', 'b' * 28]) == ['a', 'b' * 28]
+    assert short_names(['x' * 20 + '1' * 20, 'y' * 30]) == [
+        'x' * 13 + '…' + '1' * 14,
+        'y' * 13 + '…' + 'y' * 14,
+    ]
+    alike = ['x' * 20 + middle + 'x' * 20 for middle in 'abc']
+    assert len(set(short_names(alike))) == 3
+    assert all(len(name) <= 28 for name in short_names(alike))
 
 
 def test_the_command_line_writes_beside_the_first_run_or_where_it_is_told(

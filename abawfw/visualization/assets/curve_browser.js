@@ -26,7 +26,7 @@
   function figureOf(panels, video) {
     const whole = panels.reduce((sum, panel) => sum + panel.height, 0);
     const layout = {
-      hovermode: 'x unified', hoversubplots: 'axis', dragmode: 'zoom', margin: { l: 54, r: 14, t: 34, b: 44 },
+      hovermode: 'x unified', hoversubplots: 'axis', dragmode: 'zoom', margin: { l: 54, r: 14, t: 34, b: 44 }, legend: { tracegroupgap: 0 },
       xaxis: {
         title: { text: 'frame' }, range: [-0.5, Math.max(video.frames - 0.5, 0.5)], ...(video.frames < 8 ? { dtick: 1 } : {}), tickformat: ',d',
         anchor: panels.length > 1 ? `y${panels.length}` : 'y', showspikes: false,
@@ -49,7 +49,7 @@
         data.push({
           ...decode(curve), type: 'scatter', mode: video.frames < 4 ? 'lines+markers' : 'lines', name: line.name,
           legendgroup: line.name, showlegend: !named.has(line.name), yaxis: i ? `y${i + 1}` : 'y',
-          line: { color: line.color, width: line.width }, hovertemplate: '%{y:.3f}', meta: line.curve,
+          line: { color: line.color, width: line.width, dash: line.dash }, hovertemplate: '%{y:.3f}', meta: line.curve,
         });
         named.add(line.name);
       });

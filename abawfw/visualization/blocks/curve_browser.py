@@ -19,12 +19,14 @@ class Line(NamedTuple):
         name: in the legend.
         color: of the line.
         width: of the line, in pixels.
+        dash: of the line, in Plotly's words: 'solid', 'dash', 'dot' or 'dashdot'.
     """
 
     curve: str
     name: str
     color: str
     width: float = 1.3
+    dash: str = 'solid'
 
 
 class Panel(NamedTuple):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from abawfw.evaluation.comparison import Comparison
 from abawfw.visualization.blocks import Figure
+from abawfw.visualization.comparison_page.looks import look, short_names
 from abawfw.visualization.embed import plot_text
-from abawfw.visualization.palette import FAINT, SERIES, TARGETS
+from abawfw.visualization.palette import FAINT, TARGETS
 
 APART = {'scattermode': 'group', 'scattergap': 0.4}
 
@@ -19,18 +21,11 @@ def scores_figure(comparison: Comparison) -> Figure:
         pooled = [comparison.ccc(k, target) for k in range(len(comparison.runs))]
         intervals = zip(comparison.intervals[target], pooled, strict=True)
         ends = [interval or (ccc, ccc) for interval, ccc in intervals]
-        data.append(
-            {
-                **_dots(target, TARGETS[target]),
-                'x': pooled,
-                'y': [plot_text(name) for name in comparison.names],
-                'error_x': _error(
-                    [high - ccc for (_, high), ccc in zip(ends, pooled, strict=True)],
-                    [ccc - low for (low, _), ccc in zip(ends, pooled, strict=True)],
-                ),
-            }
-        )
-    layout = {'xaxis': {'title': {'text': 'CCC'}}, 'yaxis': _names_axis(), **APART}
+        above = [high - ccc for (_, high), ccc in zip(ends, pooled, strict=True)]
+        below = [ccc - low for (low, _), ccc in zip(ends, pooled, strict=True)]
+        data.append(_dots(target, TARGETS[target], pooled, comparison.names, (above, below)))
+    axis = _names_axis(comparison.names, comparison.names)
+    layout = {'xaxis': {'title': {'text': 'CCC'}}, 'yaxis': axis, **APART}
     return Figure(
         {'data': data, 'layout': layout},
         'CCC of each run and target, with 95 % intervals',
@@ -45,15 +40,10 @@ def differences_figure(comparison: Comparison) -> Figure:
     data = []
     for target in dict.fromkeys(score.target for score in comparison.scores):
         scores = [s for s in comparison.scores if s.target == target]
+        values = [s.difference.value for s in scores]
         reach = [0.0 if s.difference.high is None else s.difference.high - s.difference.value for s in scores]
-        data.append(
-            {
-                **_dots(target, TARGETS.get(target, FAINT)),
-                'x': [s.difference.value for s in scores],
-                'y': [plot_text(s.run) for s in scores],
-                'error_x': _error(reach, reach),
-            }
-        )
+        color = TARGETS.get(target, FAINT)
+        data.append(_dots(target, color, values, [s.run for s in scores], (reach, reach)))
     zero = {
         'type': 'line',
         'x0': 0,
@@ -63,8 +53,9 @@ def differences_figure(comparison: Comparison) -> Figure:
         'yref': 'paper',
         'line': {'color': FAINT, 'width': 1},
     }
-    axis = {'title': {'text': f'CCC less that of {plot_text(comparison.names[0])}'}}
-    layout = {'xaxis': axis, 'yaxis': _names_axis(), 'shapes': [zero], **APART}
+    axis = {'title': {'text': f'CCC less that of {plot_text(short_names(comparison.names)[0])}'}}
+    names = _names_axis(comparison.names, comparison.names[1:])
+    layout = {'xaxis': axis, 'yaxis': names, 'shapes': [zero], **APART}
     return Figure(
         {'data': data, 'layout': layout},
         'Difference of each run to the baseline, with 95 % intervals',
@@ -75,8 +66,10 @@ def differences_figure(comparison: Comparison) -> Figure:
 
 def videos_figure(comparison: Comparison, target: str) -> Figure:
     """Every video's own CCC in the baseline and in the other runs."""
+    names = [plot_text(name) for name in short_names(comparison.names)]
     data = []
     for k, name in enumerate(comparison.names[1:], start=1):
+        color, _, mark = look(k)
         points = [
             (plot_text(video), a.ccc, b.ccc, a.n)
             for video, a, b in zip(
@@ -88,12 +81,13 @@ def videos_figure(comparison: Comparison, target: str) -> Figure:
             {
                 'type': 'scatter',
                 'mode': 'markers',
-                'name': plot_text(name),
+                'name': names[k],
                 'x': [p[1] for p in points],
                 'y': [p[2] for p in points],
                 'text': [f'{video}, {n:,} frames' for video, *_, n in points],
-                'hovertemplate': '%{text}<br>%{x:.3f} and %{y:.3f}<extra></extra>',
-                'marker': {'color': SERIES[(k - 1) % len(SERIES)], 'size': 8, 'opacity': 0.75},
+                'meta': _whole(name),
+                'hovertemplate': '%{text}<br>%{x:.3f} and %{y:.3f}<br>%{meta}<extra></extra>',
+                'marker': {'color': color, 'symbol': mark, 'size': 8, 'opacity': 0.75},
             }
         )
     diagonal = {
@@ -105,8 +99,7 @@ def videos_figure(comparison: Comparison, target: str) -> Figure:
         'line': {'color': FAINT, 'width': 1, 'dash': 'dot'},
     }
     layout = {
-        'title': {'text': target},
-        'xaxis': {'title': {'text': plot_text(comparison.names[0])}, 'range': [-1.02, 1.02]},
+        'xaxis': {'title': {'text': names[0]}, 'range': [-1.02, 1.02]},
         'yaxis': {'title': {'text': 'the other run'}, 'range': [-1.02, 1.02]},
         'shapes': [diagonal],
         'showlegend': len(data) > 1,
@@ -114,25 +107,48 @@ def videos_figure(comparison: Comparison, target: str) -> Figure:
     return Figure(
         {'data': data, 'layout': layout},
         f'Own CCC of each video in {target}: baseline against the other runs',
-        height=420,
+        height=370 + 19 * len(data),  # where it is narrow, the legend has a line for each run
+        title=target,
     )
 
 
-def _dots(name: str, color: str) -> dict[str, Any]:
-    # a line of its own for each target beside the name of a run
-    apart = {'orientation': 'h', 'offsetgroup': name}
+def _dots(
+    name: str,
+    color: str,
+    values: Sequence[float],
+    runs: Sequence[str],
+    reach: tuple[Sequence[float], Sequence[float]],
+) -> dict[str, Any]:
+    """A dot per run, with what it reaches above and below."""
+    above, below = reach
     return {
         'type': 'scatter',
         'mode': 'markers',
         'name': name,
+        'x': values,
+        'y': [plot_text(run) for run in runs],
+        'text': [_whole(run) for run in runs],
+        'hovertemplate': '%{text}<br>%{x:.4f}',
         'marker': {'color': color, 'size': 9},
-        **apart,
+        'error_x': {'type': 'data', 'array': above, 'arrayminus': below, 'thickness': 1.5, 'width': 5},
+        # a line of its own for each target beside the name of a run
+        'orientation': 'h',
+        'offsetgroup': name,
     }
 
 
-def _error(above: list[float], below: list[float]) -> dict[str, Any]:
-    return {'type': 'data', 'array': above, 'arrayminus': below, 'thickness': 1.5, 'width': 5}
+def _whole(name: str) -> str:
+    """A name in full, broken into lines for a box that is shown under the pointer."""
+    return '<br>'.join(plot_text(name[i : i + 60]) for i in range(0, len(name), 60))
 
 
-def _names_axis() -> dict[str, Any]:
-    return {'autorange': 'reversed', 'type': 'category'}
+def _names_axis(names: Sequence[str], shown: Sequence[str]) -> dict[str, Any]:
+    """An axis of those runs that are shown, with names that leave room for the figure."""
+    short = dict(zip(names, short_names(names), strict=True))
+    return {
+        'autorange': 'reversed',
+        'type': 'category',
+        'tickmode': 'array',
+        'tickvals': [plot_text(name) for name in shown],
+        'ticktext': [plot_text(short[name]) for name in shown],
+    }

@@ -8,10 +8,13 @@ from typing import Any
 from abawfw.evaluation.comparison import Comparison
 from abawfw.visualization.blocks import Block, Paragraph, Preformatted, SideBySide
 from abawfw.visualization.comparison_page.figures import differences_figure, scores_figure, videos_figure
+from abawfw.visualization.comparison_page.looks import short_names
 from abawfw.visualization.comparison_page.tables import differences_table, ensemble_table, scores_table
 from abawfw.visualization.comparison_page.videos import video_browser
 from abawfw.visualization.page import Page
+from abawfw.visualization.palette import SERIES
 
+NAMED = 4  # runs that have room in the title
 DIFFERENCES = (
     'Videos are drawn with replacement, the same for both runs; frames are never drawn, since those of a '
     'video depend on one another. The verdict goes by the larger of both p-values, corrected for the number '
@@ -20,6 +23,10 @@ DIFFERENCES = (
 VIDEOS = (
     "A video's own CCC says how well its course is met; what a video makes of the difference is the "
     'difference over all frames less that without the video.'
+)
+AGAIN = (
+    f'There are {len(SERIES)} colours: from run {len(SERIES) + 1} on they come again, with other marks and '
+    'with dashed lines.'
 )
 ENSEMBLE = (
     'Rules that look at labels are measured on videos that took no part in finding the weights. A run can be '
@@ -53,8 +60,9 @@ class ComparisonPage:
         """The page, to be rendered or written."""
         c = self.comparison
         frames = sum(m.n for m in c.moments[c.targets[0]][0])
+        few = len(c.names) <= NAMED
         page = Page(
-            'Comparison of ' + ', '.join(c.names),
+            f'Comparison of {", ".join(short_names(c.names)) if few else f"{len(c.names)} runs"}',
             f'{c.stage.capitalize()} predictions of {len(c.videos)} videos, {frames:,} labelled frames. '
             f'The baseline is {c.names[0]}.',
         )
@@ -62,7 +70,8 @@ class ComparisonPage:
         differences = [*self._warnings(), differences_table(c), differences_figure(c)]
         page.section('Differences to the baseline', *differences, note=DIFFERENCES)
         scatter = SideBySide(*(videos_figure(c, target) for target in c.targets))
-        page.section('Video by video', scatter, video_browser(c), note=VIDEOS)
+        note = f'{VIDEOS} {AGAIN}' if len(c.runs) > len(SERIES) else VIDEOS
+        page.section('Video by video', scatter, video_browser(c), note=note)
         for target, by_rule in self.ensembles.items():
             blocks = [
                 Paragraph(found) if isinstance(found, str) else ensemble_table(rule, found)

@@ -8,6 +8,7 @@ from typing import Any
 from abawfw.evaluation.comparison import MEAN, Comparison
 from abawfw.evaluation.functional import Moments
 from abawfw.visualization.blocks import Column, Table
+from abawfw.visualization.comparison_page.looks import short_names
 
 
 def scores_table(comparison: Comparison) -> Table:
@@ -20,7 +21,7 @@ def scores_table(comparison: Comparison) -> Table:
         columns.append(Column('CCC', '.4f', MEAN))
     columns += [Column('epochs', ',', 'run'), Column('seed', '.0f', 'run'), Column('seconds', ',.0f', 'run')]
     rows = []
-    for k, (name, run) in enumerate(zip(c.names, c.runs, strict=True)):
+    for k, (name, run) in enumerate(zip(short_names(c.names), c.runs, strict=True)):
         row: list[Any] = [name]
         for target in c.targets:
             pooled = Moments.pool(c.moments[target][k])
@@ -50,9 +51,10 @@ def differences_table(comparison: Comparison) -> Table:
         ),
         Column('verdict'),
     ]
+    short = dict(zip(comparison.names, short_names(comparison.names), strict=True))
     rows = [
         [
-            *(s.run, s.target, s.difference.value, s.difference.low, s.difference.high),
+            *(short[s.run], s.target, s.difference.value, s.difference.low, s.difference.high),
             *(s.difference.p_value, s.permutation, s.corrected, s.verdict),
         ]
         for s in comparison.scores
@@ -72,7 +74,9 @@ def ensemble_table(rule: str, rows: Sequence[Sequence[Any]]) -> Table:
         Column('adds', '+.4f', hint='CCC of the ensemble less CCC without the run'),
         Column('errors', '.2f', hint='mean correlation of its errors with those of the others'),
     ]
-    return Table(f'Weights by rule {rule}: {reached}', columns, [[*row[:3], *row[4:]] for row in rows])
+    names = short_names([row[0] for row in rows])
+    values = [[name, *row[1:3], *row[4:]] for name, row in zip(names, rows, strict=True)]
+    return Table(f'Weights by rule {rule}: {reached}', columns, values)
 
 
 def _number(value: Any) -> float | None:

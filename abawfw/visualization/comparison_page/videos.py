@@ -6,8 +6,9 @@ from typing import Any
 
 from abawfw.evaluation.comparison import Comparison
 from abawfw.visualization.blocks import Column, CurveBrowser, Line, Panel, Table
+from abawfw.visualization.comparison_page.looks import look, short_names
 from abawfw.visualization.embed import plot_text
-from abawfw.visualization.palette import LABEL, SERIES
+from abawfw.visualization.palette import LABEL
 from abawfw.visualization.stored_curves import VideoCurves
 
 
@@ -17,20 +18,21 @@ def video_browser(comparison: Comparison) -> CurveBrowser:
 
 
 def _table(c: Comparison) -> Table:
+    names = short_names(c.names)
     columns = [Column('video'), Column('frames', ',')]
     preds = c.runs[0].predictions(c.targets[0], c.stage)
     parts: list[list[Any]] = [list(c.videos), [len(preds[video]) for video in c.videos]]
     for target in c.targets:
-        columns.append(Column(c.names[0], '.3f', target, 'own CCC in the baseline'))
+        columns.append(Column(names[0], '.3f', target, f'own CCC in the baseline, {c.names[0]}'))
         parts.append([m.own_ccc for m in c.moments[target][0]])
         for k, name in enumerate(c.names[1:], start=1):
-            columns.append(Column(name, '.3f', target, 'own CCC'))
+            columns.append(Column(names[k], '.3f', target, f'own CCC in {name}'))
             parts.append([m.own_ccc for m in c.moments[target][k]])
             hint = f'the difference of {name} to the baseline less that without this video'
             columns.append(Column('makes', '+.4f', target, hint))
             parts.append(c.effects(k, target).tolist())
     rows = list(zip(*parts, strict=True))
-    caption = f'Videos, sorted by what they make of the difference of {c.names[1]}; choose one to see it'
+    caption = f'Videos, sorted by what they make of the difference of {names[1]}; choose one to see it'
     return Table(caption, columns, rows, sort=(4, True), keys=c.videos)
 
 
@@ -48,8 +50,10 @@ def _curves(c: Comparison) -> dict[str, VideoCurves]:
 def _panels(c: Comparison) -> list[Panel]:
     panels = []
     for target in c.targets:
-        lines = [Line(f'label {target}', 'label', LABEL)]
-        for k, name in enumerate(c.names):
-            lines.append(Line(f'{k} {target}', plot_text(name), SERIES[k % len(SERIES)]))
-        panels.append(Panel(target, lines, (-1.05, 1.05)))
+        lines = []
+        for k, name in enumerate(short_names(c.names)):
+            color, dash, _ = look(k)
+            lines.append(Line(f'{k} {target}', plot_text(name), color, dash=dash))
+        lines.append(Line(f'label {target}', 'label', LABEL, 1.6))
+        panels.append(Panel(target, lines, (-1.05, 1.05), 170 + 10 * len(lines)))  # the legend takes its part
     return panels
