@@ -135,6 +135,7 @@ def test_many_runs_with_long_names_in_a_browser(tmp_path: Path, open_page: OpenP
     runs = [write_run(tmp_path / f'{LONG}{k}', k, 0.1, videos=5) for k in range(12)]
     path = tmp_path / 'comparison.html'
     comparison_page(runs).write(path)
+    compared = compare(runs)
     for width in (1440, 390):
         opened = open_page(path, width)
         page = opened.page
@@ -163,7 +164,8 @@ def test_many_runs_with_long_names_in_a_browser(tmp_path: Path, open_page: OpenP
             ticks = page.locator('.plot').nth(k).locator('.ytick text').all_text_contents()
             assert ticks == [f'a_run_with_ma…{name[-14:]}' for name in (run.name for run in runs[k:])]
         text = page.evaluate("document.querySelector('.plot').data[0].text[11].replaceAll('<br>', '')")
-        assert text == runs[11].name
+        low, high = compared.intervals['valence'][11] or (None, None)
+        assert text == f'{runs[11].name}{compared.ccc(11, "valence"):.4f}, {low:.4f} to {high:.4f}'
         assert 'from run 9 on they come again' in page.locator('.note').all_text_contents()[2]
         assert opened.overflow <= 0
         assert opened.errors == []

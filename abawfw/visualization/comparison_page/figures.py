@@ -121,14 +121,18 @@ def _dots(
 ) -> dict[str, Any]:
     """A dot per run, with what it reaches above and below."""
     above, below = reach
+    texts = [
+        f'{_whole(run)}<br>{value:.4f}' + (f', {value - down:.4f} to {value + up:.4f}' if up or down else '')
+        for run, value, up, down in zip(runs, values, above, below, strict=True)
+    ]
     return {
         'type': 'scatter',
         'mode': 'markers',
         'name': name,
         'x': values,
         'y': [plot_text(run) for run in runs],
-        'text': [_whole(run) for run in runs],
-        'hovertemplate': '%{text}<br>%{x:.4f}',
+        'text': texts,
+        'hovertemplate': '%{text}',
         'marker': {'color': color, 'size': 9},
         'error_x': {'type': 'data', 'array': above, 'arrayminus': below, 'thickness': 1.5, 'width': 5},
         # a line of its own for each target beside the name of a run
