@@ -26,15 +26,9 @@ def configured(cfg: Config, targets: Sequence[str]) -> dict[str, Pipeline]:
     Raises:
         ConfigError: a component does not accept a value.
     """
-    given: Any = cfg.to_dict().get('postprocess', {})
-    lists = given if isinstance(given, dict) else dict.fromkeys(targets, given)
+    found = Pipeline.by_target(cfg.to_dict().get('postprocess', {}), targets)
     windows = {**WINDOWS, **cfg.get('windows', {})}
-    return {
-        target: Pipeline.build(lists[target])
-        if target in lists
-        else Pipeline([MeanSmoothing(windows[target])])
-        for target in targets
-    }
+    return {t: found[t] if t in found else Pipeline([MeanSmoothing(windows[t])]) for t in targets}
 
 
 def as_tested(cfg: Config, checkpoints: Mapping[str, Path]) -> dict[str, Pipeline]:
