@@ -41,9 +41,10 @@ def differences_figure(comparison: Comparison) -> Figure:
     for target in dict.fromkeys(score.target for score in comparison.scores):
         scores = [s for s in comparison.scores if s.target == target]
         values = [s.difference.value for s in scores]
-        reach = [0.0 if s.difference.high is None else s.difference.high - s.difference.value for s in scores]
+        above = [0.0 if d.high is None else d.high - d.value for d in (s.difference for s in scores)]
+        below = [0.0 if d.low is None else d.value - d.low for d in (s.difference for s in scores)]
         color = TARGETS.get(target, FAINT)
-        data.append(_dots(target, color, values, [s.run for s in scores], (reach, reach)))
+        data.append(_dots(target, color, values, [s.run for s in scores], (above, below)))
     zero = {
         'type': 'line',
         'x0': 0,
