@@ -42,5 +42,5 @@ def check_writable(out: Path, example: str, option: str) -> None:
             pass
     except OSError as error:
         raise ConfigError(
-            f'{out}: cannot be written ({error.strerror}); choose another file with {option}'
+            f'{out}: cannot be written ({error.strerror}); choose another place with {option}'
         ) from error

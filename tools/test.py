@@ -58,6 +58,8 @@ def main(argv: list[str] | None = None) -> int:
     if windows and args.search is not None:
         raise ConfigError('--window and --search: give only one, for a search chooses the window itself')
     is_run = args.run.is_dir()
+    if not args.run.exists():
+        raise ConfigError(f'{args.run}: no such run or config file')
     if is_run == (args.checkpoint is not None):
         raise ConfigError('give either the work_dir of a run, or a config file and a checkpoint')
     overrides = dict(args.cfg_options) | ({'data_root': args.data_root} if args.data_root else {}) | windows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 
 from mmengine.config import DictAction
@@ -66,7 +67,7 @@ def main(argv: list[str] | None = None) -> int:
     if is_main_process():
         best = ', '.join(f'{k} {v["score"]:.4f} (epoch {v["epoch"]})' for k, v in summary['best'].items())
         print(f'{summary["status"]} after {summary["epochs"]["done"]} epochs; best on val: {best}')
-        print(f'everything is in {work_dir}; next: python tools/test.py {work_dir}')
+        print(f'everything is in {work_dir}; next: python tools/test.py {shlex.quote(str(work_dir))}')
     return 0
 
 

@@ -65,7 +65,7 @@ def _postprocess_problems(cfg: Config) -> list[str]:
     try:
         configured(cfg, cfg.targets)
     except (AbawfwError, TypeError, ValueError) as error:
-        return [f'windows: {_text(error, cfg.data_root)}']
+        return _text(error, cfg.data_root).splitlines()
     return []
 
 

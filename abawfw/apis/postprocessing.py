@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,8 +28,15 @@ def configured(cfg: Config, targets: Sequence[str]) -> dict[str, Pipeline]:
         ConfigError: a component does not accept a value.
     """
     found = Pipeline.by_target(cfg.to_dict().get('postprocess', {}), targets)
-    windows = {**WINDOWS, **cfg.get('windows', {})}
-    return {t: found[t] if t in found else Pipeline([MeanSmoothing(windows[t])]) for t in targets}
+    windows, problems = {**WINDOWS, **cfg.get('windows', {})}, []
+    for target in (target for target in targets if target not in found):
+        try:
+            found[target] = Pipeline([MeanSmoothing(windows[target])])
+        except ConfigError as error:
+            problems.append(f'windows.{target}: {error}')
+    if problems:
+        raise ConfigError('\n'.join(problems))
+    return {target: found[target] for target in targets}
 
 
 def as_tested(cfg: Config, checkpoints: Mapping[str, Path]) -> dict[str, Pipeline]:
@@ -47,18 +55,20 @@ def as_tested(cfg: Config, checkpoints: Mapping[str, Path]) -> dict[str, Pipelin
     """
     found = configured(cfg, list(checkpoints))
     for target, checkpoint in checkpoints.items():
-        stored = _read(checkpoint.parent / 'predictions' / _file_name(target), checkpoint)
-        if stored is not None:
+        stored = _read(checkpoint.parent / 'predictions' / _file_name(target))
+        if stored is not None and stored.belongs_to(checkpoint):
             found[target] = stored.pipeline
         if not found[target].fitted:
             raise ConfigError(
                 f'{checkpoint}: the post-processing of {target} ({found[target]}) is to be fitted on val '
-                f'first; that is done by: python tools/test.py {checkpoint.parent}'
+                f'first; that is done by: python tools/test.py {shlex.quote(str(checkpoint.parent))}'
             )
     return found
 
 
-def as_validated(cfg: Config, checkpoints: Mapping[str, Path], folder: Path) -> dict[str, Pipeline]:
+def as_validated(
+    cfg: Config, checkpoints: Mapping[str, Path], folder: Path
+) -> tuple[dict[str, Pipeline], list[str]]:
     """The post-processing of each target for partitions without labels.
 
     That with which the same checkpoint was last tested into the folder, under a config that says the same; so
@@ -69,15 +79,26 @@ def as_validated(cfg: Config, checkpoints: Mapping[str, Path], folder: Path) -> 
         checkpoints: of each target.
         folder: of the prediction files.
 
+    Returns:
+        The pipelines, and a line for each target whose files of val do not fit.
+
     Raises:
         DataError: what the test left is damaged.
     """
-    found = configured(cfg, list(checkpoints))
+    found, notes = configured(cfg, list(checkpoints)), []
     for target, checkpoint in checkpoints.items():
-        stored = _read(folder / _file_name(target), checkpoint)
-        if stored is not None and stored.configured == found[target].settings():
+        stored = _read(folder / _file_name(target))
+        if stored is None:
+            continue
+        if not stored.belongs_to(checkpoint):
+            notes.append(f'{target}: what {folder} has of val was predicted by other weights; test val again')
+        elif stored.configured != found[target].settings():
+            notes.append(
+                f'{target}: what {folder} has of val was smoothed by {stored.pipeline}; test val again'
+            )
+        else:
             found[target] = stored.pipeline
-    return found
+    return found, notes
 
 
 def write_pipeline(folder: Path, target: str, checkpoint: Path, pipeline: Pipeline, given: Pipeline) -> Path:
@@ -106,8 +127,16 @@ def _file_name(target: str) -> str:
 
 
 class _Stored(NamedTuple):
+    """What a test left of a target."""
+
     pipeline: Pipeline
     configured: list[dict[str, Any]]
+    checkpoint: str
+    digest: str
+
+    def belongs_to(self, checkpoint: Path) -> bool:
+        """Whether it was this very checkpoint that was tested."""
+        return (self.checkpoint, self.digest) == (checkpoint.name, _digest(checkpoint))
 
 
 def _digest(checkpoint: Path) -> str:
@@ -116,16 +145,15 @@ def _digest(checkpoint: Path) -> str:
         return hashlib.file_digest(file, 'blake2b').hexdigest()
 
 
-def _read(path: Path, checkpoint: Path) -> _Stored | None:
-    """What a test of this very checkpoint left; None if there was none."""
+def _read(path: Path) -> _Stored | None:
+    """What the last test left; None if there was none."""
     if not path.is_file():
         return None
     try:
         content = json.loads(path.read_text(encoding='utf-8'))
-        if content['checkpoint'] != checkpoint.name or content['digest'] != _digest(checkpoint):
-            return None
-        return _Stored(Pipeline.build(content['postprocess']), content['configured'])
-    except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
+        pipeline = Pipeline.build(content['postprocess'])
+        return _Stored(pipeline, content['configured'], content['checkpoint'], content['digest'])
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, ConfigError) as error:
         raise DataError(
             f'{path} is damaged ({error}); write it again with: python tools/test.py RUN'
         ) from error

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from abawfw.errors import DataError
 from abawfw.files import write_text
 
 NAME = 'report.json'
@@ -35,12 +36,32 @@ def update_report(
     write_text(folder / NAME, json.dumps({'postprocess': texts, 'rows': kept}, indent=1) + '\n')
 
 
+def check_report(folder: Path) -> None:
+    """Find out before the work whether what earlier tests left can be kept.
+
+    Raises:
+        DataError: report.json is damaged.
+    """
+    _before(folder / NAME)
+
+
 def _before(path: Path) -> tuple[dict[str, dict[str, list[str]]], dict[str, list[dict[str, Any]]]]:
-    """What an earlier test left; nothing, if it is damaged or of a version that tells it otherwise."""
+    """What an earlier test left; nothing of a version that tells it otherwise."""
+    if not path.is_file():
+        return {}, {}
     try:
         content = json.loads(path.read_text(encoding='utf-8'))
+    except (ValueError, RecursionError) as error:
+        raise DataError(
+            f'{path} is damaged, so what other partitions reached cannot be kept: {error}; remove it and '
+            'test all partitions again'
+        ) from error
+    try:
         texts = {p: {t: list(steps) for t, steps in of.items()} for p, of in content['postprocess'].items()}
-        rows = {p: [dict(row) for row in of if row['target']] for p, of in content['rows'].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        rows = {
+            p: [dict(row) for row in of if isinstance(row['target'], str)]
+            for p, of in content['rows'].items()
+        }
+    except (ValueError, KeyError, TypeError, AttributeError):
         return {}, {}
     return texts, rows

@@ -13,7 +13,7 @@ from mmengine.config import Config
 from abawfw.apis.check import check_config
 from abawfw.apis.face_frames import face_frames
 from abawfw.apis.postprocessing import as_validated, configured, write_pipeline
-from abawfw.apis.report_file import NAME, update_report
+from abawfw.apis.report_file import NAME, check_report, update_report
 from abawfw.apis.trained_targets import Curves, TrainedTargets
 from abawfw.config import resolve
 from abawfw.datasets.stores import open_store
@@ -77,7 +77,10 @@ def test(
     report = TestReport()
     partitions = _partitions(store, partitions, report)
     given = configured(cfg, list(checkpoints))
-    report.postprocess = dict(given) if 'val' in partitions else as_validated(cfg, checkpoints, out)
+    report.postprocess = dict(given)
+    if 'val' not in partitions and search is None:
+        report.postprocess, notes = as_validated(cfg, checkpoints, out)
+        report.notes += notes
     if search is None:
         tried = {t: [pipeline] for t, pipeline in report.postprocess.items() if not pipeline.fitted}
     else:
@@ -87,6 +90,7 @@ def test(
         partitions = ['val', *partitions]
     _check_partitions(store, partitions)
     check_writable(out / NAME, NAME, '--out')
+    check_report(out)
     trained = TrainedTargets(cfg, checkpoints)
     predictions = {p: trained.predict(p) for p in partitions}
     _check_labels(cfg.data_root, predictions.get('val', {}))
@@ -108,9 +112,10 @@ def test(
                 report.rows.setdefault(partition, []).extend(rows)
     if 'val' in partitions:
         report.files += write_faces(out, {v: found for v, found in faces['val'].items() if found is not None})
-    for target, checkpoint in checkpoints.items():
-        pipeline = report.postprocess[target]
-        report.files.append(write_pipeline(out, target, checkpoint, pipeline, given[target]))
+    if 'val' in partitions:  # what val was tested with stays, whatever other partitions are tested with
+        for target, checkpoint in checkpoints.items():
+            pipeline = report.postprocess[target]
+            report.files.append(write_pipeline(out, target, checkpoint, pipeline, given[target]))
     texts = {target: pipeline.texts() for target, pipeline in report.postprocess.items()}
     update_report(out, dict.fromkeys(partitions, texts), report.rows)
     return report
@@ -123,7 +128,8 @@ def _partitions(store: FeatureStore, given: Sequence[str] | None, report: TestRe
     present = {v.partition for v in store.videos()}
     found: list[str] = [p for p in ('val', 'test') if p in present]
     if not found:
-        raise DataError(f'{store.root}: has neither val nor test videos, only {", ".join(sorted(present))}')
+        others = f'only {", ".join(sorted(present))}' if present else 'nor any other'
+        raise DataError(f'{store.root}: has neither val nor test videos, {others}')
     if 'test' not in present:
         report.notes.append(f'{store.root} has no test partition: nothing was predicted for it')
     return found

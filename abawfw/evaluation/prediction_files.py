@@ -108,8 +108,8 @@ def read_predictions(
     if not path.is_file():
         option = '' if partition == 'val' else ' --partition test'
         raise DataError(
-            f'{path} is missing; it is made by: python tools/test.py RUN{option}. For a run of the other '
-            f'target alone, leave {target} away with --target'
+            f'{path} is missing; it is made by: python tools/test.py RUN{option}. An ensemble of runs of the '
+            f'other target alone leaves {target} away with --target'
         )
     return Predictions.read(path, clipped=kind != 'raw')
 

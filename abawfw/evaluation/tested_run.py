@@ -14,6 +14,7 @@ import numpy as np
 from abawfw.errors import DataError
 from abawfw.evaluation.agreement import differences
 from abawfw.evaluation.face_file import read_faces
+from abawfw.evaluation.file_numbers import number
 from abawfw.evaluation.functional import Moments, moments
 from abawfw.evaluation.prediction_files import (
     KINDS,
@@ -110,17 +111,18 @@ class TestedRun:
         """Rows of val in report.json, for all targets; [] without them."""
         by_partition = self.report.get('rows')
         rows = by_partition.get('val') if isinstance(by_partition, dict) else None
-        return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+        found = rows if isinstance(rows, list) else []
+        return [row for row in found if isinstance(row, dict) and isinstance(row.get('target'), str)]
 
     @property
     def tuned(self) -> tuple[str, ...]:
         """Targets whose smoothed predictions were tuned on the labels of val: their scores flatter."""
-        tuned = {row.get('target') for row in self.rows if row.get('stage') == CROSS_VALIDATED}
+        tuned = [row['target'] for row in self.rows if row.get('stage') == CROSS_VALIDATED]
         return tuple(t for t in self.targets if t in tuned)
 
     @cached_property
     def epochs(self) -> list[dict[str, float]]:
-        """metrics.csv: one dict per epoch, without what is no number; [] without one."""
+        """metrics.csv: one dict per epoch, without what is no finite number; [] without one."""
         path = self.path / 'metrics.csv'
         if not path.is_file():
             return []
@@ -128,7 +130,7 @@ class TestedRun:
             rows = list(csv.DictReader(path.read_text(encoding='utf-8').splitlines()))
         except (ValueError, csv.Error) as error:
             raise DataError(f'{path} is damaged: {error}; move it away to go on without it') from error
-        return [{key: float(value) for key, value in row.items() if _is_number(value)} for row in rows]
+        return [{key: x for key, value in row.items() if (x := _number(value)) is not None} for row in rows]
 
     def _file(self, target: str, stage: str) -> Predictions:
         if (target, stage) not in self._read:
@@ -159,14 +161,14 @@ class TestedRun:
             return {}
         try:
             content = json.loads(path.read_text(encoding='utf-8'))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DataError(f'{path} is damaged: {error}; move it away to go on without it') from error
         return content if isinstance(content, dict) else {}
 
 
-def _is_number(value: Any) -> bool:
+def _number(text: Any) -> float | None:
+    """The number that a cell of a table holds, if it is one."""
     try:
-        float(value)
+        return number(float(text))
     except (TypeError, ValueError):
-        return False
-    return True
+        return None

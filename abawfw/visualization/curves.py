@@ -9,6 +9,7 @@ import matplotlib
 matplotlib.use('Agg')  # pictures go to files; no screen is needed
 
 import matplotlib.pyplot as plt
+from matplotlib.ticker import MaxNLocator
 
 from abawfw.errors import DataError, nearest
 from abawfw.evaluation.tested_run import TestedRun
@@ -79,9 +80,10 @@ def draw_training(run: TestedRun, keys: Sequence[str] | None = None) -> plt.Figu
     panels = (
         [list(keys)] if keys else [['loss'], *([found] if (found := [k for k in ccc if k in known]) else [])]
     )
-    for key in (key for panel in panels for key in panel):
-        if key not in known:
-            raise DataError(f'{run.path / "metrics.csv"}: no column {key!r}; {nearest(key, known)}')
+    unknown = [key for panel in panels for key in panel if key not in known]
+    if unknown:
+        hints = (f'no column {key!r}; {nearest(key, known)}' for key in unknown)
+        raise DataError(f'{run.path / "metrics.csv"}: ' + '\n'.join(hints))
     figure, axes = plt.subplots(
         1, len(panels), figsize=(5 * len(panels), 3.2), squeeze=False, layout='constrained'
     )
@@ -91,8 +93,12 @@ def draw_training(run: TestedRun, keys: Sequence[str] | None = None) -> plt.Figu
             color = TARGETS.get(target, SERIES[i % len(SERIES)]) if keys is None else SERIES[i % len(SERIES)]
             x = [row.get('epoch', n) for n, row in enumerate(run.epochs, start=1) if key in row]
             y = [row[key] for row in run.epochs if key in row]
-            axis.plot(x, y, ':' if key.startswith('train_') else '-', color=color, label=key)
-        axis.legend(fontsize=8)
+            style = ':' if key.startswith('train_') else ('-', '--', '-.')[i // len(SERIES) % 3]
+            # one point alone has no line
+            axis.plot(x, y, style, color=color, label=key, marker='o' if len(x) == 1 else None, markersize=4)
+        many = {'loc': 'upper left', 'bbox_to_anchor': (1, 1)} if len(panel) > 6 else {}
+        axis.legend(fontsize=8, **many)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.set_xlabel('epoch')
         axis.grid(alpha=0.25)
     return figure

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from command_line import ROOT, call
 from random_runs import make_run
 
@@ -207,9 +208,26 @@ def test_the_test_partition_later_gets_what_was_tuned_on_val(
     assert after['postprocess'] == report_of(other / 'predictions')['postprocess']
     for path in (other / 'predictions').glob('*_pred_*.json'):
         assert (run / 'predictions' / path.name).read_bytes() == path.read_bytes()
-    # not where the config says something else, nor for other weights of the same name
-    assert call(capfd, 'test', run, '--partition', 'test', '--window', 'valence=3').code == 0
-    assert report_of(run / 'predictions')['postprocess']['test']['valence'] == ['MeanSmoothing(window=3)']
+    # not where the command says something else, which is told and keeps what val was tested with
+    found = call(capfd, 'test', run, '--partition', 'test', '--window', 'valence=3')
+    steps = report_of(run / 'predictions')['postprocess']
+    assert steps['test']['valence'] == ['MeanSmoothing(window=3)']
+    assert steps['val'] == before['postprocess']['val']
+    assert f'note: valence: what {run}/predictions has of val was smoothed by MeanSmoothing' in found.out
+    assert call(capfd, 'test', run, '--partition', 'test').code == 0
+    assert report_of(run / 'predictions') == after
+    # nor for other weights of the same name
+    path = next(run.glob('best_ccc_valence_*.pth'))
+    stored = torch.load(path, weights_only=True)
+    torch.save({**stored, 'meta': {**stored['meta'], 'epoch': 99}}, path)
+    found = call(capfd, 'test', run, '--partition', 'test')
+    assert f'note: valence: what {run}/predictions has of val was predicted by other weights' in found.out
+    assert 'note: arousal' not in found.out
+    # a damaged report is not written over
+    (run / 'predictions/report.json').write_text('{')
+    found = call(capfd, 'test', run, '--partition', 'test')
+    assert found.code == 2
+    assert 'report.json is damaged, so what other partitions reached cannot be kept' in found.err
     assert call(capfd, 'test', other, '--target', 'valence').code == 0
     assert set(report_of(other / 'predictions')['postprocess']['val']) == {'valence', 'arousal'}
     assert {r['target'] for r in report_of(other / 'predictions')['rows']['val']} == {'valence', 'arousal'}

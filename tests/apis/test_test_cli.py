@@ -100,6 +100,10 @@ def test_no_labels_no_row(run: Path, capfd: pytest.CaptureFixture[str]) -> None:
         (['--cfg-options', 'targets=["valence"]'], 'trained with targets'),
         (['--cfg-options', 'hidden=24'], 'belongs to another architecture'),
         (['--data-root', 'nowhere'], 'nowhere'),
+        (
+            ['--window', 'valence=10000000000', 'arousal=10000000001'],
+            'windows.arousal: MeanSmoothing(window=',
+        ),
     ],
 )
 def test_refused(run: Path, capfd: pytest.CaptureFixture[str], options: list[str], message: str) -> None:
@@ -183,3 +187,8 @@ def test_val_without_labels_names_the_way_out(
         )
     assert not list((run / 'predictions').glob('*'))
     assert call(capfd, 'test', run, '--data-root', data, '--partition', 'test').code == 0
+
+
+def test_a_run_that_is_not_there_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    found = call(capfd, 'test', tmp_path / 'typo')
+    assert (found.code, found.err) == (2, f'error: {tmp_path / "typo"}: no such run or config file\n')

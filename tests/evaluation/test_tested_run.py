@@ -55,6 +55,17 @@ def test_files_beside_the_predictions(run: Path) -> None:
     assert found.tuned == ('arousal',)
 
 
+def test_rows_that_make_no_sense_are_left_out(run: Path) -> None:
+    rows = [{'target': [5], 'stage': 'cross-validated'}, 3, {'target': 'arousal', 'stage': 'raw'}]
+    (run / 'predictions/report.json').write_text(json.dumps({'rows': {'val': rows}}))
+    found = TestedRun(run)
+    assert found.rows == rows[2:]
+    assert found.tuned == ()
+    (run / 'summary.json').write_text('[' * 100_000)
+    with pytest.raises(DataError, match=r'summary\.json is damaged'):
+        _ = found.summary
+
+
 def test_what_cannot_be_read_names_the_file(run: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match='gone: no such folder'):
         TestedRun(tmp_path / 'gone')

@@ -80,8 +80,11 @@ def test_what_is_missing_is_named(tested_run: TestedRun) -> None:
         draw_videos(tested_run, ['shrot'])
     with pytest.raises(DataError, match=r"metrics\.csv: no column 'los'; did you mean 'loss'"):
         draw_training(tested_run, ['los'])
-    (tested_run.path / 'metrics.csv').write_text('epoch,loss\n1,.9\n')
-    assert len(draw_training(TestedRun(tested_run.path)).axes) == 1  # no empty panel
+    with pytest.raises(DataError, match=r"(?s)no column 'a'.*no column 'b'"):
+        draw_training(tested_run, ['a', 'loss', 'b'])
+    (tested_run.path / 'metrics.csv').write_text('epoch,loss\n1,.9\n2,1e308\n')
+    (only,) = draw_training(TestedRun(tested_run.path)).axes  # no empty panel
+    assert only.lines[0].get_marker() == 'o'  # a line of one point would not be seen
     (tested_run.path / 'metrics.csv').unlink()
     with pytest.raises(DataError, match=r'metrics\.csv is missing or has no finished epoch'):
         draw_training(TestedRun(tested_run.path))
@@ -101,5 +104,5 @@ def test_the_command_line_writes_both_or_none(
     assert not out.exists()
     tool.main([str(tested_run.path), '--out', str(out)])
     assert sorted(p.name for p in out.iterdir()) == ['curves.png', 'training.png']
-    with pytest.raises(ConfigError, match='choose another file with --out'):
+    with pytest.raises(ConfigError, match='choose another place with --out'):
         tool.main([str(tested_run.path), '--out', str(tested_run.path / 'metrics.csv')])

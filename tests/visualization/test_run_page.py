@@ -112,7 +112,14 @@ def test_scores_are_those_of_the_report_or_measured(tmp_path: Path) -> None:
     # what another version wrote, or anybody, is measured anew
     path.write_text(json.dumps({'windows': {'valence': 5}, 'rows': {'val': reported}}))
     assert score_rows(TestedRun(run), 'valence') == measured
-    for wrong in ({'ccc': '0.5'}, {'ccc': None}, {'notes': None}, {'frames': 'many'}, {'ccc_low': 'x'}):
+    for wrong in (
+        {'ccc': 10**400},
+        {'ccc': '0.5'},
+        {'ccc': None},
+        {'notes': None},
+        {'frames': 'many'},
+        {'ccc_low': 'x'},
+    ):
         rows = [{**row, **wrong} for row in reported]
         path.write_text(json.dumps({'postprocess': {}, 'rows': {'val': rows}}))
         assert score_rows(TestedRun(run), 'valence') == measured

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from abawfw.evaluation.comparison import MEAN, Comparison
+from abawfw.evaluation.file_numbers import number
 from abawfw.evaluation.functional import Moments
 from abawfw.visualization.blocks import Column, Table
 from abawfw.visualization.comparison_page.looks import short_names
@@ -31,7 +32,7 @@ def scores_table(comparison: Comparison) -> Table:
             row.append(c.ccc(k, MEAN))
         epochs = run.summary.get('epochs')
         done = epochs.get('done') if isinstance(epochs, dict) else None
-        row += [_number(value) for value in (done, run.summary.get('seed'), run.summary.get('seconds'))]
+        row += [number(value) for value in (done, run.summary.get('seed'), run.summary.get('seconds'))]
         rows.append(row)
     return Table('Scores of each run; low and high: 95 % interval over videos', columns, rows)
 
@@ -77,8 +78,3 @@ def ensemble_table(rule: str, rows: Sequence[Sequence[Any]]) -> Table:
     names = short_names([row[0] for row in rows])
     values = [[name, *row[1:3], *row[4:]] for name, row in zip(names, rows, strict=True)]
     return Table(f'Weights by rule {rule}: {reached}', columns, values)
-
-
-def _number(value: Any) -> float | None:
-    """A number of a file that may hold anything."""
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import re
 from pathlib import Path
 from typing import Any
 
 import abawfw
 from abawfw.errors import ConfigError
+from abawfw.evaluation.file_numbers import number
 from abawfw.evaluation.tested_run import TestedRun
 from abawfw.visualization.blocks import Block, Facts, Paragraph, Preformatted
 
@@ -96,17 +96,20 @@ def _dict(value: Any) -> dict[str, Any]:
 
 
 def _number(value: Any) -> str | None:
-    return f'{value:,.0f}' if isinstance(value, int | float) else None
+    found = number(value)
+    return None if found is None else f'{found:,.0f}'
 
 
 def _gigabytes(value: Any) -> str | None:
-    return f'{value / 1e9:.2f} GB' if isinstance(value, int | float) else None
+    found = number(value)
+    return None if found is None else f'{found / 1e9:.2f} GB'
 
 
 def _duration(value: Any) -> str | None:
-    if not isinstance(value, int | float) or not math.isfinite(value):
+    found = number(value)
+    if found is None:
         return None
-    minutes, seconds = divmod(value, 60)
+    minutes, seconds = divmod(found, 60)
     hours, minutes = divmod(int(minutes), 60)
     if hours:
         return f'{hours} h {minutes} min'

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
+from abawfw.evaluation.file_numbers import number
 from abawfw.evaluation.functional import Moments, calibration
 from abawfw.evaluation.report_table import measured_row
 from abawfw.evaluation.tested_run import STAGES, TestedRun
@@ -66,9 +67,7 @@ def _whole(row: Mapping[str, Any]) -> bool:
     ends = [row.get(key, '') for key in ('ccc_low', 'ccc_high')]
     numbers = [row.get(key) for key in KEYS[2:] if key not in ('ccc_low', 'ccc_high')]
     numbers += [end for end in ends if end is not None]
-    return isinstance(row.get('notes'), list) and all(
-        isinstance(number, int | float) and not isinstance(number, bool) for number in numbers
-    )
+    return isinstance(row.get('notes'), list) and all(number(value) is not None for value in numbers)
 
 
 def calibration_table(run: TestedRun, targets: Sequence[str]) -> Table:

@@ -55,6 +55,7 @@ LOSSES = (('loss', 'train', 'solid'), ('val_loss', 'val', 'dash'))
 def _line(x: list[float], run: TestedRun, key: str, name: str, color: str, dash: str) -> dict[str, Any]:
     line = {'color': color, 'dash': dash, 'width': 1.8}
     y = [row.get(key) for row in run.epochs]
-    mode = 'lines+markers' if len(x) < 40 and dash == 'solid' else 'lines'
+    # one point alone has no line
+    mode = 'lines+markers' if len(x) < 40 and (dash == 'solid' or len(x) == 1) else 'lines'
     look = {'mode': mode, 'line': line, 'marker': {'size': 5}}
     return {'x': x, 'y': y, 'name': name, 'legendgroup': name, 'showlegend': dash == 'solid', **look}
