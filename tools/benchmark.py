@@ -20,7 +20,7 @@ train      a training epoch of CONFIG against a bare PyTorch loop over the same 
 data       loading the training batches of CONFIG, with 0 and 2 worker processes
 extraction features of a long 1080p video made of VIDEO, with a face, as CONFIG: factors, memory, drift
 inference  100,000 frames of CONFIG through VAInferencer against the forward passes alone, CPU seconds
-report     the page of a run of 600 videos: size, writing, opening in a browser; needs no CONFIG
+report     pages of runs and data of 600 videos: size, writing, opening in a browser; needs no CONFIG
 smoothing  smoothing a million frames against np.cumsum; needs no CONFIG
 startup    first iteration of CONFIG and peak memory, with packed stores of two sizes
 statistics bootstrap over 76 videos, single and paired, and greedy selection of 50 runs; needs no CONFIG

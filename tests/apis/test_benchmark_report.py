@@ -1,4 +1,4 @@
-"""The benchmark of a run's page, on a small one."""
+"""The benchmark of pages, on small ones."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ def test_without_a_browser(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, 'which', lambda name: None)
     found = benchmark_report(2, videos=5, frames=400)
     assert (found['videos'], found['frames']) == (5, 400)
-    assert found['write_seconds'].min > 0
-    assert 4 < found['megabytes'] < 6  # plotly.js, and little else
-    assert found['open'] == f'not opened: none of {", ".join(CHROMIUM)} is on the path'
+    for page in ('run', 'comparison', 'data'):
+        assert found[page]['write_seconds'].min > 0
+        assert 4 < found[page]['megabytes'] < 6  # plotly.js, and little else
+        assert found[page]['open'] == f'not opened: none of {", ".join(CHROMIUM)} is on the path'
 
 
 @pytest.mark.slow
@@ -23,5 +24,7 @@ def test_with_a_browser() -> None:
     pytest.importorskip('playwright', reason='playwright is not installed')
     if not any(map(shutil.which, CHROMIUM)):
         pytest.skip('no Chromium is installed')
-    opened = benchmark_report(1, videos=5, frames=400)['open']
-    assert 0 < opened['load_seconds'].median < opened['drawn_seconds'].median
+    found = benchmark_report(1, videos=5, frames=400)
+    for page in ('run', 'comparison', 'data'):
+        opened = found[page]['open']
+        assert 0 < opened['load_seconds'].median < opened['drawn_seconds'].median

@@ -1,10 +1,11 @@
-"""The page of a large run: how long it takes to write and to open, and how large it is."""
+"""Pages of large runs and data: how long they take to write and to open, and how large they are."""
 
 from __future__ import annotations
 
 import importlib
 import shutil
 import tempfile
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,11 @@ from typing import Any
 import numpy as np
 
 from abawfw.apis.benchmark.timing import Spread, seconds
+from abawfw.apis.data_report import write_data_report
 from abawfw.apis.report import write_run_report
+from abawfw.apis.report_comparison import write_comparison
+from abawfw.datasets.stores.labels import COLUMNS
+from abawfw.datasets.stores.rucaim3_writer import RUCAIM3Writer
 from abawfw.errors import DataError
 from abawfw.evaluation.face_file import write_faces
 from abawfw.evaluation.prediction_files import write_predictions
@@ -22,48 +27,80 @@ DRAWN = 'html[data-drawn=true]'
 
 
 def benchmark_report(rounds: int, videos: int = 600, frames: int = 3_000_000) -> dict[str, Any]:
-    """Write the page of a made-up run and open it.
+    """Write the three kinds of pages of made-up runs and data, and open them.
 
     Args:
         rounds: how often.
-        videos: of the run.
+        videos: of each run, and of the data.
         frames: of all videos together.
 
     Returns:
-        ``videos``, ``frames``, ``write_seconds``, ``megabytes`` and ``open``: ``load_seconds`` until the
-        browser has loaded the page and ``drawn_seconds`` until every figure is drawn, or, where there is no
-        Chromium or no playwright, why it was not opened.
+        ``videos``, ``frames``, and for each of ``run``, ``comparison`` (of two runs) and ``data``:
+        ``write_seconds``, ``megabytes`` and ``open``: ``load_seconds`` until the browser has loaded the page
+        and ``drawn_seconds`` until every figure is drawn, or, where there is no Chromium or no playwright,
+        why it was not opened.
     """
+    found: dict[str, Any] = {'videos': videos, 'frames': frames}
     with tempfile.TemporaryDirectory() as folder:
-        run = make_large_run(Path(folder) / 'large', videos, frames)
-        page = run / 'report.html'
-        took = [seconds(partial(write_run_report, run, page)) for _ in range(rounds)]
-        figures = {'videos': videos, 'frames': frames, 'write_seconds': Spread.of(took)}
-        figures['megabytes'] = page.stat().st_size / 1e6
-        try:
-            opened = [open_in_chromium(page) for _ in range(rounds)]
-        except DataError as error:
-            return figures | {'open': str(error)}
+        lengths = uneven_lengths(videos, frames)
+        runs = [make_large_run(Path(folder) / name, lengths, seed) for seed, name in enumerate(('a', 'b'))]
+        store = make_large_store(Path(folder) / 'data', lengths)
+        page = Path(folder) / 'page.html'
+        for name, write in (
+            ('run', partial(write_run_report, runs[0], page)),
+            ('comparison', partial(write_comparison, runs, page)),
+            ('data', partial(write_data_report, store, page)),
+        ):
+            took = [seconds(write) for _ in range(rounds)]
+            figures = {'write_seconds': Spread.of(took), 'megabytes': page.stat().st_size / 1e6}
+            found[name] = figures | {'open': _opened(page, rounds)}
+    return found
+
+
+def _opened(page: Path, rounds: int) -> dict[str, Spread] | str:
+    try:
+        opened = [open_in_chromium(page) for _ in range(rounds)]
+    except DataError as error:
+        return str(error)
     loaded, drawn = zip(*opened, strict=True)
-    return figures | {'open': {'load_seconds': Spread.of(loaded), 'drawn_seconds': Spread.of(drawn)}}
+    return {'load_seconds': Spread.of(loaded), 'drawn_seconds': Spread.of(drawn)}
 
 
-def make_large_run(folder: Path, videos: int, frames: int) -> Path:
-    """Prediction files of val with lengths that differ as much as those of real videos."""
-    rng = np.random.default_rng(0)
-    share = rng.lognormal(0, 0.8, videos)
-    lengths = np.maximum(10, (share / share.sum() * frames).astype(int))
-    names = [f'video_{i:03}' for i in range(videos)]
-    for target in ('valence', 'arousal'):
-        labels, preds = {}, {}
-        for name, n in zip(names, lengths, strict=True):
-            label = np.clip(np.cumsum(rng.normal(0, 0.02, n)), -1, 1).round(3)
-            preds[name] = (0.7 * label + rng.normal(0, 0.15, n)).round(6)
-            labels[name] = np.where(rng.random(n) < 0.02, np.nan, label)
+def uneven_lengths(videos: int, frames: int) -> dict[str, int]:
+    """Frames by name of video, which differ as much as those of real videos."""
+    share = np.random.default_rng(0).lognormal(0, 0.8, videos)
+    lengths = np.maximum(10, (share / share.sum() * frames).astype(int)).tolist()
+    return {f'video_{i:03}': n for i, n in enumerate(lengths)}
+
+
+def made_labels(frames: int, seed: Sequence[int]) -> np.ndarray:
+    """(frames,), of which one in fifty is not there."""
+    rng = np.random.default_rng(seed)
+    label = np.clip(np.cumsum(rng.normal(0, 0.02, frames)), -1, 1).round(3)
+    return np.where(rng.random(frames) < 0.02, np.nan, label)
+
+
+def make_large_run(folder: Path, lengths: Mapping[str, int], seed: int) -> Path:
+    """Prediction files of val; runs of all seeds have the same labels."""
+    rng = np.random.default_rng(seed)
+    for column, target in enumerate(COLUMNS):
+        labels = {v: made_labels(n, [i, column]) for i, (v, n) in enumerate(lengths.items())}
+        preds = {
+            v: (0.7 * np.nan_to_num(y) + rng.normal(0, 0.15, len(y))).round(6) for v, y in labels.items()
+        }
         write_predictions(folder / 'predictions', 'val', target, preds, labels, 50)
-    write_faces(
-        folder / 'predictions', {v: rng.random(n) < 0.97 for v, n in zip(names, lengths, strict=True)}
-    )
+    write_faces(folder / 'predictions', {v: rng.random(n) < 0.97 for v, n in lengths.items()})
+    return folder
+
+
+def make_large_store(folder: Path, lengths: Mapping[str, int]) -> Path:
+    """A data set with one small feature; one video in five is val."""
+    with RUCAIM3Writer(folder, {'voice': (2,)}) as writer:
+        for i, (video, n) in enumerate(lengths.items()):
+            labels = np.stack([made_labels(n, [i, column]) for column in range(2)], axis=1)
+            labels[np.isnan(labels).any(axis=1)] = np.nan  # the layout has both or none
+            features = {'voice': np.nan_to_num(labels)}
+            writer.add(video, 'train' if i % 5 else 'val', features, labels, fps=30.0)
     return folder
 
 
