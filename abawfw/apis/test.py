@@ -14,12 +14,13 @@ from abawfw.apis.check import check_config
 from abawfw.apis.face_frames import face_frames
 from abawfw.apis.postprocessing import as_validated, configured, write_pipeline
 from abawfw.apis.report_file import NAME, check_report, update_report
+from abawfw.apis.tested_partitions import check_labels, check_partitions, choose_partitions
 from abawfw.apis.trained_targets import Curves, TrainedTargets
 from abawfw.config import resolve
 from abawfw.datasets.stores import open_store
 from abawfw.datasets.stores.base import FeatureStore
-from abawfw.errors import DataError
 from abawfw.evaluation.face_file import write_faces
+from abawfw.evaluation.incomplete import writing
 from abawfw.evaluation.postprocess import Pipeline, candidates, tune
 from abawfw.evaluation.prediction_files import write_predictions
 from abawfw.evaluation.report_table import cross_validated_rows, report_rows
@@ -74,13 +75,13 @@ def test(
     check_config(cfg)
     cfg = resolve(cfg)
     store = open_store(cfg.data_root)
-    report = TestReport()
-    partitions = _partitions(store, partitions, report)
+    partitions, notes = choose_partitions(store, partitions)
+    report = TestReport(notes=notes)
     given = configured(cfg, list(checkpoints))
     report.postprocess = dict(given)
     if 'val' not in partitions and search is None:
-        report.postprocess, notes = as_validated(cfg, checkpoints, out)
-        report.notes += notes
+        report.postprocess, misfits = as_validated(cfg, checkpoints, out)
+        report.notes += misfits
     if search is None:
         tried = {t: [pipeline] for t, pipeline in report.postprocess.items() if not pipeline.fitted}
     else:
@@ -88,70 +89,41 @@ def test(
     if tried and 'val' not in partitions:
         report.notes.append('val was tested, too: post-processing is tuned on it, and its files must fit')
         partitions = ['val', *partitions]
-    _check_partitions(store, partitions)
+    check_partitions(store, partitions)
     check_writable(out / NAME, NAME, '--out')
     check_report(out)
     trained = TrainedTargets(cfg, checkpoints)
     predictions = {p: trained.predict(p) for p in partitions}
-    _check_labels(cfg.data_root, predictions.get('val', {}))
+    check_labels(cfg.data_root, {t: labels for t, (_, labels) in predictions.get('val', {}).items()})
     faces = {p: _faces(store, predicted, cfg.features) for p, predicted in predictions.items()}
     tuned = {t: tune(pipelines, *predictions['val'][t], faces['val']) for t, pipelines in tried.items()}
     report.postprocess |= {t: found.pipeline for t, found in tuned.items()}
-    for partition in partitions:
-        for target, (pred, label) in predictions[partition].items():
-            labels = label if any(np.isfinite(x).any() for x in label.values()) else None
-            how = report.postprocess[target], faces[partition]
-            report.files += write_predictions(out, FILE_PARTITION[partition], target, pred, labels, *how)
-            if cfg.get('trial_files', False):
-                run = out.parent if out.name == 'predictions' else out
-                report.files += write_trial_files(run, partition, target, pred)
-            if labels is not None:
-                rows = report_rows(target, pred, labels, *how)
-                if partition == 'val' and target in tuned:
-                    rows = cross_validated_rows(rows, tuned[target], labels)
-                report.rows.setdefault(partition, []).extend(rows)
-    if 'val' in partitions:
-        report.files += write_faces(out, {v: found for v, found in faces['val'].items() if found is not None})
-    if 'val' in partitions:  # what val was tested with stays, whatever other partitions are tested with
-        for target, checkpoint in checkpoints.items():
-            pipeline = report.postprocess[target]
-            report.files.append(write_pipeline(out, target, checkpoint, pipeline, given[target]))
-    texts = {target: pipeline.texts() for target, pipeline in report.postprocess.items()}
-    update_report(out, dict.fromkeys(partitions, texts), report.rows)
+    parts = [(FILE_PARTITION[partition], target) for partition in partitions for target in checkpoints]
+    with writing(out, parts):
+        for partition in partitions:
+            for target, (pred, label) in predictions[partition].items():
+                labels = label if any(np.isfinite(x).any() for x in label.values()) else None
+                how = report.postprocess[target], faces[partition]
+                report.files += write_predictions(out, FILE_PARTITION[partition], target, pred, labels, *how)
+                if cfg.get('trial_files', False):
+                    run = out.parent if out.name == 'predictions' else out
+                    report.files += write_trial_files(run, partition, target, pred)
+                if labels is not None:
+                    rows = report_rows(target, pred, labels, *how)
+                    if partition == 'val' and target in tuned:
+                        rows = cross_validated_rows(rows, tuned[target], labels)
+                    report.rows.setdefault(partition, []).extend(rows)
+        if 'val' in partitions:
+            report.files += write_faces(
+                out, {v: found for v, found in faces['val'].items() if found is not None}
+            )
+            # what val was tested with stays, whatever other partitions are tested with
+            for target, checkpoint in checkpoints.items():
+                pipeline = report.postprocess[target]
+                report.files.append(write_pipeline(out, target, checkpoint, pipeline, given[target]))
+        texts = {target: pipeline.texts() for target, pipeline in report.postprocess.items()}
+        update_report(out, dict.fromkeys(partitions, texts), report.rows)
     return report
-
-
-def _partitions(store: FeatureStore, given: Sequence[str] | None, report: TestReport) -> list[str]:
-    """Each partition once; without a choice, val and test as far as they are there."""
-    if given is not None:
-        return list(dict.fromkeys(given))
-    present = {v.partition for v in store.videos()}
-    found: list[str] = [p for p in ('val', 'test') if p in present]
-    if not found:
-        others = f'only {", ".join(sorted(present))}' if present else 'nor any other'
-        raise DataError(f'{store.root}: has neither val nor test videos, {others}')
-    if 'test' not in present:
-        report.notes.append(f'{store.root} has no test partition: nothing was predicted for it')
-    return found
-
-
-def _check_labels(root: str, val: Mapping[str, tuple[Curves, Curves]]) -> None:
-    """Every target has a label in val, or there is nothing to measure."""
-    without = [t for t, (_, labels) in val.items() if not any(np.isfinite(x).any() for x in labels.values())]
-    if without:
-        raise DataError(
-            f'{root}: no frame of val has a label of {" and ".join(without)}; test what has labels with '
-            '--target, or the videos without labels with --partition test'
-        )
-
-
-def _check_partitions(store: FeatureStore, needed: Sequence[str]) -> None:
-    present = {v.partition for v in store.videos()}
-    unknown = sorted(set(needed) - present)
-    if unknown:
-        raise DataError(
-            f'{store.root}: no partition {", ".join(unknown)}; it has {", ".join(sorted(present))}'
-        )
 
 
 def _faces(

@@ -11,6 +11,7 @@ import numpy as np
 
 from abawfw.errors import ConfigError, DataError
 from abawfw.evaluation.functional import Moments, moments
+from abawfw.evaluation.incomplete import check_complete
 from abawfw.evaluation.postprocess.pipeline import Pipeline
 from abawfw.evaluation.predictions import INVALID, Predictions
 from abawfw.files import write_text
@@ -111,6 +112,7 @@ def read_predictions(
             f'{path} is missing; it is made by: python tools/test.py RUN{option}. An ensemble of runs of the '
             f'other target alone leaves {target} away with --target'
         )
+    check_complete(path.parent, partition, target)
     return Predictions.read(path, clipped=kind != 'raw')
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import shlex
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +12,6 @@ import numpy as np
 from abawfw.errors import DataError
 from abawfw.evaluation.agreement import differences
 from abawfw.evaluation.face_file import read_faces
-from abawfw.evaluation.file_numbers import number
 from abawfw.evaluation.functional import Moments, moments
 from abawfw.evaluation.prediction_files import (
     KINDS,
@@ -24,6 +21,7 @@ from abawfw.evaluation.prediction_files import (
     read_predictions,
 )
 from abawfw.evaluation.report_table import CROSS_VALIDATED
+from abawfw.evaluation.side_files import read_dict, read_table
 
 TARGETS = ('valence', 'arousal')
 STAGES = tuple(KINDS)  # raw, clipped, smoothed
@@ -99,12 +97,12 @@ class TestedRun:
     @cached_property
     def summary(self) -> dict[str, Any]:
         """summary.json: status, best values, seed, versions, seconds; {} without one."""
-        return self._json(self.path / 'summary.json')
+        return read_dict(self.path / 'summary.json')
 
     @cached_property
     def report(self) -> dict[str, Any]:
         """report.json: the post-processing of each target, and the rows of the table; {} without one."""
-        return self._json(self.folder / 'report.json')
+        return read_dict(self.folder / 'report.json')
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -123,14 +121,7 @@ class TestedRun:
     @cached_property
     def epochs(self) -> list[dict[str, float]]:
         """metrics.csv: one dict per epoch, without what is no finite number; [] without one."""
-        path = self.path / 'metrics.csv'
-        if not path.is_file():
-            return []
-        try:
-            rows = list(csv.DictReader(path.read_text(encoding='utf-8').splitlines()))
-        except (ValueError, csv.Error) as error:
-            raise DataError(f'{path} is damaged: {error}; move it away to go on without it') from error
-        return [{key: x for key, value in row.items() if (x := _number(value)) is not None} for row in rows]
+        return read_table(self.path / 'metrics.csv')
 
     def _file(self, target: str, stage: str) -> Predictions:
         if (target, stage) not in self._read:
@@ -154,21 +145,3 @@ class TestedRun:
     @property
     def _again(self) -> str:
         return f'write them again with: python tools/test.py {shlex.quote(str(self.path))}'
-
-    @staticmethod
-    def _json(path: Path) -> dict[str, Any]:
-        if not path.is_file():
-            return {}
-        try:
-            content = json.loads(path.read_text(encoding='utf-8'))
-        except (ValueError, RecursionError) as error:
-            raise DataError(f'{path} is damaged: {error}; move it away to go on without it') from error
-        return content if isinstance(content, dict) else {}
-
-
-def _number(text: Any) -> float | None:
-    """The number that a cell of a table holds, if it is one."""
-    try:
-        return number(float(text))
-    except (TypeError, ValueError):
-        return None

@@ -16,6 +16,7 @@ from abawfw.apis.build import build_loader, load_model
 from abawfw.apis.predict import predict
 from abawfw.config import load_config, resolve
 from abawfw.evaluation.functional import ccc
+from abawfw.evaluation.prediction_files import read_predictions
 
 
 @pytest.fixture
@@ -192,3 +193,33 @@ def test_val_without_labels_names_the_way_out(
 def test_a_run_that_is_not_there_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     found = call(capfd, 'test', tmp_path / 'typo')
     assert (found.code, found.err) == (2, f'error: {tmp_path / "typo"}: no such run or config file\n')
+
+
+def test_an_interrupted_test_is_told_and_mended_by_another(
+    run: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert call(capfd, 'test', run).code == 0
+    before = {p.name: p.read_bytes() for p in (run / 'predictions').iterdir()}
+    from abawfw.evaluation import prediction_files
+
+    write = prediction_files.write_text
+
+    def killed(path: Path, text: str) -> None:
+        if path.name == 'val_pred_valence_smooth.json':
+            raise KeyboardInterrupt
+        write(path, text)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(prediction_files, 'write_text', killed)
+        assert call(capfd, 'test', run, '--target', 'valence', '--window', 'valence=3').code == 130
+    # the smoothed predictions are still those of the test before, and not taken for those of this one
+    found = call(capfd, 'report', run)
+    assert found.code == 2
+    assert 'a test was interrupted while it wrote valence of val' in found.err
+    assert read_predictions(run / 'predictions', 'val', 'arousal').preds
+    # a test of something else does not mend it, one of the same does
+    assert call(capfd, 'test', run, '--target', 'arousal').code == 0
+    assert call(capfd, 'report', run).code == 2
+    assert call(capfd, 'test', run).code == 0
+    assert {p.name: p.read_bytes() for p in (run / 'predictions').iterdir()} == before
+    assert call(capfd, 'report', run).code == 0

@@ -39,15 +39,14 @@ def interval_obstacle(videos: Sequence[Moments]) -> str | None:
 
 
 def bootstrap_ccc(
-    videos: Sequence[Moments], replicates: int = 10_000, seed: int = 0, level: float = 0.95
+    videos: Sequence[Moments], replicates: int = 10_000, seed: int = 0
 ) -> tuple[float, float] | None:
-    """Interval of the CCC over all frames, on the scale of Fisher's z.
+    """95 % interval of the CCC over all frames, on the scale of Fisher's z.
 
     Args:
         videos: statistics of each video; those without a labelled frame are left out.
         replicates: number of draws.
         seed: of the draws.
-        level: share of such intervals that hold the CCC of all videos that there could be.
 
     Returns:
         Lower and upper end; None where ``interval_obstacle`` says why.
@@ -63,5 +62,5 @@ def bootstrap_ccc(
         return np.arctanh(np.clip(value, -1 + 1e-12, 1 - 1e-12)), influence / room[:, None]
 
     z = studentised(score, len(videos), replicates, seed)
-    reach = z.quantile(level) * z.error if z.error > ROUNDING else 0.0
+    reach = z.quantile(0.95) * z.error if z.error > ROUNDING else 0.0
     return float(np.tanh(z.value - reach)), float(np.tanh(z.value + reach))

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from abawfw.visualization.blocks.base import Block
 from abawfw.visualization.blocks.table import Table
 from abawfw.visualization.embed import escape, to_json
-from abawfw.visualization.stored_curves import BUDGET, StoredCurves, VideoCurves
+from abawfw.visualization.stored_curves import StoredCurves, VideoCurves
 
 
 class Line(NamedTuple):
@@ -54,7 +54,6 @@ class CurveBrowser(Block):
         table: of the videos, with their names as keys.
         videos: curves by name.
         panels: from top to bottom, with one axis of frames in common.
-        budget: bytes for all curves; see ``StoredCurves``.
     """
 
     def __init__(
@@ -62,11 +61,10 @@ class CurveBrowser(Block):
         table: Table,
         videos: Mapping[str, VideoCurves],
         panels: Sequence[Panel],
-        budget: int = BUDGET,
     ) -> None:
         self.table = table
         self.panels = panels
-        self.stored = StoredCurves(videos, budget)
+        self.stored = StoredCurves(videos)
 
     def html(self, uid: str) -> str:
         """The table, a place for the curves, and a script of JSON for every video."""

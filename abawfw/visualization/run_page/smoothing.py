@@ -13,13 +13,13 @@ from abawfw.visualization.palette import TARGETS
 WINDOWS = tuple(range(0, 155, 5))
 
 
-def smoothing_figure(run: TestedRun, targets: Sequence[str], windows: Sequence[int] = WINDOWS) -> list[Block]:
+def smoothing_figure(run: TestedRun, targets: Sequence[str]) -> list[Block]:
     """CCC against the one-sided window of a mean."""
     data: list[dict[str, Any]] = []
     said = []
     for target in targets:
         color = TARGETS[target]
-        scores = window_scores(run, target, windows)
+        scores = window_scores(run, target, WINDOWS)
         best = max(scores, key=scores.__getitem__)
         said.append(f'{target} is best at {best} ({scores[best]:.4f})')
         line = {'color': color, 'width': 1.8}

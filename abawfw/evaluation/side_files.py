@@ -1,0 +1,49 @@
+"""What lies beside predictions in a run's folder: it may be missing, and may hold anything."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+from abawfw.errors import DataError
+from abawfw.evaluation.file_numbers import number
+
+
+def read_dict(path: Path) -> dict[str, Any]:
+    """A JSON object; {} where there is no file, or another kind of value.
+
+    Raises:
+        DataError: the file is no JSON.
+    """
+    if not path.is_file():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding='utf-8'))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f'{path} is damaged: {error}; move it away to go on without it') from error
+    return content if isinstance(content, dict) else {}
+
+
+def read_table(path: Path) -> list[dict[str, float]]:
+    """A CSV file with a header, one dict per row, without what is no finite number; [] where there is none.
+
+    Raises:
+        DataError: the file is no such table.
+    """
+    if not path.is_file():
+        return []
+    try:
+        rows = list(csv.DictReader(path.read_text(encoding='utf-8').splitlines()))
+    except (ValueError, csv.Error) as error:
+        raise DataError(f'{path} is damaged: {error}; move it away to go on without it') from error
+    return [{key: x for key, value in row.items() if (x := _number(value)) is not None} for row in rows]
+
+
+def _number(text: Any) -> float | None:
+    """The number that a cell holds, if it is one."""
+    try:
+        return number(float(text))
+    except (TypeError, ValueError):
+        return None
