@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from pathlib import Path
 
-from abawfw.errors import ConfigError
+from abawfw.errors import ConfigError, DataError
 
 
 def write_text(path: Path, text: str) -> None:
@@ -21,6 +22,23 @@ def write_text(path: Path, text: str) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_plain(path: Path) -> None:
+    """Refuse what is there and is no plain file, before it is opened: a read of a pipe would never end.
+
+    Links are followed. A file that is not there passes: who opens it reports that.
+
+    Raises:
+        DataError: a folder, pipe, socket or device.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):  # ValueError: a NUL in the name
+        return
+    if not stat.S_ISREG(mode):
+        kinds = {stat.S_IFDIR: 'a folder', stat.S_IFIFO: 'a pipe', stat.S_IFSOCK: 'a socket'}
+        raise DataError(f'{path}: is {kinds.get(stat.S_IFMT(mode), "a device")}, a plain file is expected')
 
 
 def check_writable(out: Path, example: str, option: str) -> None:
