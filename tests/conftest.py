@@ -6,6 +6,12 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# The same examples in every run, so that a test passes or fails by what it tests; others are tried with
+# --hypothesis-profile=default. A deadline would time the machine.
+settings.register_profile('fixed', derandomize=True, deadline=None)
+settings.load_profile('fixed')
 
 ROOT = Path(__file__).resolve().parents[1]
 

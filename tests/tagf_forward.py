@@ -1,6 +1,6 @@
 """TAGF and its family by the formulas of spec/tagf.md, written apart from abawfw, to compare with.
 
-In evaluation mode, from weights by the reference's names.
+In evaluation mode, from weights by the reference's names, in the precision of the weights.
 """
 
 from __future__ import annotations
@@ -13,6 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 Weights = dict[str, Tensor]
+
+
+def double(tensors: Weights) -> Weights:
+    """The same in float64."""
+    return {k: v.double() for k, v in tensors.items()}
 
 
 def part(weights: Weights, prefix: str) -> Weights:
@@ -79,7 +84,7 @@ def gate(states: Sequence[Tensor], w: Weights) -> Tensor:
     stacked = torch.stack(list(states), dim=2)
     batch, time, steps, dim = stacked.shape
     x = stacked.reshape(batch * time, steps, dim)
-    lstm = nn.LSTM(dim, dim, batch_first=True, bidirectional=True)
+    lstm = nn.LSTM(dim, dim, batch_first=True, bidirectional=True, dtype=x.dtype)
     lstm.load_state_dict(part(w, 'rnn.'))
     hidden, cell = (
         half.unsqueeze(1).expand(-1, len(x), -1).contiguous() for half in w['init_hidden'].chunk(2)

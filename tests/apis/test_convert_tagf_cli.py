@@ -12,6 +12,7 @@ import tagf_forward
 import tagf_names
 import torch
 from command_line import ROOT, call
+from float32 import assert_float32_of
 from golden_recipe import fill, parameter_names
 from torch import Tensor
 
@@ -61,12 +62,13 @@ def config_of(folder: Path, name: str, *lines: str) -> Path:
 
 
 def expected(system: str, weights: dict[str, Tensor], trials: Path, name: str) -> np.ndarray:
-    """The mean over the windows of a trial of what the formulas say."""
+    """The mean over the windows of a trial of what the formulas say, in the precision of the weights."""
+    precision = next(iter(weights.values())).dtype
     used = tagf_names.CHANNELS[system]
     arrays = {m: np.load(trials / name / f'{FEATURES[m]}.npy') for m in used}
     total, count = np.zeros(LENGTHS[name]), np.zeros(LENGTHS[name])
     for start, stop in windows(LENGTHS[name]):
-        inputs = {m: torch.zeros(1, 300, a.shape[1]) for m, a in arrays.items()}
+        inputs = {m: torch.zeros(1, 300, a.shape[1], dtype=precision) for m, a in arrays.items()}
         for m, values in inputs.items():
             values[0, : stop - start] = torch.from_numpy(arrays[m][start:stop])
         with torch.no_grad():
@@ -99,9 +101,9 @@ def test_the_same_numbers(
     assert found.code == 0, found.err
     stored = json.loads((out.parent / 'predictions/val_pred_valence_nosmooth_ori.json').read_text())
     for trial in LENGTHS:
-        curve = expected(system, weights, trials, trial)
-        np.testing.assert_allclose(stored[trial]['pred'], curve, rtol=0, atol=1e-5)
-        assert np.ptp(curve) > 1e-3
+        exact = expected(system, tagf_forward.double(weights), trials, trial)
+        assert_float32_of(stored[trial]['pred'], exact, expected(system, weights, trials, trial))
+        assert np.ptp(exact) > 1e-3
 
 
 TINY_BACKBONES = (
@@ -146,8 +148,9 @@ def test_the_same_numbers_from_pixels(tmp_path: Path, capfd: pytest.CaptureFixtu
             'video': face(torch.from_numpy(video[:, 4:44, 4:44])).unsqueeze(0),
             'logmel': sound(torch.from_numpy(logmel)).unsqueeze(0),
         }
-        curve = tagf_forward.forward('tagf', inputs, weights)[0, :, 0].numpy()
-    np.testing.assert_allclose(stored['v']['pred'], curve, rtol=0, atol=1e-5)
+        curve = tagf_forward.forward('tagf', inputs, weights)[0, :, 0]
+        exact = tagf_forward.forward('tagf', tagf_forward.double(inputs), tagf_forward.double(weights))
+    assert_float32_of(stored['v']['pred'], exact[0, :, 0], curve)
 
 
 def test_names_are_those_of_the_golden_checkpoint(golden_tagf: Path) -> None:
