@@ -9,9 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from abawfw.datasets.converters.feature_folder import stems
 from abawfw.errors import DataError
-
-PERSONS = ('_left', '_right')
 
 
 class Word(NamedTuple):
@@ -34,8 +33,7 @@ def words_file(folder: Path, video: str) -> Path:
     Raises:
         DataError: there is none.
     """
-    names = [video, *(video.removesuffix(person) for person in PERSONS if video.endswith(person))]
-    for name in names:
+    for name in stems(video):
         for kind in ('.csv', '.json'):
             path = folder / f'{name}{kind}'
             if path.is_file():
@@ -67,6 +65,11 @@ def _csv_rows(path: Path) -> Iterator[tuple[str, Any]]:
     with path.open(encoding='utf-8-sig', newline='') as file:
         for number, row in enumerate(csv.reader(file, skipinitialspace=True), 1):
             names = [value.strip().lower() for value in row]
+            if number == 1 and names == ['0', '1', '2']:
+                raise DataError(
+                    f"{path}: line 1 is '0,1,2', which may be a header or the word '0': write word,start,end "
+                    'above it, or in its place'
+                )
             if row and not (number == 1 and names == ['word', 'start', 'end']):
                 yield f'line {number}', row
 

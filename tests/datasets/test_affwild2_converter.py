@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 
 from abawfw.datasets.converters.affwild2 import convert_affwild2
@@ -35,7 +37,7 @@ class Source:
         for video, length in (('30', 9), ('31', 5)):
             self.values[video] = rng.standard_normal((length, 4)).astype(np.float32)
             np.save(self.cnn / f'{video}.npy', self.values[video])
-            self.write_csv(self.pose / f'{video}.csv', self.values[video][:, :3])
+            self.write_csv(self.pose / f'{video}.csv', self.values[video][:, :3], header='yaw,pitch,roll')
         (root / 'test.txt').write_text('30\n31\n\n')
         (root / 'fps.csv').write_text(
             'video,fps\n' + ''.join(f'{v},{20 + i}\n' for i, v in enumerate(self.values))
@@ -133,7 +135,8 @@ def test_everything_wrong_is_reported_at_once(source: Source) -> None:
     assert 'Python objects are refused' in text
     assert '2 of 12 frames hold NaN or inf, first row 4' in text
     assert "'2_left', frame 5" in text
-    assert '31: a frame of cnn has shape (6,), in the first video (4,)' in text
+    assert '31: cnn: ' in text
+    assert f'31.npy: a frame has shape (6,), in {source.cnn / "2_left.npy"} (4,)' in text
     assert 'no frame rate of 2_left' in text
     assert not (source.root / 'data').exists()
 
@@ -163,8 +166,12 @@ def test_bad_annotations_are_named(source: Source, content: str, message: str) -
     [
         ('', 'no frames'),
         ('a,b,c\n', 'no frames'),
-        ('1,2,3\n1,2\n', "line 2 is '1,2', expected 3 numbers"),
-        ('1,2,3\n1,,3\n', "line 2 is '1,,3'"),
+        ('a,b,c\n1,2\n', "line 2 is '1,2', expected 3 numbers"),
+        ('a,b,c\n1,,3\n', "line 2 is '1,,3'"),
+        ('a,b,c\n1,1_0,3\n', "line 2 is '1,1_0,3'"),
+        ('.1,x,.3\n.1,.2,.3\n', "line 1 is '.1,x,.3', which is neither a frame"),
+        (',.2,.3\n.1,.2,.3\n', "line 1 is ',.2,.3', which is neither a frame"),
+        ('\n.1,.2,.3\n', 'line 1 is empty'),
     ],
 )
 def test_bad_feature_csv_is_named(source: Source, content: str, message: str) -> None:
@@ -175,9 +182,198 @@ def test_bad_feature_csv_is_named(source: Source, content: str, message: str) ->
     assert str(source.pose / '7.csv') in str(caught.value)
 
 
+def table(values: np.ndarray, **options: object) -> str:
+    return pd.DataFrame(values).to_csv(**options)
+
+
+class Tables:
+    """Imports one feature of .csv files, made from the same values in a way of one's own."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+
+    def write(self, make: Callable[[np.ndarray], str]) -> None:
+        for video, length in LENGTHS.items():
+            (self.source.pose / f'{video}.csv').write_text(make(self.source.values[video][:length, :3]))
+
+    def convert(self):
+        return convert_affwild2(
+            self.source.annotations, self.source.root / 'data', {'pose': self.source.pose}
+        )
+
+    def check(self) -> None:
+        for video, length in LENGTHS.items():
+            partition = 'val' if video == '7' else 'train'
+            stored = self.source.stored(partition, 'pose', video)
+            np.testing.assert_array_equal(stored, self.source.values[video][:length, :3])
+
+
+@pytest.fixture
+def tables(source: Source) -> Tables:
+    return Tables(source)
+
+
+@pytest.mark.parametrize(
+    ('options', 'note'),
+    [
+        ({'index': False}, None),
+        ({}, 'number of the row'),
+        ({'header': False}, 'number of the row'),
+        ({'header': False, 'index': False}, None),
+        ({'header': ['1', '2', '3'], 'index': False}, None),
+        ({'header': ['a', 'b', 'c']}, 'number of the row'),
+        ({'index_label': 'Frame'}, 'Frame'),
+    ],
+)
+def test_tables_of_pandas_give_what_was_written(tables: Tables, options: dict, note: str | None) -> None:
+    tables.write(lambda values: table(values, **options))
+    report = tables.convert()
+    tables.check()
+    assert report.repairs == ()
+    expected = () if note is None else (f'pose: columns that are no values of a frame, not taken: {note}',)
+    assert report.notes == expected
+
+
+@pytest.mark.parametrize('content', ['0,1,2\n1,1,0\n3,2,1\n', '0\n.5\n', '1,2\n2,2\n'])
+def test_a_first_line_that_may_be_either_is_refused(tables: Tables, content: str) -> None:
+    (tables.source.pose / '7.csv').write_text(content)
+    line = content.partition('\n')[0]
+    with pytest.raises(
+        DataError, match=f"7.csv: line 1 is '{line}', which may be a header or the first frame"
+    ):
+        tables.convert()
+
+
+def openface(
+    values: np.ndarray, frames: Sequence[int] | None = None, success: Sequence[int] | None = None
+) -> str:
+    n = len(values)
+    columns = {
+        'frame': range(1, n + 1) if frames is None else frames,
+        ' face_id': 0,
+        ' timestamp': np.arange(n) / 30,
+        ' confidence': 0.98,
+        ' success': 1 if success is None else success,
+    }
+    return pd.DataFrame(columns | {f' x_{i}': values[:, i] for i in range(3)}).to_csv(index=False)
+
+
+def test_tables_of_openface_give_features_alone(tables: Tables) -> None:
+    tables.write(openface)
+    report = tables.convert()
+    tables.check()
+    listed = 'frame, face_id, timestamp, confidence, success'
+    assert report.notes == (f'pose: columns that are no values of a frame, not taken: {listed}',)
+
+
+def test_rows_go_to_the_frames_that_they_name(tables: Tables) -> None:
+    tables.write(openface)
+    values = np.arange(24, dtype=np.float32).reshape(8, 3)
+    for video, frames in (('2_left', [8, 7, 6, 5, 4, 3, 2, 1]), ('2_right', [2, 3, 6, 7, 8])):
+        text = openface(values[np.array(frames) - 1], frames, [int(f != 7) for f in frames])
+        (tables.source.pose / f'{video}.csv').write_text(text)
+    report = tables.convert()
+    np.testing.assert_array_equal(tables.source.stored('train', 'pose', '2_left'), values)
+    held = tables.source.stored('train', 'pose', '2_right')
+    np.testing.assert_array_equal(held, values[[1, 1, 2, 2, 2, 5, 6, 7]])
+    with h5py.File(tables.source.root / 'data/features/train_pose.h5') as file:
+        assert file['2_right/valid'][:].tolist() == [0, 1, 1, 0, 0, 1, 0, 1]
+        assert file['2_left/valid'][:].tolist() == [1, 1, 1, 1, 1, 1, 0, 1]
+        assert 'valid' not in file['1-30']
+    assert report.repairs == (
+        '2_right: pose has no row for 3 of 8 frames, first 0: they hold the row before and count as not '
+        'observed',
+    )
+
+
+@pytest.mark.parametrize(
+    ('frames', 'message'),
+    [
+        ([1, 2, 3, 3, 5, 6, 7, 8, 9, 10], r'frame 3 is there 2 times (lines 4, 5)'),
+        ([0.5, 2, 3, 4, 5, 6, 7, 8, 9, 10], 'line 2: frame 0.5 is no number of a frame'),
+        ([1, 2, 3, 4, 5, 6, 7, 8, 9, 3000], "column 'frame' goes to 3000, with 10 rows"),
+    ],
+)
+def test_numbers_of_frames_that_contradict_are_named(tables: Tables, frames: list, message: str) -> None:
+    tables.write(openface)
+    (tables.source.pose / '7.csv').write_text(openface(np.zeros((10, 3)), frames))
+    with pytest.raises(DataError) as caught:
+        tables.convert()
+    assert f'{tables.source.pose / "7.csv"}: ' in str(caught.value)
+    assert message in str(caught.value)
+
+
+def test_the_first_number_is_that_of_all_files(tables: Tables) -> None:
+    """Frames count from 0 where any file does; where no file begins with 0 or 1 nobody knows."""
+    tables.write(lambda values: openface(values, range(len(values))))
+    text = openface(np.ones((9, 3)), range(1, 10))  # frame 0 has no row
+    (tables.source.pose / '7.csv').write_text(text)
+    assert '7: pose has no row for 1 of 10 frames, first 0' in tables.convert().repairs[0]
+    tables.source.root /= 'again'
+    tables.write(lambda values: openface(values, range(2, len(values) + 2)))
+    with pytest.raises(DataError, match='the number of the first frame is unknown'):
+        tables.convert()
+
+
+@pytest.mark.parametrize(
+    ('header', 'message'),
+    [
+        ('pitch,yaw,roll', 'has its columns in another order (pitch, yaw, roll) than'),
+        ('yaw,pitch,gaze', 'lacks roll and adds gaze, unlike'),
+        ('success,yaw,pitch', 'lacks roll and adds success, unlike'),
+        (None, 'has no header, unlike'),
+    ],
+)
+def test_columns_agree_over_all_files(source: Source, header: str | None, message: str) -> None:
+    source.write_csv(source.pose / '7.csv', source.values['7'][:, :3].round(2), header)
+    with pytest.raises(DataError) as caught:
+        source.convert()
+    assert f'7.csv: {message} {source.pose / "1-30.csv"}' in str(caught.value)
+
+
+def test_what_is_not_taken_is_named(source: Source) -> None:
+    inner = source.annotations / 'VA_Estimation_Challenge'
+    (inner / 'Train_Set/1-30.txt').rename(inner / 'Train_Set/1-30.TXT')  # taken
+    (inner / 'Train_Set/._1-30.TXT').write_bytes(b'\0\5')  # left by macOS, as the next
+    (source.cnn / '._7.npy').write_bytes(b'\0\5')
+    (inner / 'Train_Set/8.csv').touch()
+    (inner / 'Validation').mkdir()
+    (inner / 'Validation/9.txt').touch()
+    report = source.convert()
+    assert report.videos['train'] == ('1-30', '2_left', '2_right')
+    assert report.not_taken == (
+        f'{inner}/Validation: 1 .txt files, but only Train_Set and Validation_Set are read '
+        '(nearest: Validation_Set)',
+        f'{inner}/Train_Set/8.csv: only .txt files are read',
+        "30: cnn, pose, but no annotation and no line of a test list (nearest name of a video: '1-30')",
+        '31: cnn, pose, but no annotation and no line of a test list',
+    )
+
+
+def test_near_names_are_offered(source: Source) -> None:
+    (source.cnn / '2_left.npy').rename(source.cnn / '2-left.npy')
+    with pytest.raises(DataError, match=r"2_left\.npy: no such file, nor \.csv; did you mean '2-left'\?"):
+        source.convert()
+    inner = source.annotations / 'VA_Estimation_Challenge'
+    (inner / 'Validation_Set').rename(inner / 'Validation')
+    with pytest.raises(DataError, match='there are files in Validation: rename the folder'):
+        source.convert()
+
+
+def test_one_file_of_sound_serves_both_persons(source: Source) -> None:
+    for side in ('left', 'right'):
+        (source.cnn / f'2_{side}.npy').unlink()
+    np.save(source.cnn / '2.npy', source.values['2_left'])
+    report = source.convert(test_list=source.root / 'test.txt')
+    for side in ('left', 'right'):
+        np.testing.assert_array_equal(source.stored('train', 'cnn', f'2_{side}'), source.values['2_left'])
+    assert report.notes == ('cnn: 2_left, 2_right: no file of their own, the one of both persons was taken',)
+    assert report.not_taken == ()
+
+
 def test_two_files_for_one_video_are_refused(source: Source) -> None:
     np.save(source.pose / '7.npy', np.zeros((10, 3)))
-    with pytest.raises(DataError, match=r'both \.npy and \.csv'):
+    with pytest.raises(DataError, match=r'both \.npy and \.csv are there: remove one'):
         source.convert()
 
 
@@ -234,7 +430,7 @@ def test_command_line(source: Source) -> None:
     assert done.returncode == 0, done.stderr
     assert 'repaired: 7: cnn has 11 frames, the video 10: last 1 cut\n' in done.stdout
     assert 'train    3 videos' in done.stdout
-    assert '1 repair(s)' in done.stdout
+    assert '1 repair(s), 0 not taken; written' in done.stdout
     (source.cnn / '2_left.npy').unlink()
     failed = run(str(source.root / 'b'), *features)
     assert failed.returncode == 2

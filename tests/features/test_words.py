@@ -65,3 +65,10 @@ def test_the_file_of_a_video(tmp_path: Path) -> None:
     assert words_file(tmp_path, 'c_right').name == 'c.csv'
     with pytest.raises(DataError, match=r"no words of video 'd'.*d\.csv or d\.json"):
         words_file(tmp_path, 'd')
+
+
+def test_a_header_of_digits_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / 'v.csv'
+    path.write_text('0,1,2\nhello,0.5,0.9\n')
+    with pytest.raises(DataError, match=r"v\.csv: line 1 is '0,1,2', which may be a header or the word '0'"):
+        read_words(path)

@@ -39,11 +39,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     if twice := [name for name, count in Counter(name for name, _ in args.features).items() if count > 1]:
         parser.error(f'--features: {", ".join(twice)} given twice')
     report = convert_affwild2(args.annotations, args.root, dict(args.features), args.test_list, args.fps)
+    for note in report.notes:
+        print(f'note: {note}')
     for repair in report.repairs:
         print(f'repaired: {repair}')
+    for line in report.not_taken:
+        print(f'not taken: {line}')
     for partition, videos in report.videos.items():
         print(f'{partition:5} {len(videos):4d} videos')
-    print(f'{len(report.repairs)} repair(s); written: {args.root}')
+    print(f'{len(report.repairs)} repair(s), {len(report.not_taken)} not taken; written: {args.root}')
 
 
 if __name__ == '__main__':

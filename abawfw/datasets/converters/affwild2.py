@@ -14,22 +14,32 @@ from numpy.typing import NDArray
 from abawfw.datasets.converters.affwild2_files import (
     find_annotations,
     read_annotation,
-    read_feature,
     read_fps,
     read_test_list,
+    unused_annotations,
 )
+from abawfw.datasets.converters.feature_folder import FeatureFolder, FeatureRows, not_taken
 from abawfw.datasets.stores.rucaim3_writer import RUCAIM3Writer
 from abawfw.errors import DataError
 
 TOLERANCE = 2
-"""Frames by which annotation and feature may differ: off by one is the normal case (``spec/affwild2.md``)."""
+"""Frames by which annotation and feature may differ: off by one is the normal case in Aff-Wild2."""
 
 
 class AffWild2Report(NamedTuple):
-    """What an import did: videos per partition, and every repair in one line."""
+    """What an import did.
+
+    Attributes:
+        videos: names by partition.
+        repairs: what was added or cut, a line each.
+        notes: what was read in another way than as it stands in the files, a line each.
+        not_taken: what lies there and was not imported, a line each.
+    """
 
     videos: dict[str, tuple[str, ...]]
     repairs: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    not_taken: tuple[str, ...] = ()
 
 
 class _Source(NamedTuple):
@@ -49,6 +59,7 @@ def convert_affwild2(
 
     The annotation decides on the number of frames, for test videos the longest feature. A feature that is
     longer by up to 2 frames is cut, one that is shorter repeats its last row; both are listed in the report.
+    What columns of a .csv are, see :class:`~abawfw.datasets.converters.feature_folder.FeatureFolder`.
 
     Args:
         annotations: Folder with ``VA_Estimation_Challenge/{Train_Set,Validation_Set}/VIDEO.txt``.
@@ -62,7 +73,7 @@ def convert_affwild2(
     """
     if not features:
         raise DataError('no feature given: --features NAME=DIR')
-    folders = {name: Path(folder) for name, folder in features.items()}
+    folders = [FeatureFolder(name, Path(folder)) for name, folder in features.items()]
     sources = [
         _Source(path.stem, partition, path)
         for partition, paths in find_annotations(Path(annotations)).items()
@@ -78,63 +89,54 @@ def convert_affwild2(
         if n > 1
     ]
     repairs: list[str] = []
-    dims = _find_dims(folders, sources, problems)
+    dims = _find_dims(folders, sources)
     with RUCAIM3Writer(root, dims) as writer:
         for source in sources:
             found = len(problems)
-            values = _collect(source, folders, dims, problems)
+            values = _collect(source, folders, problems)
             labels = _annotation(source, problems)
             if rates is not None and source.video_id not in rates:
                 problems.append(f'{fps}: no frame rate of {source.video_id}')
             if len(problems) == found:
-                num_frames = len(labels) if labels is not None else max(map(len, values.values()))
+                lengths = [len(rows.values) for rows in values.values()]
+                num_frames = len(labels) if labels is not None else max(lengths)
                 for name in values:
-                    values[name] = _fit(
-                        values[name], num_frames, f'{source.video_id}: {name}', problems, repairs
-                    )
+                    what = f'{source.video_id}: {name}'
+                    values[name] = _fit(values[name], num_frames, what, problems, repairs)
             if problems:
                 continue  # nothing will be written: only look for more of them
             rate = None if rates is None else rates[source.video_id]
-            writer.add(source.video_id, source.partition, values, labels, fps=rate)
+            arrays = {name: rows.values for name, rows in values.items()}
+            valid = {name: rows.valid for name, rows in values.items() if rows.valid is not None}
+            writer.add(source.video_id, source.partition, arrays, labels, valid, fps=rate)
         if problems:
             raise DataError(f'{len(problems)} problem(s), nothing written:\n  ' + '\n  '.join(problems))
     videos = {p: tuple(s.video_id for s in sources if s.partition == p) for p in ('train', 'val', 'test')}
-    return AffWild2Report(videos, tuple(repairs))
+    notes = [note for folder in folders for note in folder.notes()]
+    left = unused_annotations(Path(annotations)) + not_taken(folders, [s.video_id for s in sources])
+    return AffWild2Report(videos, tuple(repairs), tuple(notes), tuple(left))
 
 
-def _find_dims(
-    folders: Mapping[str, Path], sources: list[_Source], problems: list[str]
-) -> dict[str, tuple[int, ...]]:
+def _find_dims(folders: list[FeatureFolder], sources: list[_Source]) -> dict[str, tuple[int, ...]]:
     """Shape of one frame of every feature, from the first video that has it."""
-    dims: dict[str, tuple[int, ...]] = {}
-    for name, folder in folders.items():
-        if not folder.is_dir():
-            raise DataError(f'{folder}: no such folder (feature {name})')
+    for folder in folders:
         for source in sources:
             try:
-                dims[name] = read_feature(folder, source.video_id).shape[1:]
+                folder.read(source.video_id)
             except DataError:
                 continue  # reported when the video is read
             break
-    return dims
+    return {folder.name: folder.dims for folder in folders if folder.dims is not None}
 
 
-def _collect(
-    source: _Source, folders: Mapping[str, Path], dims: Mapping[str, tuple[int, ...]], problems: list[str]
-) -> dict[str, NDArray]:
+def _collect(source: _Source, folders: list[FeatureFolder], problems: list[str]) -> dict[str, FeatureRows]:
     """All features of a video; what is wrong with them goes to problems."""
     values = {}
-    for name, folder in folders.items():
+    for folder in folders:
         try:
-            values[name] = read_feature(folder, source.video_id)
+            values[folder.name] = folder.read(source.video_id)
         except DataError as error:
-            problems.append(f'{source.video_id}: {name}: {error}')
-            continue
-        if values[name].shape[1:] != dims[name]:
-            problems.append(
-                f'{source.video_id}: a frame of {name} has shape {values[name].shape[1:]}, '
-                f'in the first video {dims[name]}'
-            )
+            problems.append(f'{source.video_id}: {folder.name}: {error}')
     return values
 
 
@@ -148,8 +150,12 @@ def _annotation(source: _Source, problems: list[str]) -> NDArray[np.float32] | N
         return None
 
 
-def _fit(values: NDArray, num_frames: int, what: str, problems: list[str], repairs: list[str]) -> NDArray:
+def _fit(
+    rows: FeatureRows, num_frames: int, what: str, problems: list[str], repairs: list[str]
+) -> FeatureRows:
     """Bring a feature to the length of its video, or say why not."""
+    repairs += rows.notes
+    values, valid = rows.values, rows.valid
     difference = len(values) - num_frames
     lengths = f'{what} has {len(values)} frames, the video {num_frames}'
     if abs(difference) > TOLERANCE:
@@ -158,8 +164,8 @@ def _fit(values: NDArray, num_frames: int, what: str, problems: list[str], repai
         )
     elif difference > 0:
         repairs.append(f'{lengths}: last {difference} cut')
-        return values[:num_frames]
     elif difference < 0:
         repairs.append(f'{lengths}: last row repeated {-difference} time(s)')
-        return np.concatenate([values, np.repeat(values[-1:], -difference, axis=0)])
-    return values
+        values = np.concatenate([values, np.repeat(values[-1:], -difference, axis=0)])
+        valid = None if valid is None else np.concatenate([valid, np.zeros(-difference, bool)])
+    return FeatureRows(values[:num_frames], None if valid is None else valid[:num_frames])
