@@ -11,7 +11,7 @@ from abawfw.errors import ConfigError, DataError
 
 
 def shipped(name: str) -> Path:
-    """``configs`` or ``tools`` of abawfw: beside the package in a checkout, within it where it is installed."""
+    """``configs`` or ``tools``: beside the package in a checkout, within it where it is installed."""
     package = Path(__file__).resolve().parent
     return next(f for f in (package / name, package.parent / name) if f.is_dir())
 
