@@ -14,8 +14,12 @@ TEST_ARGS ?= -n 2
 
 venv: $(VENV)/.test
 
-$(VENV)/.test: setup.py constraints.txt
+$(VENV)/.demo: setup.py constraints.txt
 	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[report]'
+	touch $@
+
+$(VENV)/.test: $(VENV)/.demo
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[test]'
 	touch $@
 
@@ -35,10 +39,10 @@ docs: $(VENV)/.test
 	OMP_NUM_THREADS=1 $(BIN)/python docs/generate.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-$(DEMO_DATA): | $(VENV)/.test
+$(DEMO_DATA): | $(VENV)/.demo
 	$(BIN)/python tools/make_demo_data.py $@
 
-demo: $(VENV)/.test | $(DEMO_DATA)
+demo: $(VENV)/.demo | $(DEMO_DATA)
 	$(BIN)/python tools/train.py $(DEMO_CONFIG) --data-root $(DEMO_DATA) --work-dir $(DEMO_RUN) --resume
 	$(BIN)/python tools/test.py $(DEMO_RUN)
 	$(BIN)/python tools/report.py $(DEMO_RUN)

@@ -47,8 +47,17 @@ setup(
     long_description=(HERE / 'README.md').read_text(encoding='utf-8'),
     long_description_content_type='text/markdown',
     license='Apache-2.0',
-    packages=find_packages(include=['abawfw', 'abawfw.*']),
-    package_data={'abawfw': ['features/extractors/*.conf', 'visualization/assets/*']},
+    # configs and tools stand beside the package in a checkout and within it where it is installed
+    packages=[
+        *find_packages(include=['abawfw', 'abawfw.*']),
+        *('abawfw.configs', 'abawfw.tools', 'abawfw.tools.dataset_converters'),
+    ],
+    package_dir={'abawfw.configs': 'configs', 'abawfw.tools': 'tools'},
+    package_data={
+        'abawfw': ['features/extractors/*.conf', 'visualization/assets/*'],
+        'abawfw.configs': ['**/*'],
+    },
+    entry_points={'console_scripts': ['abawfw = abawfw.__main__:main']},
     python_requires='>=3.11',
     install_requires=[
         'addict>=2.4',

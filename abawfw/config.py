@@ -6,12 +6,15 @@ import ast
 import copy
 import pprint
 import re
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from mmengine.config import Config
 
 from abawfw.errors import ConfigError, nearest
+from abawfw.files import shipped
 
 # Keys of MMEngine's Runner that abawfw uses, and our own. `custom_imports` (users' own packages) is carried
 # out by Config when it reads the file.
@@ -43,17 +46,16 @@ def load_config(path: str | Path, overrides: dict[str, Any] | None = None) -> VA
     A config is a Python program, as in all of MMEngine: load only files you trust.
 
     Args:
-        path: the config file.
+        path: the config file, or one that comes with abawfw, such as ``rucaim3/transformer_demo.py``.
         overrides: values by dotted key, as given on a command line; they come last and replace what is there.
 
     Raises:
         ConfigError: the file is missing or is not a valid config, or there is no place for an override.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise ConfigError(f'{path}: no such config file')
+    path = find_config(path)
     try:
-        loaded = Config.fromfile(path, lazy_import=False)
+        with mock.patch.object(Config, '_get_cfg_path', staticmethod(base_path)):
+            loaded = Config.fromfile(path, lazy_import=False)
     except Exception as error:
         raise ConfigError(f'{path}: {type(error).__name__}: {error}') from error
     config = loaded.to_dict()
@@ -62,6 +64,40 @@ def load_config(path: str | Path, overrides: dict[str, Any] | None = None) -> VA
     own = {*_assigned_names(path), *(key.partition('.')[0] for key in overrides or {})}
     drop_unused(config, set(_REFERENCE.findall(loaded.text)) - own - RUNNER_KEYS - OWN_KEYS)
     return VAConfig(config, filename=str(path))
+
+
+def find_config(path: str | Path) -> Path:
+    """The config file of this name; where there is none, the one of those that come with abawfw.
+
+    Raises:
+        ConfigError: there is neither.
+    """
+    path = Path(path)
+    if path.is_file():
+        return path
+    configs = shipped('configs')
+    inner = configs.joinpath(*path.parts[path.parts[:1] == ('configs',) :])
+    if not path.is_absolute() and inner.is_file():
+        return inner
+    known = [p.relative_to(configs).as_posix() for p in configs.rglob('*.py')]
+    near = get_close_matches(path.as_posix(), known, n=1, cutoff=0.8)
+    raise ConfigError(f'{path}: no such config file{f"; did you mean {near[0]!r}?" if near else ""}')
+
+
+def base_path(base: str, child: str) -> tuple[str, None]:
+    """Where a base of a config lies: beside it, or ``abawfw::NAME`` among those that come with abawfw.
+
+    Stands in for ``Config._get_cfg_path``, whose ``package::NAME`` needs a package installed by MIM.
+
+    Raises:
+        ConfigError: there is no such config.
+    """
+    package, colons, name = base.partition('::')
+    if not colons:
+        return str(Path(child).parent / base), None
+    if package != 'abawfw':
+        raise ConfigError(f"_base_ = '{base}': only 'abawfw::NAME' and paths are known")
+    return str(find_config(shipped('configs') / name)), None
 
 
 def resolve(config: Config) -> VAConfig:

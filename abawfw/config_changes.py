@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from mmengine.config import Config
 
-from abawfw.config import OWN_KEYS, RUNNER_KEYS, VAConfig, drop_unused, referenced_names
+from abawfw.config import OWN_KEYS, RUNNER_KEYS, VAConfig, base_path, drop_unused, referenced_names
 from abawfw.config_diff import config_diff
 from abawfw.config_values import read_config, read_values
 from abawfw.errors import AbawfwError, ConfigError
@@ -54,7 +54,7 @@ def _inherited(
     bases = own.pop('_base_', [])
     merged: dict[str, Any] = {}
     for name in [bases] if isinstance(bases, str) else bases:
-        base = (path.parent / name).resolve()
+        base = Path(base_path(name, str(path))[0]).resolve()
         if base in above:
             raise ConfigError(f'{base} inherits from itself')
         values = read_values(base)

@@ -10,6 +10,12 @@ from pathlib import Path
 from abawfw.errors import ConfigError, DataError
 
 
+def shipped(name: str) -> Path:
+    """``configs`` or ``tools``: beside the package in a checkout, within it where it is installed."""
+    package = Path(__file__).resolve().parent
+    return next(f for f in (package / name, package.parent / name) if f.is_dir())
+
+
 def write_text(path: Path, text: str) -> None:
     """Write beside ``path``, flush to disk and rename: a reader never sees half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)

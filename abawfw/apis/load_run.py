@@ -9,7 +9,7 @@ from typing import Any
 from mmengine.config import Config
 
 from abawfw.apis.build import fitted_of, restore_model
-from abawfw.apis.distinct_weights import Weights, distinct_weights
+from abawfw.apis.distinct_weights import Weights, distinct_weights, same_fitted
 from abawfw.checkpoints import best_checkpoint
 from abawfw.config import load_config, resolve
 from abawfw.errors import CheckpointError, ConfigError
@@ -73,7 +73,7 @@ def load_run(run: str | Path, checkpoint: str | Path | None = None) -> LoadedRun
 
     Raises:
         ConfigError: no such run, or a checkpoint to a run.
-        CheckpointError: no checkpoint, or one that does not fit the config.
+        CheckpointError: no checkpoint, one that does not fit the config, or two of different runs.
     """
     run = Path(run)
     if not run.exists():
@@ -86,6 +86,12 @@ def load_run(run: str | Path, checkpoint: str | Path | None = None) -> LoadedRun
     else:
         paths = dict.fromkeys(cfg.targets, Path(checkpoint))
     found = distinct_weights(paths)
+    for other in found[1:]:
+        if not same_fitted(fitted_of(other.stored['meta']), fitted_of(found[0].stored['meta'])):
+            raise CheckpointError(
+                f'{other.checkpoint} and {found[0].checkpoint} were trained with other statistics of the '
+                'training videos: they are of two runs; test each run by itself'
+            )
     networks = [_network(cfg, weights) for weights in found]
     meta = found[0].stored['meta']
     return LoadedRun(cfg, paths, networks, meta, fitted_of(meta))

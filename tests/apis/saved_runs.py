@@ -44,6 +44,7 @@ def save_run(
     run.mkdir(parents=True)
     (run / 'config.py').write_text(cfg.pretty_text)
     resolved = resolve(cfg)
+    fitted = statistics(resolved, dims)
     for target in resolved.targets if separate else [None]:
         model = MODELS.build(model_config(resolved, dims))
         enliven(model)
@@ -52,7 +53,7 @@ def save_run(
                 'input_dims': dims,
                 'targets': list(resolved.targets),
                 'config': cfg.pretty_text,
-                'fitted': statistics(resolved, dims),
+                'fitted': fitted,
             },
             'state_dict': model.state_dict(),
         }

@@ -18,6 +18,7 @@ from saved_runs import TINY_CHANNELS, TINY_PIXELS, TINY_RUCAIM3, TINY_TRANSFORME
 from abawfw.apis import export as export_module
 from abawfw.apis.export import KEY, LENGTHS, TOLERANCE, export
 from abawfw.apis.load_run import load_run
+from abawfw.checkpoints import load_checkpoint, save_checkpoint
 from abawfw.errors import CheckpointError, ConfigError, TrainingError
 
 SOUND = {'affectnet': 5, 'vggish': 3}
@@ -112,6 +113,16 @@ def test_each_target_has_its_own_best_checkpoint(lstm: tuple[Path, Path]) -> Non
     assert said['checkpoints'] == {t: f'best_ccc_{t}_epoch_1.pth' for t in said['targets']}
     weights = [n.model.head.out.weight for n in load_run(lstm[0]).networks]
     assert not torch.equal(*weights)
+
+
+def test_checkpoints_of_two_runs_are_refused(tmp_path: Path) -> None:
+    run = save_run(tmp_path, 'rucaim3/fclstm_xl_demo', SOUND, separate=True, **TINY_RUCAIM3)
+    path = run / 'best_ccc_arousal_epoch_1.pth'
+    stored = load_checkpoint(path)
+    stored['meta']['fitted'][0]['vggish'][0][1] += 1
+    save_checkpoint(stored, path)
+    with pytest.raises(CheckpointError, match=f'{path} and .*trained with other statistics'):
+        export(run, tmp_path / 'out.onnx')
 
 
 def test_one_network_where_both_files_hold_the_same_weights(tmp_path: Path) -> None:
