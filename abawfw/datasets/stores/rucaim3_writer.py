@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +15,7 @@ from abawfw.datasets.stores.labels import NO_LABEL, unlabelled_frames
 from abawfw.datasets.stores.rucaim3_files import PARTITIONS
 from abawfw.datasets.stores.running_moments import RunningMoments
 from abawfw.errors import DataError
+from abawfw.files import Replacement
 
 KEPT_DTYPES = ('float16', 'uint8')
 
@@ -47,18 +46,21 @@ class RUCAIM3Writer:
         self._files: dict[str, h5py.File] = {}
         self._partition_of: dict[str, str] = {}
         self._moments = {name: RunningMoments(dims) for name, dims in self.features.items()}
-        parent = self.root.resolve().parent
-        parent.mkdir(parents=True, exist_ok=True)
-        self._folder = Path(tempfile.mkdtemp(prefix=f'.{self.root.name}.', dir=parent))
+        self._replacement = Replacement(self.root)
+        self._folder = self._replacement.temporary
+        self._folder.mkdir()
 
     def __enter__(self) -> RUCAIM3Writer:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
-        if kind is None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
             self.close()
         else:
-            self._discard()
+            self._close_files()
+            self._replacement.__exit__(kind, error, trace)
 
     def add(
         self,
@@ -113,17 +115,15 @@ class RUCAIM3Writer:
             DataError: If no video was added.
         """
         if not self._partition_of:
-            self._discard()
+            self._close_files()
+            self._replacement.discard()
             raise DataError(f'{self.root}: no video was added, nothing is written')
         for name, moments in self._moments.items():
             if moments.count:
                 group = self._file(f'features/mean_std_on_trn/{name}.h5').create_group('train')
                 group['mean'], group['std'] = moments.result()
         self._close_files()
-        self._folder.chmod(0o755)  # mkdtemp keeps others out
-        if self.root.exists():
-            self.root.rmdir()
-        self._folder.rename(self.root)
+        self._replacement.finish()
 
     def _check(
         self,
@@ -180,7 +180,3 @@ class RUCAIM3Writer:
         for file in self._files.values():
             file.close()
         self._files.clear()
-
-    def _discard(self) -> None:
-        self._close_files()
-        shutil.rmtree(self._folder, ignore_errors=True)
