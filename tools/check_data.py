@@ -7,6 +7,7 @@ import sys
 
 from abawfw.apis.check_data import check_data
 from abawfw.apis.cli import run
+from abawfw.errors import Interrupted
 
 COLUMNS = ('severity', 'check', 'partition', 'video_id', 'feature')
 TITLES = ('severity', 'check', 'partition', 'video', 'feature')
@@ -17,9 +18,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('target', metavar='CONFIG | STORE', help='a config (.py) or the folder of a store')
     args = parser.parse_args()
-    report = check_data(args.target, _progress)
-    if sys.stderr.isatty():
-        sys.stderr.write('\r\033[K')
+    try:
+        report = check_data(args.target, _progress)
+    except KeyboardInterrupt:
+        raise Interrupted('interrupted: nothing is found yet, and nothing was changed') from None
+    finally:
+        if sys.stderr.isatty():
+            sys.stderr.write('\r\033[K')
     rows = [[getattr(problem, name) or '-' for name in COLUMNS] for problem in report.problems]
     if rows:
         widths = [max(map(len, column)) for column in zip(TITLES, *rows, strict=True)]
