@@ -1,9 +1,9 @@
 """Files and folders written whole or not at all, and whether they can be.
 
-What is written gets its name when it is whole. Until then it lies beside its place under a temporary name that
-says which process writes it: ``.NAME.PID@HOST.tmp``. What it replaces is called ``.NAME.PID@HOST.old`` for the
-moment between two renames. A process that is killed leaves these behind; the next one that writes the same
-name puts that right.
+What is written gets its name when it is whole. Until then it lies beside its place under a temporary name
+that says which process writes it: ``.NAME.PID@HOST.tmp``. A folder that it replaces is called
+``.NAME.PID@HOST.old`` for the moment between two renames. A process that is killed leaves these behind; the
+next one that writes the same name puts that right.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from abawfw.errors import ConfigError, DataError
 
 HOST = socket.gethostname().partition('.')[0][:16]
 DAY = 24 * 3600
-"""Seconds after which a temporary name of another machine, whose processes cannot be seen, counts as left over."""
+"""Seconds after which a temporary name of another machine, whose processes cannot be seen, is left over."""
 
 _NAME = re.compile(r'\.(?P<name>.+)\.(?P<pid>\d+)(?:@(?P<host>[^@]*))?\.(?P<kind>tmp|old)', re.DOTALL)
 _IN_WORK: set[str] = set()

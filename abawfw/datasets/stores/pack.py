@@ -33,8 +33,8 @@ def pack_store(
 ) -> PackedStore:
     """Write a store into the packed layout.
 
-    Everything goes to a temporary folder beside ``root`` that is renamed at the end, so that a folder with the
-    final name is complete. What an earlier call that was killed left there is put right.
+    Everything goes to a temporary folder beside ``root`` that is renamed at the end, so that a folder with
+    the final name is complete. What an earlier call that was killed left there is put right.
 
     Args:
         source: any store.

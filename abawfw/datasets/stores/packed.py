@@ -92,7 +92,7 @@ class PackedStore(FeatureStore):
         return None if np.isnan(times).all() else times
 
     def without_checksums(self) -> list[str]:
-        """Names of the arrays of which no checksums were kept: all of a store packed by an earlier version."""
+        """Names of the arrays without checksums: all of those of a store packed by an earlier version."""
         return [name for name in self._arrays if name not in self._index.checksums]
 
     def damaged(self, video_id: str, feature: str = '') -> list[str]:

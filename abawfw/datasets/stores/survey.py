@@ -45,6 +45,10 @@ class Survey(ABC):
     def valid(self, video: VideoInfo, feature: str) -> np.ndarray | None:
         """Where a feature was observed, (frames,) bool; None if the store does not say."""
 
+    def stated_moments(self, feature: str) -> tuple[np.ndarray, np.ndarray] | None:
+        """Mean and deviation over train that stand beside the data, (*dims) each; None if there are none."""
+        return None
+
     def integrity(self, video: VideoInfo, features: Sequence[str]) -> list[Problem]:
         """Where the values of a video are not those that were written, if the store can tell."""
         return []
