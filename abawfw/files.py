@@ -9,7 +9,9 @@ next one that writes the same name puts that right.
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
+import logging
 import os
 import re
 import shutil
@@ -18,8 +20,10 @@ import stat
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
+from typing import TypeGuard
 
 from abawfw.errors import ConfigError, DataError
 
@@ -65,8 +69,7 @@ class Replacement:
             self.finish()
             return
         self.discard()
-        if isinstance(error, OSError) and error.errno in _FULL and error.filename is None:
-            # what fails in the middle of a file does not say which
+        if _is_full(error):
             raise OSError(error.errno, error.strerror, str(self.path)) from error
 
     def finish(self) -> None:
@@ -135,6 +138,56 @@ def write_text(path: Path, text: str) -> None:
     """Write a file as a `Replacement`: a reader never sees half of it."""
     with Replacement(path) as temporary:
         temporary.write_text(text, encoding='utf-8')
+
+
+@contextmanager
+def temporary_files() -> Iterator[None]:
+    """Name the folder of the system's temporary files where it is full.
+
+    Raises:
+        OSError: it is.
+    """
+    try:
+        yield
+    except OSError as error:
+        if not _is_full(error):
+            raise
+        text = f'{error.strerror} for temporary files, which TMPDIR puts elsewhere'
+        raise OSError(error.errno, text, tempfile.gettempdir()) from error
+
+
+def lock(number: int, path: Path) -> bool:
+    """Lock a file or folder for as long as this process has it open.
+
+    A file system may have no locks, such as NFS without lockd. It is then written without, with a warning:
+    there may be no other one.
+
+    Args:
+        number: of the open file or folder.
+        path: its name.
+
+    Returns:
+        Whether it may be used: False if another process has locked it.
+    """
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        from mmengine.logging import print_log
+
+        print_log(
+            f'{path}: cannot be locked ({error.strerror}), its file system has no locks; nothing keeps a '
+            'second process from writing there at the same time',
+            'current',
+            logging.WARNING,
+        )
+    return True
+
+
+def _is_full(error: BaseException) -> TypeGuard[OSError]:
+    """Whether a write has failed in the middle of a file, which does not say which file it was."""
+    return isinstance(error, OSError) and error.errno in _FULL and error.filename is None
 
 
 def _beside(path: Path, kind: str) -> Path:

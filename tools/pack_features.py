@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
-import time
 from pathlib import Path
 
 from abawfw.apis.cli import run
+from abawfw.apis.progress import Progress
 from abawfw.datasets.stores.kinds import store_kinds
 from abawfw.datasets.stores.pack import pack_store
 from abawfw.errors import Interrupted
@@ -32,47 +31,27 @@ def main() -> None:
     args = parser.parse_args()
     for note in recover(Path(args.dst)):
         print(note)
-    progress = Progress(args.src)
-    source = kinds[args.kind](args.src)
+    before = identity(Path(args.dst))
     try:
-        store = pack_store(source, args.dst, args.features, args.dtype, args.overwrite, progress.tell)
+        with Progress() as progress:
+            progress(f'reading {args.src}', 0, 1)
+            source = kinds[args.kind](args.src)
+            store = pack_store(source, args.dst, args.features, args.dtype, args.overwrite, progress)
     except KeyboardInterrupt:
-        kept = 'the store there is as it was' if Path(args.dst).exists() else 'nothing is written'
+        after = identity(Path(args.dst))
+        if before != after:
+            raise Interrupted(f'{args.dst}: interrupted when it was finished; it is whole') from None
+        kept = 'nothing is written' if after is None else 'the store there is as it was'
         raise Interrupted(f'{args.dst}: interrupted, {kept}; the same command packs it anew') from None
-    finally:
-        progress.clear()
     frames = sum(video.num_frames for video in store.videos())
     print(f'{store.root}: {len(store.videos())} videos, {frames} frames')
     for name, info in store.features().items():
         print(f'  {name:24} {"x".join(map(str, info.dims)):>10}  {info.dtype}')
 
 
-class Progress:
-    """Shows the share that is packed and the time left: live on a terminal, else a line per feature."""
-
-    def __init__(self, source: str) -> None:
-        self._start, self._feature, self._live = time.monotonic(), '', sys.stderr.isatty()
-        self._write(f'reading {source}')
-
-    def tell(self, feature: str, share: float) -> None:
-        """This share of all numbers is packed, and a video of this feature comes next."""
-        if not self._live and feature == self._feature:
-            return
-        self._feature = feature
-        left = ''
-        if share:
-            minutes, seconds = divmod(round((time.monotonic() - self._start) * (1 - share) / share), 60)
-            left = f', {minutes // 60}:{minutes % 60:02}:{seconds:02} left'
-        self._write(f'packing {feature}: {share:.1%}{left}')
-
-    def clear(self) -> None:
-        """Leave an empty line on a terminal."""
-        if self._live:
-            self._write('')
-
-    def _write(self, text: str) -> None:
-        sys.stderr.write(f'\r\033[K{text}' if self._live else f'{text}\n')
-        sys.stderr.flush()
+def identity(path: Path) -> int | None:
+    """What tells a folder from another one of its name; None if there is none."""
+    return path.stat().st_ino if path.exists() else None
 
 
 if __name__ == '__main__':

@@ -60,10 +60,8 @@ def not_finite_message(feature: str, video_id: str, first: int, count: int) -> s
 
 
 def check_videos(videos: Iterable[VideoInfo], root: Path) -> None:
-    """Refuse empty videos, unreadable names and one that two videos carry: DataError that names them."""
+    """Refuse empty videos and a name that two videos carry: DataError that names them."""
     videos = list(videos)
-    for video in videos:
-        readable_name(video.video_id, root)
     empty = [video.video_id for video in videos if video.num_frames < 1]
     if empty:
         raise DataError(
@@ -87,18 +85,6 @@ def plain_name(name: str, where: object) -> str:
     Raises:
         DataError: it does not; says that it comes from ``where``.
     """
-    readable_name(name, where)
     if not name or Path(name).name != name or name == '..' or '\\' in name:
         raise DataError(f'{where}: {name!r} cannot be a name here: it must be that of one file or folder')
-    return name
-
-
-def readable_name(name: str, where: object) -> str:
-    """The name, if it can be written down again.
-
-    Raises:
-        DataError: it holds NUL or bytes that are no UTF-8; says that it comes from ``where``.
-    """
-    if '\0' in name or any('\ud800' <= character <= '\udfff' for character in name):
-        raise DataError(f'{where}: {name!a} cannot be a name here: it holds NUL or is not UTF-8; rename it')
     return name

@@ -14,14 +14,13 @@ import h5py
 import numpy as np
 from h5py import h5d, h5g, h5l, h5o, h5s, h5t, h5z
 
-from abawfw.datasets.stores.checks import readable_name
 from abawfw.errors import DataError, nearest
 from abawfw.files import check_plain
 
 OPEN_ARRAYS = (
     256  # looking an array up takes HDF5 longer than reading a clip of it; each may hold a MB of chunks
 )
-MAX_FRAMES = 1 << 24
+MAX_ROWS = 1 << 24
 """Frames of a video at most: six days of 30 per second."""
 MAX_NUMBERS = 1 << 26
 """Numbers in one frame at most: more than a picture of 4,096 x 4,096 pixels has."""
@@ -51,7 +50,7 @@ class HDF5Reader:
     A file holds more than numbers, and reaches further than itself. What is refused, by its name: links and
     virtual arrays that lead out of the folder of the store or to nothing (HDF5 reads zeros there), raw data
     in other files, what is no plain number (numpy would build other types as the file tells it to), arrays of
-    which nothing was ever written, and sizes beyond `MAX_FRAMES`, `MAX_NUMBERS` and `MAX_CHUNK`. Files and
+    which nothing was ever written, and sizes beyond `MAX_ROWS`, `MAX_NUMBERS` and `MAX_CHUNK`. Files and
     folders of the store may be symbolic links.
 
     Args:
@@ -206,9 +205,9 @@ class HDF5Reader:
         if found.get_space().get_simple_extent_type() == h5s.NULL:
             raise DataError(f'{where} is empty; write it again')
         shape = found.shape
-        if shape and (shape[0] > MAX_FRAMES or math.prod(shape[1:]) > MAX_NUMBERS):
+        if shape and (shape[0] > MAX_ROWS or math.prod(shape[1:]) > MAX_NUMBERS):
             raise DataError(
-                f'{where} has shape {shape}: more than {MAX_FRAMES:,} frames, or than {MAX_NUMBERS:,} '
+                f'{where} has shape {shape}: more than {MAX_ROWS:,} frames, or than {MAX_NUMBERS:,} '
                 'numbers in one, cannot be read; write it again'
             )
         plist: Any = found.get_create_plist()
@@ -284,6 +283,17 @@ def _check_chunks(plist: Any, size: int, where: str) -> None:
 def _has_fill_value(found: h5d.DatasetID) -> bool:
     """Whether the writer has said what unwritten parts stand for."""
     return bool(found.get_create_plist().fill_value_defined() == h5d.FILL_VALUE_USER_DEFINED)
+
+
+def readable_name(name: str, where: object) -> str:
+    """The name, if it can be written down again.
+
+    Raises:
+        DataError: it holds NUL or bytes that are no UTF-8; says that it comes from ``where``.
+    """
+    if '\0' in name or any('\ud800' <= character <= '\udfff' for character in name):
+        raise DataError(f'{where}: {name!a} cannot be a name here: it holds NUL or is not UTF-8; rename it')
+    return name
 
 
 def _decoded(name: bytes | str, path: Path) -> str:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -29,7 +28,7 @@ def pack_store(
     features: Sequence[str] | None = None,
     dtype: str = 'float32',
     overwrite: bool = False,
-    progress: Callable[[str, float], None] | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> PackedStore:
     """Write a store into the packed layout.
 
@@ -42,8 +41,7 @@ def pack_store(
         features: names of the features to take; None takes all.
         dtype: 'float32' or 'float16'; what is uint8 or float16 in the source stays so.
         overwrite: replace a packed store that lies at ``root``.
-        progress: called before each video of each feature with the feature and the share of all numbers that
-            is packed.
+        progress: called before each video of each feature with what is done, the videos done and all videos.
 
     Returns:
         The new store, open.
@@ -59,13 +57,12 @@ def pack_store(
     for name in names:
         info = source.feature(name)
         infos[name] = FeatureInfo(info.dims, info.dtype if info.dtype in ('uint8', 'float16') else dtype)
-    watch = _Watch(source, infos, progress)
     try:
         with Replacement(root, folder=overwrite) as temporary:
             temporary.mkdir()
             checksums = {'labels': _write_labels(source, temporary)}
             for name, info in infos.items():
-                checksums |= _write_feature(source, temporary, name, info, watch)
+                checksums |= _write_feature(source, temporary, name, info, progress)
             if times := _write_times(source, temporary):
                 checksums['times'] = times
             masked = frozenset(name for name in infos if f'valid_{name}' in checksums)
@@ -109,31 +106,12 @@ class _Array(NpyWriter):
         self._checksum = 0
 
 
-class _Watch:
-    """Tells which share of the numbers is packed."""
-
-    def __init__(
-        self,
-        source: FeatureStore,
-        infos: Mapping[str, FeatureInfo],
-        progress: Callable[[str, float], None] | None,
-    ) -> None:
-        frames = sum(video.num_frames for video in source.videos())
-        self._progress, self._done = progress, 0
-        self._all = frames * sum(math.prod(info.dims) for info in infos.values())
-
-    def tick(self, name: str) -> None:
-        """Another video of a feature begins."""
-        if self._progress:
-            self._progress(name, self._done / max(self._all, 1))
-
-    def add(self, values: np.ndarray) -> None:
-        """These are packed."""
-        self._done += values.size
-
-
 def _write_feature(
-    source: FeatureStore, folder: Path, name: str, info: FeatureInfo, watch: _Watch
+    source: FeatureStore,
+    folder: Path,
+    name: str,
+    info: FeatureInfo,
+    progress: Callable[[str, int, int], None] | None,
 ) -> dict[str, list[int]]:
     """Write one feature, its moments, and its mask if any frame was not observed; returns their checksums."""
     videos = source.videos()
@@ -152,8 +130,9 @@ def _write_feature(
             for array, (shape, dtype) in arrays.items()
         }
         values_out, moments_out, observed_out, mask_out = outs.values()
-        for video in videos:
-            watch.tick(name)
+        for done, video in enumerate(videos):
+            if progress:
+                progress(f'packing {name}, by videos', done, len(videos))
             valid = source.valid(video.video_id, name, 0, video.num_frames)
             everything, start = RunningMoments(info.dims), 0
             observed = everything if valid.all() else RunningMoments(info.dims)
@@ -163,7 +142,6 @@ def _write_feature(
                 if observed is not everything:
                     observed.add(values[valid[start : start + len(values)]])
                 start += len(values)
-                watch.add(values)
             for out, moments in ((moments_out, everything), (observed_out, observed)):
                 out.write(np.stack([moments.mean, moments.m2])[None])
             mask_out.write(valid)

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from abawfw.datasets.stores.base import PARTITIONS, VideoInfo
-from abawfw.datasets.stores.checks import readable_name
-from abawfw.datasets.stores.hdf5_reader import MAX_FRAMES, HDF5Reader
+from abawfw.datasets.stores.hdf5_reader import MAX_ROWS, HDF5Reader, readable_name
 from abawfw.errors import DataError
 
 
@@ -63,10 +62,10 @@ class RUCAIM3Files:
         lengths = {name: self._column(path, video_id, name) for name in present}
         if 'length' in names:
             length = self._reader.number(path, video_id, 'length')
-            if not 0 <= length <= MAX_FRAMES or length % 1:
+            if not 0 <= length <= MAX_ROWS or length % 1:
                 raise DataError(
                     f'{path}: length of {video_id!r} is {length:g}, expected a number of frames up to '
-                    f'{MAX_FRAMES:,}; write the targets of this video again'
+                    f'{MAX_ROWS:,}; write the targets of this video again'
                 )
             lengths['length'] = int(length)
         fps = self._reader.number(path, video_id, 'fps') if 'fps' in names else None

@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from abawfw.datasets.stores.hdf5_reader import readable_name
 from abawfw.datasets.stores.labels import NO_LABEL, unlabelled_frames
 from abawfw.datasets.stores.rucaim3_files import PARTITIONS
 from abawfw.datasets.stores.running_moments import RunningMoments
@@ -140,6 +141,7 @@ class RUCAIM3Writer:
             raise DataError(
                 f'{video_id!r} cannot be the name of a video: HDF5 takes no "/", no "." and no empty name'
             )
+        readable_name(video_id, self.root)
         if video_id in self._partition_of:
             raise DataError(f'{video_id}: added twice, to {self._partition_of[video_id]} and to {partition}')
         if missing := sorted(set(self.features) - set(features)):
