@@ -233,8 +233,9 @@ class HDF5Reader:
         for k in range(plist.get_virtual_count()):
             filename, name = plist.get_virtual_filename(k), plist.get_virtual_dsetname(k)
             into, out_of = plist.get_virtual_vspace(k), plist.get_virtual_srcspace(k)
-            if '%' in filename:
-                raise DataError(f'{where} is virtual, from files {filename!r} of any number; {COPY}')
+            count = _points(into)
+            if count is None:
+                raise DataError(f'{where} is virtual, from {filename!r} without an end; {COPY}')
             other = path if filename == '.' else self._inside(path, filename, f'{where} is virtual, from')
             source = f'{where} is virtual, from {name!r} of {other}'
             with self.reading(other) as file:
@@ -244,8 +245,7 @@ class HDF5Reader:
                 if (other, name) not in self._sources:
                     self._check(behind, at, source, followed + 1)
                     self._sources.add((other, name))
-            count = into.get_select_npoints()
-            if not 0 <= count <= size or not _holds(behind.shape, out_of, count):
+            if not _holds(behind.shape, out_of, count):
                 raise DataError(
                     f'{source}, which has shape {behind.shape} and not the numbers taken from there; {COPY}'
                 )
@@ -254,6 +254,14 @@ class HDF5Reader:
             raise DataError(
                 f'{where} is virtual and {size - mapped} of its {size} numbers come from nowhere; {COPY}'
             )
+
+
+def _points(selection: h5s.SpaceID) -> int | None:
+    """How many numbers are selected; None if as many as there are."""
+    try:
+        return int(selection.get_select_npoints())
+    except RuntimeError:
+        return None
 
 
 def _holds(shape: tuple[int, ...], selection: h5s.SpaceID, count: int) -> bool:
