@@ -175,8 +175,8 @@ def test_stored_statistics_of_other_features_are_refused(
     with pytest.raises(DataError) as error:
         RUCAIM3Store(root).moments('face_pose', ['b', 'e', 'a'])
     text = str(error.value)
-    assert 'mean_std_on_trn/face_pose.h5: mean ' in text
-    assert 'remove this file, and the statistics are computed from train' in text
+    assert "mean_std_on_trn/face_pose.h5: feature 'face_pose': mean " in text
+    assert 'remove this file, and the statistics are computed from the data' in text
     number = int(text.split(' of number ')[1].split(' ')[0])
     for stated, true in ((mean, mean * factor + offset), (std, std * abs(factor))):
         assert f'{stated[number]:.4g}' in text

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from abawfw.datasets.stores.base import FeatureInfo, FeatureStore, VideoInfo
-from abawfw.datasets.stores.checks import check_videos, not_finite
+from abawfw.datasets.stores.checks import check_videos
 from abawfw.datasets.stores.rucaim3_files import RUCAIM3Files
-from abawfw.datasets.stores.running_moments import RunningMoments
-from abawfw.datasets.stores.stated_moments import contradicts, describe_difference
+from abawfw.datasets.stores.stated_moments import refuse_stale
 from abawfw.errors import DataError, nearest
 from abawfw.registry import STORES
 
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
 
 KEPT_DTYPES = ('float16', 'float32', 'uint8')
 """Types handed out as they are stored; everything else becomes float32."""
-SAMPLE = 256
-"""Frames with which stored statistics are compared: about 0.1 deviations exact."""
 
 
 @STORES.register_module()
@@ -109,29 +106,10 @@ class RUCAIM3Store(FeatureStore):
         if mean.shape != dims:
             raise DataError(
                 f'{self._files.moments_path(feature)}: has a mean of {mean.shape}, the feature has {dims}; '
-                'remove this file, and the statistics are computed from train'
+                'remove this file, and the statistics are computed from the data'
             )
-        # a sample may deceive, so that all frames decide
-        if contradicts(mean, std, self._sample(feature)):
-            found = self._summary(feature, video_ids, False)
-            if contradicts(mean, std, found):
-                raise DataError(
-                    f'{self._files.moments_path(feature)}: {describe_difference(mean, std, found)}; remove '
-                    'this file, and the statistics are computed from train'
-                )
+        refuse_stale(self, feature, video_ids, stored, self._files.moments_path(feature))
         return mean, np.where(std == 0, 1.0, std)
-
-    def _sample(self, feature: str) -> RunningMoments:
-        """Moments of some frames of train, evenly spread over all."""
-        train = [video for video in self._videos if video.partition == 'train']
-        ends = np.cumsum([video.num_frames for video in train])
-        sample = RunningMoments(self.feature(feature).dims)
-        for position in np.linspace(0, ends[-1] - 1, min(SAMPLE, int(ends[-1]))).astype(int):
-            k = int(np.searchsorted(ends, position, side='right'))
-            frame = int(position - ends[k] + train[k].num_frames)
-            values = self._read(train[k], feature, frame, frame + 1)
-            sample.add(values[~not_finite(values)])
-        return sample
 
     def _read(self, video: VideoInfo, feature: str, start: int, stop: int) -> np.ndarray:
         self._check_shape(video, feature)

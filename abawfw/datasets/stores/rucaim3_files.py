@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from abawfw.datasets.stores.base import PARTITIONS, VideoInfo
-from abawfw.datasets.stores.hdf5_reader import MAX_ROWS, HDF5Reader, readable_name
+from abawfw.datasets.stores.hdf5_reader import MAX_NUMBERS, MAX_ROWS, HDF5Reader, readable_name
 from abawfw.errors import DataError
 
 
@@ -126,7 +126,9 @@ class RUCAIM3Files:
         if not path.exists():
             return None
         with self._reader.reading(path):
-            arrays = (self._reader.array(path, 'train', name) for name in ('mean', 'std'))
+            arrays = [self._reader.array(path, 'train', name) for name in ('mean', 'std')]
+            if any(array.size > MAX_NUMBERS for array in arrays):
+                raise DataError(f'{path}: more than {MAX_NUMBERS:,} numbers per frame cannot be read')
             mean, std = (np.asarray(array[()], dtype=np.float64) for array in arrays)
         if mean.shape != std.shape or not np.isfinite([mean, std]).all():
             raise DataError(
