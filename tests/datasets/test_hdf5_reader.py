@@ -146,7 +146,7 @@ def test_symbolic_links_of_files_and_folders_are_followed(root: Path) -> None:
     [
         (put(h5py.SoftLink('/nowhere')), "'a' has no array fts"),
         (put(h5py.SoftLink('fts')), 'more than 32 links that lead on to one another'),
-        (put(h5py.ExternalLink('gone.h5', '/x')), "link into 'gone.h5', which is not there"),
+        (put(h5py.ExternalLink('gone.h5', '/x')), "'a/fts' is a link into 'gone.h5', which is not there"),
         (create(shape=(7,), dtype='u1', external=[('/etc/passwd', 0, 7)]), "another file, '/etc/passwd'"),
         (create(shape=(7,), dtype='u1', external=[('beside.raw', 0, 7)]), "another file, 'beside.raw'"),
         (virtual(('gone.h5', 'x', (7, 3))), "virtual, from 'gone.h5', which is not there"),

@@ -159,7 +159,7 @@ class HDF5Reader:
             if kind == h5l.TYPE_HARD:
                 found = h5o.open(found, part)
                 continue
-            what = f'{path}: {part.decode(errors="replace")!r}'
+            what = f'{path}: {b"/".join(parts[: k + 1]).decode(errors="replace")!r}'
             if followed >= MAX_LINKS:
                 raise DataError(f'{what} is one of more than {MAX_LINKS} links that lead on to one another')
             rest = b'/'.join(parts[k + 1 :])
