@@ -52,7 +52,7 @@ class Replacement:
     """
 
     def __init__(self, path: Path, folder: bool = False) -> None:
-        self.path = Path(os.path.realpath(path)) if path.is_dir() else path
+        self.path = _place(path)
         self._folder = folder
         self.path.parent.mkdir(parents=True, exist_ok=True)
         recover(self.path)
@@ -80,6 +80,10 @@ class Replacement:
                 self._swap()
             else:
                 os.replace(self.temporary, self.path)
+        except OSError as error:
+            if not _is_full(error):
+                raise
+            raise OSError(error.errno, error.strerror, str(self.path)) from error
         finally:
             self.discard()
 
@@ -116,7 +120,7 @@ def recover(path: Path) -> list[str]:
     Returns:
         What a user should know, a line each.
     """
-    path = Path(os.path.realpath(path)) if path.is_dir() else path
+    path = _place(path)
     notes = []
     for left, kind in _left_over(path.parent, path.name):
         if kind == 'old' and not os.path.lexists(path):
@@ -188,6 +192,12 @@ def lock(number: int, path: Path) -> bool:
 def _is_full(error: BaseException) -> TypeGuard[OSError]:
     """Whether a write has failed in the middle of a file, which does not say which file it was."""
     return isinstance(error, OSError) and error.errno in _FULL and error.filename is None
+
+
+def _place(path: Path) -> Path:
+    """Where something of this name is written: what a link to a folder, or to nothing any more, leads to."""
+    leads_on = path.is_symlink() and (path.is_dir() or not path.exists())
+    return Path(os.path.realpath(path)) if leads_on else path
 
 
 def _beside(path: Path, kind: str) -> Path:

@@ -164,6 +164,9 @@ def test_a_link_to_a_folder_is_followed(tmp_path: Path) -> None:
     replace(tmp_path / 'out', NEW)
     assert (tmp_path / 'out').is_symlink()
     assert content(tmp_path / 'disk/real') == NEW
+    (tmp_path / 'disk/real').rename(tmp_path / f'disk/.real.{dead_process()}@{HOST}.old')  # as killed
+    assert len(recover(tmp_path / 'out')) == 1
+    assert content(tmp_path / 'out') == NEW
 
 
 def test_only_what_nobody_is_writing_is_left_over(tmp_path: Path) -> None:
