@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
+from functools import partial
 
 from abawfw.apis.check_data import check_data
 from abawfw.apis.cli import run
+from abawfw.apis.progress import Progress
+from abawfw.errors import Interrupted
 
 COLUMNS = ('severity', 'check', 'partition', 'video_id', 'feature')
 TITLES = ('severity', 'check', 'partition', 'video', 'feature')
@@ -17,9 +19,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('target', metavar='CONFIG | STORE', help='a config (.py) or the folder of a store')
     args = parser.parse_args()
-    report = check_data(args.target, _progress)
-    if sys.stderr.isatty():
-        sys.stderr.write('\r\033[K')
+    try:
+        with Progress() as progress:
+            report = check_data(args.target, partial(progress, 'checking videos'))
+    except KeyboardInterrupt:
+        raise Interrupted('interrupted: nothing is found yet, and nothing was changed') from None
     rows = [[getattr(problem, name) or '-' for name in COLUMNS] for problem in report.problems]
     if rows:
         widths = [max(map(len, column)) for column in zip(TITLES, *rows, strict=True)]
@@ -34,11 +38,6 @@ def main() -> int:
     )
     print(f'{report.count("error")} errors, {report.count("warning")} warnings, {report.count("note")} notes')
     return 1 if report.count('error') else 0
-
-
-def _progress(done: int, total: int) -> None:
-    if sys.stderr.isatty():
-        sys.stderr.write(f'\r\033[Kvideo {done + 1} of {total}')
 
 
 if __name__ == '__main__':

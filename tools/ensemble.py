@@ -119,7 +119,8 @@ def notes(found: TargetEnsemble, rule: str) -> list[str]:
 def main() -> None:
     """Print what the ensemble reaches on val, then write its test predictions."""
     args = parse_args()
-    check_output(args.out, args.overwrite)
+    for note in check_output(args.out, args.overwrite):
+        print(note)
     sample = SampleFile(args.sample) if args.sample else None
     targets = list(dict.fromkeys(args.target))
     check_format(args.format, targets, sample)

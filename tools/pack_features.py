@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import sys
+from pathlib import Path
 
 from abawfw.apis.cli import run
+from abawfw.apis.progress import Progress
 from abawfw.datasets.stores.kinds import store_kinds
 from abawfw.datasets.stores.pack import pack_store
+from abawfw.errors import Interrupted
+from abawfw.files import recover
 
 
 def main() -> None:
@@ -26,19 +29,29 @@ def main() -> None:
     )
     parser.add_argument('--overwrite', action='store_true', help='replace an old packed store at DST')
     args = parser.parse_args()
-    source = kinds[args.kind](args.src)
-    store = pack_store(source, args.dst, args.features, args.dtype, args.overwrite, _progress)
-    if sys.stderr.isatty():
-        sys.stderr.write('\r\033[K')
+    for note in recover(Path(args.dst)):
+        print(note)
+    before = identity(Path(args.dst))
+    try:
+        with Progress() as progress:
+            progress(f'reading {args.src}', 0, 1)
+            source = kinds[args.kind](args.src)
+            store = pack_store(source, args.dst, args.features, args.dtype, args.overwrite, progress)
+    except KeyboardInterrupt:
+        after = identity(Path(args.dst))
+        if before != after:
+            raise Interrupted(f'{args.dst}: interrupted when it was finished; it is whole') from None
+        kept = 'nothing is written' if after is None else 'the store there is as it was'
+        raise Interrupted(f'{args.dst}: interrupted, {kept}; the same command packs it anew') from None
     frames = sum(video.num_frames for video in store.videos())
     print(f'{store.root}: {len(store.videos())} videos, {frames} frames')
     for name, info in store.features().items():
         print(f'  {name:24} {"x".join(map(str, info.dims)):>10}  {info.dtype}')
 
 
-def _progress(feature: str, done: int, total: int) -> None:
-    if sys.stderr.isatty():
-        sys.stderr.write(f'\r\033[K{feature}: video {done + 1} of {total}')
+def identity(path: Path) -> int | None:
+    """What tells a folder from another one of its name; None if there is none."""
+    return path.stat().st_ino if path.exists() else None
 
 
 if __name__ == '__main__':

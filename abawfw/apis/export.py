@@ -15,7 +15,7 @@ from abawfw.apis.export_description import describe
 from abawfw.apis.export_graph import ExportGraph, write_graph
 from abawfw.apis.load_run import load_run
 from abawfw.errors import ConfigError, TrainingError
-from abawfw.files import check_writable
+from abawfw.files import Replacement, check_writable
 
 TOLERANCE = 1e-4
 LENGTHS = (33, 70)  # frames of clips to compare with, neither of them that of the example
@@ -67,8 +67,7 @@ def export(run: str | Path, out: str | Path, checkpoint: str | Path | None = Non
     loaded = load_run(run, checkpoint)
     graph = ExportGraph(loaded)
     report = ExportReport(out, description=describe(loaded, graph))
-    temporary = out.with_name(f'.{out.name}.tmp')
-    try:
+    with Replacement(out) as temporary:
         write_graph(graph, temporary)
         file = onnx.load(temporary)
         onnx.helper.set_model_props(file, {KEY: json.dumps(report.description)})
@@ -81,9 +80,6 @@ def export(run: str | Path, out: str | Path, checkpoint: str | Path | None = Non
                 f'{run}: the ONNX file differs from PyTorch by {worst:.1e}, more than {TOLERANCE:.0e}; it '
                 'was not kept'
             )
-        temporary.replace(out)
-    finally:
-        temporary.unlink(missing_ok=True)
     return report
 
 

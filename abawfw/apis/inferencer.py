@@ -25,6 +25,7 @@ from abawfw.datasets.stores import open_store
 from abawfw.datasets.stores.array_store import ArrayStore
 from abawfw.datasets.stores.base import FeatureStore
 from abawfw.errors import ConfigError, DataError, nearest
+from abawfw.files import temporary_files
 
 if TYPE_CHECKING:
     from abawfw.features.extractors import Extractor
@@ -189,7 +190,7 @@ class VAInferencer:
         chosen, notes = extractors_of_run(
             self.run, self.features, self.optional, self.extraction, extractors, options
         )
-        with TemporaryDirectory(prefix='abawfw-') as folder:
+        with temporary_files(), TemporaryDirectory(prefix='abawfw-') as folder:
             faces = self.extraction.get('faces')
             found = extract_for_run(Path(path), chosen, Path(folder), faces, progress)
             face = None if found.track is None else found.track.found

@@ -25,7 +25,7 @@ from abawfw.evaluation.postprocess import Pipeline, candidates, tune
 from abawfw.evaluation.prediction_files import write_predictions
 from abawfw.evaluation.report_table import cross_validated_rows, report_rows
 from abawfw.evaluation.trial_files import write_trial_files
-from abawfw.files import check_writable
+from abawfw.files import check_writable, remove_left_over
 
 FILE_PARTITION = {'val': 'val', 'test': 'tst'}
 
@@ -91,6 +91,7 @@ def test(
         partitions = ['val', *partitions]
     check_partitions(store, partitions)
     check_writable(out / NAME, NAME, '--out')
+    remove_left_over(out)
     check_report(out)
     trained = TrainedTargets(cfg, checkpoints)
     predictions = {p: trained.predict(p) for p in partitions}

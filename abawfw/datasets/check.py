@@ -64,7 +64,7 @@ def check_store(
             progress(done, len(videos))
         if video.num_frames:
             content.add(video)
-            problems += survey.recording(video)
+            problems += [*survey.integrity(video, checked), *survey.recording(video)]
     problems += content.problems()
     # The same broken file is met once per video: say it once.
     unique = sorted(dict.fromkeys(problems), key=lambda problem: SEVERITIES.index(problem.severity))

@@ -12,6 +12,8 @@ from abawfw.datasets.stores.base import VideoInfo
 from abawfw.datasets.stores.checks import chunks, not_finite
 from abawfw.datasets.stores.labels import COLUMNS, unlabelled_frames
 from abawfw.datasets.stores.problem import Problem
+from abawfw.datasets.stores.running_moments import RunningMoments
+from abawfw.datasets.stores.stated_moments import contradicts, count_differing, describe_difference
 from abawfw.datasets.stores.survey import Survey
 from abawfw.errors import DataError
 
@@ -31,6 +33,7 @@ class ContentCheck:
         self._problems: list[Problem] = []
         self._dims: dict[str, tuple[tuple[int, ...], str]] = {}
         self._observed: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
+        self._moments: dict[str, RunningMoments] = {}
         self._same_labels: dict[bytes, list[str]] = defaultdict(list)
         self._same_content: dict[bytes, list[str]] = defaultdict(list)
 
@@ -53,7 +56,7 @@ class ContentCheck:
 
     def problems(self) -> list[Problem]:
         """All findings, with those that need all videos at the end."""
-        return [*self._problems, *self._copies(), *self._masks()]
+        return [*self._problems, *self._copies(), *self._masks(), *self._statistics()]
 
     def _labels(self, video: VideoInfo, content: hashlib.blake2b) -> Iterator[Problem]:
         if not video.has_labels:
@@ -103,11 +106,16 @@ class ContentCheck:
         if dims != expected:
             text = f'{dims} numbers per frame, {first_video!r} has {expected}; extract it again'
             yield Problem('error', 'dimension', text, **where)
+        moments = None
+        if video.partition == 'train' and dims == expected and self._survey.stated_moments(name) is not None:
+            moments = self._moments.setdefault(name, RunningMoments(dims))
         bad, constant, first = [], True, None
         for start, stop in chunks(frames, dims):
             values = self._survey.read(video, name, start, stop)
             content.update(np.ascontiguousarray(values).data)
             bad.append(not_finite(values))
+            if moments is not None:
+                moments.add(values[~bad[-1]])
             first = values[0] if first is None else first
             constant = constant and bool((values == first).all())
         wrong = np.concatenate(bad) if bad else np.zeros(0, dtype=bool)
@@ -142,6 +150,24 @@ class ContentCheck:
             if len(videos) > 1 and tuple(videos) not in seen:
                 text = f'the same labels as {", ".join(videos[1:])}'
                 yield Problem('warning', 'duplicate', text, video_id=videos[0])
+
+    def _statistics(self) -> Iterator[Problem]:
+        for name, found in self._moments.items():
+            stated = self._survey.stated_moments(name)
+            if stated is None or not found.count:
+                continue
+            shape = np.shape(stated[0])
+            way_out = 'remove features/mean_std_on_trn of it, and the statistics are computed from the data'
+            if shape != found.mean.shape:
+                text = f'stored mean has shape {shape}, the feature {found.mean.shape}; {way_out}'
+                yield Problem('error', 'statistics', text, 'train', feature=name)
+            elif differing := count_differing(stated, found):
+                severity = 'error' if contradicts(stated, found) else 'warning'
+                text = (
+                    f'stored for {differing} of its {found.mean.size} numbers is not what train has: '
+                    f'{describe_difference(stated, found)}; {way_out}'
+                )
+                yield Problem(severity, 'statistics', text, 'train', feature=name)
 
     def _masks(self) -> Iterator[Problem]:
         for (partition, name), (observed, frames) in self._observed.items():

@@ -30,7 +30,7 @@ from abawfw.engine.same_videos import refuse_other_videos
 from abawfw.engine.schedulers import WarmupPlateauLR
 from abawfw.engine.training_state import bare_model, capture, changed_settings, restore
 from abawfw.errors import CheckpointError, ConfigError
-from abawfw.files import write_text
+from abawfw.files import remove_left_over, write_text
 from abawfw.registry import RUNNERS
 
 
@@ -116,8 +116,7 @@ class VARunner(Runner):
             return
         self._has_loaded = True
         if self.rank == 0:
-            for left_over in Path(self.work_dir).glob('.*.tmp'):  # of a process killed while writing
-                left_over.unlink()
+            remove_left_over(Path(self.work_dir))
         if isinstance(self._resume, Path):
             self._resume_from(self._resume)
         elif not (self._resume and self._resume_newest()) and self._load_from is not None:

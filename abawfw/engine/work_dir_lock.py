@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import socket
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 from mmengine.dist import broadcast_object_list, get_rank
 
 from abawfw.errors import TrainingError
+from abawfw.files import lock
 
 NAME = '.lock'
 _HELD: set[int] = set()
@@ -65,16 +65,14 @@ def _acquire(work_dir: Path) -> int:
             if work_dir.is_file():
                 raise
             continue  # a run that is leaving took the folder along
-        try:
-            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(number, 200, 0).decode().strip()
+        if not lock(number, path):
+            holder = os.pread(number, 200, 0).decode(errors='replace').strip()
             os.close(number)
             who = f' ({holder})' if holder else ''
             raise TrainingError(
                 f'{work_dir} is in use: another run{who} trains into it. Wait for its end or stop it, or '
                 f'choose another place with --work-dir'
-            ) from None
+            )
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(number), path.stat()):
                 break

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
@@ -17,7 +16,7 @@ from abawfw.datasets.stores.extraction_file import EXTRACTION, read_extraction, 
 from abawfw.datasets.stores.trial_index import INDEX, TrialIndex
 from abawfw.errors import DataError
 from abawfw.features.finished_trial import TRIAL, FinishedTrial
-from abawfw.files import write_text
+from abawfw.files import lock, write_text
 
 TEMPORARY = '.*.tmp-*'
 """Folders of videos in work; left behind only by a process that was killed."""
@@ -128,13 +127,9 @@ class GrowingStore:
 
     def _locked(self) -> int:
         number = os.open(self.root, os.O_RDONLY)
-        try:
-            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not lock(number, self.root):
             os.close(number)
-            raise DataError(
-                f'{self.root}: another extraction writes into it; wait for its end or stop it'
-            ) from None
+            raise DataError(f'{self.root}: another extraction writes into it; wait for its end or stop it')
         return number
 
     def _settle(self, extraction: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from abawfw.features.sound_stream import RATE, SoundStream
+from abawfw.files import temporary_files
 
 SLACK = 0.02
 """Seconds by which the times of packets may be off before they count as a gap: containers round them."""
@@ -141,6 +142,7 @@ class Sound:
         return samples.astype(np.float32) / np.float32(32768)
 
     @cached_property
+    @temporary_files()
     def _decoded(self) -> tuple[IO[bytes], int]:
         """The samples as int16 in a temporary file without a name, and their number."""
         file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115

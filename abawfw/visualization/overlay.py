@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from abawfw.errors import DataError
+from abawfw.files import Replacement
 
 CLOCK = 90000  # ticks per second of the pictures
 PLAYED = ('aac', 'mp3', 'ac3', 'eac3', 'opus', 'flac', 'alac')
@@ -57,10 +58,9 @@ def write_overlay(
         OSError: the file cannot be written.
     """
     av = _av()
-    temporary = path.with_name(f'.{path.name}.tmp.mp4')
     notes: list[str] = []
     try:
-        with av.open(str(temporary), 'w') as out:
+        with Replacement(path) as temporary, av.open(str(temporary), 'w', format='mp4') as out:
             video = _video_stream(out)
             packets = _Sound(av, sound, out, notes) if sound is not None else None
             for picture in _pictures(av, frames, table, boxes):
@@ -71,11 +71,8 @@ def write_overlay(
             if packets is not None:
                 packets.write(np.inf)
                 packets.close()
-        temporary.replace(path)
     except av.error.FFmpegError as error:
         raise OSError(f'{path}: cannot be written ({error.strerror})') from error
-    finally:
-        temporary.unlink(missing_ok=True)
     return notes
 
 

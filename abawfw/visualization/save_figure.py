@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
+
+from abawfw.files import Replacement
 
 
 def save_figure(figure: Any, path: Path, dpi: int) -> None:
     """Write a figure of matplotlib beside ``path`` and rename it; the ending of the name says the format."""
-    temporary = path.with_name(f'.{path.stem}.{os.getpid()}.tmp{path.suffix}')
-    try:
-        figure.savefig(temporary, dpi=dpi)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with Replacement(path) as temporary:
+        figure.savefig(temporary, dpi=dpi, format=path.suffix.removeprefix('.') or None)

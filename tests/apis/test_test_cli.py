@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -11,12 +12,14 @@ import numpy as np
 import pytest
 import torch
 from command_line import call, call_apart
+from killed import dead_process
 
 from abawfw.apis.build import build_loader, load_model
 from abawfw.apis.predict import predict
 from abawfw.config import load_config, resolve
 from abawfw.evaluation.functional import ccc
 from abawfw.evaluation.prediction_files import read_predictions
+from abawfw.files import HOST
 
 
 @pytest.fixture
@@ -55,6 +58,16 @@ def test_files_and_table(run: Path, capfd: pytest.CaptureFixture[str]) -> None:
         (row,) = [r for r in report['rows']['val'] if (r['target'], r['stage']) == (target, 'raw')]
         assert row['ccc'] == pytest.approx(ccc(true[known], pred[known]), abs=1e-9)
         assert (row['frames'], row['videos']) == (known.sum(), 2)
+
+
+def test_what_a_killed_test_left_is_removed(run: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    left = [f'.{name}.{dead_process()}@{HOST}.tmp' for name in ('tst_pred_valence.json', 'report.json')]
+    living = f'.val_faces.json.{os.getppid()}@{HOST}.tmp'
+    (run / 'predictions').mkdir()
+    for name in (*left, living):
+        (run / 'predictions' / name).write_text('half')
+    assert call(capfd, 'test', run, '--partition', 'val').code == 0
+    assert [p.name for p in (run / 'predictions').glob('.*')] == [living]
 
 
 def test_choices(run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

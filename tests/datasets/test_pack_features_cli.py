@@ -1,16 +1,22 @@
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
+from unittest.mock import Mock
 
 import h5py
 import numpy as np
 import pytest
+from killed import dead_process
 from small_rucaim3 import edit, write_rucaim3
 
+from abawfw.apis.cli import run
 from abawfw.datasets.stores import PackedStore, RUCAIM3Store
 from abawfw.datasets.stores.kinds import store_kinds
+from abawfw.files import HOST
 from abawfw.registry import STORES
 
 TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'pack_features.py'
@@ -35,6 +41,45 @@ def test_packs_a_store(root: Path, tmp_path: Path) -> None:
     done = pack('--from', 'packed', tmp_path / 'packed', tmp_path / 'half', '--dtype', 'float16')
     assert done.returncode == 0
     assert PackedStore(tmp_path / 'half').features()['face_pose'].dtype == 'float16'
+
+
+def test_what_a_killed_call_left_is_put_right_and_said(root: Path, tmp_path: Path) -> None:
+    target = tmp_path / 'packed'
+    assert pack('--from', 'rucaim3', root, target).returncode == 0
+    left = f'{dead_process()}@{HOST}'
+    target.rename(tmp_path / f'.packed.{left}.old')
+    (tmp_path / f'.packed.{left}.tmp').mkdir()
+    done = pack('--from', 'rucaim3', root, target)
+    assert done.returncode == 2
+    assert done.stdout == f'{target}: restored as it was; the process that was replacing it was killed\n'
+    assert 'exists; choose another place' in done.stderr
+    assert sorted(p.name for p in tmp_path.iterdir()) == ['data', 'packed']
+
+
+@pytest.mark.parametrize('there', [False, True])
+def test_interrupted(root: Path, tmp_path: Path, there: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    tool, target = load_tool(), tmp_path / 'packed'
+    arguments = ['--from', 'rucaim3', str(root), str(target), '--overwrite']
+    if there:
+        assert pack(*arguments).returncode == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, 'argv', ['pack_features.py', *arguments])
+        patch.setattr(RUCAIM3Store, '_valid', Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(SystemExit) as end:
+            run(tool.main)
+    assert end.value.code == 130
+    kept = 'the store there is as it was' if there else 'nothing is written'
+    assert capsys.readouterr().err == f'{target}: interrupted, {kept}; the same command packs it anew\n'
+    assert [p.name for p in tmp_path.glob('*packed*')] == (['packed'] if there else [])
+
+
+def load_tool() -> ModuleType:
+    spec = importlib.util.spec_from_file_location('pack_features', TOOL)
+    assert spec
+    assert spec.loader
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    return tool
 
 
 def test_every_registered_store_can_be_packed_by_its_short_name() -> None:

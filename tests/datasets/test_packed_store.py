@@ -5,6 +5,7 @@ import json
 import multiprocessing
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -15,11 +16,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from killed import killed_at_every_step
 
+from abawfw.datasets.check import check_store
 from abawfw.datasets.stores import FeatureInfo, FeatureStore, PackedStore, RUCAIM3Store, VideoInfo, open_store
 from abawfw.datasets.stores.pack import pack_store
+from abawfw.datasets.stores.problem import Problem
 from abawfw.datasets.stores.running_moments import RunningMoments
 from abawfw.errors import DataError
+from abawfw.files import recover
 
 
 class MemoryStore(FeatureStore):
@@ -91,7 +96,7 @@ def test_packed_equals_its_source(source: MemoryStore, tmp_path: Path) -> None:
     names = {path.name for path in packed.root.iterdir()}
     assert 'valid_pose.npy' in names
     assert 'valid_pixels.npy' not in names
-    assert not list(tmp_path.glob('*.tmp-*'))
+    assert not list(tmp_path.glob('.packed*'))
     assert_same(pack_store(packed, tmp_path / 'again'), source)
 
 
@@ -239,6 +244,90 @@ def test_index_is_checked(source: MemoryStore, tmp_path: Path, change: dict, tex
         PackedStore(path.parent)
 
 
+@pytest.mark.parametrize(
+    ('name', 'row', 'video', 'feature'),
+    [
+        ('feature_pose', 7, 'v1', 'pose'),
+        ('feature_pixels', 13, 'v3', 'pixels'),
+        ('labels', 0, 'v0', ''),
+        ('times', 10, 'v2', ''),
+        ('valid_pose', 5, 'v0', 'pose'),
+        ('moments_pixels', 2, 'v2', 'pixels'),
+        ('observed_moments_pose', 0, 'v0', 'pose'),
+    ],
+)
+def test_every_flipped_bit_is_found_by_its_checksum(
+    source: MemoryStore, tmp_path: Path, name: str, row: int, video: str, feature: str
+) -> None:
+    root = pack_store(TimedStore(tmp_path, source.arrays, source.mask), tmp_path / 'packed').root
+    path = root / f'{name}.npy'
+    assert found_checksums(root) == []
+    values, content = np.load(path), path.read_bytes()
+    step = values.nbytes // len(values)
+    start = len(content) - values.nbytes + row * step
+    for position, bit in ((start, 0), (start + step // 2, 3), (start + step - 1, 1)):
+        damaged = bytearray(content)
+        damaged[position] ^= 1 << bit
+        if name == 'valid_pose':
+            damaged[position] ^= 1 << bit
+            damaged[position] ^= 1  # True for False
+        path.write_bytes(damaged)
+        (problem,) = found_checksums(root)
+        assert (problem.severity, problem.video_id, problem.feature) == ('error', video, feature)
+        assert problem.text.startswith(f'{path}: the values of this video are not those that were packed')
+    path.write_bytes(content)
+    assert found_checksums(root) == []
+
+
+def found_checksums(root: Path) -> list[Problem]:
+    return [problem for problem in check_store(PackedStore, root).problems if problem.check == 'checksum']
+
+
+def test_only_features_that_are_asked_for_are_verified(source: MemoryStore, tmp_path: Path) -> None:
+    root = pack_store(source, tmp_path / 'packed').root
+    with (root / 'feature_pixels.npy').open('r+b') as file:
+        file.seek(-1, os.SEEK_END)
+        file.write(b'\x7f')
+    kinds = [p.check for p in check_store(PackedStore, root, ['pose']).problems]
+    assert 'checksum' not in kinds
+    assert 'checksum' in [p.check for p in check_store(PackedStore, root, ['pixels']).problems]
+
+
+def test_a_store_of_an_earlier_version_has_no_checksums_and_says_so(
+    source: MemoryStore, tmp_path: Path
+) -> None:
+    root = pack_store(source, tmp_path / 'packed').root
+    index = json.loads((root / 'index.json').read_text())
+    del index['checksums']
+    (root / 'index.json').write_text(json.dumps(index))
+    assert_same(PackedStore(root), source)
+    (note,) = found_checksums(root)
+    assert note.severity == 'note'
+    assert note.text.startswith('no checksums to verify of labels, feature_pose, moments_pose')
+    index['checksums'] = {'labels': [1, 2]}
+    (root / 'index.json').write_text(json.dumps(index))
+    with pytest.raises(DataError, match='2 checksums of labels for 4 videos'):
+        PackedStore(root)
+
+
+def test_packing_killed_at_any_step_loses_no_store(source: MemoryStore, tmp_path: Path) -> None:
+    old = pack_store(source, tmp_path / 'old', ['pose']).root
+    out = tmp_path / 'here/packed'
+
+    def prepare() -> None:
+        shutil.rmtree(out.parent, ignore_errors=True)
+        shutil.copytree(old, out)
+
+    seen = set()
+    steps = ('os.rename', 'os.mkdir', 'os.rmdir', 'shutil.rmtree')
+    for _ in killed_at_every_step(lambda: pack_store(source, out, overwrite=True), prepare, steps):
+        there = out.exists()
+        assert bool(recover(out)) == (not there)
+        seen.add(tuple(PackedStore(out).features()))
+        assert [p.name for p in out.parent.iterdir()] == ['packed']
+    assert seen == {('pose',), ('pose', 'pixels')}
+
+
 def test_a_pickled_array_in_a_store_is_never_loaded(source: MemoryStore, tmp_path: Path) -> None:
     root = pack_store(source, tmp_path / 'packed').root
     np.save(root / 'feature_pose.npy', np.array([{'code': 1}] * 14, dtype=object), allow_pickle=True)
@@ -298,8 +387,10 @@ class TimedStore(MemoryStore):
 
     own = np.array([0.5, 0.54, 0.6, 0.61, 7.0, 7.123456789])
 
-    def __init__(self, root: Path, features: dict[str, list[np.ndarray]]) -> None:
-        super().__init__(root, features)
+    def __init__(
+        self, root: Path, features: dict[str, list[np.ndarray]], valid: np.ndarray | None = None
+    ) -> None:
+        super().__init__(root, features, valid)
         self.infos = tuple(
             dataclasses.replace(v, fps=None) if v.video_id in ('v0', 'v1') else v for v in self.infos
         )

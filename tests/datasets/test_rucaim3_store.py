@@ -142,12 +142,61 @@ def test_moments_of_train_come_from_the_file_and_others_from_a_pass(root: Path) 
     mean, std = store.moments('face_pose', ['a', 'b'])
     np.testing.assert_allclose(mean, everything.mean(axis=0), rtol=1e-12)
     np.testing.assert_allclose(std, everything.std(axis=0), rtol=1e-12)
-    (root / 'features/mean_std_on_trn').mkdir()
-    with h5py.File(root / 'features/mean_std_on_trn/face_pose.h5', 'w') as file:
-        file['train/mean'], file['train/std'] = np.full(3, 9.0), np.array([1.0, 0.0, 2.0])
+    stored = everything.mean(axis=0) + 0.125, everything.std(axis=0) * [1, 0, 1.25]
+    store_moments(root, *stored)
     mean, std = RUCAIM3Store(root).moments('face_pose', ['a', 'b'])
-    assert (mean.tolist(), std.tolist()) == ([9.0, 9.0, 9.0], [1.0, 1.0, 2.0])
+    np.testing.assert_array_equal(mean, stored[0])
+    np.testing.assert_array_equal(std, [stored[1][0], 1, stored[1][2]])
     assert RUCAIM3Store(root).moments('face_pose', ['a'])[0] == pytest.approx(everything[:7].mean(axis=0))
+
+
+def store_moments(root: Path, mean: np.ndarray, std: np.ndarray) -> None:
+    (root / 'features/mean_std_on_trn').mkdir(exist_ok=True)
+    with h5py.File(root / 'features/mean_std_on_trn/face_pose.h5', 'w') as file:
+        file['train/mean'], file['train/std'] = mean, std
+
+
+@pytest.mark.parametrize(('factor', 'offset'), [(10, 100), (1, 2), (0.1, 0), (-1, 5)])
+def test_stored_statistics_of_other_features_are_refused(
+    tmp_path: Path, factor: float, offset: float
+) -> None:
+    root = write_rucaim3(tmp_path / 'data', {'train': {'b': 300, 'a': 700, 'e': 40}, 'val': {'c': 4}})
+    store = RUCAIM3Store(root)
+    mean, std = store.moments('face_pose', ['a', 'b', 'e'])
+    store_moments(root, mean, std)
+    np.testing.assert_array_equal(RUCAIM3Store(root).moments('face_pose', ['a', 'b', 'e']), (mean, std))
+    del store
+
+    def write_anew(file: h5py.File) -> None:
+        for video in file:
+            file[f'{video}/fts'][...] = file[f'{video}/fts'][...] * factor + offset
+
+    edit(root, 'features/train_face_pose', write_anew)
+    with pytest.raises(DataError) as error:
+        RUCAIM3Store(root).moments('face_pose', ['b', 'e', 'a'])
+    text = str(error.value)
+    assert "mean_std_on_trn/face_pose.h5: feature 'face_pose': mean " in text
+    assert 'remove this file, and the statistics are computed from the data' in text
+    number = int(text.split(' of number ')[1].split(' ')[0])
+    for stated, true in ((mean, mean * factor + offset), (std, std * abs(factor))):
+        assert f'{stated[number]:.4g}' in text
+        assert f'{true[number]:.4g}' in text
+
+
+def test_a_sample_that_deceives_is_not_believed(tmp_path: Path) -> None:
+    """All the spread of a feature lies in a few frames, which the sample misses."""
+    root = write_rucaim3(tmp_path / 'data', {'train': {'a': 5000}, 'val': {'c': 4}}, dims=1)
+
+    def rare(file: h5py.File) -> None:
+        values = np.zeros((5000, 1), np.float32)
+        taken = np.linspace(0, 4999, 256).astype(int)
+        values[np.setdiff1d(np.arange(5000), taken)[::500]] = 1000
+        file['a/fts'][...] = values
+
+    edit(root, 'features/train_face_pose', rare)
+    mean, std = RUCAIM3Store(root).moments('face_pose', ['a'])
+    store_moments(root, mean, std)
+    np.testing.assert_array_equal(RUCAIM3Store(root).moments('face_pose', ['a']), (mean, std))
 
 
 def test_moments_refuse_nan(root: Path) -> None:

@@ -358,15 +358,20 @@ def test_statistics_come_from_the_pickle_for_the_folds_of_the_reference(tmp_path
     train = [f't{i}' for i in range(5)]
     found = TrialStore(root).scalar_moments('bert', train)
     np.testing.assert_allclose(found, (everything.mean(), everything.std()), rtol=1e-6)
-    stored = {'train': {'bert': {'mean': np.float64(7), 'std': np.float32(2)}}, 'validate': {}}
+    stored = {'train': {'bert': {'mean': np.float64(0.25), 'std': np.float32(1.25)}}, 'validate': {}}
     write_pickle(root, {0: stored, 1: stored, 9: stored}, 'mean_std_info')
     store = TrialStore(root)
-    assert store.scalar_moments('bert', train) == (7, 2)
-    assert store.scalar_moments('bert', ['t0', 't1', 't2', 't3', 'v']) == (7, 2)  # fold 1
+    assert store.scalar_moments('bert', train) == (0.25, 1.25)
+    assert store.scalar_moments('bert', ['t0', 't1', 't2', 't3', 'v']) == (0.25, 1.25)  # fold 1
     for ids in (train[:4], [*train[1:], 'v']):  # no fold, and one that is not stored
-        assert store.scalar_moments('bert', ids)[0] < 1
-    assert store.scalar_moments('mfcc', train)[0] < 1
-    assert store.scalar_moments('bert', train, observed=True)[0] < 1
+        assert store.scalar_moments('bert', ids)[0] != 0.25
+    assert store.scalar_moments('mfcc', train)[0] != 0.25
+    assert store.scalar_moments('bert', train, observed=True)[0] != 0.25
+    write_pickle(root, {0: {'train': {'bert': {'mean': 7.0, 'std': 1.0}}}}, 'mean_std_info')
+    with pytest.raises(
+        DataError, match=r"mean_std_info\.pkl: feature 'bert': mean 7 and std 1 are not those"
+    ):
+        store.scalar_moments('bert', train)
     write_pickle(root, {0: {'train': {'bert': {'mean': np.nan, 'std': 1.0}}}}, 'mean_std_info')
     with pytest.raises(DataError, match=r"mean_std_info\.pkl: fold 0, feature 'bert'"):
         store.scalar_moments('bert', train)

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from tiny_runs import ROOT
@@ -80,6 +81,16 @@ def test_a_file_in_its_place(tmp_path: Path) -> None:
     (tmp_path / 'run').touch()
     with pytest.raises(FileExistsError), work_dir_lock(tmp_path / 'run'):
         pass
+
+
+def test_without_locks_of_the_file_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = Mock()
+    monkeypatch.setattr('mmengine.logging.print_log', log)
+    monkeypatch.setattr('fcntl.flock', Mock(side_effect=OSError(37, 'No locks available')))
+    with work_dir_lock(tmp_path / 'run'):
+        assert (tmp_path / 'run/.lock').exists()
+    said = log.call_args.args[0]
+    assert said.startswith(f'{tmp_path / "run/.lock"}: cannot be locked (No locks available)')
 
 
 def test_what_is_left_behind(tmp_path: Path) -> None:

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from killed import killed_at_every_step
 
 from abawfw.errors import ConfigError, DataError
 from abawfw.submission.formats import FORMATS
-from abawfw.submission.output_folder import write_submission
+from abawfw.submission.output_folder import check_output, write_submission
 from abawfw.submission.sample_file import HEADER, SampleFile
 
 PREDS = {
@@ -135,3 +137,24 @@ def test_existing_output_is_kept(tmp_path: Path) -> None:
     (out / 'weights.pth').write_text('')
     with pytest.raises(ConfigError, match='not a submission'):
         write_submission(out, made, overwrite=True)
+
+
+def test_a_submission_killed_at_any_step_is_the_old_or_the_new_one(tmp_path: Path) -> None:
+    old, new = (FORMATS[name](PREDS, None, 0) for name in ('per-video', 'per-target'))
+    out = tmp_path / 'here/out'
+
+    def prepare() -> None:
+        shutil.rmtree(out.parent, ignore_errors=True)
+        write_submission(out, old)
+
+    told = set()
+    for _ in killed_at_every_step(lambda: write_submission(out, new, overwrite=True), prepare):
+        there = out.exists()
+        notes = check_output(out, overwrite=True)
+        assert bool(notes) == (not there)
+        told |= set(notes)
+        found = {str(p.relative_to(out)): p.read_text() for p in out.rglob('*.txt')}
+        assert found in (old.files, new.files)
+        assert [p.name for p in out.parent.iterdir()] == ['out']
+    assert found == new.files
+    assert told == {f'{out}: restored as it was; the process that was replacing it was killed'}

@@ -96,8 +96,8 @@ def test_another_number_of_frames(tmp_path: Path) -> None:
 def test_cannot_be_written(tmp_path: Path) -> None:
     times = constant_rate(COUNT)
     video = write_video(tmp_path / 'in.mp4', plain(COUNT), times)
-    with pytest.raises(OSError, match='cannot be written'):
-        write_overlay(tmp_path / 'nowhere/out.mp4', Recording(video).frames(), table(times), None)
+    with pytest.raises(OSError, match=r'in\.mp4'):
+        write_overlay(video / 'out.mp4', Recording(video).frames(), table(times), None)
 
 
 def near(picture: np.ndarray, color: str, tolerance: int = 6) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,6 +19,7 @@ from abawfw.datasets.stores.packed import PackedStore
 from abawfw.datasets.stores.packed_index import INDEX, PackedIndex
 from abawfw.datasets.stores.running_moments import RunningMoments
 from abawfw.errors import DataError
+from abawfw.files import Replacement, recover
 
 
 def pack_store(
@@ -31,8 +32,8 @@ def pack_store(
 ) -> PackedStore:
     """Write a store into the packed layout.
 
-    Everything goes to a folder ``ROOT.tmp-PID`` that is renamed at the end, so that a folder with the final
-    name is complete.
+    Everything goes to a temporary folder beside ``root`` that is renamed at the end, so that a folder with
+    the final name is complete. What an earlier call that was killed left there is put right.
 
     Args:
         source: any store.
@@ -40,7 +41,7 @@ def pack_store(
         features: names of the features to take; None takes all.
         dtype: 'float32' or 'float16'; what is uint8 or float16 in the source stays so.
         overwrite: replace a packed store that lies at ``root``.
-        progress: called before each video of each feature with the feature, the videos done and all videos.
+        progress: called before each video of each feature with what is done, the videos done and all videos.
 
     Returns:
         The new store, open.
@@ -56,28 +57,28 @@ def pack_store(
     for name in names:
         info = source.feature(name)
         infos[name] = FeatureInfo(info.dims, info.dtype if info.dtype in ('uint8', 'float16') else dtype)
-    temporary = root.with_name(f'{root.name}.tmp-{os.getpid()}')
     try:
-        temporary.mkdir(parents=True)
-        _write_labels(source, temporary)
-        masked = frozenset(n for n in names if _write_feature(source, temporary, n, infos[n], progress))
-        timed = _write_times(source, temporary)
-        index = PackedIndex(source.videos(), infos, masked, str(source.root), timed)
-        with (temporary / INDEX).open('w', encoding='utf-8') as file:
-            json.dump(index.to_json(), file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        if kept := {n: s for n, s in source.extraction.items() if n in infos or n == 'faces'}:
-            write_extraction(temporary, kept)
-        _move(temporary, root)
+        with Replacement(root, folder=overwrite) as temporary:
+            temporary.mkdir()
+            checksums = {'labels': _write_labels(source, temporary)}
+            for name, info in infos.items():
+                checksums |= _write_feature(source, temporary, name, info, progress)
+            if times := _write_times(source, temporary):
+                checksums['times'] = times
+            masked = frozenset(name for name in infos if f'valid_{name}' in checksums)
+            index = PackedIndex(
+                source.videos(), infos, masked, str(source.root), 'times' in checksums, checksums
+            )
+            (temporary / INDEX).write_text(json.dumps(index.to_json(), indent=1), encoding='utf-8')
+            if kept := {n: s for n, s in source.extraction.items() if n in infos or n == 'faces'}:
+                write_extraction(temporary, kept)
     except OSError as error:
         raise DataError(f'{root}: cannot be written: {error}; nothing is left behind, try again') from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return PackedStore(root)
 
 
 def _check_destination(root: Path, overwrite: bool) -> None:
+    recover(root)
     if not root.exists():
         return
     if not overwrite:
@@ -85,18 +86,24 @@ def _check_destination(root: Path, overwrite: bool) -> None:
     PackedIndex.read(root)  # what is no packed store is never removed
 
 
-def _move(temporary: Path, root: Path) -> None:
-    """Give the finished folder its name; an old store goes away only when the new one stands in its place."""
-    old = root.with_name(f'{temporary.name}-old')
-    if root.exists():
-        root.rename(old)
-    try:
-        temporary.rename(root)
-    except OSError:
-        if old.exists():
-            old.rename(root)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
+class _Array(NpyWriter):
+    """An array of the packed store; ``checksums`` has the CRC-32 of the rows of every video so far."""
+
+    def __init__(self, path: Path, shape: tuple[int, ...], dtype: str) -> None:
+        super().__init__(path, shape, dtype)
+        self.checksums: list[int] = []
+        self._checksum = 0
+
+    def write(self, rows: np.ndarray) -> None:
+        """Append rows of the video in work."""
+        typed = np.ascontiguousarray(rows, dtype=self.dtype)
+        self._checksum = zlib.crc32(typed.data, self._checksum)
+        super().write(typed)
+
+    def end_video(self) -> None:
+        """The next rows are those of the next video."""
+        self.checksums.append(self._checksum)
+        self._checksum = 0
 
 
 def _write_feature(
@@ -105,25 +112,27 @@ def _write_feature(
     name: str,
     info: FeatureInfo,
     progress: Callable[[str, int, int], None] | None,
-) -> bool:
-    """Write one feature, its mask and its moments; returns whether any frame was not observed."""
+) -> dict[str, list[int]]:
+    """Write one feature, its moments, and its mask if any frame was not observed; returns their checksums."""
     videos = source.videos()
     frames = sum(video.num_frames for video in videos)
-    mask_file = folder / f'valid_{name}.npy'
+    sums = (len(videos), 2, *info.dims)
+    arrays = {
+        f'feature_{name}': ((frames, *info.dims), info.dtype),
+        f'moments_{name}': (sums, 'float64'),
+        f'observed_moments_{name}': (sums, 'float64'),
+        f'valid_{name}': ((frames,), 'bool'),
+    }
     masked = False
-    observed_file = folder / f'observed_moments_{name}.npy'
     with ExitStack() as stack:
-        values_out = stack.enter_context(
-            NpyWriter(folder / f'feature_{name}.npy', (frames, *info.dims), info.dtype)
-        )
-        moments_out = stack.enter_context(
-            NpyWriter(folder / f'moments_{name}.npy', (len(videos), 2, *info.dims), 'float64')
-        )
-        observed_out = stack.enter_context(NpyWriter(observed_file, (len(videos), 2, *info.dims), 'float64'))
-        mask_out = stack.enter_context(NpyWriter(mask_file, (frames,), 'bool'))
+        outs = {
+            array: stack.enter_context(_Array(folder / f'{array}.npy', shape, dtype))
+            for array, (shape, dtype) in arrays.items()
+        }
+        values_out, moments_out, observed_out, mask_out = outs.values()
         for done, video in enumerate(videos):
             if progress:
-                progress(name, done, len(videos))
+                progress(f'packing {name}, by videos', done, len(videos))
             valid = source.valid(video.video_id, name, 0, video.num_frames)
             everything, start = RunningMoments(info.dims), 0
             observed = everything if valid.all() else RunningMoments(info.dims)
@@ -137,10 +146,13 @@ def _write_feature(
                 out.write(np.stack([moments.mean, moments.m2])[None])
             mask_out.write(valid)
             masked |= not valid.all()
+            for out in outs.values():
+                out.end_video()
     if not masked:
-        mask_file.unlink()
-        observed_file.unlink()
-    return masked
+        for array in (f'observed_moments_{name}', f'valid_{name}'):
+            (folder / f'{array}.npy').unlink()
+            del outs[array]
+    return {array: out.checksums for array, out in outs.items()}
 
 
 def _pieces(source: FeatureStore, video: VideoInfo, name: str, info: FeatureInfo) -> Iterator[np.ndarray]:
@@ -172,24 +184,28 @@ def _count_not_finite(source: FeatureStore, video: VideoInfo, name: str, info: F
     return not_finite_message(name, video.video_id, int(bad.argmax()), int(bad.sum()))
 
 
-def _write_labels(source: FeatureStore, folder: Path) -> None:
+def _write_labels(source: FeatureStore, folder: Path) -> list[int]:
+    """Write the labels of all videos; returns their checksums."""
     videos = source.videos()
     frames = sum(video.num_frames for video in videos)
-    with NpyWriter(folder / 'labels.npy', (frames, 2), 'float32') as out:
+    with _Array(folder / 'labels.npy', (frames, 2), 'float32') as out:
         for video in videos:
             out.write(source.labels(video.video_id, 0, video.num_frames))
+            out.end_video()
+    return out.checksums
 
 
-def _write_times(source: FeatureStore, folder: Path) -> bool:
-    """Write the times of all frames; returns whether any differ from what the frame rates tell."""
+def _write_times(source: FeatureStore, folder: Path) -> list[int]:
+    """Write the times of all frames; returns their checksums, none where the frame rates say the same."""
     videos, own = source.videos(), False
     path = folder / 'times.npy'
-    with NpyWriter(path, (sum(video.num_frames for video in videos),), 'float64') as out:
+    with _Array(path, (sum(video.num_frames for video in videos),), 'float64') as out:
         for video in videos:
             times, by_rate = source.times(video.video_id), FeatureStore.times(source, video.video_id)
             if times is not None:
                 own |= by_rate is None or not np.array_equal(times, by_rate)
             out.write(np.full(video.num_frames, np.nan) if times is None else times)
+            out.end_video()
     if not own:
         path.unlink()
-    return own
+    return out.checksums if own else []

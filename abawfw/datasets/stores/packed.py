@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from abawfw.datasets.stores.base import FeatureInfo, FeatureStore, VideoInfo
-from abawfw.datasets.stores.checks import check_videos
+from abawfw.datasets.stores.checks import check_videos, chunks
 from abawfw.datasets.stores.packed_array import PackedArray
 from abawfw.datasets.stores.packed_index import INDEX, PackedIndex
 from abawfw.datasets.stores.running_moments import RunningMoments
 from abawfw.datasets.stores.summary import check_not_empty
+from abawfw.errors import DataError
 from abawfw.registry import STORES
+
+if TYPE_CHECKING:
+    from abawfw.datasets.stores.survey import Survey
 
 
 @STORES.register_module()
@@ -22,7 +28,8 @@ class PackedStore(FeatureStore):
 
     In the folder (``frames`` counts those of all videos, one after another):
 
-    - ``index.json``: which video lies where, and shape and type of every feature;
+    - ``index.json``: which video lies where, shape and type of every feature, and a checksum of each array of
+      each video, which ``tools/check_data.py`` verifies;
     - ``labels.npy``: (frames, 2) float32, NaN where there is no valid label;
     - ``feature_NAME.npy``: (frames, *dims);
     - ``moments_NAME.npy``: (videos, 2, *dims) float64, mean and sum of squared deviations of every video,
@@ -44,29 +51,30 @@ class PackedStore(FeatureStore):
         self._index = PackedIndex.read(self.root)
         check_videos(self._index.videos, self.root)
         frames, videos = self._index.num_frames, len(self._index.videos)
-        self._label_array = PackedArray(self.root / 'labels.npy', (frames, 2), 'float32')
-        timed = self._index.timed
-        self._times = PackedArray(self.root / 'times.npy', (frames,), 'float64') if timed else None
-        self._arrays: dict[str, PackedArray] = {}
-        self._moments: dict[str, PackedArray] = {}
-        self._observed_moments: dict[str, PackedArray] = {}
-        self._masks: dict[str, PackedArray] = {}
+        self._arrays = {'labels': self._open('labels', (frames, 2), 'float32')}
+        if self._index.timed:
+            self._arrays['times'] = self._open('times', (frames,), 'float64')
         for name, info in self._index.features.items():
-            self._arrays[name] = PackedArray(
-                self.root / f'feature_{name}.npy', (frames, *info.dims), info.dtype
-            )
-            sums = (videos, 2, *info.dims)
-            self._moments[name] = PackedArray(self.root / f'moments_{name}.npy', sums, 'float64')
+            shapes = {f'feature_{name}': ((frames, *info.dims), info.dtype)}
+            shapes[f'moments_{name}'] = sums = (videos, 2, *info.dims), 'float64'
             if name in self._index.masked:
-                self._masks[name] = PackedArray(self.root / f'valid_{name}.npy', (frames,), 'bool')
-                path = self.root / f'observed_moments_{name}.npy'
-                if path.exists():  # stores packed by earlier versions have none
-                    self._observed_moments[name] = PackedArray(path, sums, 'float64')
+                shapes[f'valid_{name}'] = (frames,), 'bool'
+                observed = f'observed_moments_{name}'
+                if (self.root / f'{observed}.npy').exists():  # stores packed by earlier versions have none
+                    shapes[observed] = sums
+            self._arrays |= {array: self._open(array, *shape) for array, shape in shapes.items()}
 
     @classmethod
     def recognises(cls, root: Path) -> bool:
         """A folder with index.json."""
         return (root / INDEX).is_file()
+
+    @classmethod
+    def survey(cls, root: str | Path) -> Survey:
+        """A view that verifies checksums."""
+        from abawfw.datasets.stores.packed_survey import PackedSurvey
+
+        return PackedSurvey(cls(root))
 
     def videos(self) -> tuple[VideoInfo, ...]:
         """All videos, in the order of the store that was packed."""
@@ -79,24 +87,56 @@ class PackedStore(FeatureStore):
     def times(self, video_id: str) -> np.ndarray | None:
         """Seconds at which each frame is shown: times.npy, or else by the frame rate."""
         video = self.video(video_id)
-        if self._times is None:
+        if 'times' not in self._arrays:
             return super().times(video_id)
-        offset = self._index.offsets[video_id]
-        times = self._times.read(offset, offset + video.num_frames)
+        times = self._rows('times', video, 0, video.num_frames)
         return None if np.isnan(times).all() else times
+
+    def without_checksums(self) -> list[str]:
+        """Names of the arrays without checksums: all of those of a store packed by an earlier version."""
+        return [name for name in self._arrays if name not in self._index.checksums]
+
+    def damaged(self, video_id: str, feature: str = '') -> list[str]:
+        """Names of the arrays in which the rows of a video are not those that were packed.
+
+        Args:
+            video_id: name of the video.
+            feature: name of the feature whose arrays are looked at; otherwise labels and times are.
+        """
+        video = self.video(video_id)
+        kinds = ('feature', 'moments', 'valid', 'observed_moments')
+        names = [f'{kind}_{feature}' for kind in kinds] if feature else ['labels', 'times']
+        row = self._index.rows[video_id]
+        wrong = []
+        for name in names:
+            if name not in self._arrays or name not in self._index.checksums:
+                continue
+            array, checksum = self._arrays[name], 0
+            if name.startswith(('moments_', 'observed_moments_')):
+                first, rows = row, 1
+            else:
+                first, rows = self._index.offsets[video_id], video.num_frames
+            try:
+                for start, stop in chunks(rows, array.shape[1:]):
+                    checksum = zlib.crc32(array.read(first + start, first + stop).data, checksum)
+            except DataError:
+                checksum = -1
+            if checksum != self._index.checksums[name][row]:
+                wrong.append(name)
+        return wrong
 
     def _summary(self, feature: str, video_ids: Sequence[str], observed: bool) -> RunningMoments:
         """From the sums that were kept per video."""
         info = self.feature(feature)
-        masked = observed and feature in self._masks
-        if masked and feature not in self._observed_moments:
+        masked = observed and f'valid_{feature}' in self._arrays
+        name = f'observed_moments_{feature}' if masked else f'moments_{feature}'
+        if name not in self._arrays:
             return super()._summary(feature, video_ids, observed)
-        sums = (self._observed_moments if masked else self._moments)[feature]
         summary = RunningMoments(info.dims)
         for video_id in video_ids:
             video = self.video(video_id)
             row = self._index.rows[video_id]
-            ((mean, m2),) = sums.read(row, row + 1)
+            ((mean, m2),) = self._arrays[name].read(row, row + 1)
             count = video.num_frames
             if masked:
                 count = int(np.count_nonzero(self._valid(video, feature, 0, video.num_frames)))
@@ -105,15 +145,19 @@ class PackedStore(FeatureStore):
         return summary
 
     def _read(self, video: VideoInfo, feature: str, start: int, stop: int) -> np.ndarray:
-        offset = self._index.offsets[video.video_id]
-        return self._arrays[feature].read(offset + start, offset + stop)
+        return self._rows(f'feature_{feature}', video, start, stop)
 
     def _valid(self, video: VideoInfo, feature: str, start: int, stop: int) -> np.ndarray:
-        if feature not in self._masks:
+        if f'valid_{feature}' not in self._arrays:
             return super()._valid(video, feature, start, stop)
-        offset = self._index.offsets[video.video_id]
-        return self._masks[feature].read(offset + start, offset + stop)
+        return self._rows(f'valid_{feature}', video, start, stop)
 
     def _labels(self, video: VideoInfo, start: int, stop: int) -> np.ndarray:
+        return self._rows('labels', video, start, stop)
+
+    def _open(self, name: str, shape: tuple[int, ...], dtype: str) -> PackedArray:
+        return PackedArray(self.root / f'{name}.npy', shape, dtype)
+
+    def _rows(self, name: str, video: VideoInfo, start: int, stop: int) -> np.ndarray:
         offset = self._index.offsets[video.video_id]
-        return self._label_array.read(offset + start, offset + stop)
+        return self._arrays[name].read(offset + start, offset + stop)

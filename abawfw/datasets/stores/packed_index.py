@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
@@ -27,6 +28,8 @@ class PackedIndex:
         masked: names of the features of which some frames were not observed (they have a valid_*.npy).
         source: where the store was packed from.
         timed: whether there are times of frames that the frame rates do not tell (times.npy).
+        checksums: CRC-32 of the rows of every video, by the name of the array; {} in stores packed by earlier
+            versions.
     """
 
     videos: tuple[VideoInfo, ...]
@@ -34,6 +37,7 @@ class PackedIndex:
     masked: frozenset[str]
     source: str
     timed: bool = False
+    checksums: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
     @cached_property
     def offsets(self) -> dict[str, int]:
@@ -63,6 +67,7 @@ class PackedIndex:
                 for name, info in self.features.items()
             },
             'videos': [asdict(video) | {'offset': self.offsets[video.video_id]} for video in self.videos],
+            'checksums': {name: list(values) for name, values in self.checksums.items()},
         }
 
     @classmethod
@@ -121,4 +126,11 @@ class PackedIndex:
         )
         masked = frozenset(name for name, entry in data['features'].items() if entry['valid'])
         timed = bool(data.get('times'))  # stores packed by earlier versions do not say
-        return cls(videos, features, masked, str(data['source']), timed)
+        checksums = {
+            str(name): tuple(int(value) for value in values)
+            for name, values in data.get('checksums', {}).items()
+        }
+        for name, values in checksums.items():
+            if len(values) != len(videos):
+                raise ValueError(f'{len(values)} checksums of {name} for {len(videos)} videos')
+        return cls(videos, features, masked, str(data['source']), timed, checksums)

@@ -11,6 +11,7 @@ import numpy as np
 from abawfw.datasets.stores.base import FeatureInfo, FeatureStore, VideoInfo
 from abawfw.datasets.stores.checks import check_videos
 from abawfw.datasets.stores.rucaim3_files import RUCAIM3Files
+from abawfw.datasets.stores.stated_moments import refuse_stale
 from abawfw.errors import DataError, nearest
 from abawfw.registry import STORES
 
@@ -90,7 +91,11 @@ class RUCAIM3Store(FeatureStore):
     def moments(
         self, feature: str, video_ids: Sequence[str], observed: bool = False
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and deviation; of all frames of train they are read from features/mean_std_on_trn."""
+        """Mean and deviation; of all frames of train they are read from features/mean_std_on_trn.
+
+        Raises:
+            DataError: what is stored there is not that of the frames, of which a sample is looked at.
+        """
         if observed:
             return super().moments(feature, video_ids, observed)
         train = {video.video_id for video in self._videos if video.partition == 'train'}
@@ -100,9 +105,10 @@ class RUCAIM3Store(FeatureStore):
         mean, std = stored
         if mean.shape != dims:
             raise DataError(
-                f'{self.root}: features/mean_std_on_trn/{feature}.h5 has a mean of {mean.shape}, the feature '
-                f'has {dims}; remove that file, and the statistics are computed from train'
+                f'{self._files.moments_path(feature)}: has a mean of {mean.shape}, the feature has {dims}; '
+                'remove this file, and the statistics are computed from the data'
             )
+        refuse_stale(self, feature, video_ids, stored, self._files.moments_path(feature))
         return mean, np.where(std == 0, 1.0, std)
 
     def _read(self, video: VideoInfo, feature: str, start: int, stop: int) -> np.ndarray:

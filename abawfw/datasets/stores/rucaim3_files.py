@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import h5py
 import numpy as np
 
 from abawfw.datasets.stores.base import PARTITIONS, VideoInfo
-from abawfw.datasets.stores.labels import NO_LABEL
-from abawfw.errors import DataError, nearest
-
-OPEN_ARRAYS = (
-    256  # looking an array up takes HDF5 longer than reading a clip of it; each may hold a MB of chunks
-)
-DAMAGED = 'truncated or damaged: copy or write this file again'
+from abawfw.datasets.stores.hdf5_reader import MAX_NUMBERS, MAX_ROWS, HDF5Reader, readable_name
+from abawfw.errors import DataError
 
 
 class RUCAIM3Files:
     """Access to what lies on disk, so narrow that a broken part does not hide the others.
 
-    Every method fails for one file or one video only, with a DataError that names it. Files are opened
-    at their first use in a process: a fork or a pickle never carries an open one.
+    Every method fails for one file or one video only, with a DataError that names it.
 
     Args:
         root: folder with ``targets/`` and ``features/`` (spec/rucaim3.md).
@@ -36,18 +25,13 @@ class RUCAIM3Files:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._handles: dict[Path, h5py.File] = {}
-        self._arrays: dict[tuple[Path, str, str], h5py.Dataset] = {}
-        self._pid = os.getpid()
+        self._reader = HDF5Reader(root)
         self.partitions = [p for p in PARTITIONS if self.targets_path(p).exists()]
         if not self.partitions:
             raise DataError(
                 f'{root}: no targets/train_valid_targets.h5, nor one of val or test; this is not the '
                 'root of a data set in the HDF5 layout of RUCAIM3'
             )
-
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {'_handles': {}, '_arrays': {}}
 
     def targets_path(self, partition: str) -> Path:
         """Where labels and lengths of a partition lie."""
@@ -62,29 +46,33 @@ class RUCAIM3Files:
         found: dict[str, list[str]] = {}
         for partition in self.partitions:
             for path in sorted((self.root / 'features').glob(f'{partition}_*.h5')):
-                found.setdefault(path.stem.removeprefix(f'{partition}_'), []).append(partition)
+                name = readable_name(path.stem.removeprefix(f'{partition}_'), path.parent)
+                found.setdefault(name, []).append(partition)
         return dict(sorted(found.items()))
 
     def video_ids(self, partition: str) -> list[str]:
         """Names of a partition's videos, in the order of the groups of its targets file."""
-        path = self.targets_path(partition)
-        with self._reading(path) as file:
-            return list(file)
+        return self._reader.groups(self.targets_path(partition))
 
     def video(self, partition: str, video_id: str) -> VideoInfo:
         """Length, frame rate and existence of labels of a video."""
         path = self.targets_path(partition)
-        with self._reading(path) as file:
-            group = file[video_id]
-            present = [name for name in ('valence', 'arousal') if name in group]
-            lengths = {name: group[name].shape[0] for name in present}
-            for name in present:
-                _check_numbers(
-                    group[name], path, video_id, name, f'write it as float32, {NO_LABEL:g} for none'
+        names = self._reader.names(path, video_id) or ()
+        present = [name for name in ('valence', 'arousal') if name in names]
+        lengths = {name: self._column(path, video_id, name) for name in present}
+        if 'length' in names:
+            length = self._reader.number(path, video_id, 'length')
+            if not 0 <= length <= MAX_ROWS or length % 1:
+                raise DataError(
+                    f'{path}: length of {video_id!r} is {length:g}, expected a number of frames up to '
+                    f'{MAX_ROWS:,}; write the targets of this video again'
                 )
-            if 'length' in group:
-                lengths['length'] = int(group['length'][()])
-            fps = float(group['fps'][()]) if 'fps' in group else None
+            lengths['length'] = int(length)
+        fps = self._reader.number(path, video_id, 'fps') if 'fps' in names else None
+        if fps is not None and fps <= 0:
+            raise DataError(
+                f'{path}: fps of {video_id!r} is {fps:g}, expected frames per second; remove it if unknown'
+            )
         if not lengths or len(present) == 1 or len(set(lengths.values())) > 1:
             raise DataError(
                 f'{path}: video {video_id!r} has {lengths or "nothing"}; expected valence, arousal and '
@@ -95,41 +83,53 @@ class RUCAIM3Files:
     def labels(self, video: VideoInfo, start: int, stop: int) -> np.ndarray:
         """Labels as on disk, (stop - start, 2)."""
         path = self.targets_path(video.partition)
-        with self._reading(path) as file:
-            columns = [self._array(file, path, video.video_id, name) for name in ('valence', 'arousal')]
-            return np.stack([column[start:stop] for column in columns], axis=1)
+        with self._reader.reading(path):
+            columns = [self._reader.array(path, video.video_id, name) for name in ('valence', 'arousal')]
+            return np.stack([column[start:stop].reshape(-1) for column in columns], axis=1)
 
     def shape(self, video: VideoInfo, feature: str) -> tuple[tuple[int, ...], np.dtype]:
         """Shape (frames, *dims) and type of a feature of a video, without reading it."""
         path = self.feature_path(video.partition, feature)
-        with self._group(video, feature) as group:
-            array = group['fts']
-            shape, dtype = array.shape, array.dtype
-            _check_numbers(array, path, video.video_id, 'fts', 'extract it again')
-        if len(shape) < 2:
+        array = self._reader.array(path, video.video_id, 'fts')
+        if array.ndim < 2:
             raise DataError(
-                f'{path}: fts of video {video.video_id!r} has shape {shape}, expected (frames, dims)'
+                f'{path}: fts of {video.video_id!r} has shape {array.shape}, expected (frames, dims)'
             )
-        return shape, dtype
+        return array.shape, array.dtype
 
     def read(self, video: VideoInfo, feature: str, start: int, stop: int) -> np.ndarray:
         """Frames of a feature as on disk, (stop - start, *dims); fewer if the file has fewer."""
         path = self.feature_path(video.partition, feature)
-        with self._reading(path) as file:
-            return np.asarray(self._array(file, path, video.video_id, 'fts')[start:stop])
+        with self._reader.reading(path):
+            return np.asarray(self._reader.array(path, video.video_id, 'fts')[start:stop])
 
     def valid(self, video: VideoInfo, feature: str, start: int, stop: int) -> np.ndarray | None:
         """Where a feature was observed, (stop - start,) bool; None if the file does not say."""
-        with self._group(video, feature) as group:
-            return np.asarray(group['valid'][start:stop]) != 0 if 'valid' in group else None
+        path = self.feature_path(video.partition, feature)
+        if 'valid' not in (self._reader.names(path, video.video_id) or ()):
+            return None
+        with self._reader.reading(path):
+            self._column(path, video.video_id, 'valid')
+            return self._reader.array(path, video.video_id, 'valid')[start:stop].reshape(-1) != 0
+
+    def unwritten(self, video: VideoInfo, feature: str) -> tuple[int, int]:
+        """Chunks of a feature of a video that were never written and read as 0, and all its chunks."""
+        return self._reader.unwritten(self.feature_path(video.partition, feature), video.video_id, 'fts')
+
+    def moments_path(self, feature: str) -> Path:
+        """Where mean and deviation of a feature over train lie."""
+        return self.root / 'features' / 'mean_std_on_trn' / f'{feature}.h5'
 
     def train_moments(self, feature: str) -> tuple[np.ndarray, np.ndarray] | None:
         """Stored mean and deviation of train, (*dims) float64 each; None if there is no file."""
-        path = self.root / 'features' / 'mean_std_on_trn' / f'{feature}.h5'
+        path = self.moments_path(feature)
         if not path.exists():
             return None
-        with self._reading(path) as file:
-            mean, std = (np.asarray(file['train'][name], dtype=np.float64) for name in ('mean', 'std'))
+        with self._reader.reading(path):
+            arrays = [self._reader.array(path, 'train', name) for name in ('mean', 'std')]
+            if any(array.size > MAX_NUMBERS for array in arrays):
+                raise DataError(f'{path}: more than {MAX_NUMBERS:,} numbers per frame cannot be read')
+            mean, std = (np.asarray(array[()], dtype=np.float64) for array in arrays)
         if mean.shape != std.shape or not np.isfinite([mean, std]).all():
             raise DataError(
                 f'{path}: mean {mean.shape} and std {std.shape} must be finite and of one shape; remove this '
@@ -137,44 +137,11 @@ class RUCAIM3Files:
             )
         return mean, std
 
-    def _array(self, file: h5py.File, path: Path, video_id: str, name: str) -> h5py.Dataset:
-        """An array of a video, kept open."""
-        key = (path, video_id, name)
-        if key not in self._arrays:
-            if len(self._arrays) >= OPEN_ARRAYS:
-                del self._arrays[next(iter(self._arrays))]  # the oldest
-            self._arrays[key] = file[video_id][name]
-        return self._arrays[key]
-
-    @contextmanager
-    def _group(self, video: VideoInfo, feature: str) -> Iterator[h5py.Group]:
-        path = self.feature_path(video.partition, feature)
-        with self._reading(path) as file:
-            group = file.get(video.video_id)
-            if group is None:
-                raise DataError(f'{path}: no video {video.video_id!r}; {nearest(video.video_id, file)}')
-            if 'fts' not in group:
-                raise DataError(f'{path}: video {video.video_id!r} has no array fts, only {list(group)}')
-            yield group
-
-    @contextmanager
-    def _reading(self, path: Path) -> Iterator[h5py.File]:
-        """The open file; what goes wrong inside becomes a DataError that names it."""
-        if self._pid != os.getpid():  # after a fork: the parent's files are not ours
-            self._handles, self._arrays, self._pid = {}, {}, os.getpid()
-        try:
-            if path not in self._handles:
-                self._handles[path] = h5py.File(path, 'r')
-            yield self._handles[path]
-        except FileNotFoundError:
-            raise DataError(f'{path}: no such file') from None
-        except (OSError, RuntimeError, KeyError, ValueError, AttributeError, TypeError) as error:
-            raise DataError(f'{path}: {DAMAGED} ({error})') from error
-
-
-def _check_numbers(array: h5py.Dataset, path: Path, video_id: str, name: str, way_out: str) -> None:
-    if array.dtype.kind not in 'fiub':
-        first = f' such as {array[0]!r}' if array.size else ''
-        raise DataError(
-            f'{path}: {name} of video {video_id!r} holds no numbers, but {array.dtype}{first}; {way_out}'
-        )
+    def _column(self, path: Path, video_id: str, name: str) -> int:
+        """Rows of an array of one number per frame, (frames,) or (frames, 1)."""
+        shape = self._reader.array(path, video_id, name).shape
+        if len(shape) != 1 and shape[1:] != (1,):
+            raise DataError(
+                f'{path}: {name} of {video_id!r} has shape {shape}, expected (frames,); write it again'
+            )
+        return int(shape[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -39,10 +40,11 @@ class RUCAIM3Survey(Survey):
                 except DataError as error:
                     self._problems.append(Problem('error', 'targets', str(error), partition, video_id))
 
+        self._moments: dict[str, tuple[np.ndarray, np.ndarray] | None] = {}
         for feature, partitions in self._files.features().items():
             try:
                 if 'train' in partitions:
-                    self._files.train_moments(feature)
+                    self._moments[feature] = self._files.train_moments(feature)
             except DataError as error:
                 self._problems.append(Problem('error', 'statistics', str(error), 'train', feature=feature))
 
@@ -74,3 +76,24 @@ class RUCAIM3Survey(Survey):
         """The array valid, if there is one."""
         frames = self._files.shape(video, feature)[0][0]
         return self._files.valid(video, feature, 0, frames)
+
+    def stated_moments(self, feature: str) -> tuple[np.ndarray, np.ndarray] | None:
+        """What features/mean_std_on_trn holds."""
+        return self._moments.get(feature)
+
+    def integrity(self, video: VideoInfo, features: Sequence[str]) -> list[Problem]:
+        """Features of which a part was never written."""
+        problems = []
+        for name in features:
+            try:
+                missing, chunks = self._files.unwritten(video, name)
+            except DataError:  # found where its values are read
+                continue
+            if missing:
+                text = (
+                    f'{missing} of {chunks} pieces (chunks) of fts were never written and read as 0; extract '
+                    'it again, or write zeros if that is what they are'
+                )
+                where = video.partition, video.video_id, name
+                problems.append(Problem('warning', 'never written', text, *where))
+        return problems

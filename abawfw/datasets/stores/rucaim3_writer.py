@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -13,10 +11,12 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from abawfw.datasets.stores.hdf5_reader import readable_name
 from abawfw.datasets.stores.labels import NO_LABEL, unlabelled_frames
 from abawfw.datasets.stores.rucaim3_files import PARTITIONS
 from abawfw.datasets.stores.running_moments import RunningMoments
 from abawfw.errors import DataError
+from abawfw.files import Replacement
 
 KEPT_DTYPES = ('float16', 'uint8')
 
@@ -47,18 +47,21 @@ class RUCAIM3Writer:
         self._files: dict[str, h5py.File] = {}
         self._partition_of: dict[str, str] = {}
         self._moments = {name: RunningMoments(dims) for name, dims in self.features.items()}
-        parent = self.root.resolve().parent
-        parent.mkdir(parents=True, exist_ok=True)
-        self._folder = Path(tempfile.mkdtemp(prefix=f'.{self.root.name}.', dir=parent))
+        self._replacement = Replacement(self.root)
+        self._folder = self._replacement.temporary
+        self._folder.mkdir()
 
     def __enter__(self) -> RUCAIM3Writer:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
-        if kind is None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
             self.close()
         else:
-            self._discard()
+            self._close_files()
+            self._replacement.__exit__(kind, error, trace)
 
     def add(
         self,
@@ -113,17 +116,15 @@ class RUCAIM3Writer:
             DataError: If no video was added.
         """
         if not self._partition_of:
-            self._discard()
+            self._close_files()
+            self._replacement.discard()
             raise DataError(f'{self.root}: no video was added, nothing is written')
         for name, moments in self._moments.items():
             if moments.count:
                 group = self._file(f'features/mean_std_on_trn/{name}.h5').create_group('train')
                 group['mean'], group['std'] = moments.result()
         self._close_files()
-        self._folder.chmod(0o755)  # mkdtemp keeps others out
-        if self.root.exists():
-            self.root.rmdir()
-        self._folder.rename(self.root)
+        self._replacement.finish()
 
     def _check(
         self,
@@ -140,6 +141,7 @@ class RUCAIM3Writer:
             raise DataError(
                 f'{video_id!r} cannot be the name of a video: HDF5 takes no "/", no "." and no empty name'
             )
+        readable_name(video_id, self.root)
         if video_id in self._partition_of:
             raise DataError(f'{video_id}: added twice, to {self._partition_of[video_id]} and to {partition}')
         if missing := sorted(set(self.features) - set(features)):
@@ -180,7 +182,3 @@ class RUCAIM3Writer:
         for file in self._files.values():
             file.close()
         self._files.clear()
-
-    def _discard(self) -> None:
-        self._close_files()
-        shutil.rmtree(self._folder, ignore_errors=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -43,6 +44,14 @@ class Survey(ABC):
     @abstractmethod
     def valid(self, video: VideoInfo, feature: str) -> np.ndarray | None:
         """Where a feature was observed, (frames,) bool; None if the store does not say."""
+
+    def stated_moments(self, feature: str) -> tuple[np.ndarray, np.ndarray] | None:
+        """Mean and deviation over train that stand beside the data, (*dims) each; None if there are none."""
+        return None
+
+    def integrity(self, video: VideoInfo, features: Sequence[str]) -> list[Problem]:
+        """Where the values of a video are not those that were written, if the store can tell."""
+        return []
 
     def recording(self, video: VideoInfo) -> list[Problem]:
         """What is worth knowing of the times and faces of a video, where the store was made from videos."""

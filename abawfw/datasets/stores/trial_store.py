@@ -11,10 +11,11 @@ import numpy as np
 from abawfw.datasets.splits.rolled_k_fold import RolledKFold
 from abawfw.datasets.stores.base import FeatureInfo, FeatureStore, VideoInfo
 from abawfw.datasets.stores.checks import check_videos
+from abawfw.datasets.stores.stated_moments import refuse_stale
 from abawfw.datasets.stores.trial_array import given_dtype
 from abawfw.datasets.stores.trial_files import LABELS, TIMES, TrialFiles
 from abawfw.datasets.stores.trial_index import INDEX, Trial
-from abawfw.datasets.stores.trial_pickles import INFO, read_scalar_statistics
+from abawfw.datasets.stores.trial_pickles import INFO, STATISTICS, read_scalar_statistics
 from abawfw.errors import ConfigError, DataError, nearest
 from abawfw.registry import STORES
 
@@ -133,10 +134,15 @@ class TrialStore(FeatureStore):
     def scalar_moments(
         self, feature: str, video_ids: Sequence[str], observed: bool = False
     ) -> tuple[float, float]:
-        """Mean and deviation; those of all frames of a reference's fold are read from mean_std_info.pkl."""
+        """Mean and deviation; those of all frames of a reference's fold are read from mean_std_info.pkl.
+
+        Raises:
+            DataError: what is stored there is not that of the frames, of which a sample is looked at.
+        """
         statistics = None if observed else read_scalar_statistics(self.root)
         for fold, features in (statistics or {}).items():
             if feature in features and self._train_of(fold) == set(video_ids):
+                refuse_stale(self, feature, video_ids, features[feature], self.root / STATISTICS)
                 mean, std = features[feature]
                 return mean, std or 1.0
         return super().scalar_moments(feature, video_ids, observed)

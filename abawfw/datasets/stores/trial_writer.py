@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +18,7 @@ from abawfw.datasets.stores.npy_writer import Rows, write_rows
 from abawfw.datasets.stores.trial_files import LABELS, MASK, NO_FEATURE
 from abawfw.datasets.stores.trial_index import INDEX, Trial, TrialIndex
 from abawfw.errors import DataError, nearest
+from abawfw.files import Replacement
 
 DTYPES = ('float32', 'float16', 'uint8')
 
@@ -66,18 +66,20 @@ class TrialWriter:
             name: FeatureInfo(tuple(dims), dtypes.get(name, 'float32')) for name, dims in features.items()
         }
         self._trials: dict[str, Trial] = {}
-        parent = self.root.resolve().parent
-        parent.mkdir(parents=True, exist_ok=True)
-        self._folder = Path(tempfile.mkdtemp(prefix=f'.{self.root.name}.', dir=parent))
+        self._replacement = Replacement(self.root)
+        self._folder = self._replacement.temporary
+        self._folder.mkdir()
 
     def __enter__(self) -> TrialWriter:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
-        if kind is None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
             self.close()
         else:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            self._replacement.__exit__(kind, error, trace)
 
     def add(
         self,
@@ -123,17 +125,12 @@ class TrialWriter:
             DataError: if no trial was added.
         """
         if not self._trials:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            self._replacement.discard()
             raise DataError(f'{self.root}: no trial was added, nothing is written')
         index = TrialIndex(tuple(self._trials.values()), self._infos, self.root / INDEX)
         with (self._folder / INDEX).open('w', encoding='utf-8') as file:
             json.dump(index.to_json(), file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        self._folder.chmod(0o755)  # mkdtemp keeps others out
-        if self.root.exists():
-            self.root.rmdir()
-        self._folder.rename(self.root)
+        self._replacement.finish()
 
     def _check(
         self,

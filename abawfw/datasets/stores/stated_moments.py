@@ -1,0 +1,106 @@
+"""Whether a mean and a deviation that stand in a file are those of the data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from abawfw.datasets.stores.checks import not_finite
+from abawfw.datasets.stores.running_moments import RunningMoments
+from abawfw.datasets.stores.summary import summarise
+from abawfw.errors import DataError
+
+if TYPE_CHECKING:
+    from abawfw.datasets.stores.base import FeatureStore
+
+SAMPLE = 256
+"""Frames of a sample; its mean is within about 0.1 deviations of that of all frames."""
+FAR = 0.5
+"""Deviations by which means, and share by which deviations, differ where they are of other data."""
+NEAR = 0.1
+"""The same for what is worth a look: statistics of observed frames alone, or of some videos less."""
+
+Stated = tuple[np.ndarray, np.ndarray] | tuple[float, float]
+"""Mean and deviation, (*dims) each, or one number each for all dimensions; a deviation of 0 counts as 1."""
+
+
+def refuse_stale(
+    store: FeatureStore, feature: str, video_ids: Sequence[str], stated: Stated, path: Path
+) -> None:
+    """Refuse statistics of other data than these videos have.
+
+    A sample of frames, evenly spread over all, is looked at; where it contradicts, all of them decide.
+
+    Args:
+        store: where the videos are.
+        feature: name of the feature.
+        video_ids: what the statistics are of.
+        stated: the statistics.
+        path: file that they stand in.
+
+    Raises:
+        DataError: they are those of other data.
+    """
+    if contradicts(stated, _sample(store, feature, video_ids)):
+        found = summarise(store, feature, video_ids, False)
+        if contradicts(stated, found):
+            raise DataError(
+                f'{path}: feature {feature!r}: {describe_difference(stated, found)}; remove this file, and '
+                'the statistics are computed from the data'
+            )
+
+
+def contradicts(stated: Stated, found: RunningMoments) -> bool:
+    """Whether half of the dimensions are far from what the data, or a sample of them, have."""
+    shift, ratio = _differences(stated, found)
+    return bool(np.median(shift) > FAR or np.median(ratio) > 1 + FAR)
+
+
+def count_differing(stated: Stated, found: RunningMoments) -> int:
+    """How many dimensions are not near to what the data have."""
+    shift, ratio = _differences(stated, found)
+    return int(np.count_nonzero((shift > NEAR) | (ratio > 1 + NEAR)))
+
+
+def describe_difference(stated: Stated, found: RunningMoments) -> str:
+    """The dimension that differs most, in words."""
+    shift, ratio = _differences(stated, found)
+    worst = int(np.maximum(shift, ratio - 1).argmax())
+    mean, std = (np.ravel(values)[worst] for values in stated)
+    true_mean, true_std = (np.ravel(values)[worst] for values in _as_stated(stated, found))
+    index = ', '.join(str(int(n)) for n in np.unravel_index(worst, np.shape(stated[0])))
+    of = f' of number {index}' if index else ''
+    return (
+        f'mean {mean:.4g} and std {std:.4g}{of} are not those of the frames of train, {true_mean:.4g} and '
+        f'{true_std:.4g}: was the feature written anew?'
+    )
+
+
+def _sample(store: FeatureStore, feature: str, video_ids: Sequence[str]) -> RunningMoments:
+    lengths = [store.video(video_id).num_frames for video_id in video_ids]
+    ends = np.cumsum(lengths)
+    sample = RunningMoments(store.feature(feature).dims)
+    for position in np.linspace(0, ends[-1] - 1, min(SAMPLE, int(ends[-1]))).astype(int):
+        k = int(np.searchsorted(ends, position, side='right'))
+        frame = int(position - ends[k] + lengths[k])
+        values = store.read(video_ids[k], feature, frame, frame + 1)
+        sample.add(values[~not_finite(values)])
+    return sample
+
+
+def _as_stated(stated: Stated, found: RunningMoments) -> Stated:
+    return found.result() if np.ndim(stated[0]) else found.scalar_result()
+
+
+def _differences(stated: Stated, found: RunningMoments) -> tuple[np.ndarray, np.ndarray]:
+    """Difference of the means in deviations, and the larger deviation over the smaller one."""
+    true_mean, true_std = _as_stated(stated, found)
+    std = np.where(np.equal(stated[1], 0), 1.0, stated[1])
+    larger, smaller = np.maximum(std, true_std), np.minimum(std, true_std)
+    # the deviation of a constant is 1 by convention, whatever rounding has made of it elsewhere
+    constant = found.m2 == 0 if np.ndim(std) else np.False_
+    ratio = np.where(constant | (smaller <= 0), 1.0, larger / np.maximum(smaller, np.finfo(np.float64).tiny))
+    return np.abs(np.subtract(stated[0], true_mean)) / larger, ratio
