@@ -182,10 +182,10 @@ def test_a_truncated_array_is_named(root: Path) -> None:
     with pytest.raises(DataError, match=r'a/video\.npy: \d+ bytes, its header asks for'):
         TrialStore(root).feature('video')
     os.truncate(path, 20)
-    with pytest.raises(DataError, match=r'a/video\.npy: truncated or damaged'):
+    with pytest.raises(DataError, match=r'a/video\.npy: .* truncated or damaged'):
         TrialStore(root).feature('video')
     path.write_bytes(b'no array')
-    with pytest.raises(DataError, match=r'a/video\.npy: truncated or damaged'):
+    with pytest.raises(DataError, match=r'a/video\.npy: .* truncated or damaged'):
         TrialStore(root).feature('video')
 
 
