@@ -1,8 +1,8 @@
 """Pickles of strangers, read into values that can do nothing.
 
 A pickle is a program that names functions and calls them. Here nothing is called: what it names becomes a
-`Name`, a call becomes a `Call` that records its arguments, and who reads the file makes the few values that it
-wants from these records with code of its own. A list of allowed names alone would not do, since numpy's
+`Name`, a call becomes a `Call` that records its arguments, and who reads the file makes the few values that
+it wants from these records with code of its own. A list of allowed names alone would not do, since numpy's
 and torch's own functions trust the state that the file hands them.
 """
 
@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO, NamedTuple
 
 MAX_STEPS = 2_000_000
-"""Steps of a pickle, and values met on a walk over what it holds: what thousands of videos or tensors need is a
-hundredth of it."""
+"""Steps of a pickle, and values met on a walk over what it holds: what thousands of videos or tensors need
+is a hundredth of it."""
 MAX_DEPTH = 50
 """Containers within one another."""
 INT_BITS = 128
@@ -89,7 +89,8 @@ def read_inert(
 
     Raises:
         RefusedPickleError: it names anything else.
-        ValueError: it is damaged, or no pickle; IndexError, KeyError, TypeError and UnicodeError may come too.
+        ValueError: it is damaged, or no pickle; IndexError, KeyError, TypeError and UnicodeError may
+            come too.
     """
     machine = _Machine(file, frozenset(known), persistent)
     for _ in range(MAX_STEPS):
@@ -107,15 +108,15 @@ class Walk:
             made once, however often a pickle refers to it.
 
     Raises:
-        ValueError: more than `MAX_STEPS` values are met, or `MAX_DEPTH` containers within one another; a key is
-            no text or number; text holds NUL or half a surrogate pair.
+        ValueError: more than `MAX_STEPS` values are met, or `MAX_DEPTH` containers within one another; a key
+            is no text or number; text holds NUL or half a surrogate pair.
     """
 
     def __init__(self, make: Callable[[Any, Callable[[Any], Any]], Any]) -> None:
         self._make = make
         self._left = MAX_STEPS
         self._depth = 0
-        self._made: dict[int, Any] = {}
+        self._made: dict[int, tuple[Any, Any]] = {}
 
     def plain(self, value: Any) -> Any:
         """The plain value of an inert one."""
@@ -145,10 +146,11 @@ class Walk:
             return {_key(self.plain(key)): self.plain(item) for key, item in value}
         if type(value) is _Elements:
             return {_key(self.plain(item)) for item in value}
-        if id(value) not in self._made:  # the inert value outlives the walk, and so does its id
+        if id(value) not in self._made:
             basic = type(value) is Call and value.function in BASIC
-            self._made[id(value)] = self._basic(value) if basic else self._make(value, self.plain)
-        return self._made[id(value)]
+            made = self._basic(value) if basic else self._make(value, self.plain)
+            self._made[id(value)] = (made, value)  # kept, so that no other record gets its id
+        return self._made[id(value)][0]
 
     def _basic(self, call: Call) -> Any:
         name = call.function.name
@@ -295,9 +297,10 @@ class _Machine:
         self._add_to(_Elements, self._cut())
 
     def _add_to(self, kind: type, items: list[Any]) -> None:
-        if type(self._stack[-1]) is not kind:
-            raise ValueError(f'items are added to {type(self._stack[-1]).__name__}')
-        self._stack[-1].extend(items)
+        target: Any = self._stack[-1]
+        if type(target) is not kind:
+            raise ValueError(f'items are added to {type(target).__name__}')
+        target.extend(items)
 
     def _setitem(self, _: Any) -> None:
         self._set_in(self._take(2))
@@ -377,7 +380,7 @@ def _same(value: Any) -> Any:
 
 
 def _read_python2_text(file: BinaryIO) -> bytes:
-    """pickletools reads ASCII only, and Python 2 wrote any bytes."""
+    """Pickletools reads ASCII only, and Python 2 wrote any bytes."""
     quoted = pickletools.read_stringnl(file, decode=False)
     return codecs.escape_decode(quoted)[0]
 

@@ -144,7 +144,7 @@ class VARunner(Runner):
         checkpoint: dict[str, Any] = load_checkpoint(path)
         refuse_other_videos(self, checkpoint, path)
         load_state_dict(bare_model(self), checkpoint['state_dict'], path)
-        restore(self, checkpoint)
+        restore(self, checkpoint, path)
         self.resumed_from = path
         self.logger.info(f'resumed from {path}: epoch {self.epoch}, batch {self.train_loop.batch}')
         changed = changed_settings(checkpoint['meta']['config'], self.cfg.pretty_text)

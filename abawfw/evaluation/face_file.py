@@ -11,6 +11,7 @@ import numpy as np
 from abawfw.errors import DataError
 from abawfw.evaluation.functional import stretches
 from abawfw.files import write_text
+from abawfw.json_files import read_json
 
 NAME = 'val_faces.json'
 
@@ -54,7 +55,7 @@ def read_faces(folder: Path | str, frames: Mapping[str, int]) -> dict[str, np.nd
         return None
     faces = {}
     try:
-        for video, entry in json.loads(path.read_text(encoding='utf-8')).items():
+        for video, entry in read_json(path).items():
             length = frames.get(video)
             if length is None:
                 continue
@@ -67,7 +68,7 @@ def read_faces(folder: Path | str, frames: Mapping[str, int]) -> dict[str, np.nd
                 if not 0 <= start < stop <= length:
                     raise ValueError(f'video {video} of {length} frames: no face from {start} to {stop}')
                 faces[video][start:stop] = False
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (DataError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise DataError(
             f'{path} is damaged or of another test ({error}); write it again with: python tools/test.py RUN'
         ) from error

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from abawfw.errors import DataError
+from abawfw.json_files import read_json
 
 PERSONS = ('_left', '_right')
 
@@ -72,7 +72,7 @@ def _csv_rows(path: Path) -> Iterator[tuple[str, Any]]:
 
 
 def _json_rows(path: Path) -> Iterator[tuple[str, Any]]:
-    entries = json.loads(path.read_text(encoding='utf-8'))
+    entries = read_json(path)
     if not isinstance(entries, list):
         raise ValueError(f'a {type(entries).__name__}, expected a list of words')
     for number, entry in enumerate(entries, 1):

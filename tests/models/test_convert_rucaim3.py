@@ -138,9 +138,9 @@ def test_weights_that_are_refused(run: Any) -> None:
     case.fails('golden_net_reg.pth holds extra, which transformer does not have')
     case.weights('reg', drop=('extra', 'fc_out.weight')).fails('fc_out is missing')
     (case.folder / 'golden_net_reg.pth').write_bytes(b'PK')
-    case.fails(r'golden_net_reg\.pth cannot be read')
+    case.fails(r'golden_net_reg\.pth: cannot be read')
     (case.folder / 'golden_net_reg.pth').unlink()
-    case.fails(r'golden_net_reg\.pth is missing')
+    case.fails(r'golden_net_reg\.pth: no such file of weights')
 
 
 def test_position_table_that_was_trained(run: Any) -> None:
@@ -151,6 +151,6 @@ def test_position_table_that_was_trained(run: Any) -> None:
 def test_options_file(run: Any) -> None:
     case = run()
     (case.folder / 'train_opt.conf').write_text('{')
-    case.fails('is no JSON')
+    case.fails('cannot be read as JSON')
     (case.folder / 'train_opt.conf').unlink()
-    case.fails(r'train_opt\.conf is missing')
+    case.fails(r'train_opt\.conf: file is missing; it lies beside')

@@ -62,7 +62,8 @@ def read_array(path: Path) -> NDArray:
     """Read a whole .npy file of numbers or truth values.
 
     Raises:
-        DataError: there is no such file, it is damaged, or holds anything else; Python objects are never loaded.
+        DataError: there is no such file, it is damaged, or holds anything else; Python objects are never
+            loaded.
     """
     try:
         header = read_header(path)

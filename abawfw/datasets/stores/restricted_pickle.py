@@ -44,8 +44,8 @@ def read_pickle(path: Path) -> Any:
         path: a file written by ``pickle.dump``, of any protocol, also by Python 2 or numpy 1.
 
     Raises:
-        DataError: there is no such file, it is no plain file, is damaged or too large, nests too deeply, or asks
-            for anything else; names what it asks for.
+        DataError: there is no such file, it is no plain file, is damaged or too large, nests too deeply, or
+            asks for anything else; names what it asks for.
     """
     check_plain(path)
     try:
@@ -55,8 +55,8 @@ def read_pickle(path: Path) -> Any:
         raise DataError(f'{path}: cannot be read: {error.strerror}') from error
     if len(content) > MAX_BYTES:
         raise DataError(
-            f'{path}: {path.stat().st_size:,} bytes; pickles of up to {MAX_BYTES:,} are read, and the index of a '
-            'data set needs far less: write it again without what does not belong there'
+            f'{path}: {path.stat().st_size:,} bytes; pickles of up to {MAX_BYTES:,} are read, and the '
+            'index of a data set needs far less: write it again without what does not belong there'
         )
     try:
         return Walk(_make).plain(read_inert(io.BytesIO(content), KNOWN))

@@ -29,8 +29,8 @@ class TrialArray:
         path: a .npy file.
 
     Raises:
-        DataError: the file is missing, damaged or no plain file, or holds anything but numbers; Python objects in it are
-            never loaded.
+        DataError: the file is missing, damaged or no plain file, or holds anything but numbers; Python
+            objects in it are never loaded.
     """
 
     def __init__(self, path: Path) -> None:
