@@ -118,6 +118,17 @@ def _number(value: Any, place: str) -> None:
         raise _wrong(place, value, 'a number')
 
 
+def _finite(value: Any, place: str) -> None:
+    if type(value) not in (int, float) or not math.isfinite(value):
+        raise _wrong(place, value, 'a finite number')
+
+
+def _score(value: Any, place: str) -> None:
+    _finite(value, place)
+    if not -1 <= value <= 1:
+        raise _wrong(place, value, 'a CCC from -1 to 1')
+
+
 def _text(value: Any, place: str) -> None:
     if not isinstance(value, str):
         raise _wrong(place, value, 'text')
@@ -207,12 +218,12 @@ def _random(value: Any, place: str) -> None:
     version, words, gauss = value['python']
     _whole(0)(version, f'{place}.python.0')
     _list(_whole(0, 2**32 - 1))(words, f'{place}.python.1')
-    _either(_none, _number)(gauss, f'{place}.python.2')
+    _either(_none, _finite)(gauss, f'{place}.python.2')
     keys, position, has_gauss, cached = value['numpy']
     _tensor_of((torch.int64,), 624)(keys, f'{place}.numpy.0')
     _whole(0, 624)(position, f'{place}.numpy.1')
     _whole(0, 1)(has_gauss, f'{place}.numpy.2')
-    _number(cached, f'{place}.numpy.3')
+    _finite(cached, f'{place}.numpy.3')
     if not ((keys >= 0) & (keys < 2**32)).all():
         raise ValueError(f'{place}.numpy.0 is no state of a generator')
     for name, take in (
@@ -273,19 +284,27 @@ _META = _record(
         'iter': _whole(0),
         'batch': _whole(0),
         'key': _text,
-        'score': _number,
+        'score': _score,
         'source': _text,
     },
 )
-_ROWS = _list(_mapping(_text, _number))
+_ROW = _record({'epoch': _finite})
+
+
+def _rows(value: Any, place: str) -> None:
+    """Figures of every epoch, which may be NaN."""
+    _list(_mapping(_text, _number))(value, place)
+    _list(_ROW)(value, place)
+
+
 # States of hooks by class; those of other hooks are compared by who takes them over.
 _HOOKS = {
     'VACheckpointHook': _record(
-        {'best': _mapping(_text, _record({'score': _number, 'epoch': _whole(0), 'file': _text}))}
+        {'best': _mapping(_text, _record({'score': _score, 'epoch': _whole(0), 'file': _text}))}
     ),
     'EarlyStopHook': _record({'best': _number, 'epochs': _whole(0), 'waited': _whole(0)}),
-    'EpochLogHook': _record({'rows': _ROWS}),
-    'TrainingLogHook': _record({'rows': _ROWS}),
+    'EpochLogHook': _record({'rows': _rows}),
+    'TrainingLogHook': _record({'rows': _rows}),
     'GradualReleaseHook': _record({'stage': _whole(0)}),
 }
 _RANK_HOOKS = {
@@ -315,7 +334,10 @@ _TRAINING_STATE = {
         }
     ),
     'released': _list(_text),
-    'optimizer': _record({'state': _mapping(_whole(0), _mapping(_text, _plain)), 'param_groups': _groups}),
+    'optimizer': _record(
+        {'state': _mapping(_whole(0), _mapping(_text, _plain)), 'param_groups': _groups},
+        {'base_param_settings': _either(_none, _mapping(_text, _plain))},
+    ),
     'param_schedulers': _list(_mapping(_text, _plain)),
     'hooks': _hooks(_HOOKS),
     'ranks': _list(

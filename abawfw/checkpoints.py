@@ -118,6 +118,22 @@ def position(path: Path) -> tuple[int, int]:
     return int(match[1]), int(match[2] or 0)
 
 
+def check_position(path: Path, checkpoint: dict[str, Any]) -> None:
+    """Compare the position that a training state says it was taken at with that in the name of its file.
+
+    Raises:
+        DamagedCheckpointError: they differ.
+    """
+    if 'ranks' not in checkpoint or not _RESUMABLE.match(path.name):
+        return  # weights alone, or a file that was given another name
+    meta = checkpoint['meta']
+    if (meta['epoch'], meta['batch']) != position(path):
+        raise DamagedCheckpointError(
+            f'{path}: holds the state after epoch {meta["epoch"]}, batch {meta["batch"]}, and its name says '
+            'another: give it its own name back, or take another checkpoint'
+        )
+
+
 def best_checkpoint(work_dir: Path, key: str) -> Path:
     """The checkpoint with a run's best validation score of one key, such as 'ccc_valence'.
 

@@ -309,7 +309,7 @@ class _Machine:
         self._set_in(self._cut())
 
     def _set_in(self, items: list[Any]) -> None:
-        target = self._stack[-1]
+        target: Any = self._stack[-1]
         if type(target) is Call:
             target.pairs.extend(_in_pairs(items))
         elif type(target) is _Pairs:

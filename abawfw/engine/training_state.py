@@ -205,6 +205,9 @@ def restore(runner: Runner, checkpoint: dict[str, Any], path: Path) -> None:
             'config, or another checkpoint'
         ) from error
     for name, hook in _named_hooks(runner).items():
+        for states, method in ((checkpoint['hooks'], 'state_dict'), (own['hooks'], 'rank_state')):
+            if hasattr(hook, method) and name not in states:
+                runner.logger.warning(f'{path.name} has no state of {name}, which begins anew')
         try:
             if name in checkpoint['hooks']:
                 hook.load_state_dict(checkpoint['hooks'][name])
@@ -226,7 +229,7 @@ def _report_other_device(runner: Runner, state: dict[str, Any], path: Path) -> N
         names = {True: 'a GPU', False: 'the CPU'}
         runner.logger.warning(
             f'{path.name} was written by a run on {names[then]}, and this one goes on on {names[here]}: it '
-            'is valid, but not what the uninterrupted run would give, since sums are rounded in another order '
+            'is valid, but not what the uninterrupted run would give: sums are rounded in another order, '
             'and dropout is drawn by another generator'
         )
 
@@ -292,13 +295,13 @@ def _check_optimizer(wrapper: Any, saved: dict[str, Any]) -> None:
         if not needed <= state.keys():
             raise ValueError(f'{place} lacks {", ".join(sorted(needed - state.keys()))}')
         for key, value in state.items():
-            if key in _LIKE_PARAMETER and value is not None:
+            if key in _LIKE_PARAMETER and not (key == 'momentum_buffer' and value is None):
                 shape = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
-                if shape != tuple(parameters[index].shape) or not value.is_floating_point():
+                if shape != tuple(parameters[index].shape) or not value.isfinite().all():
                     raise ValueError(
                         f'{place}.{key} is {shape}, its parameter {tuple(parameters[index].shape)}'
                     )
-            updates = value.item() if isinstance(value, torch.Tensor) and value.numel() == 1 else value
+            updates = value.item() if isinstance(value, torch.Tensor) and not value.ndim else value
             if key == 'step' and not (type(updates) in (int, float) and 0 <= updates < float('inf')):
                 raise ValueError(f'{place}.step is no number of updates')
 
@@ -308,8 +311,9 @@ def _check_alike(here: Any, there: Any, place: str) -> None:
     if isinstance(here, (bool, type(None))):
         alike = isinstance(there, (bool, type(None)))
     elif isinstance(here, (int, float)):
-        # rates and counts; only the best score so far may be infinite
-        alike = type(there) in (int, float) and there == there and (there >= 0 or place.endswith('best'))
+        # rates and counts; the best score so far may be negative, and is -infinity before the first
+        alike = type(there) in (int, float) and (0 <= there < float('inf') or place.endswith(': best'))
+        alike = alike and there == there and not (place.endswith('.betas') and there >= 1)
     elif isinstance(here, (list, tuple)):
         alike = isinstance(there, (list, tuple)) and len(here) == len(there)
         for one, other in zip(here, there if alike else (), strict=False):

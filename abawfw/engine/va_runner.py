@@ -17,6 +17,7 @@ from mmengine.runner import Runner
 
 from abawfw.checkpoints import (
     DamagedCheckpointError,
+    check_position,
     load_checkpoint,
     load_state_dict,
     position,
@@ -142,6 +143,7 @@ class VARunner(Runner):
 
     def _resume_from(self, path: Path) -> None:
         checkpoint: dict[str, Any] = load_checkpoint(path)
+        check_position(path, checkpoint)
         refuse_other_videos(self, checkpoint, path)
         load_state_dict(bare_model(self), checkpoint['state_dict'], path)
         restore(self, checkpoint, path)

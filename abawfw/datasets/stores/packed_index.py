@@ -74,10 +74,12 @@ class PackedIndex:
             DataError: missing, damaged, of another format or of a version that this code does not know.
         """
         path = root / INDEX
+        if not path.exists():
+            raise DataError(f'{path}: no such file; {root} is no packed store (tools/pack_features.py)')
         try:
             data = read_json(path)
         except DataError as error:
-            raise DataError(f'{error}; pack the store again (tools/pack_features.py)') from None
+            raise DataError(f'{error}; pack the store again') from None
         found = data.get('format') if isinstance(data, dict) else type(data).__name__
         if found != FORMAT:
             raise DataError(f'{path}: format {found!r} instead of {FORMAT!r}; this is no packed store')
