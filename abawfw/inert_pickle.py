@@ -219,7 +219,9 @@ class _Machine:
         argument = read(self._file) if read else None
         constant = _CONSTANTS.get(opcode.name)
         if constant is not None:
-            self._stack.append(constant(argument))
+            self._push(constant(argument))
+        elif opcode.name in _TUPLES:
+            self._push(tuple(self._take(_TUPLES[opcode.name])))
         elif opcode.name not in _IGNORED:
             method = getattr(self, f'_{opcode.name.lower()}', None)
             if method is None:
@@ -250,6 +252,9 @@ class _Machine:
         self._below.append(self._stack)
         self._stack = []
 
+    def _push(self, value: Any) -> None:
+        self._stack.append(value)
+
     def _pop(self, _: Any) -> None:
         if self._stack:
             self._stack.pop()
@@ -260,32 +265,19 @@ class _Machine:
         self._cut()
 
     def _dup(self, _: Any) -> None:
-        self._stack.append(self._stack[-1])
+        self._push(self._stack[-1])
 
     def _list(self, _: Any) -> None:
-        items = self._cut()
-        self._stack.append(items)
+        self._push(self._cut())
 
     def _tuple(self, _: Any) -> None:
-        items = self._cut()
-        self._stack.append(tuple(items))
-
-    def _tuple1(self, _: Any) -> None:
-        self._stack.append(tuple(self._take(1)))
-
-    def _tuple2(self, _: Any) -> None:
-        self._stack.append(tuple(self._take(2)))
-
-    def _tuple3(self, _: Any) -> None:
-        self._stack.append(tuple(self._take(3)))
+        self._push(tuple(self._cut()))
 
     def _dict(self, _: Any) -> None:
-        items = self._cut()
-        self._stack.append(_Pairs(_in_pairs(items)))
+        self._push(_Pairs(_in_pairs(self._cut())))
 
     def _frozenset(self, _: Any) -> None:
-        items = self._cut()
-        self._stack.append(Call(Name('builtins', 'frozenset'), (items,)))
+        self._push(Call(Name('builtins', 'frozenset'), (self._cut(),)))
 
     def _append(self, _: Any) -> None:
         self._add_to(list, self._take(1))
@@ -326,7 +318,7 @@ class _Machine:
         self._memo[len(self._memo)] = self._stack[-1]
 
     def _get(self, index: int) -> None:
-        self._stack.append(self._memo[index])
+        self._push(self._memo[index])
 
     _binget = _long_binget = _get
 
@@ -343,13 +335,13 @@ class _Machine:
             raise ValueError('a name that is no text')
         if (module, name) not in self._known:
             raise RefusedPickleError(f'{module}.{name}')
-        self._stack.append(Name(module, name))
+        self._push(Name(module, name))
 
     def _reduce(self, _: Any) -> None:
         function, arguments = self._take(2)
         if type(function) is not Name or type(arguments) is not tuple:
             raise ValueError(f'a call of {type(function).__name__} with {type(arguments).__name__}')
-        self._stack.append(Call(function, arguments))
+        self._push(Call(function, arguments))
 
     def _build(self, _: Any) -> None:
         (state,) = self._take(1)
@@ -362,7 +354,7 @@ class _Machine:
         (identity,) = self._take(1)
         if self._persistent is None:
             raise RefusedPickleError('something outside of it (a persistent id)')
-        self._stack.append(self._persistent(identity))
+        self._push(self._persistent(identity))
 
 
 def _in_pairs(items: list[Any]) -> list[tuple[Any, Any]]:
@@ -387,6 +379,7 @@ def _read_python2_text(file: BinaryIO) -> bytes:
 
 _OPCODES = {opcode.code.encode('latin1'): opcode for opcode in pickletools.opcodes}
 _IGNORED = ('PROTO', 'FRAME')
+_TUPLES = {'TUPLE1': 1, 'TUPLE2': 2, 'TUPLE3': 3}
 _READERS: dict[str, Callable[[BinaryIO], Any]] = {'STRING': _read_python2_text}
 # Name of a step that puts a value on the stack -> the value of its argument.
 _CONSTANTS: dict[str, Callable[[Any], Any]] = {

@@ -49,15 +49,15 @@ def read_pickle(path: Path) -> Any:
     """
     check_plain(path)
     try:
-        with path.open('rb') as file:
-            content = file.read(MAX_BYTES + 1)
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise DataError(
+                f'{path}: {size:,} bytes; pickles of up to {MAX_BYTES:,} are read, and the index of a data set '
+                'needs far less: write it again without what does not belong there'
+            )
+        content = path.read_bytes()
     except OSError as error:
         raise DataError(f'{path}: cannot be read: {error.strerror}') from error
-    if len(content) > MAX_BYTES:
-        raise DataError(
-            f'{path}: {path.stat().st_size:,} bytes; pickles of up to {MAX_BYTES:,} are read, and the '
-            'index of a data set needs far less: write it again without what does not belong there'
-        )
     try:
         return Walk(_make).plain(read_inert(io.BytesIO(content), KNOWN))
     except RefusedPickleError as error:
@@ -117,6 +117,8 @@ def _array(shape: Any, dtype: str, data: Any, order: str, plain: Plain) -> Any:
     if type(shape) is not tuple or len(shape) > MAX_NDIM:
         raise ValueError('the shape of an array is no tuple')
     sizes = [_size(size) for size in shape]
+    if math.prod(max(size, 1) for size in sizes) > MAX_BYTES:  # what has no values has a shape all the same
+        raise ValueError('an array of an impossible shape')
     if dtype == OBJECTS:
         items = plain(data)
         if type(items) is not list or sizes != [len(items)]:
@@ -127,8 +129,6 @@ def _array(shape: Any, dtype: str, data: Any, order: str, plain: Plain) -> Any:
     count = math.prod(sizes)
     if type(content) not in (bytes, Python2Text) or len(content) != count * kind.itemsize:
         raise ValueError(f'an array of {count} {kind} and bytes of another length')
-    if math.prod(max(size, 1) for size in sizes) > MAX_BYTES:  # what has no values has a shape all the same
-        raise ValueError('an array of an impossible shape')
     flat = np.frombuffer(content, kind)
     if kind.kind == 'b' and (flat.view(np.uint8) > 1).any():
         raise ValueError('an array of truth values that are neither')
