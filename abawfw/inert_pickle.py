@@ -288,11 +288,10 @@ class _Machine:
     def _additems(self, _: Any) -> None:
         self._add_to(_Elements, self._cut())
 
-    def _add_to(self, kind: type, items: list[Any]) -> None:
-        target: Any = self._stack[-1]
-        if type(target) is not kind:
-            raise ValueError(f'items are added to {type(target).__name__}')
-        target.extend(items)
+    def _add_to(self, kind: type[list[Any]], items: list[Any]) -> None:
+        if type(self._stack[-1]) is not kind:
+            raise ValueError(f'items are added to {type(self._stack[-1]).__name__}')
+        self._stack[-1].extend(items)
 
     def _setitem(self, _: Any) -> None:
         self._set_in(self._take(2))

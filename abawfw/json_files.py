@@ -36,9 +36,9 @@ def read_json(path: Path) -> Any:
     except FileNotFoundError:
         raise DataError(f'{path}: file is missing') from None
     except RecursionError:
-        raise DataError(f'{path}: cannot be read as JSON (it nests too deeply)') from None
+        raise DataError(f'{path} is damaged: it nests too deeply for JSON') from None
     except (OSError, ValueError) as error:
-        raise DataError(f'{path}: cannot be read as JSON ({error})') from None
+        raise DataError(f'{path} is damaged: no JSON ({error})') from None
     if _ODD.search(content):  # may be the two halves of one character
         _check_texts(value, path)
     return value

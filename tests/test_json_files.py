@@ -18,16 +18,16 @@ from abawfw.json_files import plain_text, read_json, truth_value, whole_number
     [
         (b'[' * 100_000, 'nests too deeply'),
         (b'{"a":' * 100_000, 'nests too deeply'),
-        (b'{', 'cannot be read as JSON'),
-        (b'\xff\xfe', 'cannot be read as JSON'),
-        (b'1' * 5000, 'cannot be read as JSON'),
+        (b'{', 'is damaged: no JSON'),
+        (b'\xff\xfe', 'is damaged: no JSON'),
+        (b'1' * 5000, 'is damaged: no JSON'),
         (rb'{"a": ["\ud800"]}', r"half a surrogate pair: '\\ud800'"),
         (rb'{"a\u0000b": 1}', r"a NUL .*: 'a\\x00b'"),
     ],
 )
 def test_one_line_says_what_is_wrong(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / 'x.json').write_bytes(content)
-    with pytest.raises(DataError, match=rf'^.*x\.json: .*{message}.*$'):
+    with pytest.raises(DataError, match=rf'^.*x\.json.*{message}.*$'):
         read_json(tmp_path / 'x.json')
 
 

@@ -152,9 +152,12 @@ def _read(path: Path) -> _Stored | None:
         return None
     try:
         content = read_json(path)
+    except DataError as error:
+        raise DataError(f'{error}; write it again with: python tools/test.py RUN') from None
+    try:
         pipeline = Pipeline.build(content['postprocess'])
         return _Stored(pipeline, content['configured'], content['checkpoint'], content['digest'])
-    except (ValueError, KeyError, TypeError, AttributeError, ConfigError, DataError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
         raise DataError(
             f'{path} is damaged ({error}); write it again with: python tools/test.py RUN'
         ) from error

@@ -54,9 +54,8 @@ def _before(path: Path) -> tuple[dict[str, dict[str, list[str]]], dict[str, list
         content = read_json(path)
     except DataError as error:
         raise DataError(
-            f'{path} is damaged, so what other partitions reached cannot be kept: {error}; remove it and '
-            'test all partitions again'
-        ) from error
+            f'{error}, so what other partitions reached cannot be kept: remove it and test all of them again'
+        ) from None
     try:
         texts = {p: {t: list(steps) for t, steps in of.items()} for p, of in content['postprocess'].items()}
         rows = {

@@ -35,8 +35,11 @@ class Predictions(NamedTuple):
         """
         try:
             content = read_json(path)
+        except DataError as error:
+            raise DataError(f'{error}; {AGAIN}') from None
+        try:
             entries = {video: (entry['pred'], entry.get('label')) for video, entry in content.items()}
-        except (DataError, ValueError, TypeError, KeyError, AttributeError) as error:
+        except (TypeError, KeyError, AttributeError) as error:
             raise DataError(
                 f'{path} is no prediction file, {{video: {{"video_id", "pred", "label"}}}}: {error!r}; '
                 f'{AGAIN}'

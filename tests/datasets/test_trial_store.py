@@ -321,7 +321,7 @@ def test_a_damaged_index_is_refused(tmp_path: Path, change: object, message: str
     with pytest.raises(DataError, match=message):
         TrialStore(tmp_path / 'ours')
     path.write_text('{')
-    with pytest.raises(DataError, match=r'trials\.json: cannot be read as JSON .* write the data set again'):
+    with pytest.raises(DataError, match=r'trials\.json is damaged: no JSON .* write the data set again'):
         TrialStore(tmp_path / 'ours')
 
 

@@ -180,7 +180,7 @@ def test_position_table_that_was_trained(run: Any) -> None:
 def test_options_file(run: Any) -> None:
     case = run()
     (case.folder / 'train_opt.conf').write_text('{')
-    case.fails('cannot be read as JSON')
+    case.fails('is damaged: no JSON')
     (case.folder / 'train_opt.conf').write_text('[1]')
     case.fails('holds list, expected the options by name')
     (case.folder / 'train_opt.conf').unlink()

@@ -52,8 +52,8 @@ def read_pickle(path: Path) -> Any:
         size = path.stat().st_size
         if size > MAX_BYTES:
             raise DataError(
-                f'{path}: {size:,} bytes; pickles of up to {MAX_BYTES:,} are read, and the index of a data set '
-                'needs far less: write it again without what does not belong there'
+                f'{path}: {size:,} bytes; pickles of up to {MAX_BYTES:,} are read, and the index of a data '
+                'set needs far less: write it again without what does not belong there'
             )
         content = path.read_bytes()
     except OSError as error:
