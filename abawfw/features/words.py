@@ -84,8 +84,8 @@ def _word(path: Path, where: str, values: Any) -> Word:
     try:
         text, start, end = values
         word = Word(str(text).strip(), float(start), float(end))
-    except (TypeError, ValueError):
-        raise DataError(f'{path}: {where}: {values}: needs word, start, end (seconds)') from None
+    except (TypeError, ValueError, OverflowError):
+        raise DataError(f'{path}: {where}: {values!s:.80}: needs word, start, end (seconds)') from None
     if not (word.text and math.isfinite(word.start) and word.start <= word.end < math.inf):
         raise DataError(f'{path}: {where}: {values}: needs a word and a start that is not after its end')
     return word
