@@ -1,4 +1,4 @@
-"""What a checkpoint holds: one description, with which every checkpoint is compared when it is read.
+"""What a checkpoint holds: one description, with which every checkpoint is compared, written or read.
 
 Who reads a checkpoint can rely on keys, types and ranges. What depends on the run that goes on from it,
 such as the shapes of its parameters, is compared in `abawfw.engine.training_state.restore`.
@@ -10,10 +10,13 @@ import ast
 import math
 import random
 import re
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+
+from abawfw.tensor_files import STORAGES
 
 Check = Callable[[Any, str], None]
 """Compares a value with what is expected at a place; ValueError names the place, such as 'meta.epoch'."""
@@ -140,12 +143,26 @@ def _none(value: Any, place: str) -> None:
 
 
 def _plain(value: Any, place: str) -> None:
-    """Anything that `abawfw.tensor_files` gives."""
+    """Anything that can be read back: what a hook from elsewhere gives may be a number of numpy's, say."""
+    if isinstance(value, torch.Tensor):
+        _tensor(value, place)
+    elif type(value) in (dict, OrderedDict):
+        for key, item in value.items():
+            _plain(key, f'a key of {place}')
+            _plain(item, f'{place}.{key}')
+    elif type(value) in (list, tuple):
+        for number, item in enumerate(value):
+            _plain(item, f'{place}.{number}')
+    elif value is not None and type(value) not in (bool, int, float, str):
+        kind = f'{type(value).__module__}.{type(value).__name__}'
+        raise ValueError(f'{place} is {kind}, expected a tensor or plain values')
 
 
 def _tensor(value: Any, place: str) -> None:
     if not isinstance(value, torch.Tensor):
         raise _wrong(place, value, 'a tensor')
+    if value.layout != torch.strided or value.dtype not in STORAGES.values():
+        raise ValueError(f'{place} is {value.layout}, {value.dtype}, expected a dense tensor of numbers')
 
 
 def _tensor_of(dtypes: tuple[torch.dtype, ...], *shape: int | None) -> Check:

@@ -32,8 +32,13 @@ def save_checkpoint(checkpoint: dict[str, Any], path: Path) -> None:
     the new one and never half of it.
 
     Raises:
-        TrainingError: the disk is full or not writable; what was there before is untouched.
+        TrainingError: the disk is full or not writable, or the content is not what a checkpoint may hold,
+            such as a state of a hook that could not be read back; what was there before is untouched.
     """
+    try:
+        check_content(checkpoint)
+    except ValueError as error:
+        raise TrainingError(f'cannot write {path}: {error}, and it could not be read back') from None
     temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
     content = io.BytesIO()  # torch writing to the file itself hides why a write failed
     torch.save({'format': FORMAT, 'version': VERSION, **checkpoint}, content)

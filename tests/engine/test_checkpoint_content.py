@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from tiny_runs import tiny_config, tiny_overrides
@@ -23,7 +24,7 @@ from abawfw.checkpoints import (
 from abawfw.config import load_config
 from abawfw.engine import training_state
 from abawfw.engine.training_state import restore, set_random_state
-from abawfw.errors import AbawfwError, CheckpointError
+from abawfw.errors import AbawfwError, CheckpointError, TrainingError
 
 MODEL = 'transformer_attention'  # carries state from clip to clip
 DROP = object()
@@ -172,7 +173,7 @@ def test_wrong_values_are_named_when_the_file_is_read(
 ) -> None:
     spoilt = changed(state, keys_of(key), value)
     path = tmp_path / 'epoch_3.pth'
-    save_checkpoint(spoilt, path)
+    torch.save(spoilt, path)
     with pytest.raises(DamagedCheckpointError) as caught:
         load_checkpoint(path)
     text = str(caught.value)
@@ -254,6 +255,28 @@ def test_a_hook_that_cannot_take_its_state_is_named(
     monkeypatch.setattr(hook, 'load_state_dict', lambda state: state['more'])
     with pytest.raises(CheckpointError, match=r"a\.pth: EpochLogHook cannot take over .*KeyError: 'more'"):
         restore(runner, copy.deepcopy(state), Path('a.pth'))
+
+
+@pytest.mark.parametrize(
+    ('value', 'message'),
+    [
+        (np.float64(0.5), 'hooks.Mine.best is numpy.float64'),
+        ({'a': [Path('x')]}, r'hooks.Mine.best.a.0 is pathlib\.\w+'),
+        (torch.eye(2).to_sparse(), 'hooks.Mine.best is torch.sparse_coo'),
+    ],
+)
+def test_what_could_not_be_read_back_is_not_written(
+    tmp_path: Path, state: dict[str, Any], value: Any, message: str
+) -> None:
+    path = tmp_path / 'epoch_1.pth'
+    save_checkpoint(state, path)
+    before = path.read_bytes()
+    spoilt = changed(state, ['hooks', 'Mine'], {'best': value})
+    with pytest.raises(
+        TrainingError, match=rf'cannot write .*epoch_1\.pth: {message}.*could not be read back'
+    ):
+        save_checkpoint(spoilt, path)
+    assert path.read_bytes() == before
 
 
 def test_a_state_under_the_name_of_another(state: dict[str, Any]) -> None:
