@@ -72,6 +72,9 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         checkpoint = read_tensor_file(path)
     except AbawfwError:
         raise
+    except (PermissionError, MemoryError) as error:
+        reason = error.strerror if isinstance(error, OSError) else 'it is larger than the free memory'
+        raise CheckpointError(f'{path}: cannot be read: {reason}') from None
     except RefusedPickleError as error:
         raise CheckpointError(
             f'{path}: refused, since it holds objects other than tensors and plain values ({error}) and '
