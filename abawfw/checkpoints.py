@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import io
 import os
-import pickle
 import re
-import warnings
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from abawfw.errors import CheckpointError, TrainingError
+from abawfw.checkpoint_content import check_content
+from abawfw.errors import AbawfwError, CheckpointError, TrainingError
+from abawfw.inert_pickle import RefusedPickleError
+from abawfw.tensor_files import read_tensor_file
 
 FORMAT, VERSION = 'abawfw-checkpoint', 2
 _BEST = re.compile(r'^best_(.+)_epoch_(\d+)\.pth$')
@@ -32,8 +32,13 @@ def save_checkpoint(checkpoint: dict[str, Any], path: Path) -> None:
     the new one and never half of it.
 
     Raises:
-        TrainingError: the disk is full or not writable; what was there before is untouched.
+        TrainingError: the disk is full or not writable, or the content is not what a checkpoint may hold,
+            such as a state of a hook that could not be read back; what was there before is untouched.
     """
+    try:
+        check_content(checkpoint)
+    except ValueError as error:
+        raise TrainingError(f'cannot write {path}: {error}, and it could not be read back') from None
     temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
     content = io.BytesIO()  # torch writing to the file itself hides why a write failed
     torch.save({'format': FORMAT, 'version': VERSION, **checkpoint}, content)
@@ -51,26 +56,32 @@ def save_checkpoint(checkpoint: dict[str, Any], path: Path) -> None:
         ) from error
 
 
-def load_checkpoint(path: Path, device: str | torch.device = 'cpu') -> dict[str, Any]:
-    """Read a checkpoint; only tensors and plain values are accepted, so no code in it can run.
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint onto the CPU; only tensors and plain values are accepted, so no code in it can run.
+
+    What it holds is what `abawfw.checkpoint_content` describes: who reads it need not look again.
 
     Raises:
-        DamagedCheckpointError: the file is truncated or its checksums do not fit.
+        DamagedCheckpointError: the file is truncated, its checksums do not fit, or a key is missing or
+            holds what it cannot.
         CheckpointError: the file is missing, carries code, or is not ours.
     """
-    if not path.is_file():
+    if not path.exists():
         raise CheckpointError(f'{path}: no such checkpoint')
-    _check_whole(path)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')  # torch warns of foreign pickles that it then refuses
-            checkpoint = torch.load(path, map_location=device, weights_only=True)
-    except pickle.UnpicklingError as error:
+        checkpoint = read_tensor_file(path)
+    except AbawfwError:
+        raise
+    except (PermissionError, MemoryError) as error:
+        reason = error.strerror if isinstance(error, OSError) else 'it is larger than the free memory'
+        raise CheckpointError(f'{path}: cannot be read: {reason}') from None
+    except RefusedPickleError as error:
         raise CheckpointError(
-            f'{path}: refused, since it holds objects other than tensors and plain values and loading them '
-            f'could run code. Convert it with tools/convert_checkpoint.py, or save its state dict alone'
-        ) from error
-    except Exception as error:
+            f'{path}: refused, since it holds objects other than tensors and plain values ({error}) and '
+            f'loading them could run code. Convert it with tools/convert_checkpoint.py, '
+            f'or save its state dict alone'
+        ) from None
+    except Exception as error:  # a file can be damaged in many ways
         raise DamagedCheckpointError(
             f'{path}: damaged or half-written ({type(error).__name__}: {error})'
         ) from error
@@ -79,25 +90,19 @@ def load_checkpoint(path: Path, device: str | torch.device = 'cpu') -> dict[str,
             f'{path}: not a checkpoint of abawfw. Checkpoints of other systems are converted with '
             f'tools/convert_checkpoint.py'
         )
-    if checkpoint['version'] != VERSION:
+    version = checkpoint.get('version')
+    if type(version) is not int or version != VERSION:
         raise CheckpointError(
-            f'{path}: of version {checkpoint["version"]}, this code reads version {VERSION}: use the abawfw '
-            f'that wrote it, or train again'
+            f'{path}: of version {version if type(version) is int else "unknown"}, this code reads version '
+            f'{VERSION}: use the abawfw that wrote it, or train again'
         )
-    return checkpoint
-
-
-def _check_whole(path: Path) -> None:
-    """Compare the checksums in the file with its content, which torch does not do when it loads."""
     try:
-        if not zipfile.is_zipfile(path):
-            return  # truncated, or not in torch's format of today: loading it tells
-        with zipfile.ZipFile(path) as archive:
-            bad = archive.testzip()
-    except Exception as error:  # a flipped bit in a header makes zipfile fail in many ways
-        raise DamagedCheckpointError(f'{path}: damaged ({type(error).__name__}: {error})') from error
-    if bad is not None:
-        raise DamagedCheckpointError(f'{path}: damaged, the checksum of its part {bad} does not fit')
+        check_content(checkpoint)
+    except ValueError as error:
+        raise DamagedCheckpointError(
+            f'{path}: {error}; it is not as training writes it: take another checkpoint'
+        ) from None
+    return checkpoint
 
 
 def resumable_name(epoch: int, batch: int) -> str:
@@ -119,6 +124,22 @@ def position(path: Path) -> tuple[int, int]:
     match = _RESUMABLE.match(path.name)
     assert match is not None
     return int(match[1]), int(match[2] or 0)
+
+
+def check_position(path: Path, checkpoint: dict[str, Any]) -> None:
+    """Compare the position that a training state says it was taken at with that in the name of its file.
+
+    Raises:
+        DamagedCheckpointError: they differ.
+    """
+    if 'ranks' not in checkpoint or not _RESUMABLE.match(path.name):
+        return  # weights alone, or a file that was given another name
+    meta = checkpoint['meta']
+    if (meta['epoch'], meta['batch']) != position(path):
+        raise DamagedCheckpointError(
+            f'{path}: holds the state after epoch {meta["epoch"]}, batch {meta["batch"]}, and its name says '
+            'another: give it its own name back, or take another checkpoint'
+        )
 
 
 def best_checkpoint(work_dir: Path, key: str) -> Path:
@@ -154,7 +175,8 @@ def load_state_dict(model: torch.nn.Module, state_dict: dict[str, torch.Tensor],
     """Load weights into a model of the same architecture.
 
     Raises:
-        CheckpointError: keys or shapes differ; the message lists them, or tells why where a part knows it.
+        CheckpointError: keys, shapes or types differ; the message lists them, or says why where a part
+            knows it. Or weights are not finite.
     """
     reason = explain_mismatch(model, state_dict)
     if reason is not None:
@@ -162,18 +184,25 @@ def load_state_dict(model: torch.nn.Module, state_dict: dict[str, torch.Tensor],
     own = model.state_dict()
     missing = [k for k in own if k not in state_dict]
     unexpected = [k for k in state_dict if k not in own]
+    shared = {k: v for k, v in state_dict.items() if k in own}
     shapes = [
         f'{k}: {tuple(v.shape)} in the checkpoint, {tuple(own[k].shape)} in the model'
-        for k, v in state_dict.items()
-        if k in own and own[k].shape != v.shape
+        for k, v in shared.items()
+        if own[k].shape != v.shape
     ]
-    if missing or unexpected or shapes:
+    types = [
+        f'{k}: {v.dtype} in the checkpoint, {own[k].dtype} in the model'
+        for k, v in shared.items()
+        if own[k].is_floating_point() != v.is_floating_point()
+    ]
+    if missing or unexpected or shapes or types:
         parts = [
             f'{title} ({len(keys)}): ' + ', '.join(keys[:8]) + (' ...' if len(keys) > 8 else '')
             for title, keys in (
                 ('missing', missing),
                 ('unexpected', unexpected),
                 ('of another shape', shapes),
+                ('of another type', types),
             )
             if keys
         ]
@@ -182,4 +211,26 @@ def load_state_dict(model: torch.nn.Module, state_dict: dict[str, torch.Tensor],
             + '; '.join(parts)
             + '. Use the config beside the checkpoint'
         )
+    refuse_not_finite(model, state_dict, path)
     model.load_state_dict(state_dict)
+
+
+def refuse_not_finite(model: torch.nn.Module, weights: Mapping[str, torch.Tensor], path: Path) -> None:
+    """Refuse weights with which a model can predict nothing, where they are read and not when it predicts.
+
+    Args:
+        model: what they are for; its buffers may hold infinity, as masks of attention do.
+        weights: by name.
+        path: where they come from.
+
+    Raises:
+        CheckpointError: NaN in any of them, or infinity in a parameter; names the first.
+    """
+    parameters = {name for name, _ in model.named_parameters()}
+    for name, tensor in weights.items():
+        bad = ~tensor.isfinite() if name in parameters else tensor.isnan()
+        if bad.any():
+            raise CheckpointError(
+                f'{path}: {name} is NaN or infinite in {int(bad.sum())} of {bad.numel()} values, so the '
+                'model would predict nothing but NaN; take a checkpoint of an earlier epoch, or train again'
+            )

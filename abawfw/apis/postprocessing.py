@@ -15,6 +15,7 @@ from abawfw.errors import ConfigError, DataError
 from abawfw.evaluation.postprocess import MeanSmoothing, Pipeline
 from abawfw.evaluation.va_metric import WINDOWS
 from abawfw.files import write_text
+from abawfw.json_files import read_json
 
 
 def configured(cfg: Config, targets: Sequence[str]) -> dict[str, Pipeline]:
@@ -150,10 +151,13 @@ def _read(path: Path) -> _Stored | None:
     if not path.is_file():
         return None
     try:
-        content = json.loads(path.read_text(encoding='utf-8'))
+        content = read_json(path)
+    except DataError as error:
+        raise DataError(f'{error}; write it again with: python tools/test.py RUN') from None
+    try:
         pipeline = Pipeline.build(content['postprocess'])
         return _Stored(pipeline, content['configured'], content['checkpoint'], content['digest'])
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, ConfigError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
         raise DataError(
             f'{path} is damaged ({error}); write it again with: python tools/test.py RUN'
         ) from error

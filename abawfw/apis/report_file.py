@@ -9,6 +9,7 @@ from typing import Any
 
 from abawfw.errors import DataError
 from abawfw.files import write_text
+from abawfw.json_files import read_json
 
 NAME = 'report.json'
 
@@ -50,12 +51,11 @@ def _before(path: Path) -> tuple[dict[str, dict[str, list[str]]], dict[str, list
     if not path.is_file():
         return {}, {}
     try:
-        content = json.loads(path.read_text(encoding='utf-8'))
-    except (ValueError, RecursionError) as error:
+        content = read_json(path)
+    except DataError as error:
         raise DataError(
-            f'{path} is damaged, so what other partitions reached cannot be kept: {error}; remove it and '
-            'test all partitions again'
-        ) from error
+            f'{error}, so what other partitions reached cannot be kept: remove it and test all of them again'
+        ) from None
     try:
         texts = {p: {t: list(steps) for t, steps in of.items()} for p, of in content['postprocess'].items()}
         rows = {

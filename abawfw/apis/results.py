@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, TypeAlias
 
+from abawfw.errors import DataError
 from abawfw.evaluation.report_table import CROSS_VALIDATED
 from abawfw.evaluation.text_table import aligned
+from abawfw.json_files import read_json
 
 COUNTED = ('smoothed', CROSS_VALIDATED)  # stages of a report
 Row: TypeAlias = dict[str, Any]  # column -> text, number, or None where there is nothing
@@ -27,13 +28,13 @@ def read_scores(work_dir: Path, targets: Sequence[str]) -> dict[str, float] | No
         missing or says nothing of a target.
     """
     try:
-        best = json.loads((work_dir / 'summary.json').read_text(encoding='utf-8'))['best']
-        report = json.loads((work_dir / 'predictions/report.json').read_text(encoding='utf-8'))
+        best = read_json(work_dir / 'summary.json')['best']
+        report = read_json(work_dir / 'predictions/report.json')
         # the cross-validated row, if there is one, comes after the tuned one, and counts
         smoothed = {r['target']: r['ccc'] for r in report['rows']['val'] if r['stage'] in COUNTED}
         raw = {target: best[f'ccc_{target}']['score'] for target in targets}
         scores = {'ccc': fmean(raw.values()), 'ccc_smoothed': fmean(smoothed[t] for t in targets)}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (DataError, ValueError, KeyError, TypeError):
         return None
     for target in targets:
         scores |= {f'ccc_{target}': raw[target], f'ccc_{target}_smoothed': smoothed[target]}

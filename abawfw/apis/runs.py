@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -17,7 +16,8 @@ from abawfw.config import VAConfig, load_config
 from abawfw.config_diff import config_diff
 from abawfw.engine.launchers.base import Failure, Launcher, Report
 from abawfw.engine.launchers.run import Run, status
-from abawfw.errors import ConfigError
+from abawfw.errors import ConfigError, DataError
+from abawfw.json_files import read_json
 
 SHOWN = 5  # differences of one run that are listed
 
@@ -139,8 +139,8 @@ def _changes(work_dir: Path, cfg: VAConfig) -> list[str]:
     if not theirs.is_file():
         return []
     try:
-        digest = json.loads((work_dir / 'summary.json').read_text(encoding='utf-8'))['config_sha256']
-    except (OSError, ValueError, KeyError, TypeError):
+        digest = read_json(work_dir / 'summary.json')['config_sha256']
+    except (DataError, KeyError, TypeError):
         digest = None  # started, and killed before the first summary
     if digest == hashlib.sha256(cfg.pretty_text.encode()).hexdigest():
         return []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import random
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,17 +29,21 @@ def random_state() -> dict[str, Any]:
     legacy: Any = np.random.get_state()  # noqa: NPY002 (the global state is what we save)
     return {
         'torch': torch.get_rng_state(),
-        'cuda': torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        'cuda': [torch.cuda.get_rng_state()] if torch.cuda.is_available() else [],  # of the device in use
         'python': [version, list(words), gauss],
         'numpy': [torch.from_numpy(legacy[1].astype(np.int64)), *map(int, legacy[2:4]), float(legacy[4])],
     }
 
 
 def set_random_state(state: dict[str, Any]) -> None:
-    """Put every random generator of this process back into a saved state."""
+    """Put every random generator of this process back into a saved state.
+
+    A process computes on one GPU, so the state of one is all that a run depends on, however many are visible
+    then and now. Version 0.1.0 saved the states of all that were: this process used the one of its rank.
+    """
     torch.set_rng_state(state['torch'].cpu())
     if torch.cuda.is_available() and state['cuda']:
-        torch.cuda.set_rng_state_all([s.cpu() for s in state['cuda']])
+        torch.cuda.set_rng_state(state['cuda'][get_rank() % len(state['cuda'])].cpu())
     version, words, gauss = state['python']
     random.setstate((version, tuple(words), gauss))
     keys, position, has_gauss, cached = state['numpy']
@@ -144,41 +149,176 @@ def changed_settings(then: str, now: str) -> list[str]:
     return sorted(k for k in before.keys() | after.keys() if before.get(k) != after.get(k))
 
 
-def restore(runner: Runner, checkpoint: dict[str, Any]) -> None:
+def restore(runner: Runner, checkpoint: dict[str, Any], path: Path) -> None:
     """Put a runner, built from the same config, into a captured state.
 
+    What a checkpoint holds was compared with its description when it was read; here it is compared with the
+    run: parameters, schedules, buffers and contexts.
+
+    Args:
+        runner: to go on.
+        checkpoint: as `abawfw.checkpoints.load_checkpoint` gives it.
+        path: its file, for errors.
+
     Raises:
-        CheckpointError: the checkpoint has no training state, or was written by another number of processes.
+        CheckpointError: the checkpoint has no training state, was written by another number of processes, or
+            belongs to another model, optimiser or schedule; names the key.
     """
     if 'ranks' not in checkpoint:
-        raise CheckpointError('a best_*.pth holds weights only; resume from an epoch_*.pth of the same run')
+        raise CheckpointError(
+            f'{path}: a best_*.pth holds weights only; resume from an epoch_*.pth of the same run'
+        )
     ranks = checkpoint['ranks']
     if len(ranks) != get_world_size():
         raise CheckpointError(
-            f'the checkpoint was written by {len(ranks)} processes and this run has {get_world_size()}: '
-            f'continue with {len(ranks)}'
+            f'{path}: the checkpoint was written by {len(ranks)} processes and this run has '
+            f'{get_world_size()}: continue with {len(ranks)}'
         )
-    loop, meta, own = runner.train_loop, checkpoint['meta'], ranks[get_rank()]
+    loop, meta, own, model = runner.train_loop, checkpoint['meta'], ranks[get_rank()], bare_model(runner)
+    if list(meta['targets']) != list(model.targets):
+        raise CheckpointError(
+            f'{path}: estimates {" and ".join(meta["targets"])}, the config {" and ".join(model.targets)}: '
+            'use its own config'
+        )
     if checkpoint['released']:
         runner.release(checkpoint['released'])
-    buffers = _saved_buffers(bare_model(runner))
-    for name, value in own['buffers'].items():
-        buffers[name].copy_(value)
+        model = bare_model(runner)
     try:
+        _check_lanes(model, own['lanes'])
+        _load_buffers(_saved_buffers(model), own['buffers'])
+    except ValueError as error:
+        raise CheckpointError(f'{path}: {error}: use its own config, or another checkpoint') from None
+    try:
+        _check_optimizer(runner.optim_wrapper, checkpoint['optimizer'])
         runner.optim_wrapper.load_state_dict(checkpoint['optimizer'])
         for scheduler, state in zip(
             runner.param_schedulers or [], checkpoint['param_schedulers'], strict=True
         ):
+            now = scheduler.state_dict()
             names = getattr(scheduler, 'position', _SCHEDULE_POSITION)
+            for name in names:
+                _check_alike(now[name], state[name], f'param_schedulers: {name}')
             scheduler.load_state_dict({name: state[name] for name in names})
-    except (ValueError, KeyError) as error:  # other parameter groups, another number or kind of schedules
+    except (ValueError, KeyError, TypeError, RuntimeError) as error:  # other groups, or other schedules
         raise CheckpointError(
-            f'the checkpoint was written with another optimiser or schedule ({error}): use its own config'
+            f'{path}: the checkpoint was written with another optimiser or schedule ({error}): use its own '
+            'config, or another checkpoint'
         ) from error
     for name, hook in _named_hooks(runner).items():
-        if name in checkpoint['hooks']:
-            hook.load_state_dict(checkpoint['hooks'][name])
-        if name in own['hooks']:
-            hook.load_rank_state(own['hooks'][name])
-    bare_model(runner).load_lane_state(own['lanes'])
+        for states, method in ((checkpoint['hooks'], 'state_dict'), (own['hooks'], 'rank_state')):
+            if hasattr(hook, method) and name not in states:
+                runner.logger.warning(f'{path.name} has no state of {name}, which begins anew')
+        try:
+            if name in checkpoint['hooks']:
+                hook.load_state_dict(checkpoint['hooks'][name])
+            if name in own['hooks']:
+                hook.load_rank_state(own['hooks'][name])
+        except Exception as error:  # a hook from elsewhere may fail with anything
+            raise CheckpointError(
+                f'{path}: {name} cannot take over the state that the checkpoint has of it '
+                f'({type(error).__name__}: {error}): use the version that wrote it, or another checkpoint'
+            ) from error
+    model.load_lane_state(own['lanes'])
+    _report_other_device(runner, own['random'], path)
     loop.continue_from(meta['epoch'], meta['iter'], meta['batch'], own['random'])
+
+
+def _report_other_device(runner: Runner, state: dict[str, Any], path: Path) -> None:
+    then, here = bool(state['cuda']), torch.cuda.is_available()
+    if then != here:
+        names = {True: 'a GPU', False: 'the CPU'}
+        runner.logger.warning(
+            f'{path.name} was written by a run on {names[then]}, and this one goes on on {names[here]}: it '
+            'is valid, but not what the uninterrupted run would give: sums are rounded in another order, '
+            'and dropout is drawn by another generator'
+        )
+
+
+def _load_buffers(buffers: dict[str, torch.Tensor], saved: dict[str, torch.Tensor]) -> None:
+    for name, value in saved.items():
+        if name not in buffers or buffers[name].shape != value.shape:
+            raise ValueError(f'its buffer {name} of shape {tuple(value.shape)} is not one of the model')
+        buffers[name].copy_(value)
+
+
+def _check_lanes(model: Any, lanes: dict[str, torch.Tensor]) -> None:
+    """Compare carried states with those that the contexts of the model begin with."""
+    fresh = {
+        f'{c}.{k}': tensor[0]
+        for c, context in enumerate(model.stateful)
+        for k, tensor in enumerate(context.initial_state(1, torch.device('cpu')))
+    }
+    carried: dict[str, set[str]] = {}
+    for key, tensor in lanes.items():
+        number, kind, *state = key.split('.')
+        found = carried.setdefault(number, set())
+        if kind != 'state':
+            continue
+        name = '.'.join(state)
+        found.add(name)
+        # rows of one state may differ in the length of their first axis
+        if name not in fresh or tensor.ndim != fresh[name].ndim or tensor.shape[1:] != fresh[name].shape[1:]:
+            raise ValueError(f'its lane state {key} of shape {tuple(tensor.shape)} is not one of the model')
+    for number, found in carried.items():
+        if found != fresh.keys():
+            raise ValueError(f'its lane {number} has the states {sorted(found)}, the model {sorted(fresh)}')
+
+
+# States of optimisers that have the shape of their parameter, and those that one cannot go on without.
+_LIKE_PARAMETER = ('exp_avg', 'exp_avg_sq', 'max_exp_avg_sq', 'momentum_buffer', 'square_avg', 'exp_inf')
+_NEEDED = dict.fromkeys(('Adam', 'AdamW', 'NAdam', 'RAdam'), frozenset({'step', 'exp_avg', 'exp_avg_sq'}))
+
+
+def _check_optimizer(wrapper: Any, saved: dict[str, Any]) -> None:
+    """Compare settings and states with the groups and parameters here; ValueError says what differs.
+
+    torch compares the numbers of groups and parameters only, and fails in the next step.
+    """
+    groups = wrapper.optimizer.param_groups
+    parameters = [p for group in groups for p in group['params']]
+    if [len(g['params']) for g in groups] != [len(g['params']) for g in saved['param_groups']]:
+        raise ValueError('its parameter groups differ')
+    for number, (here, there) in enumerate(zip(groups, saved['param_groups'], strict=True)):
+        for key, value in here.items():
+            if key != 'params' and not (key not in there and isinstance(value, (bool, type(None)))):
+                _check_alike(value, there.get(key), f'optimizer.param_groups.{number}.{key}')
+    settings = saved.get('base_param_settings')
+    if settings is not None:
+        for key, value in (wrapper.base_param_settings or {}).items():
+            if key != 'params':
+                _check_alike(value, settings.get(key), f'optimizer.base_param_settings.{key}')
+    needed = _NEEDED.get(type(wrapper.optimizer).__name__, frozenset())
+    for index, state in saved['state'].items():
+        place = f'optimizer.state.{index}'
+        if index >= len(parameters):
+            raise ValueError(f'{place} is of no parameter')
+        if not needed <= state.keys():
+            raise ValueError(f'{place} lacks {", ".join(sorted(needed - state.keys()))}')
+        for key, value in state.items():
+            if key in _LIKE_PARAMETER and not (key == 'momentum_buffer' and value is None):
+                shape = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
+                if shape != tuple(parameters[index].shape) or not value.isfinite().all():
+                    raise ValueError(
+                        f'{place}.{key} is {shape}, its parameter {tuple(parameters[index].shape)}'
+                    )
+            updates = value.item() if isinstance(value, torch.Tensor) and not value.ndim else value
+            if key == 'step' and not (type(updates) in (int, float) and 0 <= updates < float('inf')):
+                raise ValueError(f'{place}.step is no number of updates')
+
+
+def _check_alike(here: Any, there: Any, place: str) -> None:
+    """Refuse a setting of another kind than the one here, or a number that is none; ValueError names it."""
+    if isinstance(here, (bool, type(None))):
+        alike = isinstance(there, (bool, type(None)))
+    elif isinstance(here, (int, float)):
+        # rates and counts; the best score so far may be negative, and is -infinity before the first
+        alike = type(there) in (int, float) and (0 <= there < float('inf') or place.endswith(': best'))
+        alike = alike and there == there and not (place.endswith('.betas') and there >= 1)
+    elif isinstance(here, (list, tuple)):
+        alike = isinstance(there, (list, tuple)) and len(here) == len(there)
+        for one, other in zip(here, there if alike else (), strict=False):
+            _check_alike(one, other, place)
+    else:
+        alike = isinstance(there, type(here))
+    if not alike:
+        raise ValueError(f'{place} is {there!r:.60}, here {here!r:.60}')

@@ -17,6 +17,7 @@ from mmengine.runner import Runner
 
 from abawfw.checkpoints import (
     DamagedCheckpointError,
+    check_position,
     load_checkpoint,
     load_state_dict,
     position,
@@ -38,8 +39,8 @@ from abawfw.registry import RUNNERS
 class VARunner(Runner):
     """Runner whose checkpoints load without running code and resume exactly.
 
-    Differences from MMEngine 0.10.7, each named in spec/mmengine-traps.md: checkpoints are read with
-    ``weights_only=True`` (B1); resuming restores every generator and carried state (B12), from the newest
+    Differences from MMEngine 0.10.7, each named in spec/mmengine-traps.md: checkpoints are read without
+    calling what they name (B1); resuming restores every generator and carried state (B12), from the newest
     checkpoint that is whole, wherever the work_dir has moved to (B5.6); distributed training runs on CPUs
     (B11). ``resume`` may also be the path of a checkpoint, which leaves ``load_from`` to weights alone.
 
@@ -141,9 +142,10 @@ class VARunner(Runner):
 
     def _resume_from(self, path: Path) -> None:
         checkpoint: dict[str, Any] = load_checkpoint(path)
+        check_position(path, checkpoint)
         refuse_other_videos(self, checkpoint, path)
         load_state_dict(bare_model(self), checkpoint['state_dict'], path)
-        restore(self, checkpoint)
+        restore(self, checkpoint, path)
         self.resumed_from = path
         self.logger.info(f'resumed from {path}: epoch {self.epoch}, batch {self.train_loop.batch}')
         changed = changed_settings(checkpoint['meta']['config'], self.cfg.pretty_text)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from abawfw.errors import DataError
 from abawfw.evaluation.functional import stretches
 from abawfw.files import write_text
+from abawfw.json_files import read_json
 
 NAME = 'val_faces.json'
+AGAIN = 'write it again with: python tools/test.py RUN'
 
 
 def write_faces(folder: Path | str, faces: Mapping[str, np.ndarray]) -> list[Path]:
@@ -53,8 +56,9 @@ def read_faces(folder: Path | str, frames: Mapping[str, int]) -> dict[str, np.nd
     if not path.is_file():
         return None
     faces = {}
+    content = _read(path)
     try:
-        for video, entry in json.loads(path.read_text(encoding='utf-8')).items():
+        for video, entry in content.items():
             length = frames.get(video)
             if length is None:
                 continue
@@ -67,8 +71,13 @@ def read_faces(folder: Path | str, frames: Mapping[str, int]) -> dict[str, np.nd
                 if not 0 <= start < stop <= length:
                     raise ValueError(f'video {video} of {length} frames: no face from {start} to {stop}')
                 faces[video][start:stop] = False
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise DataError(
-            f'{path} is damaged or of another test ({error}); write it again with: python tools/test.py RUN'
-        ) from error
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise DataError(f'{path} is damaged or of another test ({error}); {AGAIN}') from error
     return faces
+
+
+def _read(path: Path) -> Any:
+    try:
+        return read_json(path)
+    except DataError as error:
+        raise DataError(f'{error}; {AGAIN}') from None

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from abawfw.errors import DataError
+from abawfw.json_files import read_json
 
 INVALID = -5.0  # stands for a label that is not there
 AGAIN = 'write it again with: python tools/test.py RUN'
@@ -33,9 +34,12 @@ class Predictions(NamedTuple):
                 frame and value.
         """
         try:
-            content = json.loads(path.read_text(encoding='utf-8'))
+            content = read_json(path)
+        except DataError as error:
+            raise DataError(f'{error}; {AGAIN}') from None
+        try:
             entries = {video: (entry['pred'], entry.get('label')) for video, entry in content.items()}
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        except (TypeError, KeyError, AttributeError) as error:
             raise DataError(
                 f'{path} is no prediction file, {{video: {{"video_id", "pred", "label"}}}}: {error!r}; '
                 f'{AGAIN}'

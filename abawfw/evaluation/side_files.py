@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import csv
-import json
 from pathlib import Path
 from typing import Any
 
 from abawfw.errors import DataError
 from abawfw.evaluation.file_numbers import number
+from abawfw.json_files import read_json
 
 
 def read_dict(path: Path) -> dict[str, Any]:
@@ -20,9 +20,9 @@ def read_dict(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        content = json.loads(path.read_text(encoding='utf-8'))
-    except (ValueError, RecursionError) as error:
-        raise DataError(f'{path} is damaged: {error}; move it away to go on without it') from error
+        content = read_json(path)
+    except DataError as error:
+        raise DataError(f'{error}; move it away to go on without it') from None
     return content if isinstance(content, dict) else {}
 
 

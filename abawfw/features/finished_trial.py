@@ -16,6 +16,7 @@ from abawfw.datasets.stores.base import PARTITIONS, VideoInfo
 from abawfw.datasets.stores.trial_index import Trial
 from abawfw.errors import DataError
 from abawfw.files import write_text
+from abawfw.json_files import read_json
 
 TRIAL = 'trial.json'
 
@@ -69,7 +70,7 @@ class FinishedTrial:
         """
         path = folder / TRIAL
         try:
-            data: dict[str, Any] = json.loads(path.read_text(encoding='utf-8'))
+            data: dict[str, Any] = read_json(path)
             fps = None if data['fps'] is None else float(data['fps'])
             info = VideoInfo(
                 str(data['trial']), str(data['partition']), int(data['length']), fps, bool(data['labels'])
@@ -77,7 +78,7 @@ class FinishedTrial:
             annotation = None if data['annotation'] is None else str(data['annotation'])
             masked, siblings = frozenset(map(str, data['valid'])), tuple(map(str, data['siblings']))
             found = cls(info, masked, str(data['video']), siblings, int(data['size']), annotation)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (DataError, ValueError, KeyError, TypeError, OverflowError) as error:
             raise DataError(
                 f'{path}: damaged ({error!r}); remove the folder {folder} and extract its video again'
             ) from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, NamedTuple
 
 from abawfw.datasets.converters.feature_folder import stems
 from abawfw.errors import DataError
+from abawfw.json_files import read_json
 
 
 class Word(NamedTuple):
@@ -75,7 +75,7 @@ def _csv_rows(path: Path) -> Iterator[tuple[str, Any]]:
 
 
 def _json_rows(path: Path) -> Iterator[tuple[str, Any]]:
-    entries = json.loads(path.read_text(encoding='utf-8'))
+    entries = read_json(path)
     if not isinstance(entries, list):
         raise ValueError(f'a {type(entries).__name__}, expected a list of words')
     for number, entry in enumerate(entries, 1):
@@ -87,8 +87,8 @@ def _word(path: Path, where: str, values: Any) -> Word:
     try:
         text, start, end = values
         word = Word(str(text).strip(), float(start), float(end))
-    except (TypeError, ValueError):
-        raise DataError(f'{path}: {where}: {values}: needs word, start, end (seconds)') from None
+    except (TypeError, ValueError, OverflowError):
+        raise DataError(f'{path}: {where}: {values!s:.80}: needs word, start, end (seconds)') from None
     if not (word.text and math.isfinite(word.start) and word.start <= word.end < math.inf):
         raise DataError(f'{path}: {where}: {values}: needs a word and a start that is not after its end')
     return word

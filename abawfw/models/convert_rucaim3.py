@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import re
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from abawfw.checkpoints import refuse_not_finite
 from abawfw.errors import AbawfwError, CheckpointError
 from abawfw.models.layers.position import sinusoids
 from abawfw.models.rucaim3_options import OPTIONS, Options
+from abawfw.models.weight_files import read_weights
 from abawfw.registry import MODELS
 
 ENCODER = [
@@ -68,12 +69,16 @@ def convert_rucaim3(source: Path, prefix: str) -> tuple[dict[str, Tensor], dict[
     for net, index, rules in NETS[name]:
         path = source / f'{prefix}_net_{net}.pth'
         used = net != 'attn' or context[index]['mode'] == 'multihead'
-        for key, tensor in _read_weights(path).items():
+        for key, tensor in read_weights(path).items():
             new = next((m.expand(t) for p, t in rules if (m := re.fullmatch(p, key))), None) if used else ''
             if new is None:
                 problems.append(f'{path.name} holds {key}, which {name} does not have')
             elif new == 'position':
-                if not np.allclose(tensor.numpy(), sinusoids(*tensor.shape), atol=1e-5):
+                if (
+                    tensor.ndim != 2
+                    or not len(tensor)
+                    or not np.allclose(tensor.double().numpy(), sinusoids(*tensor.shape), atol=1e-5)
+                ):
                     problems.append(f'{path.name}: {key} is not the sinusoidal table')
             elif new == '':
                 ignored.append(f'net_{net}.{key}')
@@ -81,9 +86,9 @@ def convert_rucaim3(source: Path, prefix: str) -> tuple[dict[str, Tensor], dict[
                 weights[new.format(i=index)] = tensor
     inputs = weights.get('context.0.affine.weight', weights.get('context.0.linear.weight'))
     outputs = weights.get('head.out.weight')
-    if inputs is None:
+    if inputs is None or inputs.ndim != 2:
         problems.append('the input layer is missing')
-    if outputs is None:
+    if outputs is None or outputs.ndim != 2:
         problems.append('fc_out is missing')
     if problems or inputs is None or outputs is None:
         raise CheckpointError(f'{source / prefix}: {"; ".join(problems)}')
@@ -94,21 +99,14 @@ def convert_rucaim3(source: Path, prefix: str) -> tuple[dict[str, Tensor], dict[
     return weights, model, {**opt.training(), 'input_dim': inputs.shape[1], 'ignored': ignored}
 
 
-def _read_weights(path: Path) -> dict[str, Tensor]:
-    try:
-        return torch.load(path, map_location='cpu', weights_only=True)
-    except FileNotFoundError as error:
-        raise CheckpointError(f'{path} is missing') from error
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise CheckpointError(f'{path} cannot be read as a file of weights alone: {error}') from error
-
-
 def _compare(source: Path, weights: dict[str, Tensor], model: dict[str, Any], input_dim: int) -> None:
     """Check names and shapes against the model that the options describe."""
     try:
-        built = MODELS.build({**model, 'input_dims': {'all': input_dim}}).state_dict()
+        with torch.device('meta'):  # shapes alone: sizes in the options may ask for any memory
+            estimator = MODELS.build({**model, 'input_dims': {'all': input_dim}})
     except AbawfwError as error:
         raise CheckpointError(f'{source}: its options describe no model: {error}') from error
+    built = estimator.state_dict()
     problems = [f'missing {k}' for k in built if k not in weights]
     problems += [f'unexpected {k}' for k in weights if k not in built]
     problems += [
@@ -118,3 +116,4 @@ def _compare(source: Path, weights: dict[str, Tensor], model: dict[str, Any], in
     ]
     if problems:
         raise CheckpointError(f'{source}: weights and {OPTIONS} contradict: {"; ".join(problems)}')
+    refuse_not_finite(estimator, weights, source)

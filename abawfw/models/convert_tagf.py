@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from abawfw.checkpoints import explain_mismatch
+from abawfw.checkpoints import explain_mismatch, refuse_not_finite
 from abawfw.errors import CheckpointError, ConfigError
 from abawfw.models.tagf_systems import ALIASES, BACKBONES, CLASSIFIER, ENCODERS, System, find_system
 from abawfw.models.weight_files import read_weights
@@ -130,7 +130,8 @@ def _dims(name: str, model: Mapping[str, Any], weights: Mapping[str, Tensor]) ->
     backbone = (model.get('backbones') or {}).get(name)
     if backbone is None:
         first = weights.get(f'encoders.{name}.tcn.network.0.conv1.parametrizations.weight.original1')
-        return 1 if first is None else first.shape[1]  # where it is missing is told with all else
+        # where it is missing or of another shape is reported with all else
+        return 1 if first is None or first.ndim < 2 else max(1, first.shape[1])
     if backbone['type'] == 'IResNet':
         size = backbone.get('size', 40)
         return (size, size, 3)
@@ -166,6 +167,7 @@ def _compare(source: Path, weights: dict[str, Tensor], model: dict[str, Any], un
             if names
         )
         raise CheckpointError(f'{source} and the config contradict: {listed}{hint}')
+    refuse_not_finite(estimator, weights, source)
 
 
 def _shortened(names: Sequence[str]) -> list[str]:

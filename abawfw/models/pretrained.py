@@ -10,6 +10,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from abawfw.checkpoints import refuse_not_finite
 from abawfw.errors import CheckpointError
 from abawfw.models.weight_files import read_weights
 
@@ -65,7 +66,8 @@ def load_pretrained(model: nn.Module, path: str | Path, source: str = '') -> Wei
         source: where a user gets such a file, for the error if it is missing.
 
     Raises:
-        CheckpointError: the file is missing or cannot be read, or nothing in it fits.
+        CheckpointError: the file is missing or cannot be read, or nothing in it fits, or weights are
+            not finite.
     """
     path = Path(path)
     stored = read_weights(path, source)
@@ -79,6 +81,7 @@ def load_pretrained(model: nn.Module, path: str | Path, source: str = '') -> Wei
             f'{", ".join(list(stored)[:3])} ..., the network {", ".join(list(own)[:3])} ...; '
             'choose the weights of this network, at this size'
         )
+    refuse_not_finite(model, fitting, path)
     model.load_state_dict(fitting, strict=False)
     return WeightsReport(
         path,

@@ -2,16 +2,64 @@
 
 from __future__ import annotations
 
-import json
+import math
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from abawfw.errors import CheckpointError
+from abawfw.errors import CheckpointError, DataError
+from abawfw.json_files import read_json
 
 OPTIONS = 'train_opt.conf'
 TARGETS = {'both': ['valence', 'arousal'], 'valence': ['valence'], 'arousal': ['arousal']}
+MAX_SIZE, MAX_LAYERS = 1 << 16, 1000
 MODES = {'multihead': 'multihead', 'single': 'single', 'None': 'none', None: 'none'}
+
+
+def _whole(value: Any, least: int = 1, most: int = 1 << 31) -> bool:
+    return type(value) is int and least <= value <= most
+
+
+def _number(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
+
+
+def _is_list(value: Any, fits: Callable[[Any], bool]) -> bool:
+    return isinstance(value, list) and all(map(fits, value))
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _sizes(value: Any) -> bool:
+    return _text(value) and all(
+        re.fullmatch('[0-9]{1,5}', n) and 0 < int(n) <= MAX_SIZE for n in value.split(',')
+    )
+
+
+# Options that are read: what is expected of each, and whether a value is that.
+KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    **dict.fromkeys(('model', 'target', 'feature_set', 'norm_features', 'norm_method'), ('text', _text)),
+    'residual': ('y or n', _text),
+    'former_attention': ('text or None', lambda value: value is None or _text(value)),
+    'loss_type': ('text, or a list of it', lambda value: _text(value) or _is_list(value, _text)),
+    'loss_weights': ('a list of numbers', lambda value: _is_list(value, _number)),
+    'regress_layers': ('sizes, as in 256,256', _sizes),
+    **dict.fromkeys(
+        ('hidden_size', 'nhead', 'ffn_dim'),
+        (f'a whole number from 1 to {MAX_SIZE}', lambda value: _whole(value, 1, MAX_SIZE)),
+    ),
+    'num_layers': (f'a whole number from 1 to {MAX_LAYERS}', lambda value: _whole(value, 1, MAX_LAYERS)),
+    **dict.fromkeys(('max_seq_len', 'batch_size', 'mem_avg_len'), ('a whole number from 1', _whole)),
+    **dict.fromkeys(
+        ('niter', 'niter_decay', 'run_idx'), ('a whole number from 0', lambda value: _whole(value, 0))
+    ),
+    'max_mem_len': ('a whole number, or -1', lambda value: _whole(value, -1)),
+    **dict.fromkeys(('dropout_rate', 'lr', 'beta1'), ('a number', _number)),
+    'use_pe': ('true or false', lambda value: isinstance(value, bool)),
+}
 
 
 class Options(dict[str, Any]):
@@ -22,14 +70,18 @@ class Options(dict[str, Any]):
         """Read the file.
 
         Raises:
-            CheckpointError: it is missing, or no JSON.
+            CheckpointError: it is missing or no JSON, or an option has a value that it cannot have.
         """
         try:
-            return cls(json.loads(path.read_text()))
-        except FileNotFoundError as error:
-            raise CheckpointError(f'{path} is missing: it lies beside the checkpoints') from error
-        except ValueError as error:
-            raise CheckpointError(f'{path} is no JSON: {error}') from error
+            content = read_json(path)
+        except DataError as error:
+            raise CheckpointError(f'{error}; it lies beside the checkpoints') from None
+        if not isinstance(content, dict):
+            raise CheckpointError(f'{path}: holds {type(content).__name__}, expected the options by name')
+        for key, (expected, fits) in KINDS.items():
+            if key in content and not fits(content[key]):
+                raise CheckpointError(f'{path}: {key} is {str(content[key])[:60]!r}, expected {expected}')
+        return cls(content)
 
     def __missing__(self, key: str) -> Any:
         raise CheckpointError(f'{OPTIONS} lacks the option {key}')

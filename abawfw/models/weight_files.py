@@ -2,47 +2,49 @@
 
 from __future__ import annotations
 
-import pickle
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from abawfw.errors import CheckpointError
+from abawfw.errors import AbawfwError, CheckpointError
+from abawfw.files import check_plain
+from abawfw.inert_pickle import RefusedPickleError
 from abawfw.registry import BACKBONES
+from abawfw.tensor_files import read_tensor_file
 
-WRAPPERS = ('state_dict', 'model', 'net')
+WRAPPERS = ('state_dict', 'model_state_dict', 'model', 'net')
 """Keys under which training scripts put the weights among other things."""
+MAX_NAME = 1000
 
 
 def read_weights(path: Path, source: str = '') -> dict[str, Tensor]:
     """Read a file of weights without running code that may be in it.
 
     Args:
-        path: a state dict written by ``torch.save``, bare or under ``state_dict``, ``model`` or ``net``, or a
-            ``.safetensors`` file.
+        path: a state dict written by ``torch.save``, bare or under a key of `WRAPPERS` or the only
+            one that holds tensors by name, or a ``.safetensors`` file.
         source: where a user gets such a file, for the error if it is missing.
 
     Raises:
         CheckpointError: the file is missing or damaged, carries objects, or holds no weights.
     """
-    if not path.is_file():
+    if not path.exists():
         raise CheckpointError(missing_file(path, source))
+    check_plain(path)
     if path.suffix == '.safetensors':
         return _read_safetensors(path)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')  # torch warns of foreign pickles that it then refuses
-            stored = torch.load(path, map_location='cpu', weights_only=True)
-    except pickle.UnpicklingError as error:
+        stored = read_tensor_file(path)
+    except AbawfwError:
+        raise
+    except RefusedPickleError as error:
         raise CheckpointError(
-            f'{path}: refused. It is no plain file of weights: it holds objects, and loading them could run '
-            'code, or it is no file of torch at all. If you trust it, load it with the program that wrote it '
+            f'{path}: refused. It is no plain file of weights: it holds objects ({error}), and loading them '
+            'could run code. If you trust it, load it with the program that wrote it '
             "and save the model's weights alone: torch.save(model.state_dict(), ...)"
-        ) from error
+        ) from None
     except Exception as error:  # a file can be damaged in many ways
         raise CheckpointError(
             f'{path}: cannot be read as a file of weights ({type(error).__name__}: {error})'
@@ -94,13 +96,36 @@ def _named_tensors(stored: object, path: Path) -> dict[str, Tensor]:
     while isinstance(stored, Mapping):
         inner = next((stored[k] for k in WRAPPERS if isinstance(stored.get(k), Mapping)), None)
         if inner is None:
-            weights = {str(k): v for k, v in stored.items() if isinstance(v, Tensor)}
-            if weights:
-                return weights
             break
         stored = inner
+    weights = _tensors_of(stored)
+    nested = (
+        {k: found for k, v in stored.items() if (found := _tensors_of(v))}
+        if isinstance(stored, Mapping)
+        else {}
+    )
+    if nested and all(tensor.numel() == 1 for tensor in weights.values()):
+        weights = {}  # what stands beside named tensors, such as the best score, is no weight
+    if len(nested) + bool(weights) > 1:
+        places = [*map(str, nested), *(['no key'] if weights else [])]
+        raise CheckpointError(
+            f'{path}: tensors by name stand under {", ".join(places)}, and it is unknown which are meant: '
+            'save those of the model alone: torch.save(model.state_dict(), ...)'
+        )
+    for found in (weights, *nested.values()):
+        if any(len(name) > MAX_NAME for name in found):
+            raise CheckpointError(f'{path}: a tensor has a name of more than {MAX_NAME:,} characters')
+        if found:
+            return found
     keys = f' of {", ".join(map(str, list(stored)[:5]))}' if isinstance(stored, Mapping) else ''
     raise CheckpointError(
         f'{path}: a {type(stored).__name__}{keys}, and no weights by name; save the state dict of the model: '
         'torch.save(model.state_dict(), ...)'
     )
+
+
+def _tensors_of(stored: object) -> dict[str, Tensor]:
+    """The tensors that stand in a dict by name."""
+    if not isinstance(stored, Mapping):
+        return {}
+    return {k: v for k, v in stored.items() if isinstance(k, str) and isinstance(v, Tensor)}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from abawfw.evaluation.prediction_files import predictions_folder, read_predicti
 from abawfw.evaluation.predictions import Predictions
 from abawfw.evaluation.tested_run import TestedRun
 from abawfw.evaluation.trial_files import FOLDER, has_trial_files, read_trial_files
+from abawfw.json_files import read_json
 
 # Any of these in a folder makes it a run, tested or not; output.log is that of a series of runs.
 MARKS = ('config.py', 'summary.json', 'output.log', 'predictions', FOLDER)
@@ -41,8 +41,8 @@ class RunFolder:
         if any(self.folder.glob(f'*_pred_{target}_*.json')):
             return True
         try:
-            best = json.loads((self.path / 'summary.json').read_text(encoding='utf-8'))['best']
-        except (OSError, ValueError, KeyError, TypeError):
+            best = read_json(self.path / 'summary.json')['best']
+        except (DataError, KeyError, TypeError):
             return not any(self.folder.glob(FILES))
         return f'ccc_{target}' in best or not best
 

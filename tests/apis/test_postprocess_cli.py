@@ -227,7 +227,8 @@ def test_the_test_partition_later_gets_what_was_tuned_on_val(
     (run / 'predictions/report.json').write_text('{')
     found = call(capfd, 'test', run, '--partition', 'test')
     assert found.code == 2
-    assert 'report.json is damaged, so what other partitions reached cannot be kept' in found.err
+    assert 'report.json is damaged: no JSON' in found.err
+    assert 'so what other partitions reached cannot be kept' in found.err
     assert call(capfd, 'test', other, '--target', 'valence').code == 0
     assert set(report_of(other / 'predictions')['postprocess']['val']) == {'valence', 'arousal'}
     assert {r['target'] for r in report_of(other / 'predictions')['rows']['val']} == {'valence', 'arousal'}

@@ -186,7 +186,7 @@ HEAD = '4_BehaviorData/HM_ScanPath/P3_Behavior_HeadScanPathData.json'
     [
         (HEAD, None, None, 'P3_Behavior_HeadScanPathData.json: file is missing'),
         ('1_Stimuli/VideoInfo.json', None, None, 'VideoInfo.json: file is missing'),
-        (HEAD, '{', '{{', 'P3_Behavior_HeadScanPathData.json: cannot be read as JSON'),
+        (HEAD, '{', '{{', 'P3_Behavior_HeadScanPathData.json is damaged: no JSON'),
         (HEAD, '"Pitch"', '"Pich"', r"HeadScanPathData.json: video V1, entry 0 has no key 'Pitch'"),
         (HEAD, '"Pitch": 3.0', '"Pitch": NaN', r"HeadScanPathData.json: video V1, entry 2, key 'Pitch': nan"),
         (

@@ -114,6 +114,19 @@ def test_checkpoint_of_another_version(tmp_path: Path) -> None:
         load_checkpoint(path)
 
 
+def test_larger_than_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No earlier checkpoint would help, so it does not count as damaged."""
+    save_checkpoint(SMALL, tmp_path / 'a.pth')
+
+    def none_left(*_: Any, **__: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr('abawfw.tensor_files.torch.empty', none_left)
+    with pytest.raises(CheckpointError, match=r'a\.pth: cannot be read: it is larger than') as caught:
+        load_checkpoint(tmp_path / 'a.pth')
+    assert not isinstance(caught.value, DamagedCheckpointError)
+
+
 def test_no_such_file(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r'a\.pth: no such checkpoint'):
         load_checkpoint(tmp_path / 'a.pth')

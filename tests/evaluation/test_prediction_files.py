@@ -130,7 +130,7 @@ def test_unreadable_files(tmp_path: Path) -> None:
         read_predictions(tmp_path, 'tst', 'valence')
     path = tmp_path / 'val_pred_valence_nosmooth.json'
     for text, message in (
-        ('{"a": {"pred": [1', 'no prediction file'),
+        ('{"a": {"pred": [1', 'is damaged: no JSON'),
         ('[1]', 'no prediction file'),
         ('{"a": {"label": [1]}}', 'no prediction file'),
         ('{}', 'holds no video'),

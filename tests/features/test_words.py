@@ -47,7 +47,9 @@ def test_nobody_speaks(tmp_path: Path, name: str, text: str) -> None:
         ('a.json', '[["Hello", 0]]', 'entry 1.*needs word'),
         ('a.json', '[3]', 'entry 1.*needs word'),
         ('a.json', '{"word": "Hello"}', 'a dict, expected a list'),
-        ('a.json', '[', 'cannot be read'),
+        ('a.json', '[', 'is damaged: no JSON'),
+        ('a.json', '[' * 100_000, 'nests too deeply'),
+        ('a.json', f'[["Hello", 0, {10**400}]]', 'entry 1.*needs word'),
     ],
 )
 def test_what_is_no_word(tmp_path: Path, name: str, text: str, message: str) -> None:

@@ -127,6 +127,19 @@ def test_unlimited_memory_and_unused_attention(run: Any) -> None:
         ('transformer', {'num_layers': 3}, r'missing context.0.layers.2.self_attn.in_proj_weight'),
         ('transformer', {'num_layers': 1}, r'unexpected context.0.layers.1.self_attn.in_proj_weight'),
         ('transformer', {'nhead': 5}, '5 attention heads do not divide'),
+        (
+            'transformer',
+            {'hidden_size': 'x'},
+            r"train_opt\.conf: hidden_size is 'x', expected a whole number",
+        ),
+        ('transformer', {'hidden_size': 1 << 40}, 'expected a whole number from 1 to 65536'),
+        ('transformer', {'num_layers': True}, "num_layers is 'True', expected a whole number"),
+        ('transformer', {'regress_layers': [16, 12]}, 'regress_layers is .*expected sizes, as in 256,256'),
+        ('transformer', {'regress_layers': '16,x'}, 'expected sizes, as in 256,256'),
+        ('transformer', {'loss_type': [3]}, 'loss_type is .*expected text, or a list of it'),
+        ('transformer', {'loss_weights': 1.0}, 'loss_weights is .*expected a list of numbers'),
+        ('transformer', {'target': ['both']}, 'target is .*expected text'),
+        ('transformer', {'lr': float('inf')}, "lr is 'inf', expected a number"),
     ],
 )
 def test_options_that_are_refused(run: Any, case: str, changes: dict[str, Any], message: str) -> None:
@@ -138,9 +151,25 @@ def test_weights_that_are_refused(run: Any) -> None:
     case.fails('golden_net_reg.pth holds extra, which transformer does not have')
     case.weights('reg', drop=('extra', 'fc_out.weight')).fails('fc_out is missing')
     (case.folder / 'golden_net_reg.pth').write_bytes(b'PK')
-    case.fails(r'golden_net_reg\.pth cannot be read')
+    case.fails(r'golden_net_reg\.pth: cannot be read')
     (case.folder / 'golden_net_reg.pth').unlink()
-    case.fails(r'golden_net_reg\.pth is missing')
+    case.fails(r'golden_net_reg\.pth: no such file of weights')
+
+
+def test_weights_that_are_not_finite(run: Any) -> None:
+    case = run()
+    old = torch.load(case.folder / 'golden_net_reg.pth', weights_only=True)['fc_out.weight']
+    case.weights('reg', **{'fc_out.weight': old * float('nan')}).fails('head.out.weight is NaN or infinite')
+
+
+@pytest.mark.parametrize('shape', [(), (3,), (0, 32), (2, 3, 4)])
+def test_weights_of_an_impossible_shape(run: Any, shape: tuple[int, ...]) -> None:
+    case = run()
+    case.weights('seq', **{'position_embeddings.weight': torch.zeros(shape)})
+    case.fails('position_embeddings.weight is not the sinusoidal table')
+    case.weights('seq', **{'affine.weight': torch.zeros(shape)}).fails(
+        'contradict|input layer is missing|table'
+    )
 
 
 def test_position_table_that_was_trained(run: Any) -> None:
@@ -151,6 +180,8 @@ def test_position_table_that_was_trained(run: Any) -> None:
 def test_options_file(run: Any) -> None:
     case = run()
     (case.folder / 'train_opt.conf').write_text('{')
-    case.fails('is no JSON')
+    case.fails('is damaged: no JSON')
+    (case.folder / 'train_opt.conf').write_text('[1]')
+    case.fails('holds list, expected the options by name')
     (case.folder / 'train_opt.conf').unlink()
-    case.fails(r'train_opt\.conf is missing')
+    case.fails(r'train_opt\.conf: file is missing; it lies beside')

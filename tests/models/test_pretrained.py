@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import pickle
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from abawfw.errors import CheckpointError
+from abawfw.errors import CheckpointError, DataError
 from abawfw.models.backbones import IResNet, VGGish
 from abawfw.models.pretrained import load_pretrained
 
@@ -27,7 +28,7 @@ def prefixed(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize('prefix', ['', 'module.', 'backbone.', 'spatial.audio.backbone.', 'module.net.'])
-@pytest.mark.parametrize('wrapper', ['', 'state_dict', 'model', 'net'])
+@pytest.mark.parametrize('wrapper', ['', 'state_dict', 'model_state_dict', 'model', 'net', 'any_other'])
 def test_usual_formats(tmp_path: Path, prefix: str, wrapper: str) -> None:
     theirs, ours = sound(0), sound(1)
     stored: Any = prefixed(theirs.state_dict(), prefix)
@@ -40,6 +41,45 @@ def test_usual_formats(tmp_path: Path, prefix: str, wrapper: str) -> None:
     assert str(report).startswith(f'{tmp_path / "w.pth"}: 18 tensors loaded')
     for name, tensor in theirs.state_dict().items():
         assert torch.equal(tensor, ours.state_dict()[name])
+
+
+def test_a_number_beside_the_weights_is_none_of_them(tmp_path: Path) -> None:
+    theirs, ours = sound(0), sound(1)
+    for wrapper in ('model_state_dict', 'weights_of_mine'):
+        torch.save({wrapper: theirs.state_dict(), 'best_loss': torch.tensor(0.3)}, tmp_path / 'w.pth')
+        assert len(load_pretrained(ours, tmp_path / 'w.pth').matched) == 18
+        assert torch.equal(theirs.embeddings[4].weight, ours.embeddings[4].weight)
+
+
+def test_weights_under_two_unknown_keys_are_not_guessed(tmp_path: Path) -> None:
+    state = sound(0).state_dict()
+    torch.save({'teacher': state, 'student': state, 'epoch': 3}, tmp_path / 'w.pth')
+    with pytest.raises(
+        CheckpointError, match=r'w\.pth: tensors by name stand under teacher, student, and it is'
+    ):
+        load_pretrained(sound(1), tmp_path / 'w.pth')
+    torch.save({**state, 'ema': state}, tmp_path / 'w.pth')
+    with pytest.raises(CheckpointError, match='stand under ema, no key, and it is unknown'):
+        load_pretrained(sound(1), tmp_path / 'w.pth')
+
+
+def test_weights_that_are_not_finite_are_named_at_loading(tmp_path: Path) -> None:
+    state = {k: v.clone() for k, v in sound(0).state_dict().items()}
+    state['embeddings.4.weight'][3, 2] = float('nan')
+    torch.save({'model_state_dict': state}, tmp_path / 'w.pth')
+    ours = sound(1)
+    before = ours.embeddings[4].weight.clone()
+    with pytest.raises(
+        CheckpointError, match=r'w\.pth: embeddings\.4\.weight is NaN or infinite in 1 of 768'
+    ):
+        load_pretrained(ours, tmp_path / 'w.pth')
+    assert torch.equal(ours.embeddings[4].weight, before)
+
+
+def test_a_pipe_is_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / 'w.pth')
+    with pytest.raises(DataError, match=r'w\.pth: is a pipe'):
+        load_pretrained(sound(0), tmp_path / 'w.pth')
 
 
 def test_a_whole_system_s_checkpoint(tmp_path: Path) -> None:
@@ -109,7 +149,8 @@ def test_what_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: 
         torch.save({'state_dict': Evil()}, path)
     else:
         path.write_text('weights')
-    with pytest.raises(CheckpointError, match=r'w\.pth: refused.*torch\.save\(model\.state_dict\(\)'):
+    message = r'cannot be read' if kind == 'text' else r'refused.*torch\.save\(model\.state_dict\(\)'
+    with pytest.raises(CheckpointError, match=rf'w\.pth: {message}'):
         load_pretrained(sound(0), path)
     assert not (tmp_path / 'ran').exists()
 

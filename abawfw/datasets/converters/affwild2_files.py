@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from abawfw.datasets.stores.labels import clean_labels
+from abawfw.datasets.stores.npy_file import read_array
 from abawfw.errors import DataError
 
 HEADER = 'valence,arousal'
@@ -146,11 +147,8 @@ def read_npy(path: Path) -> NDArray:
     Raises:
         DataError: it cannot be read, or holds anything else.
     """
-    try:
-        values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f'{path}: cannot be read ({error}); Python objects are refused') from None
-    if values.dtype.kind not in 'fiub' or not values.ndim:
+    values = read_array(path)
+    if not values.ndim:
         raise DataError(
             f'{path}: holds {values.dtype} of shape {values.shape}, expected numbers (frames, *dims)'
         )

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from abawfw.datasets.converters.ceap360vr_features import gaze_features, head_features, luminance_features
 from abawfw.datasets.converters.ceap360vr_files import annotation_path, read_recordings, read_stimuli
-from abawfw.datasets.converters.checked_json import read_json, value_of
+from abawfw.datasets.converters.checked_json import value_of
 from abawfw.datasets.stores.rucaim3_files import PARTITIONS
 from abawfw.datasets.stores.rucaim3_writer import RUCAIM3Writer
 from abawfw.errors import DataError
+from abawfw.json_files import read_json
 
 PARTICIPANTS = range(1, 33)
 SPLIT_SEED = 20240101
@@ -114,6 +115,10 @@ def _read_splits(path: Path) -> dict[str, str]:
     partition_of: dict[str, str] = {}
     for partition in PARTITIONS:
         for sequence in value_of(content, partition, list, path, 'the file'):
+            if not isinstance(sequence, str):
+                raise DataError(
+                    f'{path}: {partition} lists {type(sequence).__name__}, expected names of sequences'
+                )
             if sequence in partition_of:
                 raise DataError(
                     f'{path}: {sequence} is listed twice, in {partition_of[sequence]} and in {partition}'

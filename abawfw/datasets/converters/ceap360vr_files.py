@@ -8,8 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from abawfw.datasets.converters.checked_json import read_json, table_of, value_of
+from abawfw.datasets.converters.checked_json import table_of, value_of
 from abawfw.errors import DataError
+from abawfw.json_files import read_json
 
 
 class Stimulus(NamedTuple):

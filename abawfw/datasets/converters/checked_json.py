@@ -1,8 +1,7 @@
-"""JSON of others, read with errors that name the file and the key."""
+"""Values of JSON of others, taken with errors that name the file and the key."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from abawfw.errors import DataError
-
-
-def read_json(path: Path) -> Any:
-    """Content of a JSON file.
-
-    Raises:
-        DataError: If the file is missing or is no JSON.
-    """
-    try:
-        return json.loads(path.read_text(encoding='utf-8'))
-    except FileNotFoundError:
-        raise DataError(f'{path}: file is missing') from None
-    except (OSError, ValueError) as error:
-        raise DataError(f'{path}: cannot be read as JSON ({error})') from None
 
 
 def value_of(item: Any, key: str, kind: type, path: Path, where: str) -> Any:
@@ -36,7 +21,7 @@ def value_of(item: Any, key: str, kind: type, path: Path, where: str) -> Any:
         raise DataError(f'{path}: {where} has no key {key!r}')
     value = item[key]
     right = (
-        isinstance(value, int | float) and not isinstance(value, bool)
+        isinstance(value, float) or (type(value) is int and value.bit_length() < 1000)  # a float can hold it
         if kind is float
         else isinstance(value, kind)
     )
@@ -53,13 +38,10 @@ def table_of(rows: list, keys: tuple[str, ...], path: Path, where: str) -> NDArr
     Raises:
         DataError: Naming file, row and key of the first value that is missing, no number or not finite.
     """
-    table = np.array(
-        [
-            [value_of(row, key, float, path, f'{where}, entry {i}') for key in keys]
-            for i, row in enumerate(rows)
-        ],
-        np.float64,
-    ).reshape(len(rows), len(keys))
+    values = [
+        [value_of(row, key, float, path, f'{where}, entry {i}') for key in keys] for i, row in enumerate(rows)
+    ]
+    table = np.array(values, np.float64).reshape(len(rows), len(keys))
     for i, k in np.argwhere(~np.isfinite(table))[:1]:
         raise DataError(f'{path}: {where}, entry {i}, key {keys[k]!r}: {table[i, k]} is not a finite number')
     return table

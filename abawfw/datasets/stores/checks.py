@@ -18,6 +18,10 @@ CHUNK_ELEMENTS = 1 << 20
 """Numbers read at a time in a pass over all data: 8 MB as float64, whatever the size of the store."""
 
 
+MAX_FRAMES = 10**9
+"""Frames of a video. An index may say anything, and masks are as long as it says."""
+
+
 def chunks(num_frames: int, dims: tuple[int, ...]) -> Iterator[tuple[int, int]]:
     """(start, stop) of consecutive pieces of a video, each of at most about CHUNK_ELEMENTS numbers."""
     step = max(1, CHUNK_ELEMENTS // max(1, int(np.prod(dims))))
@@ -60,8 +64,14 @@ def not_finite_message(feature: str, video_id: str, first: int, count: int) -> s
 
 
 def check_videos(videos: Iterable[VideoInfo], root: Path) -> None:
-    """Refuse empty videos and a name that two videos carry: DataError that names them."""
+    """Refuse empty or endless videos and a name that two videos carry: DataError that names them."""
     videos = list(videos)
+    for video in videos:
+        if video.num_frames > MAX_FRAMES:
+            raise DataError(
+                f'{root}: video {video.video_id!r} has {video.num_frames:,} frames; no more than '
+                f'{MAX_FRAMES:,} are read, a year of video: write its length again'
+            )
     empty = [video.video_id for video in videos if video.num_frames < 1]
     if empty:
         raise DataError(
@@ -79,12 +89,32 @@ def check_videos(videos: Iterable[VideoInfo], root: Path) -> None:
             )
 
 
-def plain_name(name: str, where: object) -> str:
+def plain_name(name: object, where: object) -> str:
     """The name, if it is that of one file or folder and leads nowhere else.
 
     Raises:
         DataError: it does not; says that it comes from ``where``.
     """
-    if not name or Path(name).name != name or name == '..' or '\\' in name:
-        raise DataError(f'{where}: {name!r} cannot be a name here: it must be that of one file or folder')
+    if (
+        not isinstance(name, str)
+        or not name
+        or Path(name).name != name
+        or name == '..'
+        or any(c in '\\\0' or '\ud800' <= c <= '\udfff' for c in name)
+    ):
+        shown = ascii(name) if isinstance(name, str) else type(name).__name__
+        raise DataError(f'{where}: {shown} cannot be a name here: it must be that of one file or folder')
     return name
+
+
+def frame_rate(value: object) -> float | None:
+    """Frames per second as an index has them; None where it says that they are unknown.
+
+    Raises:
+        ValueError: it is no positive number.
+    """
+    if value is None:
+        return None
+    if type(value) not in (int, float) or not 0 < value < 1e6:  # type: ignore[operator]
+        raise ValueError(f'{str(value)[:40]} is no frame rate')
+    return float(value)  # type: ignore[arg-type]

@@ -9,6 +9,7 @@ from typing import Any
 
 from abawfw.errors import DataError
 from abawfw.files import write_text
+from abawfw.json_files import read_json
 
 EXTRACTION = 'extraction.json'
 
@@ -20,12 +21,12 @@ def read_extraction(root: Path) -> dict[str, Any]:
         DataError: the file is damaged.
     """
     path = root / EXTRACTION
-    try:
-        data = json.loads(path.read_text(encoding='utf-8'))
-    except FileNotFoundError:
+    if not path.exists():
         return {}
-    except (OSError, ValueError) as error:
-        raise DataError(f'{path}: damaged ({error}); extract the features again') from error
+    try:
+        data = read_json(path)
+    except DataError as error:
+        raise DataError(f'{error}; extract the features again') from None
     if not isinstance(data, dict) or not all(isinstance(settings, dict) for settings in data.values()):
         raise DataError(f'{path}: expected settings by feature; extract the features again')
     return data

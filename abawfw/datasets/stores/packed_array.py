@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from abawfw.datasets.stores.npy_file import check_truth, read_header
 from abawfw.errors import DataError
 
 HALF_WRITTEN = 'the store is half-written or damaged: pack it again (tools/pack_features.py --overwrite)'
@@ -33,19 +34,14 @@ class PackedArray:
     def __init__(self, path: Path, shape: tuple[int, ...], dtype: str) -> None:
         self.path, self.shape, self.dtype = path, tuple(shape), np.dtype(dtype)
         try:
-            with path.open('rb') as file:
-                version = np.lib.format.read_magic(file)
-                if version == (1, 0):
-                    found = np.lib.format.read_array_header_1_0(file)
-                else:
-                    found = np.lib.format.read_array_header_2_0(file)
-                self._offset = file.tell()
-            size = path.stat().st_size - self._offset
+            header = read_header(path)
+            size = path.stat().st_size - header.offset
         except (OSError, ValueError) as error:
             raise DataError(f'{path}: {error}; {HALF_WRITTEN}') from error
-        if found != (self.shape, False, self.dtype):
+        self._offset = header.offset
+        if header[:3] != (self.shape, False, self.dtype):
             raise DataError(
-                f'{path}: holds {found[2]} {found[0]}, '
+                f'{path}: holds {header.dtype} {header.shape}, '
                 f'the index says {self.dtype} {self.shape}; {HALF_WRITTEN}'
             )
         expected = self._row * self.shape[0]
@@ -66,6 +62,7 @@ class PackedArray:
             if not count:
                 raise DataError(f'{self.path}: ends before row {stop}; {HALF_WRITTEN}')
             view, position = view[count:], position + count
+        check_truth(out, self.path)
         return out
 
     @property

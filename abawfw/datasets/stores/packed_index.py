@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -11,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from abawfw.datasets.stores.base import FeatureInfo, VideoInfo
+from abawfw.datasets.stores.checks import frame_rate, plain_name
 from abawfw.errors import DataError
+from abawfw.json_files import plain_text, read_json, truth_value, whole_number
 
 FORMAT, VERSION = 'abawfw-packed', 1
 INDEX = 'index.json'
@@ -78,14 +79,12 @@ class PackedIndex:
             DataError: missing, damaged, of another format or of a version that this code does not know.
         """
         path = root / INDEX
+        if not path.exists():
+            raise DataError(f'{path}: no such file; {root} is no packed store (tools/pack_features.py)')
         try:
-            data = json.loads(path.read_text(encoding='utf-8'))
-        except FileNotFoundError:
-            raise DataError(
-                f'{path}: no such file; {root} is no packed store (tools/pack_features.py)'
-            ) from None
-        except (OSError, ValueError) as error:
-            raise DataError(f'{path}: {error}; pack the store again') from error
+            data = read_json(path)
+        except DataError as error:
+            raise DataError(f'{error}; pack the store again') from None
         found = data.get('format') if isinstance(data, dict) else type(data).__name__
         if found != FORMAT:
             raise DataError(f'{path}: format {found!r} instead of {FORMAT!r}; this is no packed store')
@@ -96,7 +95,7 @@ class PackedIndex:
             )
         try:
             index = cls._from_json(data)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise DataError(f'{path}: {type(error).__name__}: {error}; pack the store again') from error
         for video, entry in zip(index.videos, data['videos'], strict=True):
             if entry['offset'] != index.offsets[video.video_id]:
@@ -111,16 +110,16 @@ class PackedIndex:
         features = {}
         for name, entry in data['features'].items():
             # An index may come from outside: a name must not lead out of the folder of the store.
-            if Path(name).name != name or entry['dtype'] not in DTYPES:
+            if plain_name(name, 'a feature') and entry['dtype'] not in DTYPES:
                 raise ValueError(f'feature {name!r} of type {entry["dtype"]!r}')
-            features[name] = FeatureInfo(tuple(int(n) for n in entry['dims']), entry['dtype'])
+            features[name] = FeatureInfo(tuple(whole_number(n, 1) for n in entry['dims']), entry['dtype'])
         videos = tuple(
             VideoInfo(
-                str(entry['video_id']),
-                str(entry['partition']),
-                int(entry['num_frames']),
-                None if entry['fps'] is None else float(entry['fps']),
-                bool(entry['has_labels']),
+                plain_text(entry['video_id']),
+                plain_text(entry['partition']),
+                whole_number(entry['num_frames']),
+                frame_rate(entry['fps']),
+                truth_value(entry['has_labels']),
             )
             for entry in data['videos']
         )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from abawfw.datasets.stores.npy_file import NUMBERS, check_truth, read_header
 from abawfw.errors import DataError
 
 DAMAGED = 'truncated or damaged: copy or write this file again'
@@ -28,33 +29,24 @@ class TrialArray:
         path: a .npy file.
 
     Raises:
-        DataError: the file is missing or damaged, or holds anything but numbers; Python objects in it are
-            never loaded.
+        DataError: the file is missing, damaged or no plain file, or holds anything but numbers; Python
+            objects in it are never loaded.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            with path.open('rb') as file:
-                version = np.lib.format.read_magic(file)
-                read = np.lib.format.read_array_header_1_0
-                if version != (1, 0):
-                    read = np.lib.format.read_array_header_2_0
-                self.shape, self._columns_first, self._stored = read(file)
-                self._offset = file.tell()
-            size = path.stat().st_size
+            header = read_header(path)
         except FileNotFoundError:
             raise DataError(f'{path}: no such file') from None
-        except (OSError, ValueError, EOFError) as error:
-            raise DataError(f'{path}: {DAMAGED} ({error})') from error
-        if self._stored.kind not in 'fiub':
+        except (OSError, ValueError) as error:
+            raise DataError(f'{path}: {error}: {DAMAGED}') from error
+        self.shape, self._columns_first, self._stored, self._offset, _ = header
+        if self._stored.kind not in NUMBERS:
             raise DataError(
                 f'{path}: holds {self._stored} of shape {self.shape}, expected numbers (float, int, uint8 or '
                 'bool), one row per frame; write it again as such'
             )
-        needed = self._offset + int(np.prod(self.shape, dtype=np.int64)) * self._stored.itemsize
-        if size < needed:
-            raise DataError(f'{path}: {size} bytes, its header asks for {needed}: {DAMAGED}')
 
     @property
     def dtype(self) -> str:
@@ -75,4 +67,5 @@ class TrialArray:
                 values = values.reshape(shape)
         except (OSError, ValueError) as error:
             raise DataError(f'{self.path}: rows {start} to {stop}: {DAMAGED} ({error})') from error
+        check_truth(values, self.path)
         return np.asarray(values, dtype=given_dtype(self.dtype))

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from abawfw.datasets.stores.base import PARTITIONS, FeatureInfo, VideoInfo
-from abawfw.datasets.stores.checks import plain_name
+from abawfw.datasets.stores.checks import frame_rate, plain_name
 from abawfw.datasets.stores.trial_pickles import INFO, read_dataset_info
 from abawfw.errors import DataError
+from abawfw.json_files import plain_text, read_json, truth_value, whole_number
 
 FORMAT, VERSION = 'abawfw-trials', 1
 INDEX = 'trials.json'
@@ -91,9 +91,9 @@ class TrialIndex:
     @classmethod
     def _from_json(cls, root: Path, path: Path) -> TrialIndex:
         try:
-            data = json.loads(path.read_text(encoding='utf-8'))
-        except (OSError, ValueError) as error:
-            raise DataError(f'{path}: damaged ({error}); write the data set again') from error
+            data = read_json(path)
+        except DataError as error:
+            raise DataError(f'{error}; write the data set again') from None
         found = (data.get('format'), data.get('version')) if isinstance(data, dict) else type(data).__name__
         if found != (FORMAT, VERSION):
             raise DataError(
@@ -102,11 +102,13 @@ class TrialIndex:
             )
         try:
             features = {
-                plain_name(name, path): FeatureInfo(tuple(int(n) for n in entry['dims']), str(entry['dtype']))
+                plain_name(name, path): FeatureInfo(
+                    tuple(whole_number(n, 1) for n in entry['dims']), plain_text(entry['dtype'])
+                )
                 for name, entry in data['features'].items()
             }
             trials = tuple(_trial(root, path, entry) for entry in data['trials'])
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise DataError(
                 f'{path}: {type(error).__name__}: {error}; write the data set again, or mend this entry'
             ) from error
@@ -114,12 +116,17 @@ class TrialIndex:
 
 
 def _trial(root: Path, path: Path, entry: Mapping[str, Any]) -> Trial:
-    name = plain_name(str(entry['trial']), path)
+    name = plain_name(entry['trial'], path)
     if entry['partition'] not in PARTITIONS:
         raise DataError(
             f'{path}: trial {name!r} is in partition {entry["partition"]!r}; '
             f'there are {", ".join(PARTITIONS)}'
         )
-    fps = None if entry['fps'] is None else float(entry['fps'])
-    info = VideoInfo(name, entry['partition'], int(entry['length']), fps, bool(entry['labels']))
-    return Trial(info, root / name, frozenset(plain_name(str(n), path) for n in entry['valid']))
+    info = VideoInfo(
+        name,
+        entry['partition'],
+        whole_number(entry['length']),
+        frame_rate(entry['fps']),
+        truth_value(entry['labels']),
+    )
+    return Trial(info, root / name, frozenset(plain_name(n, path) for n in entry['valid']))

@@ -43,11 +43,12 @@ def read_dataset_info(root: Path) -> list[tuple[VideoInfo, Path]]:
     if not isinstance(info, Mapping):
         raise DataError(f'{path}: holds {type(info).__name__}, expected a dict of lists {", ".join(LISTS)}')
     if missing := [name for name in LISTS if name not in info]:
-        raise DataError(f'{path}: no list {", ".join(missing)}; there are {", ".join(map(str, info))}')
+        there = ', '.join(map(str, list(info)[:20]))
+        raise DataError(f'{path}: no list {", ".join(missing)}; there are {there}')
     columns = {name: _as_list(info[name], f'{path}: {name}') for name in LISTS}
     lengths = {name: len(column) for name, column in columns.items()}
     folder = info.get('data_folder', '')
-    if not isinstance(folder, str):
+    if not isinstance(folder, (str, bytes)):
         columns['data_folder'] = _as_list(folder, f'{path}: data_folder')
         lengths['data_folder'] = len(columns['data_folder'])
     else:
@@ -56,7 +57,9 @@ def read_dataset_info(root: Path) -> list[tuple[VideoInfo, Path]]:
         raise DataError(f'{path}: the lists have {lengths} entries, and must have one per trial each')
     trials = []
     for row in zip(*columns.values(), strict=True):
-        name, length, partition, folder = plain_name(str(row[0]), path), row[1], str(row[2]), str(row[3])
+        name = plain_name(_text(row[0], f'{path}: a trial'), path)
+        length, partition = row[1], _text(row[2], f'{path}: the partition of trial {name!r}')
+        folder = _text(row[3], f'{path}: the data_folder of trial {name!r}')
         if partition == UNUSED:
             continue
         if partition not in PARTITION_NAMES:
@@ -64,10 +67,9 @@ def read_dataset_info(root: Path) -> list[tuple[VideoInfo, Path]]:
                 f'{path}: trial {name!r} is in partition {partition!r}; '
                 f'there are {", ".join(PARTITION_NAMES)} and {UNUSED}'
             )
-        if not isinstance(length, (int, np.integer)):
-            raise DataError(
-                f'{path}: trial {name!r} has length {length!r}, expected a whole number of frames'
-            )
+        if isinstance(length, bool) or not isinstance(length, (int, np.integer)):
+            shown = repr(length)[:40] if isinstance(length, (bool, float, str)) else type(length).__name__
+            raise DataError(f'{path}: trial {name!r} has length {shown}, expected a whole number of frames')
         ours = PARTITION_NAMES[partition]
         video = VideoInfo(name, ours, int(length), None, has_labels=ours != 'test')
         trials.append((video, _folder(root, folder, name)))
@@ -95,7 +97,7 @@ def read_scalar_statistics(root: Path) -> dict[int, dict[str, tuple[float, float
             }
             for fold, partitions in content.items()
         }
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise DataError(
             f'{path}: expected {{fold: {{partition: {{feature: {{mean, std}}}}}}}} ({type(error).__name__}: '
             f'{error}); remove this file, and the statistics are computed from the arrays'
@@ -108,6 +110,18 @@ def read_scalar_statistics(root: Path) -> dict[int, dict[str, tuple[float, float
                     'file, and the statistics are computed from the arrays'
                 )
     return statistics
+
+
+def _text(value: Any, what: str) -> str:
+    """A text, which Python 2 may have written as bytes."""
+    if isinstance(value, bytes):
+        try:
+            return value.decode('utf-8')
+        except UnicodeDecodeError:
+            raise DataError(f'{what} is bytes that are no text; write it again as text') from None
+    if not isinstance(value, str):
+        raise DataError(f'{what} is {type(value).__name__}, expected text')
+    return value
 
 
 def _as_list(values: Any, what: str) -> list[Any]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from abawfw.datasets.stores.npy_file import read_array, read_arrays
 from abawfw.datasets.stores.problem import Problem
 from abawfw.datasets.stores.trial_array import TrialArray
 from abawfw.datasets.stores.trial_files import TIMES
@@ -46,7 +46,7 @@ def _time_problems(folder: Path, num_frames: int) -> Iterator[tuple[str, str, st
         text = f'{path}: {array.dtype} of shape {array.shape}, expected float64 of {(num_frames,)}'
         yield 'error', 'times', f'{text}; extract it again'
         return
-    times = np.fromfile(path, np.float64, offset=path.stat().st_size - 8 * num_frames)
+    times = read_array(path)
     steps = np.diff(times)
     backwards = ~(steps > 0)
     if backwards.any():
@@ -94,10 +94,10 @@ def read_track(path: Path, num_frames: int) -> tuple[NDArray[np.bool_], NDArray[
         DataError: the file is damaged, or of another number of frames.
     """
     try:
-        with path.open('rb') as file, np.load(file, allow_pickle=False) as track:
-            found, filled = track['found'], track['filled']
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f'{path}: damaged ({error}); extract this video again') from None
+        arrays = read_arrays(path, ('found', 'filled'))
+    except DataError as error:
+        raise DataError(f'{error}, or extract this video again') from None
+    found, filled = arrays['found'], arrays['filled']
     for array in (found, filled):
         if (array.shape, array.dtype) != ((num_frames,), np.bool_):
             raise DataError(

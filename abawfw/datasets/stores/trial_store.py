@@ -11,6 +11,7 @@ import numpy as np
 from abawfw.datasets.splits.rolled_k_fold import RolledKFold
 from abawfw.datasets.stores.base import FeatureInfo, FeatureStore, VideoInfo
 from abawfw.datasets.stores.checks import check_videos
+from abawfw.datasets.stores.npy_file import read_array
 from abawfw.datasets.stores.stated_moments import refuse_stale
 from abawfw.datasets.stores.trial_array import given_dtype
 from abawfw.datasets.stores.trial_files import LABELS, TIMES, TrialFiles
@@ -128,8 +129,7 @@ class TrialStore(FeatureStore):
                 f'{array.path}: {array.dtype} of shape {array.shape}, expected float64 of '
                 f'{(trial.info.num_frames,)}; extract this video again'
             )
-        times: np.ndarray = np.load(array.path, allow_pickle=False)  # read() would give float32
-        return times
+        return read_array(array.path)  # read() would give float32
 
     def scalar_moments(
         self, feature: str, video_ids: Sequence[str], observed: bool = False

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from abawfw.errors import DataError
+from abawfw.json_files import read_json
 
 TAIL = 20  # lines of a log that are shown of a run that failed
 
@@ -52,6 +54,6 @@ class Run:
 def status(work_dir: Path) -> str | None:
     """Status in the summary.json of a run; None if there is none or it cannot be read."""
     try:
-        return json.loads((work_dir / 'summary.json').read_text(encoding='utf-8'))['status']
-    except (OSError, ValueError, KeyError, TypeError):
+        return read_json(work_dir / 'summary.json')['status']
+    except (DataError, KeyError, TypeError):
         return None

@@ -1,0 +1,93 @@
+"""JSON files that may come from anyone."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from abawfw.errors import DataError
+from abawfw.files import check_plain
+
+MAX_BYTES = 512 << 20
+"""Largest file that is read; the predictions of all videos of Aff-Wild2 are a tenth of it."""
+_ODD = re.compile(rb'\\u(?:0000|[dD][89a-fA-F])')
+
+
+def read_json(path: Path) -> Any:
+    """Content of a JSON file.
+
+    ``NaN`` and ``Infinity`` are read as Python's ``json`` does; who needs whole numbers takes them with
+    `whole_number`.
+
+    Raises:
+        DataError: there is no such file, it is no plain file or too large, is no JSON, nests too deeply, or
+            holds text with a NUL or half a surrogate pair, which can be the name of nothing.
+    """
+    check_plain(path)
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise DataError(f'{path}: {size:,} bytes; JSON files of up to {MAX_BYTES:,} are read')
+        content = path.read_bytes()
+        value = json.loads(content.decode('utf-8'))
+    except FileNotFoundError:
+        raise DataError(f'{path}: file is missing') from None
+    except RecursionError:
+        raise DataError(f'{path} is damaged: it nests too deeply for JSON') from None
+    except (OSError, ValueError) as error:
+        raise DataError(f'{path} is damaged: no JSON ({error})') from None
+    if _ODD.search(content):  # may be the two halves of one character
+        _check_texts(value, path)
+    return value
+
+
+def whole_number(value: Any, least: int = 0, most: int = 1 << 53) -> int:
+    """A number of things, as JSON gives it: no text, truth value or infinity is taken for one.
+
+    Raises:
+        ValueError: it is none, or out of the range.
+    """
+    if type(value) is float and value.is_integer():
+        value = int(value)
+    if type(value) is not int or not least <= value <= most:
+        raise ValueError(f'{str(value)[:40]} is no whole number from {least:,} to {most:,}')
+    return value
+
+
+def truth_value(value: Any) -> bool:
+    """True or False; no text or number is taken for one.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if not isinstance(value, bool):
+        raise ValueError(f'{str(value)[:40]} where true or false is expected')
+    return value
+
+
+def plain_text(value: Any) -> str:
+    """A text; anything else is not written as one.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not isinstance(value, str):
+        raise ValueError(f'{type(value).__name__} where a text is expected')
+    return value
+
+
+def _check_texts(value: Any, path: Path) -> None:
+    """Refuse text that no file and no page can hold."""
+    if isinstance(value, str):
+        if '\0' in value or (not value.isascii() and any('\ud800' <= c <= '\udfff' for c in value)):
+            raise DataError(f'{path}: holds text with a NUL or half a surrogate pair: {value[:40]!a}')
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            _check_texts(key, path)
+            _check_texts(item, path)
+    elif isinstance(value, list):
+        for item in value:
+            _check_texts(item, path)
