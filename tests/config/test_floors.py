@@ -26,6 +26,7 @@ FLOORS = {
     'structures': 1,
     'errors': 0,
     'files': 1,
+    'groups': 1,
     'checkpoints': 1,
     'abawfw': 0,
 }

@@ -20,6 +20,7 @@ from abawfw.datasets.converters.affwild2_files import (
 )
 from abawfw.datasets.stores.rucaim3_writer import RUCAIM3Writer
 from abawfw.errors import DataError
+from abawfw.groups import session_of
 
 TOLERANCE = 2
 """Frames by which annotation and feature may differ: off by one is the normal case (``spec/affwild2.md``)."""
@@ -49,6 +50,7 @@ def convert_affwild2(
 
     The annotation decides on the number of frames, for test videos the longest feature. A feature that is
     longer by up to 2 frames is cut, one that is shorter repeats its last row; both are listed in the report.
+    The group of a video is its recording: ``NAME_left`` and ``NAME_right`` are one.
 
     Args:
         annotations: Folder with ``VA_Estimation_Challenge/{Train_Set,Validation_Set}/VIDEO.txt``.
@@ -95,7 +97,7 @@ def convert_affwild2(
             if problems:
                 continue  # nothing will be written: only look for more of them
             rate = None if rates is None else rates[source.video_id]
-            writer.add(source.video_id, source.partition, values, labels, fps=rate)
+            writer.add(source.video_id, source.partition, values, labels, fps=rate, group=session_of(source.video_id))
         if problems:
             raise DataError(f'{len(problems)} problem(s), nothing written:\n  ' + '\n  '.join(problems))
     videos = {p: tuple(s.video_id for s in sources if s.partition == p) for p in ('train', 'val', 'test')}

@@ -7,9 +7,9 @@ import numpy as np
 from abawfw.evaluation.functional import (
     Autocorrelation,
     Moments,
-    constant_ceiling,
-    moving_mean_ceiling,
-    shift_ceiling,
+    video_mean_bound,
+    moving_mean_bound,
+    shift_bound,
 )
 from abawfw.evaluation.functional.moments import CONSTANT
 
@@ -39,11 +39,11 @@ class TargetFacts:
     def add(self, labels: np.ndarray) -> None:
         """Add a video by its labels, (frames,), NaN where there is none."""
         labels = labels.astype(np.float64)
-        self.constant = self.constant.merge(constant_ceiling(labels))
+        self.constant = self.constant.merge(video_mean_bound(labels))
         for window, pooled in self.moving_mean.items():
-            self.moving_mean[window] = pooled.merge(moving_mean_ceiling(labels, window))
+            self.moving_mean[window] = pooled.merge(moving_mean_bound(labels, window))
         for shift, pooled in self.shift.items():
-            self.shift[shift] = pooled.merge(shift_ceiling(labels, shift))
+            self.shift[shift] = pooled.merge(shift_bound(labels, shift))
         self.autocorrelation.add(labels)
 
     @property

@@ -43,6 +43,7 @@ class PackedStore(FeatureStore):
         super().__init__(root)
         self._index = PackedIndex.read(self.root)
         check_videos(self._index.videos, self.root)
+        self._videos = self.with_groups(self._index.videos)
         frames, videos = self._index.num_frames, len(self._index.videos)
         self._label_array = PackedArray(self.root / 'labels.npy', (frames, 2), 'float32')
         timed = self._index.timed
@@ -70,7 +71,7 @@ class PackedStore(FeatureStore):
 
     def videos(self) -> tuple[VideoInfo, ...]:
         """All videos, in the order of the store that was packed."""
-        return self._index.videos
+        return self._videos
 
     def features(self) -> dict[str, FeatureInfo]:
         """All features, by name."""
@@ -84,6 +85,10 @@ class PackedStore(FeatureStore):
         offset = self._index.offsets[video_id]
         times = self._times.read(offset, offset + video.num_frames)
         return None if np.isnan(times).all() else times
+
+    def has_mask(self, video_id: str, feature: str) -> bool:
+        """A mask is packed where some frame of some video was not observed."""
+        return feature in self._masks
 
     def _summary(self, feature: str, video_ids: Sequence[str], observed: bool) -> RunningMoments:
         """From the sums that were kept per video."""

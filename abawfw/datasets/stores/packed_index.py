@@ -116,6 +116,7 @@ class PackedIndex:
                 int(entry['num_frames']),
                 None if entry['fps'] is None else float(entry['fps']),
                 bool(entry['has_labels']),
+                None if entry.get('group') is None else str(entry['group']),  # new in version 0.2
             )
             for entry in data['videos']
         )

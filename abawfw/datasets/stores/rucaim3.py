@@ -26,7 +26,8 @@ class RUCAIM3Store(FeatureStore):
     """Features and labels in HDF5, one group per video (spec/rucaim3.md).
 
     The order of the videos is the order of the groups of the targets files, train before val before test. A
-    video without valence and arousal (the test partition) has no labels.
+    video without valence and arousal (the test partition) has no labels. The layout has no place for groups:
+    they stand in ``groups.csv``.
 
     Args:
         root: folder with ``targets/`` and ``features/``.
@@ -38,12 +39,13 @@ class RUCAIM3Store(FeatureStore):
     def __init__(self, root: str | Path) -> None:
         super().__init__(root)
         self._files = RUCAIM3Files(self.root)
-        self._videos = tuple(
+        found = [
             self._files.video(partition, video_id)
             for partition in self._files.partitions
             for video_id in self._files.video_ids(partition)
-        )
-        check_videos(self._videos, self.root)
+        ]
+        check_videos(found, self.root)
+        self._videos = self.with_groups(found)
         self._infos: dict[str, FeatureInfo] = {}
         self._checked: set[tuple[str, str]] = set()
 
@@ -104,6 +106,10 @@ class RUCAIM3Store(FeatureStore):
                 f'has {dims}; remove that file, and the statistics are computed from train'
             )
         return mean, np.where(std == 0, 1.0, std)
+
+    def has_mask(self, video_id: str, feature: str) -> bool:
+        """Whether there is an array valid beside the frames."""
+        return self._files.valid(self.video(video_id), feature, 0, 0) is not None
 
     def _read(self, video: VideoInfo, feature: str, start: int, stop: int) -> np.ndarray:
         self._check_shape(video, feature)

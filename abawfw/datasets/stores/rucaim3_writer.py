@@ -13,10 +13,12 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from abawfw.datasets.stores.base import GROUPS
 from abawfw.datasets.stores.labels import NO_LABEL, unlabelled_frames
 from abawfw.datasets.stores.rucaim3_files import PARTITIONS
 from abawfw.datasets.stores.running_moments import RunningMoments
 from abawfw.errors import DataError
+from abawfw.groups import Groups
 
 KEPT_DTYPES = ('float16', 'uint8')
 
@@ -46,6 +48,7 @@ class RUCAIM3Writer:
         self.features = {name: tuple(dims) for name, dims in features.items()}
         self._files: dict[str, h5py.File] = {}
         self._partition_of: dict[str, str] = {}
+        self._groups: dict[str, str] = {}
         self._moments = {name: RunningMoments(dims) for name, dims in self.features.items()}
         parent = self.root.resolve().parent
         parent.mkdir(parents=True, exist_ok=True)
@@ -68,6 +71,7 @@ class RUCAIM3Writer:
         labels: NDArray | None = None,
         valid: Mapping[str, NDArray] | None = None,
         fps: float | None = None,
+        group: str | None = None,
     ) -> None:
         """Append one video to its partition.
 
@@ -80,6 +84,8 @@ class RUCAIM3Writer:
                 video has no labels and only its length is stored.
             valid: (frames,) bool for the features that have such a mask; False where nothing was observed.
             fps: Frames per second, stored beside the length if given.
+            group: The person or session that the video shares with others; of all videos with labels or of
+                none. Stored in ``groups.csv``.
 
         Raises:
             DataError: If the video is there already, or a feature, a shape or a length does not fit.
@@ -87,6 +93,8 @@ class RUCAIM3Writer:
         valid = valid or {}
         num_frames = self._check(video_id, partition, features, labels, valid)
         self._partition_of[video_id] = partition
+        if group is not None:
+            self._groups[video_id] = group
         targets = self._file(f'targets/{partition}_valid_targets.h5').create_group(video_id)
         targets['length'] = np.int64(num_frames)
         if fps is not None:
@@ -120,6 +128,8 @@ class RUCAIM3Writer:
                 group = self._file(f'features/mean_std_on_trn/{name}.h5').create_group('train')
                 group['mean'], group['std'] = moments.result()
         self._close_files()
+        if self._groups:
+            (self._folder / GROUPS).write_text(Groups(self._groups).to_csv(), encoding='utf-8')
         self._folder.chmod(0o755)  # mkdtemp keeps others out
         if self.root.exists():
             self.root.rmdir()

@@ -83,6 +83,7 @@ class TrialIndex:
                     'fps': trial.info.fps,
                     'labels': trial.info.has_labels,
                     'valid': sorted(trial.masked or ()),
+                    **({} if trial.info.group is None else {'group': trial.info.group}),
                 }
                 for trial in self.trials
             ],
@@ -121,5 +122,6 @@ def _trial(root: Path, path: Path, entry: Mapping[str, Any]) -> Trial:
             f'there are {", ".join(PARTITIONS)}'
         )
     fps = None if entry['fps'] is None else float(entry['fps'])
-    info = VideoInfo(name, entry['partition'], int(entry['length']), fps, bool(entry['labels']))
+    group = None if entry.get('group') is None else str(entry['group'])  # new in version 0.2
+    info = VideoInfo(name, entry['partition'], int(entry['length']), fps, bool(entry['labels']), group)
     return Trial(info, root / name, frozenset(plain_name(str(n), path) for n in entry['valid']))

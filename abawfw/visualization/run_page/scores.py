@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from abawfw.evaluation.file_numbers import number
-from abawfw.evaluation.functional import Moments, calibration
+from abawfw.evaluation.functional import Moments, calibration, video_mean_bound
 from abawfw.evaluation.report_table import measured_row
 from abawfw.evaluation.tested_run import STAGES, TestedRun
 from abawfw.visualization.blocks import Block, Column, Paragraph, Table
@@ -56,10 +56,10 @@ def mean_rows(rows: Sequence[Mapping[str, Any]], targets: Sequence[str]) -> list
 def score_rows(run: TestedRun, target: str) -> list[dict[str, Any]]:
     """Rows of report.json; measured here where the run, of an older version, has others or none."""
     rows = [row for row in run.rows if row.get('target') == target]
-    current = isinstance(run.report.get('postprocess'), dict)  # before that, intervals were others
+    current = all(isinstance(row.get('unit'), str) for row in rows)  # before that, intervals were others
     if current and [row.get('stage') for row in rows[:3]] == list(STAGES) and all(map(_whole, rows)):
         return rows
-    return [measured_row(target, stage, list(run.moments(target, stage).values())) for stage in STAGES]
+    return [measured_row(target, stage, run.moments(target, stage), run.groups) for stage in STAGES]
 
 
 def _whole(row: Mapping[str, Any]) -> bool:
@@ -68,6 +68,56 @@ def _whole(row: Mapping[str, Any]) -> bool:
     numbers = [row.get(key) for key in KEYS[2:] if key not in ('ccc_low', 'ccc_high')]
     numbers += [end for end in ends if end is not None]
     return isinstance(row.get('notes'), list) and all(number(value) is not None for value in numbers)
+
+
+def scores_note(run: TestedRun, targets: Sequence[str]) -> str:
+    """How the scores and their intervals came about."""
+    units = dict.fromkeys(
+        f'{row["unit"]}, which count as {row["effective"]:.1f} of equal length'
+        for target in targets
+        for row in score_rows(run, target)[:1]
+    )
+    drawn = f' Intervals: bootstrap over {"; ".join(units)}.' if units else ''
+    return (
+        f'Over all labelled frames of val together.{drawn} Frames of a video depend on one another, and so do '
+        'videos of one person or session: whole groups are drawn, as far as they are known.'
+    )
+
+
+def bounds_table(run: TestedRun, targets: Sequence[str]) -> list[Block]:
+    """What the scores are to be held against, and what each of it knows."""
+    found = run.report.get('lower_bounds')
+    lower = {t: of for t in targets if isinstance(of := (found if isinstance(found, dict) else {}).get(t), dict)}
+    rows: list[list[Any]] = [
+        ['lower', 'constant: mean of the training labels', *(0.0 for _ in targets)],
+        [
+            'lower',
+            'mean over the training videos at each frame',
+            *(number(lower.get(t, {}).get('course')) for t in targets),
+        ],
+        [
+            'upper',
+            "mean of each video's own labels",
+            *(Moments.pool(map(video_mean_bound, run.labels(t).values())).ccc for t in targets),
+        ],
+    ]
+    if not targets:
+        return []
+    columns = [Column('bound'), Column('predictions'), *(Column(t, '.4f', 'CCC') for t in targets)]
+    missing = [t for t in targets if rows[1][2 + targets.index(t)] is None]
+    again = (
+        f' The course over the training videos is unknown for {" and ".join(missing)}: test the run again.'
+        if missing
+        else ''
+    )
+    return [Table('What the scores are to be held against', columns, rows), Paragraph(BOUNDS + again)]
+
+
+BOUNDS = (
+    'Lower bounds know training labels only: a model that is not above them has learned nothing of use yet. The '
+    "upper bound knows each validation video's true mean, which no model is given: it is what telling videos apart "
+    'perfectly, but not their course, would reach.'
+)
 
 
 def calibration_table(run: TestedRun, targets: Sequence[str]) -> Table:
