@@ -1,7 +1,7 @@
 """Which videos belong together, because one person, or one session, is in all of them.
 
-Videos of one person are no independent observations. So no fold may part them, and whatever draws or exchanges
-videos (intervals, tests, nested cross-validation) draws whole groups.
+Videos of one person are no independent observations. So no fold may part them, and whatever draws or
+exchanges videos (intervals, tests, nested cross-validation) draws whole groups.
 """
 
 from __future__ import annotations
@@ -92,7 +92,9 @@ class Groups:
                 problems.append(f'line {number}: no video {cells[0]!r}; {nearest(cells[0], known)}')
             else:
                 found[cells[0]] = cells[1]
-        if not problems and (missing := [video for video in videos if video in needed and video not in found]):
+        if not problems and (
+            missing := [video for video in videos if video in needed and video not in found]
+        ):
             more = f' and {len(missing) - LISTED} more' if len(missing) > LISTED else ''
             problems.append(f'no group of {", ".join(missing[:LISTED])}{more}')
         if problems:

@@ -7,6 +7,7 @@ import sys
 
 from abawfw.apis.check_data import check_data
 from abawfw.apis.cli import run
+from abawfw.errors import counted
 
 COLUMNS = ('severity', 'check', 'partition', 'video_id', 'feature')
 TITLES = ('severity', 'check', 'partition', 'video', 'feature')
@@ -30,9 +31,10 @@ def main() -> int:
         print()
     frames = sum(video.num_frames for video in report.videos)
     print(
-        f'{report.root}: {len(report.videos)} videos, {frames} frames, features: {", ".join(report.features)}'
+        f'{report.root}: {counted(len(report.videos), "video")}, {counted(frames, "frame")}, '
+        f'features: {", ".join(report.features)}'
     )
-    print(f'{report.count("error")} errors, {report.count("warning")} warnings, {report.count("note")} notes')
+    print(report.counts())
     return 1 if report.count('error') else 0
 
 

@@ -16,9 +16,9 @@ from abawfw.submission.target_ensemble import TargetEnsemble
 from abawfw.submission.weights import FITTED, RULES
 
 EPILOG = f"""\
-{', '.join(FITTED)} look at labels of val that all runs have. So what they reach is reported cross-validated as
-well, over videos or, where they are known, groups of videos (persons, sessions), and so is what each run adds:
-the CCC of all less that of the others, weighted anew.
+{', '.join(FITTED)} look at labels of val that all runs have. So what they reach is reported cross-validated
+as well, over videos or, where they are known, groups of videos (persons, sessions), and so is what each run
+adds: the CCC of all less that of the others, weighted anew.
 
 mean and centred look at no label. They also take folds, whose runs have different videos in val: every
 video is measured with the runs that validate on it, and a run is compared with the others of its fold, such
@@ -43,7 +43,9 @@ def parse_args() -> argparse.Namespace:
         'or a folder of such folders (folds, seeds)',
     )
     parser.add_argument('--target', nargs='+', default=['valence', 'arousal'], choices=['valence', 'arousal'])
-    parser.add_argument('--smoothed', action='store_true', help='average the smoothed predictions instead of the clipped ones')
+    parser.add_argument(
+        '--smoothed', action='store_true', help='average the smoothed predictions instead of the clipped ones'
+    )
     parser.add_argument(
         '--weights', default='mean', choices=RULES, help='of the runs, see below (default: mean)'
     )
@@ -78,7 +80,9 @@ def target_lines(target: str, found: TargetEnsemble, smoothed: bool, rule: str) 
     if rule in FITTED:
         honest = found.cross_validated_ccc
         text = 'none: there is only one with a label' if honest is None else f'{honest:9.6f}'
-        lines.append(f'  its weights were found on these frames; cross-validated over {found.unit}: ccc {text}')
+        lines.append(
+            f'  its weights were found on these frames; cross-validated over {found.unit}: ccc {text}'
+        )
     return lines + [f'  {note}' for note in notes(found, rule)]
 
 
@@ -111,7 +115,8 @@ def notes(found: TargetEnsemble, rule: str) -> list[str]:
     elif lonely := sum(row.alone for row in rows):
         what = 'centring' if rule == 'centred' else 'averaging'
         lines.append(
-            f'{lonely} of {counted(len(rows), "run")} without another on the same val videos: nothing to compare with, '
+            f'{lonely} of {counted(len(rows), "run")} without another on the same val videos: '
+            'nothing to compare with, '
             f'and no ccc here tells what {what} does to them'
         )
     return lines

@@ -8,6 +8,7 @@ import sys
 from abawfw.apis.cli import run
 from abawfw.datasets.stores.kinds import store_kinds
 from abawfw.datasets.stores.pack import pack_store
+from abawfw.errors import counted
 
 
 def main() -> None:
@@ -31,7 +32,7 @@ def main() -> None:
     if sys.stderr.isatty():
         sys.stderr.write('\r\033[K')
     frames = sum(video.num_frames for video in store.videos())
-    print(f'{store.root}: {len(store.videos())} videos, {frames} frames')
+    print(f'{store.root}: {counted(len(store.videos()), "video")}, {counted(frames, "frame")}')
     for name, info in store.features().items():
         print(f'  {name:24} {"x".join(map(str, info.dims)):>10}  {info.dtype}')
 

@@ -13,7 +13,18 @@ from abawfw.evaluation.predictions import Predictions
 from abawfw.evaluation.tested_run import STAGES, TestedRun
 from abawfw.evaluation.text_table import aligned
 
-HEADER = ('run', 'target', 'baseline', 'CCC', 'difference', '{} interval', 'p', 'p swapped', 'p corrected', '')
+HEADER = (
+    'run',
+    'target',
+    'baseline',
+    'CCC',
+    'difference',
+    '{} interval',
+    'p',
+    'p swapped',
+    'p corrected',
+    '',
+)
 
 
 def compare(paths: Sequence[Path | str], stage: str = 'smoothed') -> Comparison:

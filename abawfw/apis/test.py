@@ -100,7 +100,8 @@ def test(
     faces = {p: _faces(store, predicted, cfg.features) for p, predicted in predictions.items()}
     groups = {p: groups_of([store.video(v) for v in of]) for p, of in faces.items()}
     tuned = {
-        t: tune(pipelines, *predictions['val'][t], faces['val'], groups['val']) for t, pipelines in tried.items()
+        t: tune(pipelines, *predictions['val'][t], faces['val'], groups['val'])
+        for t, pipelines in tried.items()
     }
     bounds = lower_bounds(cfg, store, {t: labels for t, (_, labels) in predictions.get('val', {}).items()})
     report.postprocess |= {t: found.pipeline for t, found in tuned.items()}

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from abawfw.datasets.check_content import ContentCheck
-from abawfw.datasets.stores.base import PARTITIONS, FeatureStore, VideoInfo
+from abawfw.datasets.splits.build import parted_groups
+from abawfw.datasets.stores.base import GROUPS, PARTITIONS, FeatureStore, VideoInfo, groups_of, read_groups
 from abawfw.datasets.stores.problem import SEVERITIES, Problem
 from abawfw.datasets.stores.survey import Survey
-from abawfw.errors import DataError, nearest
+from abawfw.errors import DataError, counted, nearest
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,10 @@ class DataReport:
         """Number of findings of a severity: 'error', 'warning' or 'note'."""
         return sum(problem.severity == severity for problem in self.problems)
 
+    def counts(self) -> str:
+        """Numbers of all severities: '0 errors, 1 warning, 3 notes'."""
+        return ', '.join(counted(self.count(severity), severity) for severity in SEVERITIES)
+
 
 def check_store(
     kind: type[FeatureStore],
@@ -55,6 +60,7 @@ def check_store(
     except DataError as error:
         return DataReport(root, (), (), (Problem('error', 'store', str(error)),))
     problems = [*survey.problems(), *_partitions(survey), *_features(survey, features), *_videos(survey)]
+    problems += _groups(root, survey)
     available = survey.features()
     checked = [name for name in (features if features is not None else available) if name in available]
     content = ContentCheck(survey, checked)
@@ -100,6 +106,33 @@ def _features(survey: Survey, wanted: Sequence[str] | None) -> Iterator[Problem]
                     partition,
                     feature=name,
                 )
+
+
+def _groups(root: Path, survey: Survey) -> Iterator[Problem]:
+    """What is known of the groups of videos, and whether the partitions part any."""
+    videos = survey.videos()
+    try:
+        said = read_groups(root, videos)
+    except DataError as error:
+        yield Problem('error', 'groups', str(error))
+        return
+    if said is not None:
+        videos = [replace(video, group=said.of.get(video.video_id)) for video in videos]
+    names = [video.video_id for video in videos]
+    known = groups_of(videos)
+    if not known.of and videos:
+        text = (
+            'the data do not say which videos belong to one person or session: folds and intervals '
+            'take each for '
+            f'one of its own. If some do, write {root / GROUPS}, a table video,group with a row per video'
+        )
+        yield Problem('note', 'groups', text)
+    elif videos:
+        yield Problem('note', 'groups', known.text(names))
+    sides = ([video for video in videos if video.partition == side] for side in ('train', 'val'))
+    for group in parted_groups(*sides):
+        text = f'group {group!r} is in train and in val: scores on val do not tell how new persons would fare'
+        yield Problem('warning', 'groups', text)
 
 
 def _videos(survey: Survey) -> Iterator[Problem]:

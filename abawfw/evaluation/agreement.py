@@ -82,7 +82,8 @@ def common_groups(names: Sequence[str], found: Sequence[Groups]) -> Groups:
         for video, group in groups.of.items():
             if whole.setdefault(video, group) != group:
                 raise DataError(
-                    f'{by[video]} and {name} differ in the groups of videos: {video} is of {whole[video]} and of '
+                    f'{by[video]} and {name} differ in the groups of videos: {video} is of '
+                    f'{whole[video]} and of '
                     f'{group}; test both on the same data: python tools/test.py RUN'
                 )
             by.setdefault(video, name)

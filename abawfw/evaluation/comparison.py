@@ -36,11 +36,11 @@ class ComparedScore:
         target: 'valence', 'arousal' or 'mean'.
         baseline_ccc: of the baseline.
         ccc: of the run.
-        difference: of the CCC, with its interval and p-value by paired bootstrap. The interval is at the level
-            1 - 5 % / ``comparisons``, so that 95 % is the chance that those of all comparisons hold; where
-            swapping the runs does not exclude 0, it reaches to 0. That of the mean follows from those of the
-            targets: its ends are the means of theirs, it holds wherever they do, and is no comparison of its
-            own.
+        difference: of the CCC, with its interval and p-value by paired bootstrap. The interval is at the
+            level 1 - 5 % / ``comparisons``, so that 95 % is the chance that those of all comparisons hold;
+            where swapping the runs does not exclude 0, it reaches to 0. That of the mean follows from those
+            of the targets: its ends are the means of theirs, it holds wherever they do, and it is no
+            comparison of its own.
         permutation: p-value by swapping runs within units; None of a mean, and without an interval.
         comparisons: number of comparisons that the level is corrected for.
     """
@@ -133,7 +133,8 @@ class Comparison:
         }
         self.unit, units = self.groups.unit(self.videos), self.groups.units(self.videos)
         self._units = {
-            t: [[Moments.pool(of[v] for v in unit) for unit in units] for of in found[t]] for t in self.targets
+            t: [[Moments.pool(of[v] for v in unit) for unit in units] for of in found[t]]
+            for t in self.targets
         }
         self.intervals: dict[str, list[Interval]] = {
             t: [bootstrap_ccc(of, unit=self.unit) for of in self._units[t]] for t in self.targets
@@ -206,11 +207,11 @@ class Comparison:
         tested = {t: self._tested(run, t) for t in self.targets}
         if len(self.targets) > 1:
             parts = [difference for difference, _ in tested.values()]
-            lows, highs = ([getattr(d, end) for d in parts] for end in ('low', 'high'))
             value = float(np.mean([d.value for d in parts]))
-            whole = None not in lows
-            ends = (float(np.mean(lows)), float(np.mean(highs))) if whole else (None, None)
-            tested[MEAN] = (Difference(value, *ends, None), None)
+            lows, highs = ([x for d in parts if (x := getattr(d, end)) is not None] for end in ('low', 'high'))
+            whole = len(lows) == len(parts)
+            low, high = (float(np.mean(of)) if whole else None for of in (lows, highs))
+            tested[MEAN] = Difference(value, low, high, None), None
         return [
             ComparedScore(
                 run=self.names[run],
@@ -247,12 +248,13 @@ def reading(comparison: Comparison) -> str:
     Every text follows from the first sentence of docs/statistics.md on comparisons.
     """
     c = comparison
+    times = f' times {c.comparisons}' if c.comparisons > 1 else ''
     corrected = f'corrected for {counted(c.comparisons, "comparison")}' if c.comparisons > 1 else 'at 5 %'
     lines = [
-        'a run is better or worse where its interval leaves out 0; not significant is no evidence of no difference',
-        f'interval: {level_text(c.level)}, {corrected}; p: paired bootstrap; p swapped: runs exchanged within a '
-        f'{c.unit}; p corrected: the larger of both times {c.comparisons}, below .05 where the interval leaves '
-        'out 0',
+        'a run is better or worse where its interval leaves out 0; not significant does not mean equal',
+        f'interval: {level_text(c.level)}, {corrected}; p: paired bootstrap; p swapped: runs exchanged '
+        f'within a {c.unit}; p corrected: the larger of both{times}, below .05 where the interval leaves out '
+        '0',
     ]
     if len(c.targets) > 1:
         lines.append('mean: its interval is the mean of those of the targets, and no comparison of its own')

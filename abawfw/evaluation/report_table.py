@@ -86,7 +86,8 @@ def cross_validated_rows(
     if not tuned.left_out:
         unit = (groups or Groups()).unit(labels)
         note = (
-            f'tuned on the one labelled {unit}, so no estimate for others; cross-validation, which gives one, '
+            f'tuned on the one labelled {unit}, so no estimate for others; cross-validation, which '
+            'gives one, '
             'needs two'
         )
         return [*before, {**smoothed, 'notes': [*smoothed['notes'], note]}]

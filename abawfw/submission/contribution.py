@@ -20,8 +20,8 @@ class Contribution:
     """One run of an ensemble.
 
     CCCs with and without the run are those of all runs with the same validation videos; for rules that look
-    at labels, cross-validated over videos, or groups of them: on frames that weights were fitted on, every run
-    seems to help.
+    at labels, cross-validated over videos, or groups of them: on frames that weights were fitted on, every
+    run seems to help.
 
     Attributes:
         run: its name.

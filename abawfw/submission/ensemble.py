@@ -73,7 +73,8 @@ class Ensemble:
         if self.rule in FITTED and not common:
             raise ConfigError(
                 f'--weights {self.rule} compares runs on validation videos that all have, but the '
-                f'{counted(len(runs), "run")} of {target} have {counted(len(groups), "set")} of them: use mean or '
+                f'{counted(len(runs), "run")} of {target} have {counted(len(groups), "set")} of '
+                'them: use mean or '
                 'centred'
             )
         weights = np.full(len(runs), 1 / len(runs))

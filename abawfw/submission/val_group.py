@@ -36,10 +36,16 @@ class ValGroup:
         preds: Sequence[Mapping[str, np.ndarray]],
         groups: Groups | None = None,
     ) -> ValGroup:
-        """The group of runs with these predictions (one run or more), and the known groups of their videos."""
+        """The group of runs with these predictions (one run or more).
+
+        Args:
+            labels: (frames,) by video, NaN where there is none.
+            preds: of each run, (frames,) by video.
+            groups: of the videos, as far as they are known.
+        """
         videos = {v: RunMoments.of(label, [p[v] for p in preds]) for v, label in labels.items()}
         units = (groups or Groups()).units(videos)
-        pooled = (RunMoments.pool([videos[v] for v in unit]) if len(unit) > 1 else videos[unit[0]] for unit in units)
+        pooled = (RunMoments.pool([videos[v] for v in unit]) for unit in units)
         return cls(labels, tuple(preds), tuple(pooled))
 
     @cached_property

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from abawfw.errors import ConfigError, DataError
 from abawfw.evaluation.functional import (
     Moments,
-    video_mean_bound,
     moving_mean_bound,
     shift_bound,
     stretches,
+    video_mean_bound,
 )
 
 NAN = float('nan')

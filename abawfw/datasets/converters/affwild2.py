@@ -19,7 +19,7 @@ from abawfw.datasets.converters.affwild2_files import (
     read_test_list,
 )
 from abawfw.datasets.stores.rucaim3_writer import RUCAIM3Writer
-from abawfw.errors import DataError
+from abawfw.errors import DataError, counted
 from abawfw.groups import session_of
 
 TOLERANCE = 2
@@ -97,9 +97,13 @@ def convert_affwild2(
             if problems:
                 continue  # nothing will be written: only look for more of them
             rate = None if rates is None else rates[source.video_id]
-            writer.add(source.video_id, source.partition, values, labels, fps=rate, group=session_of(source.video_id))
+            writer.add(
+                source.video_id, source.partition, values, labels, fps=rate, group=session_of(source.video_id)
+            )
         if problems:
-            raise DataError(f'{len(problems)} problem(s), nothing written:\n  ' + '\n  '.join(problems))
+            raise DataError(
+                f'{counted(len(problems), "problem")}, nothing written:\n  ' + '\n  '.join(problems)
+            )
     videos = {p: tuple(s.video_id for s in sources if s.partition == p) for p in ('train', 'val', 'test')}
     return AffWild2Report(videos, tuple(repairs))
 
@@ -153,7 +157,7 @@ def _annotation(source: _Source, problems: list[str]) -> NDArray[np.float32] | N
 def _fit(values: NDArray, num_frames: int, what: str, problems: list[str], repairs: list[str]) -> NDArray:
     """Bring a feature to the length of its video, or say why not."""
     difference = len(values) - num_frames
-    lengths = f'{what} has {len(values)} frames, the video {num_frames}'
+    lengths = f'{what} has {counted(len(values), "frame")}, the video {num_frames}'
     if abs(difference) > TOLERANCE:
         problems.append(
             f'{lengths}: more than {TOLERANCE} apart; extract it again at the frame rate of the video'
@@ -162,6 +166,6 @@ def _fit(values: NDArray, num_frames: int, what: str, problems: list[str], repai
         repairs.append(f'{lengths}: last {difference} cut')
         return values[:num_frames]
     elif difference < 0:
-        repairs.append(f'{lengths}: last row repeated {-difference} time(s)')
+        repairs.append(f'{lengths}: last row repeated {counted(-difference, "time")}')
         return np.concatenate([values, np.repeat(values[-1:], -difference, axis=0)])
     return values

@@ -7,9 +7,9 @@ import numpy as np
 from abawfw.evaluation.functional import (
     Autocorrelation,
     Moments,
-    video_mean_bound,
     moving_mean_bound,
     shift_bound,
+    video_mean_bound,
 )
 from abawfw.evaluation.functional.moments import CONSTANT
 
@@ -27,6 +27,7 @@ class TargetFacts:
         constant: labels against the mean of their video, pooled.
         moving_mean: labels against their moving mean, pooled, by window.
         shift: labels against shifted labels, pooled, by shift.
+        course: labels against the mean over the training videos at each frame, pooled.
         autocorrelation: of the labels.
     """
 
@@ -34,6 +35,7 @@ class TargetFacts:
         self.constant = Moments()
         self.moving_mean = dict.fromkeys(WINDOWS, Moments())
         self.shift = dict.fromkeys(SHIFTS, Moments())
+        self.course = Moments()
         self.autocorrelation = Autocorrelation()
 
     def add(self, labels: np.ndarray) -> None:

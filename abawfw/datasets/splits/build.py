@@ -55,7 +55,8 @@ def _parted(split: Any, videos: tuple[VideoInfo, ...]) -> str | None:
     more = f' and {len(parted) - SHOWN} more' if len(parted) > SHOWN else ''
     return (
         f'{type(split).__name__} has videos of {counted(len(parted), "group")} both in train and in val '
-        f'({", ".join(parted[:SHOWN])}{more}): scores on val say nothing of persons or sessions that were not '
+        f'({", ".join(parted[:SHOWN])}{more}): scores on val say nothing of persons or sessions '
+        'that were not '
         'trained on. BalancedKFold keeps groups whole'
     )
 

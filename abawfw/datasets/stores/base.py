@@ -170,7 +170,7 @@ class FeatureStore(ABC):
         return self._valid(video, feature, start, stop)
 
     def has_mask(self, video_id: str, feature: str) -> bool:
-        """Whether the store says where the feature was observed; one without counts as observed everywhere."""
+        """Whether the store says where the feature was observed; without, it counts as observed."""
         return type(self)._valid is not FeatureStore._valid
 
     def knows_valid(self, video_id: str, feature: str) -> bool:

@@ -107,10 +107,10 @@ class RUCAIM3Writer:
             values = np.asarray(features[name])
             if values.dtype.name not in KEPT_DTYPES:
                 values = values.astype(np.float32, copy=False)
-            group = self._file(f'features/{partition}_{name}.h5').create_group(video_id)
-            group['fts'] = values
+            place = self._file(f'features/{partition}_{name}.h5').create_group(video_id)
+            place['fts'] = values
             if name in valid:
-                group['valid'] = np.asarray(valid[name], np.int32)
+                place['valid'] = np.asarray(valid[name], np.int32)
             if partition == 'train':
                 self._moments[name].add(values)
 

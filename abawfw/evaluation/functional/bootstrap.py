@@ -12,8 +12,8 @@ from abawfw.evaluation.functional.moments import Moments
 from abawfw.evaluation.functional.studentised import studentised
 from abawfw.evaluation.functional.video_sums import VideoSums
 
-# Below, whatever the quantile of the draws, intervals hold too little: 92 % for 8 videos of which one has 45 %
-# of the frames (effective number 4.1), and an interval can be -.98 to 1.
+# Below, whatever the quantile of the draws, intervals hold too little: 92 % for 8 videos of which one has 45
+# % of the frames (effective number 4.1), and an interval can be -.98 to 1.
 LEAST_EFFECTIVE = 5
 ROUNDING = 1e-12  # errors below this are those of floating point
 
@@ -62,7 +62,8 @@ def interval_obstacle(units: Sequence[Moments], unit: str = 'video') -> str | No
     # equal but for a frame or two is equal
     if effective < LEAST_EFFECTIVE - 0.05:
         return (
-            f'{len(frames)} labelled {unit}s, of which one has {frames.max() / frames.sum():.0%} of the frames, '
+            f'{len(frames)} labelled {unit}s, of which one has {frames.max() / frames.sum():.0%} of '
+            'the frames, '
             f'count as {effective:.1f} of equal length: an interval needs {LEAST_EFFECTIVE} or more'
         )
     return None

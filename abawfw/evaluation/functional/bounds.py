@@ -1,8 +1,8 @@
 """What predictions reach that know only so much of the labels.
 
 Lower bounds know training labels alone, and a model must beat them: a constant, which has a CCC of 0, and
-``MeanCourse``. Upper bounds know labels of the very videos they are measured on: no model is told these, so none
-has failed that stays below.
+``MeanCourse``. Upper bounds know labels of the very videos they are measured on: no model is told these, so
+none has failed that stays below.
 
 All take the labels of one video, (frames,), NaN where there is none, and give the statistics of the labels
 against what is made of them. Those of many videos are pooled (``Moments.pool``), as everywhere else: one CCC

@@ -16,8 +16,9 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-# Where 95 % of the draws lie within 1.96 of their own standard errors there are videos in plenty. Where it takes
-# more than 5, these errors are so uncertain that an interval is more of an accident than a measurement.
+# Where 95 % of the draws lie within 1.96 of their own standard errors there are videos in plenty. Where it
+# takes more than 5, these errors are so uncertain that an interval is more of an accident than a
+# measurement.
 MOST_ERRORS = 5.0
 BLOCK = 1 << 22  # numbers of an array at a time: what fits the cache is faster, and memory stays small
 
@@ -49,13 +50,16 @@ class Studentised(NamedTuple):
         if errors <= MOST_ERRORS:
             return None
         return (
-            f'the {unit}s differ so much that the standard error itself is uncertain: 95 % of the draws lie within '
-            f'{errors:.1f} of their own standard errors, where 2 are usual and {MOST_ERRORS:.0f} the most for '
-            'an interval'
+            f'the {unit}s differ so much that the standard error itself is uncertain: 95 % of the draws lie '
+            f'within {errors:.1f} of their own standard errors, where 2 are usual and {MOST_ERRORS:.0f} the '
+            'most for an interval'
         )
 
     def quantile(self, level: float) -> float:
-        """That ratio which as many draws exceed as make a p-value of 1 - level; infinite with too few draws."""
+        """That ratio which as many draws exceed as make a p-value of 1 - level.
+
+        Infinite where there are too few draws for the level.
+        """
         rank = int((len(self.ratios) + 1) * level)
         return float(np.partition(self.ratios, rank)[rank]) if rank < len(self.ratios) else np.inf
 

@@ -75,8 +75,9 @@ def tune(
 ) -> Tuned:
     """Choose and fit on all videos, and again on all but each fold of them.
 
-    Folds never part a group of videos. The CCC over all frames decides, before clipping as in the reference; of equally good ones, the first.
-    Statistics of each video and candidate are computed once, and serve all folds.
+    Folds never part a group of videos. The CCC over all frames decides, before clipping as in the reference;
+    of equally good ones, the first. Statistics of each video and candidate are computed once, and serve all
+    folds.
 
     Args:
         tried: the candidates; what is to be fitted in one of several stands last.

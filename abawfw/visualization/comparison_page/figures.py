@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from abawfw.errors import counted
 from abawfw.evaluation.comparison import Comparison, level_text
 from abawfw.visualization.blocks import Figure
 from abawfw.visualization.comparison_page.looks import look, short_names
@@ -29,7 +30,8 @@ def scores_figure(comparison: Comparison) -> Figure:
     return Figure(
         {'data': data, 'layout': layout},
         'CCC of each run and target, with 95 % intervals',
-        f'Dots are CCCs over all frames, lines 95 % intervals over {comparison.unit}s. Runs can differ though '
+        f'Dots are CCCs over all frames, lines 95 % intervals over {comparison.unit}s. Runs can '
+        'differ though '
         'their intervals overlap, since the videos are the same: see the differences.',
         height=130 + 46 * len(comparison.names),
     )
@@ -86,7 +88,7 @@ def videos_figure(comparison: Comparison, target: str) -> Figure:
                 'name': names[k],
                 'x': [p[1] for p in points],
                 'y': [p[2] for p in points],
-                'text': [f'{video}, {n:,} frames' for video, *_, n in points],
+                'text': [f'{video}, {counted(n, "frame")}' for video, *_, n in points],
                 'meta': _whole(name),
                 'hovertemplate': '%{text}<br>%{x:.3f} and %{y:.3f}<br>%{meta}<extra></extra>',
                 'marker': {'color': color, 'symbol': mark, 'size': 8, 'opacity': 0.75},

@@ -25,7 +25,8 @@ AGAIN = (
     'with dashed lines.'
 )
 ENSEMBLE = (
-    'Rules that look at labels are measured on videos that, like all of their groups, took no part in finding '
+    'Rules that look at labels are measured on videos that, like all of their groups, took no part '
+    'in finding '
     'the weights. A run can be '
     'weak and add much, if its errors differ from those of the others.'
 )

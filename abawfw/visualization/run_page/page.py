@@ -32,7 +32,11 @@ def run_page(run: TestedRun) -> Page:
         Paragraph(f'No frame has a label of {t}: nothing is measured.', warning=True) for t in without
     ]
     page.section(
-        'Scores', *missing, *scores_table(run, measured), *bounds_table(run, measured), note=scores_note(run, measured)
+        'Scores',
+        *missing,
+        *scores_table(run, measured),
+        *bounds_table(run, measured),
+        note=scores_note(run, measured),
     )
     page.section('Training', *training_blocks(run))
     if measured:

@@ -79,15 +79,17 @@ def scores_note(run: TestedRun, targets: Sequence[str]) -> str:
     )
     drawn = f' Intervals: bootstrap over {"; ".join(units)}.' if units else ''
     return (
-        f'Over all labelled frames of val together.{drawn} Frames of a video depend on one another, and so do '
-        'videos of one person or session: whole groups are drawn, as far as they are known.'
+        f'Over all labelled frames of val together.{drawn} Frames of a video depend on one another, and so '
+        'do videos of one person or session: whole groups are drawn, as far as they are known.'
     )
 
 
 def bounds_table(run: TestedRun, targets: Sequence[str]) -> list[Block]:
     """What the scores are to be held against, and what each of it knows."""
     found = run.report.get('lower_bounds')
-    lower = {t: of for t in targets if isinstance(of := (found if isinstance(found, dict) else {}).get(t), dict)}
+    lower = {
+        t: of for t in targets if isinstance(of := (found if isinstance(found, dict) else {}).get(t), dict)
+    }
     rows: list[list[Any]] = [
         ['lower', 'constant: mean of the training labels', *(0.0 for _ in targets)],
         [
@@ -114,9 +116,9 @@ def bounds_table(run: TestedRun, targets: Sequence[str]) -> list[Block]:
 
 
 BOUNDS = (
-    'Lower bounds know training labels only: a model that is not above them has learned nothing of use yet. The '
-    "upper bound knows each validation video's true mean, which no model is given: it is what telling videos apart "
-    'perfectly, but not their course, would reach.'
+    'Lower bounds know training labels only: a model that is not above them has learned nothing of use yet. '
+    "The upper bound knows each validation video's true mean, which no model is given: it is what telling "
+    'videos apart perfectly, but not their course, would reach.'
 )
 
 
