@@ -20,7 +20,6 @@ from abawfw.datasets.converters.affwild2_files import (
 )
 from abawfw.datasets.stores.rucaim3_writer import RUCAIM3Writer
 from abawfw.errors import DataError, counted
-from abawfw.groups import session_of
 
 TOLERANCE = 2
 """Frames by which annotation and feature may differ: off by one is the normal case (``spec/affwild2.md``)."""
@@ -50,7 +49,6 @@ def convert_affwild2(
 
     The annotation decides on the number of frames, for test videos the longest feature. A feature that is
     longer by up to 2 frames is cut, one that is shorter repeats its last row; both are listed in the report.
-    The group of a video is its recording: ``NAME_left`` and ``NAME_right`` are one.
 
     Args:
         annotations: Folder with ``VA_Estimation_Challenge/{Train_Set,Validation_Set}/VIDEO.txt``.
@@ -97,13 +95,9 @@ def convert_affwild2(
             if problems:
                 continue  # nothing will be written: only look for more of them
             rate = None if rates is None else rates[source.video_id]
-            writer.add(
-                source.video_id, source.partition, values, labels, fps=rate, group=session_of(source.video_id)
-            )
+            writer.add(source.video_id, source.partition, values, labels, fps=rate)
         if problems:
-            raise DataError(
-                f'{counted(len(problems), "problem")}, nothing written:\n  ' + '\n  '.join(problems)
-            )
+            raise DataError(f'{counted(len(problems), "problem")}, nothing written:\n  ' + '\n  '.join(problems))
     videos = {p: tuple(s.video_id for s in sources if s.partition == p) for p in ('train', 'val', 'test')}
     return AffWild2Report(videos, tuple(repairs))
 
@@ -157,7 +151,7 @@ def _annotation(source: _Source, problems: list[str]) -> NDArray[np.float32] | N
 def _fit(values: NDArray, num_frames: int, what: str, problems: list[str], repairs: list[str]) -> NDArray:
     """Bring a feature to the length of its video, or say why not."""
     difference = len(values) - num_frames
-    lengths = f'{what} has {counted(len(values), "frame")}, the video {num_frames}'
+    lengths = f'{what} has {len(values)} frames, the video {num_frames}'
     if abs(difference) > TOLERANCE:
         problems.append(
             f'{lengths}: more than {TOLERANCE} apart; extract it again at the frame rate of the video'

@@ -49,6 +49,7 @@ class RUCAIM3Writer:
         self._files: dict[str, h5py.File] = {}
         self._partition_of: dict[str, str] = {}
         self._groups: dict[str, str] = {}
+        self._ungrouped: list[str] = []
         self._moments = {name: RunningMoments(dims) for name, dims in self.features.items()}
         parent = self.root.resolve().parent
         parent.mkdir(parents=True, exist_ok=True)
@@ -95,6 +96,8 @@ class RUCAIM3Writer:
         self._partition_of[video_id] = partition
         if group is not None:
             self._groups[video_id] = group
+        elif labels is not None:
+            self._ungrouped.append(video_id)
         targets = self._file(f'targets/{partition}_valid_targets.h5').create_group(video_id)
         targets['length'] = np.int64(num_frames)
         if fps is not None:
@@ -118,11 +121,17 @@ class RUCAIM3Writer:
         """Write the statistics of train and give the folder its final name.
 
         Raises:
-            DataError: If no video was added.
+            DataError: If no video was added, or only some of those with labels have a group.
         """
         if not self._partition_of:
             self._discard()
             raise DataError(f'{self.root}: no video was added, nothing is written')
+        if self._groups and self._ungrouped:
+            self._discard()
+            raise DataError(
+                f'{self.root}: {self._ungrouped[0]} has no group, but {next(iter(self._groups))} has one: give '
+                'each video with labels a group, or none; nothing is written'
+            )
         for name, moments in self._moments.items():
             if moments.count:
                 group = self._file(f'features/mean_std_on_trn/{name}.h5').create_group('train')
