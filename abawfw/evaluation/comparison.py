@@ -208,7 +208,8 @@ class Comparison:
         if len(self.targets) > 1:
             parts = [difference for difference, _ in tested.values()]
             value = float(np.mean([d.value for d in parts]))
-            lows, highs = ([x for d in parts if (x := getattr(d, end)) is not None] for end in ('low', 'high'))
+            lows = [d.low for d in parts if d.low is not None]
+            highs = [d.high for d in parts if d.high is not None]
             whole = len(lows) == len(parts)
             low, high = (float(np.mean(of)) if whole else None for of in (lows, highs))
             tested[MEAN] = Difference(value, low, high, None), None

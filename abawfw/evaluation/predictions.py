@@ -58,7 +58,10 @@ class Predictions(NamedTuple):
                 _check_bounds(where, 'label', labels[video], True)
         if labels and len(labels) < len(preds):
             without = ', '.join(video for video in preds if video not in labels)
-            raise DataError(f'{path}: {len(labels)} videos have labels, but not {without}; {AGAIN}')
+            raise DataError(
+                f'{path}: {counted(len(labels), "video")} '
+                f'{"has" if len(labels) == 1 else "have"} labels, but not {without}; {AGAIN}'
+            )
         return cls(preds, labels or None)
 
 

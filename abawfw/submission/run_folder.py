@@ -118,7 +118,8 @@ def _check_complete(path: Path, runs: Sequence[Path]) -> None:
     missing = [name for name in names if name and name not in {*there, *STATISTICS}]
     if missing:
         raise DataError(
-            f'{table} names {counted(len(missing), "run")} not there: {", ".join(missing)}. Make them with: '
+            f'{table} names what is not there ({counted(len(missing), "run")}): '
+            f'{", ".join(missing)}. Make them with: '
             f'python tools/cross_validate.py CONFIG --out {path}, or name the runs to be averaged one by one'
         )
 

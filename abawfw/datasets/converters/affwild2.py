@@ -97,7 +97,9 @@ def convert_affwild2(
             rate = None if rates is None else rates[source.video_id]
             writer.add(source.video_id, source.partition, values, labels, fps=rate)
         if problems:
-            raise DataError(f'{counted(len(problems), "problem")}, nothing written:\n  ' + '\n  '.join(problems))
+            raise DataError(
+                '\n  '.join([f'{counted(len(problems), "problem")}, nothing written:', *problems])
+            )
     videos = {p: tuple(s.video_id for s in sources if s.partition == p) for p in ('train', 'val', 'test')}
     return AffWild2Report(videos, tuple(repairs))
 

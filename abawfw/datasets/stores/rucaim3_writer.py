@@ -129,8 +129,8 @@ class RUCAIM3Writer:
         if self._groups and self._ungrouped:
             self._discard()
             raise DataError(
-                f'{self.root}: {self._ungrouped[0]} has no group, but {next(iter(self._groups))} has one: give '
-                'each video with labels a group, or none; nothing is written'
+                f'{self.root}: {self._ungrouped[0]} has no group, but {next(iter(self._groups))} has one: '
+                'give each video with labels a group, or none; nothing is written'
             )
         for name, moments in self._moments.items():
             if moments.count:
