@@ -40,7 +40,7 @@ def test_files_and_table(run: Path, capfd: pytest.CaptureFixture[str]) -> None:
     stages = ['raw', 'clipped', 'smoothed']
     assert rows == [[t, s] for t in ('valence', 'arousal') for s in stages]
     files = {p.name for p in (run / 'predictions').iterdir()}
-    assert lines[-1] == f'{len(files) - 1} files written to {run}/predictions'
+    assert lines[-1] == f'{len(files)} files written to {run}/predictions'
     assert 'report.json' in files
 
     # the table's raw CCC, computed apart

@@ -71,6 +71,38 @@ def test_shift_pairs_frames_that_exist(videos: list[list[float]], shift: int) ->
     same(Moments.pool(shift_bound(np.array(video), shift) for video in videos), pairs)
 
 
+def course_of(videos: list[list[float]], frames: int) -> list[float] | None:
+    everything = [x for video in videos for x in video if x == x]
+    if not everything:
+        return None
+    course = []
+    for t in range(frames):
+        there = [video[t] for video in videos if t < len(video) and video[t] == video[t]]
+        course.append(sum(there) / len(there) if there else sum(everything) / len(everything))
+    return course
+
+
+@given(train=VIDEOS, val=VIDEOS)
+def test_mean_course_is_the_mean_over_training_videos_at_each_frame(
+    train: list[list[float]], val: list[list[float]]
+) -> None:
+    course = MeanCourse()
+    for video in train:
+        course.add(np.array(video))
+    found = [course.against(np.array(video)) for video in val]
+    expected = [course_of(train, len(video)) for video in val]
+    if expected[0] is None:
+        assert found == [None] * len(val)
+        return
+    pairs = [
+        (x, y)
+        for video, of in zip(val, expected, strict=True)
+        for x, y in zip(video, of or [], strict=True)
+        if x == x
+    ]
+    same(Moments.pool(part for part in found if part is not None), pairs)
+
+
 def test_video_mean_bound_follows_from_the_share_between_videos() -> None:
     rng = np.random.default_rng(0)
     videos = [rng.normal() + rng.normal(size=n) for n in (5, 20, 50, 7)]

@@ -56,8 +56,7 @@ def mean_rows(rows: Sequence[Mapping[str, Any]], targets: Sequence[str]) -> list
 def score_rows(run: TestedRun, target: str) -> list[dict[str, Any]]:
     """Rows of report.json; measured here where the run, of an older version, has others or none."""
     rows = [row for row in run.rows if row.get('target') == target]
-    current = all(isinstance(row.get('unit'), str) for row in rows)  # before that, intervals were others
-    if current and [row.get('stage') for row in rows[:3]] == list(STAGES) and all(map(_whole, rows)):
+    if [row.get('stage') for row in rows[:3]] == list(STAGES) and all(map(_whole, rows)):
         return rows
     return [measured_row(target, stage, run.moments(target, stage), run.groups) for stage in STAGES]
 
@@ -66,8 +65,10 @@ def _whole(row: Mapping[str, Any]) -> bool:
     """Whether a row of a file has all that the table shows, in the right types."""
     ends = [row.get(key, '') for key in ('ccc_low', 'ccc_high')]
     numbers = [row.get(key) for key in KEYS[2:] if key not in ('ccc_low', 'ccc_high')]
-    numbers += [end for end in ends if end is not None]
-    return isinstance(row.get('notes'), list) and all(number(value) is not None for value in numbers)
+    numbers += [end for end in ends if end is not None] + [row.get('effective')]
+    # rows of version 0.1, which drew no groups, do not name the unit
+    texts = isinstance(row.get('notes'), list) and isinstance(row.get('unit'), str)
+    return texts and all(number(value) is not None for value in numbers)
 
 
 def scores_note(run: TestedRun, targets: Sequence[str]) -> str:
