@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from abawfw.errors import ConfigError, DataError
 from abawfw.evaluation.functional import (
+    MeanCourse,
     Moments,
     moving_mean_bound,
     shift_bound,
