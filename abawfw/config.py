@@ -11,7 +11,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from abawfw.errors import ConfigError, counted, nearest
+from abawfw.errors import ConfigError, nearest
 
 # Keys of MMEngine's Runner that abawfw uses, and our own. `custom_imports` (users' own packages) is carried
 # out by Config when it reads the file.
@@ -113,7 +113,7 @@ def resolve_references(config: Config) -> tuple[VAConfig, list[str]]:
 def raise_problems(config: Config, problems: list[str]) -> None:
     """Raise one ConfigError with a line for each problem, if there are any."""
     if problems:
-        title = f'{config.filename}: {counted(len(problems), "problem")}'
+        title = f'{config.filename}: {len(problems)} problem(s)'
         raise ConfigError('\n'.join([title, *(f'  {problem}' for problem in problems)]))
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from abawfw.apis.overrides import parse_words
 from abawfw.apis.runs import Trial
-from abawfw.errors import ConfigError, counted, nearest
+from abawfw.errors import ConfigError, nearest
 
 NAME_LENGTH = 120  # of a folder; file systems end at 255 bytes
 DRAWS = 100  # for each trial that is wanted, before a space counts as exhausted
@@ -47,9 +47,7 @@ def read_space(path: Path) -> Values:
         elif not _is_distribution(values):
             problems += [f'{key}: {text}' for text in map(_word_problem, values) if text]
     if problems:
-        raise ConfigError(
-            '\n'.join([f'{path}: {counted(len(problems), "problem")}', *(f'  {p}' for p in problems)])
-        )
+        raise ConfigError('\n'.join([f'{path}: {len(problems)} problem(s)', *(f'  {p}' for p in problems)]))
     return space
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from abawfw.apis.cli import run
 from abawfw.datasets.converters.affwild2 import convert_affwild2
-from abawfw.errors import counted
 
 
 def feature(text: str) -> tuple[str, Path]:
@@ -44,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f'repaired: {repair}')
     for partition, videos in report.videos.items():
         print(f'{partition:5} {len(videos):4d} videos')
-    print(f'{counted(len(report.repairs), "repair")}; written: {args.root}')
+    print(f'{len(report.repairs)} repair(s); written: {args.root}')
 
 
 if __name__ == '__main__':

@@ -19,7 +19,7 @@ from abawfw.datasets.converters.affwild2_files import (
     read_test_list,
 )
 from abawfw.datasets.stores.rucaim3_writer import RUCAIM3Writer
-from abawfw.errors import DataError, counted
+from abawfw.errors import DataError
 
 TOLERANCE = 2
 """Frames by which annotation and feature may differ: off by one is the normal case (``spec/affwild2.md``)."""
@@ -97,9 +97,7 @@ def convert_affwild2(
             rate = None if rates is None else rates[source.video_id]
             writer.add(source.video_id, source.partition, values, labels, fps=rate)
         if problems:
-            raise DataError(
-                '\n  '.join([f'{counted(len(problems), "problem")}, nothing written:', *problems])
-            )
+            raise DataError(f'{len(problems)} problem(s), nothing written:\n  ' + '\n  '.join(problems))
     videos = {p: tuple(s.video_id for s in sources if s.partition == p) for p in ('train', 'val', 'test')}
     return AffWild2Report(videos, tuple(repairs))
 
@@ -162,6 +160,6 @@ def _fit(values: NDArray, num_frames: int, what: str, problems: list[str], repai
         repairs.append(f'{lengths}: last {difference} cut')
         return values[:num_frames]
     elif difference < 0:
-        repairs.append(f'{lengths}: last row repeated {counted(-difference, "time")}')
+        repairs.append(f'{lengths}: last row repeated {-difference} time(s)')
         return np.concatenate([values, np.repeat(values[-1:], -difference, axis=0)])
     return values
