@@ -31,8 +31,7 @@ def main() -> int:
         print()
     frames = sum(video.num_frames for video in report.videos)
     print(
-        f'{report.root}: {counted(len(report.videos), "video")}, {counted(frames, "frame")}, '
-        f'features: {", ".join(report.features)}'
+        f'{report.root}: {report.groups}, {counted(frames, "frame")}, features: {", ".join(report.features)}'
     )
     print(report.counts())
     return 1 if report.count('error') else 0

@@ -112,7 +112,7 @@ def _progress(now: Progress) -> None:
     if now.remaining is not None:
         minutes, seconds = divmod(round(now.remaining), 60)
         left = f', {minutes // 60}:{minutes % 60:02}:{seconds:02} left'
-    sys.stderr.write(f'\r\033[K{now.done} of {now.videos} videos, {now.share:.1%}{left}')
+    sys.stderr.write(f'\r\033[K{now.done} of {counted(now.videos, "video")}, {now.share:.1%}{left}')
     sys.stderr.flush()
 
 

@@ -92,7 +92,7 @@ def extract_features(
         waiting.sort(key=lambda video: -video.path.stat().st_size)  # the longest last would leave others idle
         if elsewhere := sorted({trial.video for trial in store.trials} - {v.video_id for v in found.videos}):
             tell(
-                f'{root}: keeps {counted(len(elsewhere), "video")} that are not in {videos}: '
+                f'{root}: keeps {counted(len(elsewhere), "video")} not in {videos}: '
                 f'{", ".join(elsewhere[:5])}'
             )
         watch = ProgressWatch(waiting, progress)

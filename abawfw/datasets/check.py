@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from abawfw.datasets.check_content import ContentCheck
 from abawfw.datasets.splits.build import parted_groups
-from abawfw.datasets.stores.base import GROUPS, PARTITIONS, FeatureStore, VideoInfo, groups_of, read_groups
+from abawfw.datasets.stores.base import PARTITIONS, FeatureStore, VideoInfo, groups_of, with_groups
 from abawfw.datasets.stores.problem import SEVERITIES, Problem
 from abawfw.datasets.stores.survey import Survey
 from abawfw.errors import DataError, counted, nearest
@@ -21,7 +21,7 @@ class DataReport:
 
     Attributes:
         root: folder of the store.
-        videos: the videos that were looked at.
+        videos: the videos that were looked at, with their groups.
         features: the features that were looked at.
         problems: the findings.
     """
@@ -34,6 +34,11 @@ class DataReport:
     def count(self, severity: str) -> int:
         """Number of findings of a severity: 'error', 'warning' or 'note'."""
         return sum(problem.severity == severity for problem in self.problems)
+
+    @property
+    def groups(self) -> str:
+        """What is known of the groups of videos, in words."""
+        return groups_of(self.videos).text([video.video_id for video in self.videos])
 
     def counts(self) -> str:
         """Numbers of all severities: '0 errors, 1 warning, 3 notes'."""
@@ -60,11 +65,16 @@ def check_store(
     except DataError as error:
         return DataReport(root, (), (), (Problem('error', 'store', str(error)),))
     problems = [*survey.problems(), *_partitions(survey), *_features(survey, features), *_videos(survey)]
-    problems += _groups(root, survey)
     available = survey.features()
     checked = [name for name in (features if features is not None else available) if name in available]
     content = ContentCheck(survey, checked)
     videos = survey.videos()
+    grouped = tuple(videos)
+    try:
+        grouped = with_groups(root, videos)
+    except DataError as error:
+        problems.append(Problem('error', 'groups', str(error)))
+    problems += _parted(grouped)
     for done, video in enumerate(videos):
         if progress:
             progress(done, len(videos))
@@ -74,7 +84,7 @@ def check_store(
     problems += content.problems()
     # The same broken file is met once per video: say it once.
     unique = sorted(dict.fromkeys(problems), key=lambda problem: SEVERITIES.index(problem.severity))
-    return DataReport(root, tuple(videos), tuple(checked), tuple(unique))
+    return DataReport(root, grouped, tuple(checked), tuple(unique))
 
 
 def _partitions(survey: Survey) -> Iterator[Problem]:
@@ -108,29 +118,9 @@ def _features(survey: Survey, wanted: Sequence[str] | None) -> Iterator[Problem]
                 )
 
 
-def _groups(root: Path, survey: Survey) -> Iterator[Problem]:
-    """What is known of the groups of videos, and whether the partitions part any."""
-    videos = survey.videos()
-    try:
-        said = read_groups(root, videos)
-    except DataError as error:
-        yield Problem('error', 'groups', str(error))
-        return
-    if said is not None:
-        videos = [replace(video, group=said.of.get(video.video_id)) for video in videos]
-    names = [video.video_id for video in videos]
-    known = groups_of(videos)
-    if not known.of and videos:
-        text = (
-            'the data do not say which videos belong to one person or session: folds and intervals '
-            'take each for '
-            f'one of its own. If some do, write {root / GROUPS}, a table video,group with a row per video'
-        )
-        yield Problem('note', 'groups', text)
-    elif videos:
-        yield Problem('note', 'groups', known.text(names))
-    sides = ([video for video in videos if video.partition == side] for side in ('train', 'val'))
-    for group in parted_groups(*sides):
+def _parted(videos: Sequence[VideoInfo]) -> Iterator[Problem]:
+    """Groups of videos that the partitions have on both sides."""
+    for group in parted_groups(*([v for v in videos if v.partition == side] for side in ('train', 'val'))):
         text = f'group {group!r} is in train and in val: scores on val do not tell how new persons would fare'
         yield Problem('warning', 'groups', text)
 

@@ -161,7 +161,7 @@ class Comparison:
         texts = {line.partition(', since ')[2] for line in lines}
         if len(texts) == 1 and len(lines) == self.comparisons:
             lines = [f'no intervals and no p-values: {texts.pop()}']
-        count = min(sum(m.n > 0 for m in self._units[t][0]) for t in self.targets)
+        count = max(sum(m.n > 0 for m in self._units[t][0]) for t in self.targets)
         least = self.comparisons * 2.0 ** (1 - count)
         if least >= ALPHA and len(lines) < self.comparisons:
             lines.append(
@@ -172,6 +172,16 @@ class Comparison:
         if self.tuned:
             lines.append(self.tuned)
         return lines
+
+    @property
+    def missing_intervals(self) -> list[str]:
+        """Which runs have no interval of their CCC, and why, a sentence for each reason."""
+        reasons: dict[str, list[str]] = {}
+        for target, of in self.intervals.items():
+            for name, interval in zip(self.names, of, strict=True):
+                if interval.obstacle:
+                    reasons.setdefault(interval.obstacle, []).append(f'{name} ({target})')
+        return [f'no interval of the CCC of {", ".join(whose)}: {text}' for text, whose in reasons.items()]
 
     @property
     def tuned(self) -> str | None:

@@ -13,6 +13,7 @@ from small_rucaim3 import write_rucaim3
 from small_trials import write_trials
 
 from abawfw.datasets.check import check_store
+from abawfw.datasets.facts import read_facts
 from abawfw.datasets.splits import BalancedKFold
 from abawfw.datasets.splits.build import build_split
 from abawfw.datasets.stores import PackedStore, RUCAIM3Store, TrialStore, open_store
@@ -157,24 +158,31 @@ def test_a_rule_that_parts_groups_is_reported(
 def test_check_data_says_what_is_known_of_groups(tmp_path: Path) -> None:
     root = rucaim3(tmp_path)
 
-    def found() -> list[tuple[str, str]]:
-        problems = check_store(RUCAIM3Store, root).problems
-        return [(p.severity, p.text) for p in problems if p.check == 'groups']
+    def found() -> tuple[str, list[tuple[str, str]]]:
+        report = check_store(RUCAIM3Store, root)
+        return report.groups, [(p.severity, p.text) for p in report.problems if p.check == 'groups']
 
-    ((severity, text),) = found()
-    assert severity == 'note'
-    assert text.startswith('the data do not say which videos belong to one person or session')
-    assert str(root / 'groups.csv') in text
+    assert found() == ('4 videos, no groups known', [])
     (root / 'groups.csv').write_text(TABLE)
-    assert found() == [
-        ('note', '3 groups (4 videos; the group of 1 is unknown, each counts as one of its own)')
-    ]
+    text = '3 groups (4 videos; the group of 1 is unknown, each counts as one of its own)'
+    assert found() == (text, [])
     (root / 'groups.csv').write_text(TABLE.replace('carl', 'anna'))
-    assert found()[0] == (
-        'warning',
-        "group 'anna' is in train and in val: scores on val do not tell how new persons would fare",
-    )
+    problem = "group 'anna' is in train and in val: scores on val do not tell how new persons would fare"
+    assert found()[1] == [('warning', problem)]
     (root / 'groups.csv').write_text(TABLE + 'a,ben\n')
-    ((severity, text),) = found()
+    ((severity, text),) = found()[1]
     assert severity == 'error'
     assert "line 5: video 'a' stands there twice" in text
+
+
+@pytest.mark.parametrize('make', [rucaim3, trials, packed])
+def test_facts_test_groups_and_not_videos(tmp_path: Path, make) -> None:
+    root = make(tmp_path)
+    (root / 'groups.csv').write_text(TABLE)
+    facts = read_facts(root)
+    store = open_store(root)
+    both = np.concatenate([store.labels(v, 0, store.video(v).num_frames) for v in 'ba']).astype(np.float64)
+    train = facts.partitions['train']
+    assert len(train.video_means('arousal')) == 2
+    assert train.unit_means('arousal') == pytest.approx([both[:, 1].mean()])
+    assert facts.report.groups.startswith('3 groups (4 videos')

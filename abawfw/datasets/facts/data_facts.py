@@ -57,10 +57,10 @@ def read_facts(root: str | Path, progress: Callable[[int, int], None] | None = N
     names = dict.fromkeys([*PARTITIONS, *(video.partition for video in videos)])
     present = {video.partition for video in videos}
     partitions = {name: PartitionFacts() for name in names if name in present}
-    for done, video in enumerate(videos):
+    for done, (video, grouped) in enumerate(zip(videos, report.videos, strict=True)):
         if progress:
             progress(len(videos) + done, 2 * len(videos))
-        partitions[video.partition].add(VideoFacts(video, _labels(survey, video), _observed(survey, video)))
+        partitions[video.partition].add(VideoFacts(grouped, _labels(survey, video), _observed(survey, video)))
     _measure_course(partitions)
     return DataFacts(kind.short_name, report, partitions, tuple(_shifts(partitions)))
 

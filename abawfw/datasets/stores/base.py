@@ -54,21 +54,22 @@ class FeatureInfo:
     dtype: str
 
 
-def read_groups(root: Path, videos: Sequence[VideoInfo]) -> Groups | None:
-    """What ``groups.csv`` in the root of a store says, whoever wrote it; None where there is none.
+def with_groups(root: Path, videos: Iterable[VideoInfo]) -> tuple[VideoInfo, ...]:
+    """The videos of a store with their groups: by ``groups.csv`` in its root, or else as they are.
 
     Args:
         root: of the store.
         videos: of the store; those with labels must stand in the file.
 
     Raises:
-        DataError: see ``Groups.read``.
+        DataError: the file does not fit the videos, see ``Groups.read``.
     """
-    path = root / GROUPS
+    videos, path = tuple(videos), root / GROUPS
     if not path.exists():
-        return None
+        return videos
     labelled = {video.video_id for video in videos if video.has_labels}
-    return Groups.read(path, [video.video_id for video in videos], labelled)
+    groups = Groups.read(path, [video.video_id for video in videos], labelled)
+    return tuple(replace(video, group=groups.of.get(video.video_id)) for video in videos)
 
 
 def groups_of(videos: Iterable[VideoInfo]) -> Groups:
@@ -119,18 +120,6 @@ class FeatureStore(ABC):
     @abstractmethod
     def _labels(self, video: VideoInfo, start: int, stop: int) -> np.ndarray:
         """Labels on disk, (stop - start, 2); only asked of a video that has labels."""
-
-    def with_groups(self, videos: Iterable[VideoInfo]) -> tuple[VideoInfo, ...]:
-        """The videos with their groups: by ``groups.csv`` of the store, or else as they are.
-
-        Raises:
-            DataError: the file does not fit the videos.
-        """
-        videos = tuple(videos)
-        groups = read_groups(self.root, videos)
-        return (
-            videos if groups is None else tuple(replace(v, group=groups.of.get(v.video_id)) for v in videos)
-        )
 
     def _valid(self, video: VideoInfo, feature: str, start: int, stop: int) -> np.ndarray:
         """Where the feature was observed, (stop - start,) bool; stores with such a mask override this."""

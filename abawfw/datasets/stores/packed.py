@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from abawfw.datasets.stores.base import FeatureInfo, FeatureStore, VideoInfo
+from abawfw.datasets.stores.base import FeatureInfo, FeatureStore, VideoInfo, with_groups
 from abawfw.datasets.stores.checks import check_videos
 from abawfw.datasets.stores.packed_array import PackedArray
 from abawfw.datasets.stores.packed_index import INDEX, PackedIndex
@@ -43,7 +43,7 @@ class PackedStore(FeatureStore):
         super().__init__(root)
         self._index = PackedIndex.read(self.root)
         check_videos(self._index.videos, self.root)
-        self._videos = self.with_groups(self._index.videos)
+        self._videos = with_groups(self.root, self._index.videos)
         frames, videos = self._index.num_frames, len(self._index.videos)
         self._label_array = PackedArray(self.root / 'labels.npy', (frames, 2), 'float32')
         timed = self._index.timed

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from abawfw.datasets.stores.base import FeatureInfo, FeatureStore, VideoInfo
+from abawfw.datasets.stores.base import FeatureInfo, FeatureStore, VideoInfo, with_groups
 from abawfw.datasets.stores.checks import check_videos
 from abawfw.datasets.stores.rucaim3_files import RUCAIM3Files
 from abawfw.errors import DataError, nearest
@@ -45,7 +45,7 @@ class RUCAIM3Store(FeatureStore):
             for video_id in self._files.video_ids(partition)
         ]
         check_videos(found, self.root)
-        self._videos = self.with_groups(found)
+        self._videos = with_groups(self.root, found)
         self._infos: dict[str, FeatureInfo] = {}
         self._checked: set[tuple[str, str]] = set()
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from abawfw.datasets.splits.rolled_k_fold import RolledKFold
-from abawfw.datasets.stores.base import FeatureInfo, FeatureStore, VideoInfo
+from abawfw.datasets.stores.base import FeatureInfo, FeatureStore, VideoInfo, with_groups
 from abawfw.datasets.stores.checks import check_videos
 from abawfw.datasets.stores.trial_array import given_dtype
 from abawfw.datasets.stores.trial_files import LABELS, TIMES, TrialFiles
@@ -61,7 +61,7 @@ class TrialStore(FeatureStore):
         check_videos(listed, self.root)
         if not listed:
             raise DataError(f'{self._files.index.source}: lists no trial')
-        self._videos = self.with_groups(self._files.video(trial) for trial in self._trials.values())
+        self._videos = with_groups(self.root, map(self._files.video, self._trials.values()))
         self._infos: dict[str, FeatureInfo] = {}
 
     @classmethod

@@ -65,7 +65,8 @@ class ComparisonPage:
             f'{counted(frames, "labelled frame")}. The baseline is {c.names[0]}.',
         )
         scores = f'Over all frames of all videos. Intervals: bootstrap over {c.unit_text}.'
-        page.section('Scores', scores_table(c), scores_figure(c), note=scores)
+        missing = [Paragraph(sentence(text), warning=True) for text in c.missing_intervals]
+        page.section('Scores', *missing, scores_table(c), scores_figure(c), note=scores)
         warnings = [Paragraph(sentence(note), warning=True) for note in c.notes]
         note = ' '.join(
             sentence(line) for line in (*reading(c).splitlines(), f'drawn and swapped are {c.unit_text}')

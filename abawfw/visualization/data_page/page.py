@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abawfw.datasets.facts import DataFacts
-from abawfw.datasets.stores.base import groups_of
 from abawfw.errors import counted
 from abawfw.visualization.blocks import Facts
 from abawfw.visualization.data_page.bounds import bound_blocks
@@ -72,7 +71,7 @@ def _overview(facts: DataFacts) -> dict[str, str]:
         'Store': f'{report.root} ({facts.kind})',
         'Videos': f'{len(report.videos):,}',
         'Frames': f'{sum(video.num_frames for video in report.videos):,}',
-        'Groups': groups_of(report.videos).text([video.video_id for video in report.videos]),
+        'Groups': report.groups,
         'Features': ', '.join(report.features) or 'none',
         'Findings': report.counts(),
     }
