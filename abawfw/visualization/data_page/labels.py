@@ -33,8 +33,8 @@ SHIFT_COLUMNS = [
 ]
 SHIFT_NOTE = (
     'Difference of means: over all labelled frames, in standard deviations of the other partition. D: the '
-    'largest difference between the fractions of videos, or of groups of videos as far as they are known, '
-    'whose mean label is at most some value; p: how often it would be as large if both came from one distribution. '
+    'largest difference between the fractions of videos, or of groups of them where these are known, whose '
+    'mean label is at most some value; p: how often it would be as large if both came from one distribution. '
     'Frames are not independent: a test over frames would call any two partitions different. p is not '
     'corrected for the number of rows.'
 )
