@@ -226,7 +226,7 @@ def test_what_an_older_run_lacks_is_told(tmp_path: Path) -> None:
         'summary.json',
         'config.py',
         'over 1 video, no groups known',
-        'The course over the training videos is unknown for valence and arousal: test the run again.',
+        'The mean over the training videos at each frame is unknown for valence and arousal: test the run',
     ):
         assert missing in text
     assert 'face' not in text  # which the data may not even show

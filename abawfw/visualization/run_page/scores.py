@@ -87,35 +87,29 @@ def scores_note(run: TestedRun, targets: Sequence[str]) -> str:
 
 def bounds_table(run: TestedRun, targets: Sequence[str]) -> list[Block]:
     """What the scores are to be held against, and what each of it knows."""
-    found = run.report.get('lower_bounds')
-    lower = {
-        t: of for t in targets if isinstance(of := (found if isinstance(found, dict) else {}).get(t), dict)
-    }
-    rows: list[list[Any]] = [
-        ['lower', 'constant: mean of the training labels', *(0.0 for _ in targets)],
-        [
-            'lower',
-            'mean over the training videos at each frame',
-            *(number(lower.get(t, {}).get('course')) for t in targets),
-        ],
-        [
-            'upper',
-            "mean of each video's own labels",
-            *(Moments.pool(map(video_mean_bound, run.labels(t).values())).ccc for t in targets),
-        ],
-    ]
     if not targets:
         return []
+    course = [_course(run, target) for target in targets]
+    means = [Moments.pool(map(video_mean_bound, run.labels(target).values())).ccc for target in targets]
     columns = [Column('bound'), Column('predictions'), *(Column(t, '.4f', 'CCC') for t in targets)]
-    missing = [t for t in targets if rows[1][2 + targets.index(t)] is None]
-    again = (
-        f' The course over the training videos is unknown for {" and ".join(missing)}: test the run again.'
-        if missing
-        else ''
-    )
+    rows: list[list[Any]] = [
+        ['lower', 'constant: mean of the training labels', *(0.0 for _ in targets)],
+        ['lower', COURSE, *course],
+        ['upper', "mean of each video's own labels", *means],
+    ]
+    unknown = ' and '.join(t for t, score in zip(targets, course, strict=True) if score is None)
+    again = f' The {COURSE} is unknown for {unknown}: test the run again.' if unknown else ''
     return [Table('What the scores are to be held against', columns, rows), Paragraph(BOUNDS + again)]
 
 
+def _course(run: TestedRun, target: str) -> float | None:
+    """CCC of the mean over the training videos at each frame, which the test measured; None if it did not."""
+    found = run.report.get('lower_bounds')
+    bounds = found.get(target) if isinstance(found, dict) else None
+    return number(bounds.get('course')) if isinstance(bounds, dict) else None
+
+
+COURSE = 'mean over the training videos at each frame'
 BOUNDS = (
     'Lower bounds know training labels only: a model that is not above them has learned nothing of use yet. '
     "The upper bound knows each validation video's true mean, which no model is given: it is what telling "
