@@ -62,15 +62,11 @@ class PartitionFacts:
     def unit_means(self, target: str) -> list[float]:
         """Mean label of each group of videos, as far as groups are known, and of each other video."""
         labelled = {video.info.video_id: video for video in self.videos if video.mean}
-        units = groups_of(video.info for video in labelled.values()).units(labelled)
-        return [
-            float(
-                np.average(
-                    [labelled[v].mean[target] for v in unit], weights=[labelled[v].labelled for v in unit]
-                )
-            )
-            for unit in units
-        ]
+        means = []
+        for unit in groups_of(video.info for video in labelled.values()).units(labelled):
+            frames = [labelled[v].labelled or 0 for v in unit]
+            means.append(float(np.average([labelled[v].mean[target] for v in unit], weights=frames)))
+        return means
 
     def effective_frames(self, target: str) -> float | None:
         """As how many independent frames a video counts, mean over videos with a label; None if unknown."""
