@@ -152,8 +152,8 @@ def render_table(rows: Sequence[Mapping[str, Any]]) -> str:
             row['target']
         )
         for note in row['notes']:
-            notes.setdefault(note, []).append(f'{row["target"]} {row["stage"]}')
+            notes.setdefault(note, []).append(f'{row["target"]}, {row["stage"]}')
     for unit, targets in units.items():
         whose = f' of {" and ".join(dict.fromkeys(targets))}' if len(units) > 1 else ''
         text.append(f'intervals{whose}: bootstrap over {unit}')
-    return '\n'.join([*text, *(f'{", ".join(of)}: {note}' for note, of in notes.items())])
+    return '\n'.join([*text, *(f'{"; ".join(of)}: {note}' for note, of in notes.items())])

@@ -148,8 +148,8 @@ def test_rows() -> None:
     assert all_rows[3]['ccc'] == pytest.approx(agreement(found.left_out, labels))
     assert (all_rows[3]['videos'], all_rows[3]['frames']) == (rows[2]['videos'], rows[2]['frames'])
     text = render_table(all_rows)
-    assert 'valence smoothed: tuned on these videos, so no estimate for others' in text
-    assert 'valence cross-validated: each video by what the other folds of 10 chose: MeanSmoothing(' in text
+    assert 'valence, smoothed: tuned on these videos, so no estimate for others' in text
+    assert 'valence, cross-validated: each video by what the other folds of 10 chose: MeanSmoothing(' in text
 
 
 def test_one_labelled_video_has_no_other() -> None:
@@ -160,7 +160,7 @@ def test_one_labelled_video_has_no_other() -> None:
     rows = cross_validated_rows(report_rows('arousal', preds, labels, found.pipeline), found, labels)
     assert [row['stage'] for row in rows] == ['raw', 'clipped', 'smoothed']
     text = render_table(rows)
-    assert 'arousal smoothed: tuned on the one labelled video, so no estimate for others; cross-val' in text
+    assert 'arousal, smoothed: tuned on the one labelled video, so no estimate for others; cross-val' in text
 
 
 @pytest.mark.parametrize('length', [1, 3])

@@ -57,7 +57,7 @@ def test_notes() -> None:
     assert rows[0]['ccc'] == 0.0
     assert rows[0]['ccc_low'] is None
     assert (
-        'arousal raw, arousal clipped, arousal smoothed: no interval: 1 labelled video: an '
+        'arousal, raw; arousal, clipped; arousal, smoothed: no interval: 1 labelled video: an '
         'interval needs 5' in text
     )
-    assert 'smoothed: labels or predictions are constant' in text
+    assert 'arousal, smoothed: labels or predictions are constant' in text
