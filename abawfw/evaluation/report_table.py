@@ -146,14 +146,14 @@ def render_table(rows: Sequence[Mapping[str, Any]]) -> str:
         )
     text = aligned(lines, left=(0, 1))
     units: dict[str, list[str]] = {}
-    notes: dict[str, list[str]] = {}
+    notes: dict[tuple[str, str], list[str]] = {}
     for row in rows:
-        units.setdefault(f'{row["unit"]}, which count as {row["effective"]:.1f} of equal length', []).append(
-            row['target']
-        )
+        unit = f'{row["unit"]}, which count as {row["effective"]:.1f} of equal length'
+        units.setdefault(unit, []).append(row['target'])
         for note in row['notes']:
-            notes.setdefault(note, []).append(f'{row["target"]}, {row["stage"]}')
+            notes.setdefault((row['target'], note), []).append(row['stage'])
     for unit, targets in units.items():
         whose = f' of {" and ".join(dict.fromkeys(targets))}' if len(units) > 1 else ''
         text.append(f'intervals{whose}: bootstrap over {unit}')
-    return '\n'.join([*text, *(f'{"; ".join(of)}: {note}' for note, of in notes.items())])
+    text += [f'{target}, {", ".join(stages)}: {note}' for (target, note), stages in notes.items()]
+    return '\n'.join(text)

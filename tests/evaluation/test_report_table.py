@@ -56,8 +56,5 @@ def test_notes() -> None:
     text = render_table(rows)
     assert rows[0]['ccc'] == 0.0
     assert rows[0]['ccc_low'] is None
-    assert (
-        'arousal, raw; arousal, clipped; arousal, smoothed: no interval: 1 labelled video: an '
-        'interval needs 5' in text
-    )
-    assert 'arousal, smoothed: labels or predictions are constant' in text
+    assert 'arousal, raw, clipped, smoothed: no interval: 1 labelled video: an interval needs 5' in text
+    assert 'arousal, raw, clipped, smoothed: labels or predictions are constant' in text
