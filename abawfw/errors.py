@@ -16,6 +16,20 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f'there are: {", ".join(names[:20]) or "none"}{more}'
 
 
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """A number with its noun: '1 video', '1,200 videos'.
+
+    Args:
+        number: how many.
+        noun: of one.
+        plural: of several; the noun with an s if not given.
+
+    >>> counted(1, 'repair'), counted(0, 'class', 'classes')
+    ('1 repair', '0 classes')
+    """
+    return f'{number:,} {noun if number == 1 else plural or noun + "s"}'
+
+
 class AbawfwError(Exception):
     """Base of all errors that a command line prints as one message, without a traceback."""
 

@@ -8,7 +8,7 @@ from functools import partial
 from abawfw.apis.check_data import check_data
 from abawfw.apis.cli import run
 from abawfw.apis.progress import Progress
-from abawfw.errors import Interrupted
+from abawfw.errors import Interrupted, counted
 
 COLUMNS = ('severity', 'check', 'partition', 'video_id', 'feature')
 TITLES = ('severity', 'check', 'partition', 'video', 'feature')
@@ -34,9 +34,9 @@ def main() -> int:
         print()
     frames = sum(video.num_frames for video in report.videos)
     print(
-        f'{report.root}: {len(report.videos)} videos, {frames} frames, features: {", ".join(report.features)}'
+        f'{report.root}: {report.groups}, {counted(frames, "frame")}, features: {", ".join(report.features)}'
     )
-    print(f'{report.count("error")} errors, {report.count("warning")} warnings, {report.count("note")} notes')
+    print(report.counts())
     return 1 if report.count('error') else 0
 
 

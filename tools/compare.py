@@ -1,4 +1,4 @@
-"""Is run B better than run A? Paired bootstrap over the videos that both were tested on."""
+"""Is run B better than run A? Paired tests over the videos, or groups of videos, that both were tested on."""
 
 from __future__ import annotations
 

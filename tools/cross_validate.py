@@ -8,6 +8,7 @@ from pathlib import Path
 
 from abawfw.apis.cli import run
 from abawfw.apis.run_options import add_run_options, build_launcher, build_series, failure_text
+from abawfw.errors import counted
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -20,17 +21,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('--seeds', nargs='+', type=int, default=[], help="default: the config's own")
     args = parser.parse_args(argv)
     from abawfw.apis.cross_validate import CSV, cross_validate
-    from abawfw.apis.results import to_text
+    from abawfw.apis.results import READING, to_text
 
     series = build_series(args, 'cv', Path(__file__).resolve().parent)
     launcher = build_launcher(args)
     found = cross_validate(series, args.folds, launcher, lambda line: print(line, flush=True), args.seeds)
     print(*map(failure_text, found.failures), sep='')
     if found.rows:
-        print(f'val CCC; deviation over the runs, n - 1\n{to_text(found.rows)}\n')
+        print(f'{READING}; deviation over the runs, n - 1\n{to_text(found.rows)}\n')
         print(f'the same with all digits: {series.out / CSV}')
     if found.failures:
-        print(f'{len(found.failures)} runs failed; the same command tries them again')
+        print(f'{counted(len(found.failures), "run")} failed; the same command tries them again')
         return 1
     targets = [name.removeprefix('ccc_') for name in ('ccc_valence', 'ccc_arousal') if name in found.rows[0]]
     only = f' --target {targets[0]}' if len(targets) == 1 else ''

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from abawfw.apis.cli import run
-from abawfw.errors import DataError
+from abawfw.errors import DataError, counted
 from abawfw.submission.contribution import Contribution
 from abawfw.submission.ensemble import Ensemble
 from abawfw.submission.formats import FORMATS, check_format
@@ -16,8 +16,9 @@ from abawfw.submission.target_ensemble import TargetEnsemble
 from abawfw.submission.weights import FITTED, RULES
 
 EPILOG = f"""\
-{', '.join(FITTED)} look at labels of val that all runs have. So what they reach is told cross-validated over
-videos as well, and so is what each run adds: the CCC of all less that of the others, weighted anew.
+{', '.join(FITTED)} look at labels of val that all runs have. So what they reach is reported cross-validated
+as well, over videos or, where they are known, groups of videos (persons, sessions), and so is what each run
+adds: the CCC of all less that of the others, weighted anew.
 
 mean and centred look at no label. They also take folds, whose runs have different videos in val: every
 video is measured with the runs that validate on it, and a run is compared with the others of its fold, such
@@ -42,7 +43,9 @@ def parse_args() -> argparse.Namespace:
         'or a folder of such folders (folds, seeds)',
     )
     parser.add_argument('--target', nargs='+', default=['valence', 'arousal'], choices=['valence', 'arousal'])
-    parser.add_argument('--smoothed', action='store_true', help='average the smoothed predictions')
+    parser.add_argument(
+        '--smoothed', action='store_true', help='average the smoothed predictions instead of the clipped ones'
+    )
     parser.add_argument(
         '--weights', default='mean', choices=RULES, help='of the runs, see below (default: mean)'
     )
@@ -64,9 +67,9 @@ def target_lines(target: str, found: TargetEnsemble, smoothed: bool, rule: str) 
     """What the runs of a target reach on val, each alone and together."""
     width = max(11, *(len(row.run) for row in found.contributions))
     val = found.val
-    frames = 'cannot be measured: a run has none' if val is None else f'{val.n:,} frames'
+    frames = 'cannot be measured: a run has none' if val is None else counted(val.n, 'frame')
     folds = f' of {found.folds} folds' if found.folds > 1 else ''
-    lines = [f'{target}, val{folds}, {"smoothed" if smoothed else "not smoothed"}, {frames}']
+    lines = [f'{target}, val{folds}, {"smoothed" if smoothed else "clipped"} predictions, {frames}']
     lines += [row_line(row, width) for row in found.contributions]
     if val is not None:
         name = 'out of fold' if found.folds > 1 else 'ensemble'
@@ -76,8 +79,10 @@ def target_lines(target: str, found: TargetEnsemble, smoothed: bool, rule: str) 
         lines.append('  out of fold: every video by the runs that did not train on it')
     if rule in FITTED:
         honest = found.cross_validated_ccc
-        text = 'none: there is one labelled video' if honest is None else f'{honest:9.6f}'
-        lines.append(f'  its weights were found on these frames; cross-validated over videos: ccc {text}')
+        text = 'none: there is only one with a label' if honest is None else f'{honest:9.6f}'
+        lines.append(
+            f'  its weights were found on these frames; cross-validated over {found.unit}: ccc {text}'
+        )
     return lines + [f'  {note}' for note in notes(found, rule)]
 
 
@@ -101,7 +106,7 @@ def notes(found: TargetEnsemble, rule: str) -> list[str]:
             f'post-processing was tuned on these very videos, which flatters all of the above: {listed}'
         )
     if any(row.adds is not None for row in rows):
-        how = ', cross-validated over videos' if rule in FITTED else ''
+        how = ', cross-validated likewise' if rule in FITTED else ''
         lines.append(f'adds: ccc of all less that of the {others}, weighted anew{how}')
     if not all(row.alone for row in rows):
         lines.append(f'errors: mean correlation with the errors of the {others}')
@@ -110,7 +115,8 @@ def notes(found: TargetEnsemble, rule: str) -> list[str]:
     elif lonely := sum(row.alone for row in rows):
         what = 'centring' if rule == 'centred' else 'averaging'
         lines.append(
-            f'{lonely} of {len(rows)} runs share no val videos with another: nothing to compare them with, '
+            f'{lonely} of {counted(len(rows), "run")} without another on the same val videos: '
+            'nothing to compare with, '
             f'and no ccc here tells what {what} does to them'
         )
     return lines
@@ -138,7 +144,7 @@ def main() -> None:
     write_submission(args.out, submission, args.overwrite)
     for line in submission.repairs:
         print(f'repaired: {line}')
-    print(f'{submission.rows:,} rows in {len(submission.files):,} files: {args.out}')
+    print(f'{counted(submission.rows, "row")} in {counted(len(submission.files), "file")}: {args.out}')
 
 
 if __name__ == '__main__':

@@ -14,6 +14,7 @@ from mmengine.config import DictAction
 
 from abawfw.apis.cli import run
 from abawfw.config import load_config
+from abawfw.errors import counted
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
@@ -54,7 +55,10 @@ def main(argv: list[str] | None = None) -> int:
     made = extract_embeddings(cfg, checkpoint, out, _progress)
     if sys.stderr.isatty():
         sys.stderr.write('\r\033[K')
-    print(f'{made.root}: {made.videos} videos, {made.frames} frames, from {checkpoint or args.run}')
+    print(
+        f'{made.root}: {counted(made.videos, "video")}, {counted(made.frames, "frame")}, from '
+        f'{checkpoint or args.run}'
+    )
     for name, length in made.embeddings.items():
         print(f'  {name:24} {length:>6}')
     print(f'  copied: {", ".join(made.copied) or "nothing but labels"}')

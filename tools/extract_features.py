@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from abawfw.apis.cli import run
+from abawfw.errors import counted
 
 if TYPE_CHECKING:
     from abawfw.features.extract import ExtractionReport
@@ -75,11 +76,14 @@ def main(argv: list[str] | None = None) -> int:
     frames = sum(trial.info.num_frames for trial in done.trials)
     partitions = [trial.info.partition for trial in done.trials]
     counts = ', '.join(f'{p} {partitions.count(p)}' for p in ('train', 'val', 'test') if p in partitions)
-    before = f', {len(done.kept)} videos finished before' if done.kept else ''
-    print(f'{done.root}: {len(done.trials)} trials ({counts or "none"}), {frames} frames{before}')
+    before = f', {counted(len(done.kept), "video")} finished before' if done.kept else ''
+    print(
+        f'{done.root}: {counted(len(done.trials), "trial")} ({counts or "none"}), '
+        f'{counted(frames, "frame")}{before}'
+    )
     if done.failed:
         sys.stdout.flush()
-        print(f'{len(done.failed)} videos failed:', file=sys.stderr)
+        print(f'{counted(len(done.failed), "video")} failed:', file=sys.stderr)
         for video, reason in done.failed.items():
             print(f'  {video}: {reason}', file=sys.stderr)
     return 1 if done.failed else 0
@@ -92,7 +96,7 @@ def _tell(news: str | ExtractionReport) -> None:
         return
     for trial in news.trials:
         info = trial.info
-        text = f'{info.video_id}: {info.partition}, {info.num_frames} frames, {news.seconds:.2f} s'
+        text = f'{info.video_id}: {info.partition}, {counted(info.num_frames, "frame")}, {news.seconds:.2f} s'
         if info.video_id in news.faces:
             text += f', a face in {news.faces[info.video_id]}'
         print(text)
@@ -108,7 +112,7 @@ def _progress(now: Progress) -> None:
     if now.remaining is not None:
         minutes, seconds = divmod(round(now.remaining), 60)
         left = f', {minutes // 60}:{minutes % 60:02}:{seconds:02} left'
-    sys.stderr.write(f'\r\033[K{now.done} of {now.videos} videos, {now.share:.1%}{left}')
+    sys.stderr.write(f'\r\033[K{now.done} of {counted(now.videos, "video")}, {now.share:.1%}{left}')
     sys.stderr.flush()
 
 

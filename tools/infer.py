@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from abawfw.apis.cli import run
-from abawfw.errors import ConfigError, DataError
+from abawfw.errors import ConfigError, DataError, counted
 
 if TYPE_CHECKING:
     from abawfw.apis.infer import Inferred
@@ -68,7 +68,7 @@ def main(argv: list[str] | None = None) -> int:
             _clear()
     for video in done:
         _tell(video, inferencer.targets)
-    print(f'{sum(len(video.files) for video in done)} files written to {out}')
+    print(f'{counted(sum(len(video.files) for video in done), "file")} written to {out}')
     return 0
 
 
@@ -76,7 +76,7 @@ def _tell(video: Inferred, targets: list[str]) -> None:
     """Length, mean values and notes of a video."""
     table = video.table
     seconds = table.index[-1] - table.index[0]
-    length = f'{len(table)} frames' + (f', {seconds:.2f} s' if seconds == seconds else '')
+    length = f'{counted(len(table), "frame")}' + (f', {seconds:.2f} s' if seconds == seconds else '')
     means = ', '.join(f'{target} {table[target].mean():+.2f}' for target in targets)
     faces = table['face'].sum()
     face = '' if table['face'].isna().all() else f', a face in {faces}'

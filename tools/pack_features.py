@@ -9,7 +9,7 @@ from abawfw.apis.cli import run
 from abawfw.apis.progress import Progress
 from abawfw.datasets.stores.kinds import store_kinds
 from abawfw.datasets.stores.pack import pack_store
-from abawfw.errors import Interrupted
+from abawfw.errors import Interrupted, counted
 from abawfw.files import recover
 
 
@@ -44,7 +44,7 @@ def main() -> None:
         kept = 'nothing is written' if after is None else 'the store there is as it was'
         raise Interrupted(f'{args.dst}: interrupted, {kept}; the same command packs it anew') from None
     frames = sum(video.num_frames for video in store.videos())
-    print(f'{store.root}: {len(store.videos())} videos, {frames} frames')
+    print(f'{store.root}: {counted(len(store.videos()), "video")}, {counted(frames, "frame")}')
     for name, info in store.features().items():
         print(f'  {name:24} {"x".join(map(str, info.dims)):>10}  {info.dtype}')
 

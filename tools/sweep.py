@@ -8,6 +8,7 @@ from pathlib import Path
 
 from abawfw.apis.cli import run
 from abawfw.apis.run_options import add_run_options, build_launcher, build_series, failure_text
+from abawfw.errors import counted
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         '--seed', type=int, default=0, help='of the draws (the runs have the one of the config)'
     )
     args = parser.parse_args(argv)
-    from abawfw.apis.results import to_text
+    from abawfw.apis.results import READING, to_text
     from abawfw.apis.sweep import CSV, sweep
     from abawfw.apis.sweep_space import draw, grid, read_space
 
@@ -36,11 +37,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     found = sweep(series, combinations, build_launcher(args), lambda line: print(line, flush=True))
     print(*map(failure_text, found.failures), sep='')
     if found.rows:
-        print(
-            f'val CCC, highest first\n{to_text(found.rows)}\n\nthe same with all digits: {series.out / CSV}'
-        )
+        print(f'{READING}; highest raw mean first\n{to_text(found.rows)}\n')
+        print(f'the same with all digits: {series.out / CSV}')
     if found.failures:
-        print(f'{len(found.failures)} of {len(combinations)} runs failed; the same command tries them again')
+        of = f'{len(found.failures)} of {counted(len(combinations), "run")}'
+        print(f'{of} failed; the same command tries them again')
     return 1 if found.failures else 0
 
 

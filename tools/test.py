@@ -9,7 +9,7 @@ from mmengine.config import DictAction
 
 from abawfw.apis.cli import run
 from abawfw.config import load_config
-from abawfw.errors import ConfigError
+from abawfw.errors import ConfigError, counted
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
@@ -93,7 +93,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f'to keep it in a config:\npostprocess = {found}\n')
     for note in report.notes:
         print(f'note: {note}')
-    print(f'{len(report.files)} files written to {out}')
+    print(f'{counted(len(report.files), "file")} written to {out}')
     return 0
 
 

@@ -11,6 +11,7 @@ from mmengine.config import DictAction
 from abawfw.apis.check import check_config
 from abawfw.apis.cli import run
 from abawfw.config import load_config
+from abawfw.errors import counted
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
@@ -66,7 +67,7 @@ def main(argv: list[str] | None = None) -> int:
     summary = train(cfg, work_dir, resume, args.launcher)
     if is_main_process():
         best = ', '.join(f'{k} {v["score"]:.4f} (epoch {v["epoch"]})' for k, v in summary['best'].items())
-        print(f'{summary["status"]} after {summary["epochs"]["done"]} epochs; best on val: {best}')
+        print(f'{summary["status"]} after {counted(summary["epochs"]["done"], "epoch")}; best on val: {best}')
         print(f'everything is in {work_dir}; next: python tools/test.py {shlex.quote(str(work_dir))}')
     return 0
 

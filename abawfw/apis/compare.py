@@ -1,4 +1,4 @@
-"""Comparing tested runs, and the table that tells how they compare."""
+"""Comparing tested runs, and the table of how they compare."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
 
-from abawfw.errors import ConfigError, DataError
+from abawfw.errors import ConfigError, DataError, counted
 from abawfw.evaluation.agreement import differences
-from abawfw.evaluation.comparison import Comparison
+from abawfw.evaluation.comparison import Comparison, level_text, reading
 from abawfw.evaluation.predictions import Predictions
 from abawfw.evaluation.tested_run import STAGES, TestedRun
 from abawfw.evaluation.text_table import aligned
@@ -19,7 +19,7 @@ HEADER = (
     'baseline',
     'CCC',
     'difference',
-    '95 % interval',
+    '{} interval',
     'p',
     'p swapped',
     'p corrected',
@@ -67,7 +67,8 @@ def _targets_differ(run: TestedRun) -> list[str]:
 
 def comparison_text(comparison: Comparison) -> str:
     """The comparison as aligned text, and in words."""
-    lines: list[tuple[str, ...]] = [HEADER]
+    level = level_text(comparison.level)
+    lines: list[tuple[str, ...]] = [tuple(title.format(level) for title in HEADER)]
     for score in comparison.scores:
         d = score.difference
         lines.append(
@@ -86,16 +87,10 @@ def comparison_text(comparison: Comparison) -> str:
     frames = sum(m.n for m in comparison.moments[comparison.targets[0]][0])
     text += [
         '',
-        f'baseline: {comparison.names[0]}; {comparison.stage} predictions, {len(comparison.videos)} videos, '
-        f'{frames:,} labelled frames',
+        f'baseline: {comparison.names[0]}; {comparison.stage} predictions, '
+        f'{counted(len(comparison.videos), "video")}, {counted(frames, "labelled frame")}',
+        f'drawn and swapped: {comparison.unit_text}',
     ]
-    if comparison.obstacle:
-        text.append(comparison.obstacle)
-    else:
-        text.append(
-            'p: paired bootstrap over videos; swapped: runs exchanged within videos; corrected: the larger '
-            f'of both, by Holm for {len(comparison.scores)} test(s), which the verdict goes by'
-        )
-    if comparison.tuned:
-        text.append(f'note: {comparison.tuned}')
-    return '\n'.join(text)
+    if any(score.p_value is not None for score in comparison.scores):
+        text.append(reading(comparison))
+    return '\n'.join([*text, *(f'note: {note}' for note in comparison.notes)])

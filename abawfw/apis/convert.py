@@ -16,7 +16,7 @@ from abawfw.config import (
     resolve,
 )
 from abawfw.config_check import config_problems
-from abawfw.errors import CheckpointError
+from abawfw.errors import CheckpointError, counted
 from abawfw.files import write_text
 from abawfw.models.convert_rucaim3 import convert_rucaim3
 from abawfw.models.convert_tagf import convert_tagf
@@ -101,7 +101,7 @@ def _write(out: Path, weights: dict[str, Any], meta: dict[str, Any], config: VAC
     save_checkpoint({'meta': {**meta, 'config': text}, 'state_dict': weights}, out)
     config_file = out.with_suffix('.py')
     write_text(config_file, f'# {title}\n{text}')
-    return f'{len(weights)} tensors written to {out}, config to {config_file}'
+    return f'{counted(len(weights), "tensor")} written to {out}, config to {config_file}'
 
 
 def _config(template: Path, model: dict[str, Any], options: dict[str, Any]) -> VAConfig:

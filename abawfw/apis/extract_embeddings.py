@@ -107,6 +107,7 @@ def extract_embeddings(
                 store.labels(video.video_id, *whole) if video.has_labels else None,
                 {n: mask for n, mask in masks.items() if not mask.all()},
                 video.fps,
+                video.group,
             )
     total = sum(video.num_frames for video in store.videos())
     lengths = {name: dims[name][0] for name in names.values()}

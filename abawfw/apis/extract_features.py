@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from abawfw.datasets.converters.affwild2_files import read_annotation
-from abawfw.errors import ConfigError, DataError, Interrupted
+from abawfw.errors import ConfigError, DataError, Interrupted, counted
 from abawfw.features.extract import ExtractionReport
 from abawfw.features.extraction_plan import ExtractionPlan
 from abawfw.features.extraction_progress import Progress, ProgressWatch
@@ -92,7 +92,8 @@ def extract_features(
         waiting.sort(key=lambda video: -video.path.stat().st_size)  # the longest last would leave others idle
         if elsewhere := sorted({trial.video for trial in store.trials} - {v.video_id for v in found.videos}):
             tell(
-                f'{root}: keeps {len(elsewhere)} videos that are not in {videos}: {", ".join(elsewhere[:5])}'
+                f'{root}: keeps {counted(len(elsewhere), "video")} not in {videos}: '
+                f'{", ".join(elsewhere[:5])}'
             )
         watch = ProgressWatch(waiting, progress)
         failed = {}
@@ -107,7 +108,8 @@ def extract_features(
                     watch.finish(outcome.item)
         except KeyboardInterrupt:
             raise Interrupted(
-                f'{root}: interrupted; its {len(store.trials)} finished trials are kept, --resume goes on'
+                f'{root}: interrupted; its {counted(len(store.trials), "finished trial")} are kept, '
+                '--resume goes on'
             ) from None
         return Extraction(
             store.root, store.trials, tuple(v.video_id for v in kept), dict(sorted(failed.items()))

@@ -15,13 +15,15 @@ from abawfw.registry import EXTRACTORS
 EMBEDDING = '_embedding'
 PICTURES = 'video'
 """What configs call pictures of faces, and what embeddings of them begin with."""
+OTHERS = ('denseface', 'affectnet', 'vggface2', 'FAU', 'FAU_situ', 'head_pose', 'eye_gaze')
+"""Features of faces that RUCAIM3 made with other tools (arXiv:2203.13032)."""
 
 
 def face_frames(store: FeatureStore, video_id: str, features: Sequence[str]) -> NDArray[np.bool_] | None:
-    """Where a face was found, (frames,); None where the store tells nothing of faces.
+    """Where a face was found, (frames,); None where that is unknown.
 
     By the track that extraction left beside the features, or else where all features of faces among
-    ``features`` were observed.
+    ``features`` were observed that have a mask.
 
     Raises:
         DataError: the track is damaged.
@@ -35,14 +37,14 @@ def face_frames(store: FeatureStore, video_id: str, features: Sequence[str]) -> 
     masks = [
         store.valid(video_id, feature, 0, num_frames)
         for feature in features
-        if feature in known and shows_faces(feature)
+        if feature in known and shows_faces(feature) and store.has_mask(video_id, feature)
     ]
     return np.logical_and.reduce(masks) if masks else None
 
 
 def shows_faces(feature: str) -> bool:
-    """Whether a feature is made of faces, as its name tells."""
+    """Whether a feature is made of faces, by its name."""
     component = EXTRACTORS.get(feature)
     if component is not None:
         return getattr(component, 'source', None) == 'face'
-    return feature.removesuffix(EMBEDDING) == PICTURES
+    return feature.removesuffix(EMBEDDING) == PICTURES or feature in OTHERS

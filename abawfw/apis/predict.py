@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from mmengine.device import get_device
 
-from abawfw.errors import DataError
+from abawfw.errors import DataError, counted
 from abawfw.evaluation.va_metric import VAMetric, VideoPrediction
 
 
@@ -53,5 +53,5 @@ def _in_order(metric: VAMetric, loader: Any) -> dict[str, VideoPrediction]:
     order = [v.video_id for v in loader.dataset.videos]
     missing = [v for v in order if v not in found]
     if missing:
-        raise DataError(f'{len(missing)} videos got no prediction: {", ".join(missing[:5])}')
+        raise DataError(f'{counted(len(missing), "video")} got no prediction: {", ".join(missing[:5])}')
     return {v: found[v] for v in order}

@@ -56,7 +56,7 @@ def _ensemble(comparison: Comparison, target: str, rule: str) -> list[Sequence[A
     named = zip(comparison.names, comparison.runs, strict=True)
     preds = {name: run.predictions(target, comparison.stage) for name, run in named}
     try:
-        return [_row(c) for c in contributions(rule, labels, preds)]
+        return [_row(c) for c in contributions(rule, labels, preds, comparison.groups)]
     except DataError as error:  # no run is good for anything; the rest of the page is
         return str(error)
 

@@ -18,15 +18,20 @@ def update_report(
     folder: Path,
     postprocess: Mapping[str, Mapping[str, list[str]]],
     rows: Mapping[str, list[dict[str, Any]]],
-) -> None:
+    bounds: Mapping[str, Mapping[str, float]],
+) -> Path:
     """Write what was tested now over what was said of it; other partitions and targets stay.
 
     Args:
         folder: of the prediction files.
         postprocess: steps of each target, as text, by partition.
         rows: of ``report_rows``, for all targets, by partition with labels.
+        bounds: CCC on val of what a model must beat, by target and name, see ``lower_bounds``.
+
+    Returns:
+        The file.
     """
-    texts, kept = _before(folder / NAME)
+    texts, kept, beaten = _before(folder / NAME)
     for partition, by_target in postprocess.items():
         texts[partition] = {**texts.get(partition, {}), **by_target}
         others = [row for row in kept.get(partition, []) if row.get('target') not in by_target]
@@ -34,7 +39,9 @@ def update_report(
             [*others, *rows.get(partition, [])], key=lambda row: row['target'], reverse=True
         )
     kept = {partition: found for partition, found in kept.items() if found}
-    write_text(folder / NAME, json.dumps({'postprocess': texts, 'rows': kept}, indent=1) + '\n')
+    content = {'postprocess': texts, 'rows': kept, 'lower_bounds': {**beaten, **bounds}}
+    write_text(folder / NAME, json.dumps(content, indent=1) + '\n')
+    return folder / NAME
 
 
 def check_report(folder: Path) -> None:
@@ -46,10 +53,10 @@ def check_report(folder: Path) -> None:
     _before(folder / NAME)
 
 
-def _before(path: Path) -> tuple[dict[str, dict[str, list[str]]], dict[str, list[dict[str, Any]]]]:
+def _before(path: Path) -> tuple[dict[str, dict[str, list[str]]], dict[str, list[dict[str, Any]]], dict]:
     """What an earlier test left; nothing of a version that tells it otherwise."""
     if not path.is_file():
-        return {}, {}
+        return {}, {}, {}
     try:
         content = read_json(path)
     except DataError as error:
@@ -62,6 +69,7 @@ def _before(path: Path) -> tuple[dict[str, dict[str, list[str]]], dict[str, list
             p: [dict(row) for row in of if isinstance(row['target'], str)]
             for p, of in content['rows'].items()
         }
+        bounds = dict(content.get('lower_bounds', {}))  # new in version 0.2
     except (ValueError, KeyError, TypeError, AttributeError):
-        return {}, {}
-    return texts, rows
+        return {}, {}, {}
+    return texts, rows, bounds

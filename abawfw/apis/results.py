@@ -14,6 +14,10 @@ from abawfw.evaluation.report_table import CROSS_VALIDATED
 from abawfw.evaluation.text_table import aligned
 from abawfw.json_files import read_json
 
+READING = (
+    'val CCC by stage of the predictions: raw, of the best epoch; smoothed, of the same weights after '
+    'post-processing, cross-validated where that was tuned on val (an ensemble averages clipped or smoothed)'
+)
 COUNTED = ('smoothed', CROSS_VALIDATED)  # stages of a report
 Row: TypeAlias = dict[str, Any]  # column -> text, number, or None where there is nothing
 
@@ -65,10 +69,17 @@ def to_csv(rows: Sequence[Row]) -> str:
 
 
 def to_text(rows: Sequence[Row]) -> str:
-    """The table as aligned text, scores with four digits after the point."""
+    """The table as aligned text, scores with four digits after the point and the stage in their title."""
     columns = columns_of(rows)
-    lines = [columns, *([_cell(name, row.get(name)) for name in columns] for row in rows)]
+    lines = [list(map(_title, columns)), *([_cell(name, row.get(name)) for name in columns] for row in rows)]
     return '\n'.join(aligned(lines, [i for i, name in enumerate(columns) if not name.startswith('ccc')]))
+
+
+def _title(name: str) -> str:
+    """Of a column: keys without a stage are of raw predictions, as everywhere."""
+    if not name.startswith('ccc'):
+        return name
+    return f'{name.removesuffix("_smoothed")} {"smoothed" if name.endswith("_smoothed") else "raw"}'
 
 
 def _cell(name: str, value: Any) -> str:

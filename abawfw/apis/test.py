@@ -12,14 +12,16 @@ from mmengine.config import Config
 
 from abawfw.apis.check import check_config
 from abawfw.apis.face_frames import face_frames
+from abawfw.apis.lower_bounds import lower_bounds
 from abawfw.apis.postprocessing import as_validated, configured, write_pipeline
 from abawfw.apis.report_file import NAME, check_report, update_report
 from abawfw.apis.tested_partitions import check_labels, check_partitions, choose_partitions
 from abawfw.apis.trained_targets import Curves, TrainedTargets
 from abawfw.config import resolve
 from abawfw.datasets.stores import open_store
-from abawfw.datasets.stores.base import FeatureStore
+from abawfw.datasets.stores.base import FeatureStore, groups_of
 from abawfw.evaluation.face_file import write_faces
+from abawfw.evaluation.group_file import write_val_groups
 from abawfw.evaluation.incomplete import writing
 from abawfw.evaluation.postprocess import Pipeline, candidates, tune
 from abawfw.evaluation.prediction_files import write_predictions
@@ -97,7 +99,12 @@ def test(
     predictions = {p: trained.predict(p) for p in partitions}
     check_labels(cfg.data_root, {t: labels for t, (_, labels) in predictions.get('val', {}).items()})
     faces = {p: _faces(store, predicted, cfg.features) for p, predicted in predictions.items()}
-    tuned = {t: tune(pipelines, *predictions['val'][t], faces['val']) for t, pipelines in tried.items()}
+    groups = {p: groups_of([store.video(v) for v in of]) for p, of in faces.items()}
+    tuned = {
+        t: tune(pipelines, *predictions['val'][t], faces['val'], groups['val'])
+        for t, pipelines in tried.items()
+    }
+    bounds = lower_bounds(cfg, store, {t: labels for t, (_, labels) in predictions.get('val', {}).items()})
     report.postprocess |= {t: found.pipeline for t, found in tuned.items()}
     parts = [(FILE_PARTITION[partition], target) for partition in partitions for target in checkpoints]
     with writing(out, parts):
@@ -110,20 +117,21 @@ def test(
                     run = out.parent if out.name == 'predictions' else out
                     report.files += write_trial_files(run, partition, target, pred)
                 if labels is not None:
-                    rows = report_rows(target, pred, labels, *how)
+                    rows = report_rows(target, pred, labels, *how, groups[partition])
                     if partition == 'val' and target in tuned:
-                        rows = cross_validated_rows(rows, tuned[target], labels)
+                        rows = cross_validated_rows(rows, tuned[target], labels, groups[partition])
                     report.rows.setdefault(partition, []).extend(rows)
         if 'val' in partitions:
             report.files += write_faces(
                 out, {v: found for v, found in faces['val'].items() if found is not None}
             )
+            report.files += write_val_groups(out, groups['val'])
             # what val was tested with stays, whatever other partitions are tested with
             for target, checkpoint in checkpoints.items():
                 pipeline = report.postprocess[target]
                 report.files.append(write_pipeline(out, target, checkpoint, pipeline, given[target]))
         texts = {target: pipeline.texts() for target, pipeline in report.postprocess.items()}
-        update_report(out, dict.fromkeys(partitions, texts), report.rows)
+        report.files.append(update_report(out, dict.fromkeys(partitions, texts), report.rows, bounds))
     return report
 
 

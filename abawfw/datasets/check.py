@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from abawfw.datasets.check_content import ContentCheck
-from abawfw.datasets.stores.base import PARTITIONS, FeatureStore, VideoInfo
+from abawfw.datasets.splits.build import parted_groups
+from abawfw.datasets.stores.base import PARTITIONS, FeatureStore, VideoInfo, groups_of, with_groups
 from abawfw.datasets.stores.problem import SEVERITIES, Problem
 from abawfw.datasets.stores.survey import Survey
-from abawfw.errors import DataError, nearest
+from abawfw.errors import DataError, counted, nearest
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class DataReport:
 
     Attributes:
         root: folder of the store.
-        videos: the videos that were looked at.
+        videos: the videos that were looked at, with their groups.
         features: the features that were looked at.
         problems: the findings.
     """
@@ -33,6 +34,15 @@ class DataReport:
     def count(self, severity: str) -> int:
         """Number of findings of a severity: 'error', 'warning' or 'note'."""
         return sum(problem.severity == severity for problem in self.problems)
+
+    @property
+    def groups(self) -> str:
+        """What is known of the groups of videos, in words."""
+        return groups_of(self.videos).text([video.video_id for video in self.videos])
+
+    def counts(self) -> str:
+        """Numbers of all severities: '0 errors, 1 warning, 3 notes'."""
+        return ', '.join(counted(self.count(severity), severity) for severity in SEVERITIES)
 
 
 def check_store(
@@ -59,6 +69,12 @@ def check_store(
     checked = [name for name in (features if features is not None else available) if name in available]
     content = ContentCheck(survey, checked)
     videos = survey.videos()
+    grouped = tuple(videos)
+    try:
+        grouped = with_groups(root, videos)
+    except DataError as error:
+        problems.append(Problem('error', 'groups', str(error)))
+    problems += _parted(grouped)
     for done, video in enumerate(videos):
         if progress:
             progress(done, len(videos))
@@ -68,7 +84,7 @@ def check_store(
     problems += content.problems()
     # The same broken file is met once per video: say it once.
     unique = sorted(dict.fromkeys(problems), key=lambda problem: SEVERITIES.index(problem.severity))
-    return DataReport(root, tuple(videos), tuple(checked), tuple(unique))
+    return DataReport(root, grouped, tuple(checked), tuple(unique))
 
 
 def _partitions(survey: Survey) -> Iterator[Problem]:
@@ -100,6 +116,13 @@ def _features(survey: Survey, wanted: Sequence[str] | None) -> Iterator[Problem]
                     partition,
                     feature=name,
                 )
+
+
+def _parted(videos: Sequence[VideoInfo]) -> Iterator[Problem]:
+    """Groups of videos that the partitions have on both sides."""
+    for group in parted_groups(*([v for v in videos if v.partition == side] for side in ('train', 'val'))):
+        text = f'group {group!r} is in train and in val: scores on val do not tell how new persons would fare'
+        yield Problem('warning', 'groups', text)
 
 
 def _videos(survey: Survey) -> Iterator[Problem]:

@@ -15,7 +15,7 @@ from abawfw.datasets.stores.problem import Problem
 from abawfw.datasets.stores.running_moments import RunningMoments
 from abawfw.datasets.stores.stated_moments import contradicts, count_differing, describe_difference
 from abawfw.datasets.stores.survey import Survey
-from abawfw.errors import DataError
+from abawfw.errors import DataError, counted
 
 
 class ContentCheck:
@@ -70,8 +70,9 @@ class ContentCheck:
             runs = edges[1::2] - edges[::2]
             severity = 'warning' if missing.all() else 'note'
             text = (
-                f'{int(missing.sum())} of {len(missing)} frames have no valid label (-5), in {len(runs)} '
-                f'runs, the longest {runs.max()} frames; first at frame {int(missing.argmax())}'
+                f'{int(missing.sum())} of {len(missing)} frames have no valid label (-5), in '
+                f'{counted(len(runs), "run")}, the longest {counted(int(runs.max()), "frame")}; '
+                f'first at frame {int(missing.argmax())}'
             )
             yield Problem(severity, 'no label', text, **where)
         for column, name in enumerate(COLUMNS):
@@ -81,13 +82,13 @@ class ContentCheck:
                 first = int(outside.argmax())
                 value = labels[first, column]
                 text = (
-                    f'{name} is outside [-1, 1] in {int(outside.sum())} frames, first {value:g} '
+                    f'{name} is outside [-1, 1] in {counted(int(outside.sum()), "frame")}, first {value!s} '
                     f'in frame {first}; scale the annotation to [-1, 1], with -5 where there is none'
                 )
                 yield Problem('error', 'label range', text, **where)
             elif len(values) > 1 and (values == values[0]).all():
                 text = (
-                    f'{name} is {values[0]:g} in all labelled frames: its own CCC is 0 whatever is predicted'
+                    f'{name} is {values[0]!s} in all labelled frames: its own CCC is 0 whatever is predicted'
                 )
                 yield Problem('note', 'constant label', text, **where)
         if len(labels) > 1 and (labels[~missing] != labels[~missing][:1]).any():
@@ -100,7 +101,7 @@ class ContentCheck:
         dims = tuple(rest)
         where = {'partition': video.partition, 'video_id': video.video_id, 'feature': name}
         if frames != video.num_frames:
-            text = f'{frames} frames, the labels {video.num_frames}; extract it for exactly these'
+            text = f'{counted(frames, "frame")}, the labels {video.num_frames}; extract it for exactly these'
             yield Problem('error', 'length', text, **where)
         expected, first_video = self._dims.setdefault(name, (dims, video.video_id))
         if dims != expected:
@@ -130,7 +131,7 @@ class ContentCheck:
         valid = self._survey.valid(video, name)
         if valid is not None:
             if len(valid) != frames:
-                text = f'valid has {len(valid)} frames, the feature {frames}; write both again'
+                text = f'valid has {counted(len(valid), "frame")}, the feature {frames}; write both again'
                 yield Problem('error', 'length', text, **where)
             if not valid.any():
                 text = f'observed (valid) in none of its {len(valid)} frames: the model never sees it here'

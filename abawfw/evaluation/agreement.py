@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from abawfw.errors import DataError
 from abawfw.evaluation.predictions import Predictions
+from abawfw.groups import Groups
 
 SHOWN = 5  # differences of one kind that are listed by name
 
@@ -62,6 +64,30 @@ def differences(names: Sequence[str], runs: Sequence[Predictions]) -> list[str]:
             other = [v for v in same if not np.allclose(a[v], b[v], rtol=0, atol=1e-6, equal_nan=True)]
             lines += _line(f'{pair} differ in the labels of', other)
     return lines
+
+
+def common_groups(names: Sequence[str], found: Sequence[Groups]) -> Groups:
+    """The groups of videos that runs know, together.
+
+    Args:
+        names: of the runs, for the text.
+        found: what each of them knows.
+
+    Raises:
+        DataError: two runs have other groups of a video.
+    """
+    whole: dict[str, str] = {}
+    by: dict[str, str] = {}
+    for name, groups in zip(names, found, strict=True):
+        for video, group in groups.of.items():
+            if whole.setdefault(video, group) != group:
+                raise DataError(
+                    f'{by[video]} and {name} differ in the groups of videos: {video} is of '
+                    f'{whole[video]} and of '
+                    f'{group}; test both on the same data: python tools/test.py RUN'
+                )
+            by.setdefault(video, name)
+    return Groups(whole)
 
 
 def _line(text: str, items: Sequence[str]) -> list[str]:

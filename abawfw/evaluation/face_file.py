@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from abawfw.errors import DataError
+from abawfw.errors import DataError, counted
 from abawfw.evaluation.functional import stretches
 from abawfw.files import write_text
 from abawfw.json_files import read_json
@@ -63,13 +63,13 @@ def read_faces(folder: Path | str, frames: Mapping[str, int]) -> dict[str, np.nd
             if length is None:
                 continue
             if entry['frames'] != length:
-                raise ValueError(
-                    f'{entry["frames"]} frames of video {video}, whose predictions have {length}'
-                )
+                raise ValueError(f'{entry["frames"]} and not {length} frames of video {video}')
             faces[video] = np.ones(length, dtype=bool)
             for start, stop in entry['without']:
                 if not 0 <= start < stop <= length:
-                    raise ValueError(f'video {video} of {length} frames: no face from {start} to {stop}')
+                    raise ValueError(
+                        f'video {video} of {counted(length, "frame")}: no face from {start} to {stop}'
+                    )
                 faces[video][start:stop] = False
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise DataError(f'{path} is damaged or of another test ({error}); {AGAIN}') from error

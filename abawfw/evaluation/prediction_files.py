@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from abawfw.errors import ConfigError, DataError
+from abawfw.errors import ConfigError, DataError, counted
 from abawfw.evaluation.functional import Moments, moments
 from abawfw.evaluation.incomplete import check_complete
 from abawfw.evaluation.postprocess.pipeline import Pipeline
@@ -127,7 +127,10 @@ def _check_labels(preds: Mapping[str, Any], labels: Mapping[str, Any], target: s
     for video, pred in preds.items():
         label = np.asarray(labels.get(video, ()))
         if label.shape != pred.shape:
-            raise DataError(f'video {video}: {len(pred)} predictions of {target}, but {len(label)} labels')
+            raise DataError(
+                f'video {video}: {counted(len(pred), "prediction")} of {target}, but '
+                f'{counted(len(label), "label")}'
+            )
         if (np.abs(label) > 1).any() or np.isinf(label).any():
             frame = int(np.argmax(np.abs(label) > 1))
             raise DataError(

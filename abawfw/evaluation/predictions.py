@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from abawfw.errors import DataError
+from abawfw.errors import DataError, counted
 from abawfw.json_files import read_json
 
 INVALID = -5.0  # stands for a label that is not there
@@ -56,12 +56,16 @@ class Predictions(NamedTuple):
                 labels[video][labels[video] == INVALID] = np.nan
                 if len(labels[video]) != len(preds[video]):
                     raise DataError(
-                        f'{where}: {len(preds[video])} predictions, but {len(labels[video])} labels; {AGAIN}'
+                        f'{where}: {counted(len(preds[video]), "prediction")}, but '
+                        f'{counted(len(labels[video]), "label")}; {AGAIN}'
                     )
                 _check_bounds(where, 'label', labels[video], True)
         if labels and len(labels) < len(preds):
             without = ', '.join(video for video in preds if video not in labels)
-            raise DataError(f'{path}: {len(labels)} videos have labels, but not {without}; {AGAIN}')
+            raise DataError(
+                f'{path}: {counted(len(labels), "video")} '
+                f'{"has" if len(labels) == 1 else "have"} labels, but not {without}; {AGAIN}'
+            )
         return cls(preds, labels or None)
 
 
@@ -89,4 +93,4 @@ def _check_bounds(where: str, key: str, values: np.ndarray, bounded: bool) -> No
     if wrong.any():
         frame = int(wrong.argmax())
         what = 'a number in [-1, 1]' if bounded else 'a finite number'
-        raise DataError(f'{where}, frame {frame}: "{key}" is {values[frame]:g}, which is not {what}; {AGAIN}')
+        raise DataError(f'{where}, frame {frame}: "{key}" is {values[frame]!s}, which is not {what}; {AGAIN}')

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from abawfw.evaluation.functional import Moments, bootstrap_ccc, interval_obstacle, moments
+from abawfw.evaluation.functional import Moments, bootstrap_ccc, effective_number, moments
 from abawfw.evaluation.postprocess import Pipeline, Tuned
 from abawfw.evaluation.text_table import aligned
+from abawfw.groups import Groups
 
 HEADER = ('target', 'stage', 'CCC', '95 % interval', 'PCC', 'RMSE', 'frames', 'videos')
 CROSS_VALIDATED = 'cross-validated'  # the stage of what post-processing that was tuned is worth
@@ -22,6 +23,7 @@ def report_rows(
     labels: Mapping[str, Any],
     postprocess: Pipeline | int,
     faces: Mapping[str, Any] | None = None,
+    groups: Groups | None = None,
     replicates: int = 10_000,
     seed: int = 0,
 ) -> list[dict[str, Any]]:
@@ -33,12 +35,14 @@ def report_rows(
         labels: of each video, NaN where there is none.
         postprocess: what smooths and clips, or the one-sided window of a mean in frames.
         faces: where a face was found, (frames,) bool or None by video, for post-processing that needs it.
-        replicates: draws of the bootstrap over videos.
+        groups: of the videos, as far as they are known: whole groups are drawn.
+        replicates: draws of the bootstrap.
         seed: of the draws.
 
     Returns:
         Three rows, ready for JSON: target, stage, ccc, ccc_low and ccc_high (None without an interval), pcc,
-        rmse, frames and videos (those with a label), notes.
+        rmse, frames and videos (those with a label), unit (what was drawn, in words), effective (as how many
+        units of equal length they count), notes.
 
     Raises:
         DataError: lengths differ, no frame has a label, or a prediction is not finite.
@@ -49,7 +53,9 @@ def report_rows(
         'smoothed': Pipeline.of(postprocess).videos(preds, faces),
     }
     return [
-        measured_row(target, stage, [moments(labels[v], x) for v, x in of.items()], replicates, seed)
+        measured_row(
+            target, stage, {v: moments(labels[v], x) for v, x in of.items()}, groups, replicates, seed
+        )
         for stage, of in stages.items()
     ]
 
@@ -58,6 +64,7 @@ def cross_validated_rows(
     rows: Sequence[Mapping[str, Any]],
     tuned: Tuned,
     labels: Mapping[str, Any],
+    groups: Groups | None = None,
     replicates: int = 10_000,
     seed: int = 0,
 ) -> list[dict[str, Any]]:
@@ -67,24 +74,27 @@ def cross_validated_rows(
         rows: as ``report_rows`` gives them, for ``tuned.pipeline``.
         tuned: what was chosen or fitted.
         labels: of each video, NaN where there is none.
+        groups: see ``report_rows``.
         replicates: see ``report_rows``.
         seed: see ``report_rows``.
 
     Returns:
         The rows, the smoothed one with a note that it is no estimate, and one of the stage
-        ``CROSS_VALIDATED``, if there are two labelled videos or more.
+        ``CROSS_VALIDATED``, if there are two labelled videos, or groups of them, or more.
     """
     *before, smoothed = (dict(row) for row in rows)
     if not tuned.left_out:
+        unit = (groups or Groups()).unit(labels)
         note = (
-            'tuned on the one labelled video, so no estimate for others; cross-validation, which gives one, '
+            f'tuned on the one labelled {unit}, so no estimate for others; cross-validation, which '
+            'gives one, '
             'needs two'
         )
         return [*before, {**smoothed, 'notes': [*smoothed['notes'], note]}]
     note = f'tuned on these videos, so no estimate for others; the row {CROSS_VALIDATED} is one'
     smoothed['notes'] = [*smoothed['notes'], note]
-    parts = [moments(labels[video], pred) for video, pred in tuned.left_out.items()]
-    row = measured_row(smoothed['target'], CROSS_VALIDATED, parts, replicates, seed)
+    parts = {video: moments(labels[video], pred) for video, pred in tuned.left_out.items()}
+    row = measured_row(smoothed['target'], CROSS_VALIDATED, parts, groups, replicates, seed)
     chosen = Counter(map(str, tuned.folds)).most_common()
     texts = [text if len(chosen) == 1 else f'{text} ({count})' for text, count in chosen]
     row['notes'].append(f'each video by what the other folds of {len(tuned.folds)} chose: {"; ".join(texts)}')
@@ -92,26 +102,33 @@ def cross_validated_rows(
 
 
 def measured_row(
-    target: str, stage: str, parts: Sequence[Moments], replicates: int = 10_000, seed: int = 0
+    target: str,
+    stage: str,
+    parts: Mapping[str, Moments],
+    groups: Groups | None = None,
+    replicates: int = 10_000,
+    seed: int = 0,
 ) -> dict[str, Any]:
     """One row, as ``report_rows`` describes it, of the statistics of each video."""
-    parts = [part for part in parts if part.n]
-    pooled = Moments.pool(parts)
-    low, high = bootstrap_ccc(parts, replicates, seed) or (None, None)
-    obstacle = interval_obstacle(parts)
-    notes = [obstacle] if obstacle else []
+    parts = {video: part for video, part in parts.items() if part.n}
+    groups = groups or Groups()
+    units = [Moments.pool(parts[video] for video in unit) for unit in groups.units(parts)]
+    pooled = Moments.pool(units)
+    low, high, obstacle = bootstrap_ccc(units, replicates, seed, groups.unit(parts))
+    notes = [f'no interval: {obstacle}'] if obstacle else []
     if pooled.constant:
         notes.append('labels or predictions are constant: CCC and PCC are 0 by definition')
     return {
         'target': target,
         'stage': stage,
         **{'ccc': pooled.ccc, 'ccc_low': low, 'ccc_high': high, 'pcc': pooled.pcc, 'rmse': pooled.rmse},
-        **{'frames': pooled.n, 'videos': len(parts), 'notes': notes},
+        **{'frames': pooled.n, 'videos': len(parts)},
+        **{'unit': groups.text(parts), 'effective': effective_number(units), 'notes': notes},
     }
 
 
 def render_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The rows as aligned text, notes below."""
+    """The rows as aligned text; below them what intervals were drawn over, and notes."""
     lines = [HEADER]
     for row in rows:
         low, high = row['ccc_low'], row['ccc_high']
@@ -128,5 +145,15 @@ def render_table(rows: Sequence[Mapping[str, Any]]) -> str:
             )
         )
     text = aligned(lines, left=(0, 1))
-    notes = dict.fromkeys(f'{row["target"]}, {row["stage"]}: {note}' for row in rows for note in row['notes'])
-    return '\n'.join([*text, *notes])
+    units: dict[str, list[str]] = {}
+    notes: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        unit = f'{row["unit"]}, which count as {row["effective"]:.1f} of equal length'
+        units.setdefault(unit, []).append(row['target'])
+        for note in row['notes']:
+            notes.setdefault((row['target'], note), []).append(row['stage'])
+    for unit, targets in units.items():
+        whose = f' of {" and ".join(dict.fromkeys(targets))}' if len(units) > 1 else ''
+        text.append(f'intervals{whose}: bootstrap over {unit}')
+    text += [f'{target}, {", ".join(stages)}: {note}' for (target, note), stages in notes.items()]
+    return '\n'.join(text)

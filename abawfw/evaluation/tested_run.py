@@ -13,6 +13,7 @@ from abawfw.errors import DataError
 from abawfw.evaluation.agreement import differences
 from abawfw.evaluation.face_file import read_faces
 from abawfw.evaluation.functional import Moments, moments
+from abawfw.evaluation.group_file import read_val_groups
 from abawfw.evaluation.prediction_files import (
     KINDS,
     Predictions,
@@ -22,6 +23,7 @@ from abawfw.evaluation.prediction_files import (
 )
 from abawfw.evaluation.report_table import CROSS_VALIDATED
 from abawfw.evaluation.side_files import read_dict, read_table
+from abawfw.groups import Groups
 
 TARGETS = ('valence', 'arousal')
 STAGES = tuple(KINDS)  # raw, clipped, smoothed
@@ -93,6 +95,16 @@ class TestedRun:
         """
         clipped = {v: len(p) for t in self.targets for v, p in self.predictions(t, 'clipped').items()}
         return read_faces(self.folder, clipped)
+
+    @cached_property
+    def groups(self) -> Groups:
+        """Which videos belong to one person or session, as far as is known.
+
+        Raises:
+            DataError: the file is damaged, or belongs to other predictions.
+        """
+        videos = {video: None for t in self.targets for video in self.predictions(t, 'clipped')}
+        return read_val_groups(self.folder, list(videos))
 
     @cached_property
     def summary(self) -> dict[str, Any]:

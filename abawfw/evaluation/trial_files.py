@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from abawfw.errors import ConfigError, DataError
+from abawfw.errors import ConfigError, DataError, counted
 from abawfw.files import write_text
 
 FOLDER = 'predict'
@@ -73,7 +73,7 @@ def read_trial_files(folder: Path | str, partition: str, target: str) -> dict[st
         except DataError as error:
             problems.append(str(error))
     if problems:
-        raise DataError('\n'.join([f'{place}: {len(problems)} files cannot be used', *problems]))
+        raise DataError('\n'.join([f'{place}: {counted(len(problems), "file")} cannot be used', *problems]))
     if not preds:
         raise DataError(
             f'{place} holds no TRIAL.txt; a run writes them where its config says trial_files = True'

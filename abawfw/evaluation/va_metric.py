@@ -9,7 +9,7 @@ import numpy as np
 from mmengine.dist import all_gather_object
 from mmengine.evaluator import BaseMetric
 
-from abawfw.errors import ConfigError, DataError
+from abawfw.errors import ConfigError, DataError, counted
 from abawfw.evaluation.functional import Moments, assemble, moments, smooth_and_clip
 from abawfw.registry import METRICS
 
@@ -130,7 +130,7 @@ class VAMetric(BaseMetric):
                 )
                 if not pooled.n:
                     raise DataError(
-                        f'none of the {len(results)} videos has a valid label of {target}: nothing to measure'
+                        f'no valid label of {target} in {counted(len(results), "video")}: nothing to measure'
                     )
                 metrics[f'ccc_{target}{suffix}'] = pooled.ccc
                 metrics[f'pcc_{target}{suffix}'] = pooled.pcc

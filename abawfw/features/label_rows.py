@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from abawfw.errors import DataError
+from abawfw.errors import DataError, counted
 
 TOLERANCE = 2
 """Rows that may be too many or too few: off by one is the normal case (spec/affwild2.md)."""
@@ -40,4 +40,4 @@ def match_rows(labels: NDArray, num_frames: int, what: str) -> tuple[NDArray[np.
         return rows, None
     if difference > 0:
         return rows, f'{lengths}: the last {difference} left out'
-    return rows, f'{lengths}: the last {-difference} frames have no label'
+    return rows, f'{lengths}: no label for the last {counted(-difference, "frame")}'

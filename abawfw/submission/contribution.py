@@ -10,6 +10,7 @@ import numpy as np
 from abawfw.errors import DataError
 from abawfw.evaluation.agreement import differences
 from abawfw.evaluation.predictions import Predictions
+from abawfw.groups import Groups
 from abawfw.submission.val_group import ValGroup
 from abawfw.submission.weights import check_rule, find_weights
 
@@ -19,13 +20,15 @@ class Contribution:
     """One run of an ensemble.
 
     CCCs with and without the run are those of all runs with the same validation videos; for rules that look
-    at labels, cross-validated over videos: on frames that weights were fitted on, every run seems to help.
+    at labels, cross-validated over videos, or groups of them: on frames that weights were fitted on, every
+    run seems to help.
 
     Attributes:
         run: its name.
         ccc: of the run alone; None without val.
         weight: in the ensemble.
-        together: CCC of the ensemble; None where it cannot be told (no val, or one video to fit weights on).
+        together: CCC of the ensemble; None where it is unknown (no val, or one video or group to fit weights
+            on).
         without: CCC of the other runs, weighted anew by the same rule; None also where there are none.
         error_correlation: mean correlation of its errors with those of each other run: a weak run that errs
             in its own way helps. None where there is no other run.
@@ -50,7 +53,10 @@ class Contribution:
 
 
 def contributions(
-    rule: str, labels: Mapping[str, np.ndarray], preds: Mapping[str, Mapping[str, np.ndarray]]
+    rule: str,
+    labels: Mapping[str, np.ndarray],
+    preds: Mapping[str, Mapping[str, np.ndarray]],
+    groups: Groups | None = None,
 ) -> list[Contribution]:
     """What each of several runs adds to their ensemble on videos that all have predicted.
 
@@ -58,6 +64,7 @@ def contributions(
         rule: how runs are weighted, see ``RULES``.
         labels: of one target by video, (frames,), NaN where there is none.
         preds: by name of the run, by video, (frames,).
+        groups: of the videos, as far as they are known: no fold of a cross-validation parts them.
 
     Returns:
         One for each run, in their order.
@@ -78,7 +85,7 @@ def contributions(
             if not np.isfinite(pred).all():
                 frame = int(np.argmin(np.isfinite(pred)))
                 raise DataError(f'{run}, video {video}, frame {frame}: the prediction is {pred[frame]}')
-    group = ValGroup.of(labels, list(preds.values()))
+    group = ValGroup.of(labels, list(preds.values()), groups)
     if not group.pooled.n:
         raise DataError('no frame has a label, so no run can be measured')
     return group_contributions(rule, group, list(preds), find_weights(rule, group.pooled))

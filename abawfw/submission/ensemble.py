@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from abawfw.errors import ConfigError, DataError
-from abawfw.evaluation.agreement import differences, same_videos
+from abawfw.errors import ConfigError, DataError, counted
+from abawfw.evaluation.agreement import common_groups, differences, same_videos
 from abawfw.evaluation.functional import Moments
 from abawfw.evaluation.predictions import Predictions
+from abawfw.groups import Groups
 from abawfw.submission.contribution import Contribution, group_contributions
 from abawfw.submission.run_folder import RunFolder, expand
 from abawfw.submission.target_ensemble import TargetEnsemble
@@ -72,13 +73,17 @@ class Ensemble:
         if self.rule in FITTED and not common:
             raise ConfigError(
                 f'--weights {self.rule} compares runs on validation videos that all have, but the '
-                f'{len(runs)} runs of {target} have {len(groups)} sets of them: use mean or centred'
+                f'{counted(len(runs), "run")} of {target} have {counted(len(groups), "set")} of '
+                'them: use mean or '
+                'centred'
             )
         weights = np.full(len(runs), 1 / len(runs))
         rows = {i: Contribution(str(run.path), None, float(weights[i])) for i, run in enumerate(runs)}
-        parts = []
+        parts, unit = [], None
         for indices in groups:
             group = _val_group(runs, val, indices, target)
+            if self.rule in FITTED:
+                unit = _groups(runs, val, indices).text(group.labels)
             if common:
                 weights = find_weights(self.rule, group.pooled)
             names = [str(runs[i].path) for i in indices]
@@ -96,6 +101,7 @@ class Ensemble:
             }
             or None,
             tuned=tuple(run.path for run in runs if self.smoothed and target in run.tuned),
+            unit=unit,
         )
 
 
@@ -106,10 +112,17 @@ def _val_group(
     folder = runs[indices[0]].folder
     if members[0].labels is None:
         raise DataError(f'{folder}: the predictions of val have no labels of {target}')
-    group = ValGroup.of(members[0].labels, [p.preds for p in members])
+    known = _groups(runs, val, indices)
+    group = ValGroup.of(members[0].labels, [p.preds for p in members], known)
     if not group.pooled.n:
         raise DataError(f'{folder}: no frame of val has a label of {target}')
     return group
+
+
+def _groups(runs: list[RunFolder], val: list[Predictions | None], indices: list[int]) -> Groups:
+    """The groups of the videos that these runs have all predicted."""
+    found = [(str(runs[i].path), runs[i].groups(p)) for i in indices if (p := val[i]) is not None]
+    return common_groups(*zip(*found, strict=True))
 
 
 def _disagreements(

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from abawfw.errors import ConfigError, DataError
+from abawfw.errors import ConfigError, DataError, counted
 from abawfw.submission.sample_file import HEADER, SampleFile
 
 TARGETS = ('valence', 'arousal')
@@ -100,7 +100,9 @@ def _both(preds: TargetPredictions) -> dict[str, np.ndarray]:
         lengths = [
             f'  {v}: {len(valence.get(v, ()))} and {len(arousal.get(v, ()))} frames' for v in different
         ]
-        raise DataError('\n'.join([f'valence and arousal differ in {len(different)} videos:', *lengths]))
+        raise DataError(
+            '\n'.join([f'valence and arousal differ in {counted(len(different), "video")}:', *lengths])
+        )
     return {video: np.stack([valence[video], arousal[video]]) for video in valence}
 
 

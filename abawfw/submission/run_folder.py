@@ -7,11 +7,13 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from abawfw.errors import DataError
+from abawfw.errors import DataError, counted
+from abawfw.evaluation.group_file import read_val_groups
 from abawfw.evaluation.prediction_files import predictions_folder, read_predictions
 from abawfw.evaluation.predictions import Predictions
 from abawfw.evaluation.tested_run import TestedRun
 from abawfw.evaluation.trial_files import FOLDER, has_trial_files, read_trial_files
+from abawfw.groups import Groups
 from abawfw.json_files import read_json
 
 # Any of these in a folder makes it a run, tested or not; output.log is that of a series of runs.
@@ -49,6 +51,17 @@ class RunFolder:
     def read_val(self, target: str, smoothed: bool) -> Predictions | None:
         """Predictions and labels of val; None for a run that can have none."""
         return None if self._texts_only else read_predictions(self.folder, 'val', target, smoothed)
+
+    def groups(self, val: Predictions) -> Groups:
+        """The groups of the videos of val, as far as they are known.
+
+        Args:
+            val: as ``read_val`` gives it.
+
+        Raises:
+            DataError: the file that says them is damaged, or of other predictions.
+        """
+        return read_val_groups(self.folder, list(val.preds))
 
     @property
     def tuned(self) -> tuple[str, ...]:
@@ -105,7 +118,8 @@ def _check_complete(path: Path, runs: Sequence[Path]) -> None:
     missing = [name for name in names if name and name not in {*there, *STATISTICS}]
     if missing:
         raise DataError(
-            f'{table} names {len(missing)} runs that are not there: {", ".join(missing)}. Make them with: '
+            f'{table} names what is not there ({counted(len(missing), "run")}): '
+            f'{", ".join(missing)}. Make them with: '
             f'python tools/cross_validate.py CONFIG --out {path}, or name the runs to be averaged one by one'
         )
 

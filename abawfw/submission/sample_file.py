@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from abawfw.errors import DataError
+from abawfw.errors import DataError, counted
 
 HEADER = 'image_location,valence,arousal'
 TOLERANCE = 2  # frames; videos and their labels differ by this much, see spec/affwild2.md
@@ -85,10 +85,10 @@ class SampleFile:
         problems, repairs = [], []
         for video, needed in self.lengths().items():
             if not lengths.get(video):
-                problems.append(f'{video}: {needed} rows in the sample, no predictions')
+                problems.append(f'{video}: {counted(needed, "row")} in the sample, no predictions')
                 continue
             difference = lengths[video] - needed
-            text = f'{video}: {needed} rows in the sample, {lengths[video]} predictions'
+            text = f'{video}: {counted(needed, "row")} in the sample, {counted(lengths[video], "prediction")}'
             if abs(difference) > limit:
                 problems.append(f'{text}; at most {limit} are repaired')
             elif difference < 0:

@@ -21,10 +21,12 @@ class TargetEnsemble:
         folds: number of different sets of validation videos; 1 where all runs have the same.
         val: statistics of labels and ensemble over all validation frames, each predicted only by the runs
             that did not train on it; None where a run has no val. Weights were found on the same frames.
-        cross_validated_ccc: CCC where no video took part in finding its own weights; None for one video, and
-            where weights are not found on labels.
+        cross_validated_ccc: CCC where no video, nor another of its group, took part in finding its own
+            weights; None for one video or group, and where weights are not found on labels.
         test_preds: (frames,) by video; None if no run has test predictions.
         tuned: runs whose smoothed predictions, which are averaged, were tuned on the labels of val.
+        unit: what a cross-validation of weights divides, in words; None where weights are not found on
+            labels.
     """
 
     runs: tuple[Path, ...]
@@ -34,6 +36,7 @@ class TargetEnsemble:
     cross_validated_ccc: float | None
     test_preds: dict[str, np.ndarray] | None
     tuned: tuple[Path, ...] = ()
+    unit: str | None = None
 
     @property
     def weights(self) -> tuple[float, ...]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from abawfw.evaluation.functional import Moments, moments
 from abawfw.evaluation.functional.ccc_centring import ccc_centring
+from abawfw.groups import Groups
 from abawfw.submission.run_moments import RunMoments
 from abawfw.submission.weights import FITTED, cross_validate
 
@@ -21,23 +22,36 @@ class ValGroup:
     Attributes:
         labels: (frames,) by video, NaN where there is none.
         preds: of each run, (frames,) by video.
-        videos: statistics of each video.
+        units: statistics of each video, or, where videos depend on one another, of each group of videos.
     """
 
     labels: Mapping[str, np.ndarray]
     preds: tuple[Mapping[str, np.ndarray], ...]
-    videos: tuple[RunMoments, ...]
+    units: tuple[RunMoments, ...]
 
     @classmethod
-    def of(cls, labels: Mapping[str, np.ndarray], preds: Sequence[Mapping[str, np.ndarray]]) -> ValGroup:
-        """The group of runs with these predictions (one run or more)."""
-        videos = tuple(RunMoments.of(label, [p[video] for p in preds]) for video, label in labels.items())
-        return cls(labels, tuple(preds), videos)
+    def of(
+        cls,
+        labels: Mapping[str, np.ndarray],
+        preds: Sequence[Mapping[str, np.ndarray]],
+        groups: Groups | None = None,
+    ) -> ValGroup:
+        """The group of runs with these predictions (one run or more).
+
+        Args:
+            labels: (frames,) by video, NaN where there is none.
+            preds: of each run, (frames,) by video.
+            groups: of the videos, as far as they are known.
+        """
+        videos = {v: RunMoments.of(label, [p[v] for p in preds]) for v, label in labels.items()}
+        units = (groups or Groups()).units(videos)
+        pooled = (RunMoments.pool([videos[v] for v in unit]) for unit in units)
+        return cls(labels, tuple(preds), tuple(pooled))
 
     @cached_property
     def pooled(self) -> RunMoments:
         """Statistics of all videos together."""
-        return RunMoments.pool(self.videos)
+        return RunMoments.pool(self.units)
 
     @property
     def run_ccc(self) -> list[float]:
@@ -47,7 +61,7 @@ class ValGroup:
     def without(self, run: int) -> ValGroup:
         """The group of the other runs."""
         preds = self.preds[:run] + self.preds[run + 1 :]
-        return ValGroup(self.labels, preds, tuple(video.without(run) for video in self.videos))
+        return ValGroup(self.labels, preds, tuple(unit.without(run) for unit in self.units))
 
     def measure(self, rule: str, weights: np.ndarray | None = None) -> Moments:
         """Statistics of labels and of the mean of the group's runs; equal weights if none are given."""
@@ -58,12 +72,12 @@ class ValGroup:
         return Moments.pool(moments(label, together[v]) for v, label in self.labels.items())
 
     def fair_ccc(self, rule: str) -> float | None:
-        """CCC of the group's runs under a rule, cross-validated over videos where that looks at labels.
+        """CCC of the group's runs under a rule, cross-validated over units where that looks at labels.
 
         Returns:
-            None where the rule looks at labels and fewer than two videos have any.
+            None where the rule looks at labels and fewer than two units have any.
         """
-        return cross_validate(rule, self.videos) if rule in FITTED else self.measure(rule).ccc
+        return cross_validate(rule, self.units) if rule in FITTED else self.measure(rule).ccc
 
 
 def mean_of_runs(rule: str, weights: np.ndarray, preds: Sequence[np.ndarray]) -> np.ndarray:

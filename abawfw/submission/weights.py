@@ -55,24 +55,24 @@ def find_weights(rule: str, statistics: RunMoments) -> np.ndarray:
     return fit_weights(statistics) if rule == 'fit' else greedy_weights(statistics)
 
 
-def cross_validate(rule: str, videos: Sequence[RunMoments], folds: int = 5) -> float | None:
-    """CCC over all frames where the weights of every video were found without it.
+def cross_validate(rule: str, units: Sequence[RunMoments], folds: int = 5) -> float | None:
+    """CCC over all frames where the weights of every unit, a video or a group of them, were found without it.
 
-    Videos go to folds in turn. A rule that finds no weights without a fold leaves that fold's runs equal.
+    Units go to folds in turn. A rule that finds no weights without a fold leaves that fold's runs equal.
 
     Returns:
-        The pooled CCC; None for fewer than two labelled videos.
+        The pooled CCC; None for fewer than two labelled units.
     """
-    videos = [v for v in videos if v.n]
-    if len(videos) < 2:
+    units = [u for u in units if u.n]
+    if len(units) < 2:
         return None
-    folds = min(folds, len(videos))
+    folds = min(folds, len(units))
     parts = []
     for fold in range(folds):
-        kept = [v for i, v in enumerate(videos) if i % folds != fold]
+        kept = [u for i, u in enumerate(units) if i % folds != fold]
         try:
             weights = find_weights(rule, RunMoments.pool(kept))
         except DataError:
             weights = find_weights('mean', RunMoments.pool(kept))
-        parts += [v.weighted(weights) for i, v in enumerate(videos) if i % folds == fold]
+        parts += [u.weighted(weights) for i, u in enumerate(units) if i % folds == fold]
     return Moments.pool(parts).ccc

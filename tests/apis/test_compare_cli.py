@@ -13,9 +13,13 @@ from evaluation import simulated_videos as made
 from written_runs import LABELS, write_run
 
 from abawfw.apis.compare import compare
-from abawfw.evaluation.functional import ccc, holm
+from abawfw.errors import DataError
+from abawfw.evaluation.comparison import ComparedScore
+from abawfw.evaluation.functional import Moments, ccc, paired_bootstrap, paired_permutation
+from abawfw.evaluation.group_file import write_val_groups
 from abawfw.evaluation.prediction_files import write_predictions
 from abawfw.evaluation.tested_run import TestedRun
+from abawfw.groups import Groups
 
 
 def frames_ccc(run: Path, target: str) -> float:
@@ -33,11 +37,16 @@ def test_a_noised_run_is_found_to_be_worse(tmp_path: Path, capfd: pytest.Capture
         assert words[:2] == ['bad', target]
         a, b = frames_ccc(good, target), frames_ccc(bad, target)
         assert [float(x) for x in words[2:5]] == pytest.approx([a, b, b - a], abs=1e-4)
-        assert words[-1] == 'worse'
+    assert lines[2].split()[-1] == lines[4].split()[-1] == 'worse'
+    # its p-value is .04, and there are two comparisons
+    assert lines[3].endswith('0.0800  not significant after correction for 2 comparisons')
     assert lines[4].split()[:2] == ['bad', 'mean']
-    assert 'baseline: good; smoothed predictions, 12 videos' in found.out
+    assert 'baseline: good; smoothed predictions, 12 videos, 3,360 labelled frames' in found.out
+    assert 'drawn and swapped: 12 videos, no groups known, which count as 9.7 of equal length' in found.out
+    assert '97.5 % interval' in lines[0]
+    assert 'interval: 97.5 %, corrected for 2 comparisons' in found.out
     turned = call(capfd, 'compare', bad, good).out.splitlines()
-    assert [line.split()[-1] for line in turned[2:5]] == ['better'] * 3
+    assert [line.split()[-1] for line in turned[2:5]] == ['better', 'comparisons', 'better']
 
 
 def test_a_noised_copy_is_found(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -64,7 +73,7 @@ def test_equal_runs_are_called_different_in_one_of_twenty_pairs(tmp_path: Path) 
             preds = {v: made.predicted(rng, label) for v, label in labels.items()}
             write_predictions(tmp_path / name / 'predictions', 'val', 'valence', preds, labels, 0)
         (score,) = compare([tmp_path / 'a', tmp_path / 'b'], 'raw').scores
-        wrong += score.verdict != 'no difference'
+        wrong += score.verdict in ('better', 'worse')
     # 5 % of 200 with the 95 % of a binomial around it
     assert 4 <= wrong <= 16
     page = (Path(__file__).parents[2] / 'docs/statistics.md').read_text()
@@ -76,21 +85,133 @@ def test_equal_runs_are_called_different_in_one_of_twenty_pairs(tmp_path: Path) 
 def test_identical_runs_do_not_differ(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     one, same = write_run(tmp_path / 'one', 0), write_run(tmp_path / 'same', 0)
     lines = call(capfd, 'compare', one, same).out.splitlines()
-    for line in lines[2:5]:
+    for line in lines[2:4]:
         assert re.search(
-            r'\+0\.0000 +\+0\.0000 \.\. \+0\.0000 +1\.0000 +1\.0000 +1\.0000  no difference$', line
+            r'\+0\.0000 +\+0\.0000 \.\. \+0\.0000 +1\.0000 +1\.0000 +1\.0000  equal to 4 digits$', line
         )
+    assert re.search(r'mean .* \+0\.0000 \.\. \+0\.0000 +- +- +-  equal to 4 digits$', lines[4])
 
 
 def test_many_runs_are_corrected_for_their_number(tmp_path: Path) -> None:
     runs = [write_run(tmp_path / f'run{k}', k, 0.2 + 0.03 * k, ('valence',)) for k in range(4)]
     comparison = compare(runs)
     assert [s.run for s in comparison.scores] == ['run1', 'run2', 'run3']
-    p_values = [max(s.difference.p_value or 0, s.permutation or 0) for s in comparison.scores]
-    expected = holm(p_values)
-    assert [s.corrected for s in comparison.scores] == expected
-    assert max(expected) <= 1
-    assert expected[0] > p_values[0]
+    assert comparison.level == pytest.approx(1 - 0.05 / 3)
+    for k, score in enumerate(comparison.scores, 1):
+        pair = (list(TestedRun(runs[i]).moments('valence').values()) for i in (0, k))
+        a, b = pair
+        alone = paired_bootstrap(a, b)
+        p = max(alone.p_value or 0, paired_permutation(a, b))
+        assert score.p_value == p
+        assert score.corrected == min(1, 3 * p)
+        assert (
+            (score.difference.low or 0)
+            <= (alone.low or 0)
+            < (alone.high or 0)
+            <= (score.difference.high or 0)
+        )
+
+
+def agrees(score: ComparedScore) -> None:
+    """Interval, p-values and words say the same."""
+    low, high = score.difference.low, score.difference.high
+    assert low is not None
+    assert high is not None
+    assert low <= score.difference.value <= high
+    assert (score.verdict == 'better') == (low > 0)
+    assert (score.verdict == 'worse') == (high < 0)
+    if score.target != 'mean':
+        assert (score.corrected is not None and score.corrected < 0.05) == (low > 0 or high < 0)
+    assert ('correction' in score.verdict) == (
+        score.p_value is not None and score.p_value < 0.05 <= (score.corrected or 0)
+    )
+
+
+def test_intervals_p_values_and_words_agree(tmp_path: Path) -> None:
+    """Over runs from clearly worse to hardly so, some of which are significant before correction only."""
+    runs = [write_run(tmp_path / 'a', 0, 0.2)]
+    runs += [write_run(tmp_path / f'b{k}', k, 0.2 + 0.05 * k) for k in range(1, 7)]
+    comparison = compare(runs)
+    assert comparison.comparisons == 12
+    for score in comparison.scores:
+        agrees(score)
+    words = {score.verdict for score in comparison.scores}
+    assert words == {'worse', 'not significant', 'not significant after correction for 12 comparisons'}
+
+
+def test_the_mean_follows_from_its_targets_and_is_no_comparison(tmp_path: Path) -> None:
+    comparison = compare([write_run(tmp_path / 'a', 0, 0.1), write_run(tmp_path / 'b', 1, 0.4)])
+    valence, arousal, mean = comparison.scores
+    assert comparison.comparisons == 2
+    assert (mean.p_value, mean.permutation, mean.corrected) == (None, None, None)
+    for end in ('value', 'low', 'high'):
+        ends = [getattr(score.difference, end) for score in (valence, arousal)]
+        assert getattr(mean.difference, end) == pytest.approx(np.mean(ends))
+    assert mean.ccc - mean.baseline_ccc == pytest.approx(mean.difference.value)
+
+
+PAIRS = Groups({f'v{k:02}': f'p{min(k, 11 - k)}' for k in range(12)})  # of 560 frames each
+
+
+def with_groups(run: Path, groups: Groups = PAIRS) -> Path:
+    write_val_groups(run / 'predictions', groups)
+    return run
+
+
+def test_groups_are_drawn_and_swapped_as_a_whole(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    runs = [with_groups(write_run(tmp_path / name, k, 0.2 + 0.1 * k)) for k, name in enumerate('ab')]
+    comparison = compare(runs)
+    pooled = []
+    for run in runs:
+        of = TestedRun(run).moments('valence')
+        pooled.append([Moments.pool([of[f'v{k:02}'], of[f'v{11 - k:02}']]) for k in range(6)])
+    expected = paired_bootstrap(*pooled, level=0.975)
+    score = comparison.scores[0]
+    assert score.difference.p_value == expected.p_value
+    assert score.permutation == paired_permutation(*pooled)
+    out = call(capfd, 'compare', *runs).out
+    assert 'drawn and swapped: 6 groups (12 videos), which count as 6.0 of equal length' in out
+    assert 'runs exchanged within a group' in out
+
+
+def test_too_few_groups_for_any_significance_are_reported(tmp_path: Path) -> None:
+    """6 persons can be swapped in 64 ways: 2 of them are as far apart as what was found, or more."""
+    labels = {f'v{k}': made.labels(np.random.default_rng([k, 9]), 300).clip(-1, 1) for k in range(12)}
+    groups = Groups({video: f'p{k // 2}' for k, video in enumerate(labels)})
+    rng = np.random.default_rng(0)
+    for name, noise in (('a', 0.05), ('b', 0.6)):
+        for target in ('valence', 'arousal'):
+            preds = {v: made.predicted(rng, label, noise) for v, label in labels.items()}
+            write_predictions(tmp_path / name / 'predictions', 'val', target, preds, labels, 0)
+        write_val_groups(tmp_path / name / 'predictions', groups)
+    comparison = compare([tmp_path / 'a', tmp_path / 'b'])
+    assert (
+        'swapping 6 groups gives no corrected p below 0.062: no difference can be significant with '
+        'so few groups '
+        'and 2 comparisons'
+    ) in comparison.notes
+    for score in comparison.scores:
+        agrees(score)
+        assert score.verdict.startswith('not significant')
+    assert comparison.scores[0].difference.high == 0.0  # swapping cannot exclude it
+
+
+def test_runs_that_contradict_one_another_in_groups_are_refused(tmp_path: Path) -> None:
+    a, c = with_groups(write_run(tmp_path / 'a', 0)), write_run(tmp_path / 'c', 2)
+    b = with_groups(write_run(tmp_path / 'b', 1), Groups({'v01': 'p1', 'v02': 'p7'}))
+    assert compare([c, a]).groups == compare([a, c]).groups == PAIRS
+    with pytest.raises(DataError, match='a and b differ in the groups of videos: v02 is of p2 and of p7'):
+        compare([a, b])
+
+
+def test_groups_of_other_predictions_are_refused(tmp_path: Path) -> None:
+    run, other = with_groups(write_run(tmp_path / 'a', 0)), write_run(tmp_path / 'b', 1)
+    path = run / 'predictions/val_groups.csv'
+    path.write_text(path.read_text().replace('v03,', 'v3,'))
+    with pytest.raises(
+        DataError, match=r"val_groups\.csv: mend .*\n  line 5: no video 'v3'; did you mean 'v0"
+    ):
+        compare([run, other])
 
 
 def test_the_stage_is_chosen(tmp_path: Path) -> None:
@@ -109,8 +230,9 @@ def test_few_videos_have_no_p_value(tmp_path: Path, capfd: pytest.CaptureFixture
     runs = [write_run(tmp_path / name, seed, videos=1) for seed, name in enumerate('ab')]
     found = call(capfd, 'compare', *runs)
     assert found.code == 0
-    assert found.out.splitlines()[2].endswith('too few videos')
-    assert '1 labelled video(s): an interval over videos needs 4 or more' in found.out
+    assert [line.split()[-2:] for line in found.out.splitlines()[2:5]] == [['no', 'interval']] * 3
+    assert 'note: no intervals and no p-values: 1 labelled video: an interval needs 5 or more' in found.out
+    assert 'leaves out 0' not in found.out
 
 
 def test_targets_on_other_videos_are_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -128,7 +250,7 @@ def test_rounding_is_no_difference(tmp_path: Path) -> None:
     write_predictions(tmp_path / 'scaled/predictions', 'val', 'valence', scaled, run.labels('valence'), 0)
     (score,) = compare([tmp_path / 'run', tmp_path / 'scaled']).scores
     assert score.difference.value != 0
-    assert score.verdict == 'no difference'
+    assert score.verdict == 'equal to 4 digits'
 
 
 def test_a_target_without_labels_is_left_out(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

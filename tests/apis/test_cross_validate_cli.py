@@ -308,5 +308,5 @@ def test_runs_that_fail(config: Path, demo_data: Path, tmp_path: Path) -> None:
     assert 'fold0: failed with exit code 2; it is started once more' in found.out
     assert 'fold0 failed with exit code 2; the end of' in found.out
     assert '  error: ' in found.out
-    assert found.out.endswith('1 runs failed; the same command tries them again\n')
+    assert found.out.endswith('1 run failed; the same command tries them again\n')
     assert not (tmp_path / 'cv/cross_validation.csv').exists()

@@ -61,7 +61,8 @@ def pixels(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 arrays['video'][2:4] = 0  # black, without a mask
             labels = rng.uniform(-1, 1, (length, 2))
             labels[3] = np.nan
-            writer.add(name, partition, arrays, None if partition == 'test' else labels, masks, 25.0)
+            labels_or_none = None if partition == 'test' else labels
+            writer.add(name, partition, arrays, labels_or_none, masks, 25.0, group=f'person {name}')
     return root
 
 

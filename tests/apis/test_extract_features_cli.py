@@ -64,7 +64,7 @@ def test_partitions_labels_and_options(tmp_path: Path, capfd: pytest.CaptureFixt
         for name, partition in zip('abc', ('train', 'val', 'test'), strict=True)
     ]
     assert '  annotation of a: 21 rows for 20 frames: the last 1 left out' in lines
-    assert '  annotation of b: 19 rows for 20 frames: the last 1 frames have no label' in lines
+    assert '  annotation of b: 19 rows for 20 frames: no label for the last 1 frame' in lines
     assert lines[-1] == f'{store}: 3 trials (train 1, val 1, test 1), 60 frames'
     opened = open_store(store)
     read = opened.labels('a', 0, 20)
@@ -285,8 +285,8 @@ def test_progress_on_a_terminal(tmp_path: Path) -> None:
     shown = os.read(terminal, 1 << 16).decode()
     os.close(terminal)
     assert done.returncode == 0
-    assert re.search(r'0 of 1 videos, \d+\.\d%, 0:00:\d\d left', shown)
-    assert '1 of 1 videos, 100.0%, 0:00:00 left' in shown
+    assert re.search(r'0 of 1 video, \d+\.\d%, 0:00:\d\d left', shown)
+    assert '1 of 1 video, 100.0%, 0:00:00 left' in shown
     assert shown.endswith('\r\x1b[K')
     assert done.stdout.splitlines()[0] == 'a: test, 20 frames, 0.79 s'
 
@@ -297,7 +297,7 @@ def test_videos_that_have_gone_stay(tmp_path: Path) -> None:
     shutil.move(tmp_path / 'videos/a.mp4', tmp_path / 'videos/b.mp4')
     told: list[Any] = []
     done = extract_features(tmp_path / 'videos', tmp_path / 'store', ['mfcc'], resume=True, tell=told.append)
-    assert told[0] == f'{tmp_path}/store: keeps 1 videos that are not in {tmp_path}/videos: a'
+    assert told[0] == f'{tmp_path}/store: keeps 1 video not in {tmp_path}/videos: a'
     assert [t.info.video_id for t in done.trials] == ['a', 'b']
 
 

@@ -187,7 +187,7 @@ def test_one_frame(run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str])
     single = write_video(tmp_path / 'single.mp4', pictures(1), [0.0], voice(2))
     found = call(capfd, 'infer', single, run, '--out', tmp_path, '--overlay')
     assert found.code == 0, found.err
-    assert 'single: 1 frames' in found.out
+    assert 'single: 1 frame' in found.out
     assert len(json.loads((tmp_path / 'single.va.json').read_text())['frames']) == 1
 
 

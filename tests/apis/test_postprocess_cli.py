@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -15,6 +16,7 @@ from command_line import ROOT, call
 from random_runs import make_run
 
 from abawfw.apis import VAInferencer
+from abawfw.config import load_config
 from abawfw.datasets.stores import open_store
 from abawfw.datasets.stores.trial_writer import TrialWriter
 from abawfw.errors import ConfigError, DataError
@@ -317,13 +319,30 @@ def test_a_value_that_cannot_be_is_told_before_training(
     )
 
 
-def test_nothing_tells_of_faces(trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """Features of no face known by name: no file of faces, and no way to bridge gaps."""
+def test_faces_are_known_where_a_feature_of_faces_has_a_mask(
+    trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Without one: no file of faces, and no way to bridge gaps."""
     run = shutil.copytree(trained, tmp_path / 'run')
-    found = call(capfd, 'test', run, '--search', 'GapInterpolation')
+    root = Path(load_config(run / 'config.py').data_root)
+    assert call(capfd, 'test', run).code == 0
+    faces = json.loads((run / 'predictions/val_faces.json').read_text())
+    with h5py.File(root / 'features/val_affectnet.h5') as file:
+        observed = {name: group['valid'][()] != 0 for name, group in file.items()}
+    assert list(faces) == list(observed)
+    for video, found in observed.items():
+        without = sum(stop - start for start, stop in faces[video]['without'])
+        assert (faces[video]['frames'], without) == (len(found), (~found).sum())
+
+    root = shutil.copytree(root, tmp_path / 'unmasked')
+    for path in root.glob('features/*_affectnet.h5'):
+        with h5py.File(path, 'r+') as file:
+            for group in file.values():
+                del group['valid']
+    found = call(capfd, 'test', run, '--data-root', root, '--search', 'GapInterpolation')
     assert found.code == 2
-    assert 'GapInterpolation needs the frames without a face, and nothing tells them' in found.err
-    found = call(capfd, 'test', run)
+    assert 'GapInterpolation needs the frames without a face, which are unknown' in found.err
+    found = call(capfd, 'test', run, '--data-root', root)
     assert found.code == 0, found.err
     assert not (run / 'predictions/val_faces.json').exists()
 

@@ -175,7 +175,8 @@ def test_real_runs(demo_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     words += ['--cfg-options', *TINY_TRANSFORMER]
     found = call_apart('sweep', *words, folder=tmp_path)
     assert found.code == 0, found
-    assert 'val CCC, highest first' in found.out
+    assert 'post-processing, cross-validated where that was tuned on val' in found.out
+    assert 'highest raw mean first' in found.out
     runs = sorted(p.name for p in (tmp_path / 'sweep').iterdir() if p.is_dir())
     assert len(runs) == 2
     again = call_apart('sweep', *words, folder=tmp_path)

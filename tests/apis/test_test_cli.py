@@ -43,7 +43,7 @@ def test_files_and_table(run: Path, capfd: pytest.CaptureFixture[str]) -> None:
     stages = ['raw', 'clipped', 'smoothed']
     assert rows == [[t, s] for t in ('valence', 'arousal') for s in stages]
     files = {p.name for p in (run / 'predictions').iterdir()}
-    assert lines[-1] == f'{len(files) - 1} files written to {run}/predictions'
+    assert lines[-1] == f'{len(files)} files written to {run}/predictions'
     assert 'report.json' in files
 
     # the table's raw CCC, computed apart
@@ -68,6 +68,51 @@ def test_what_a_killed_test_left_is_removed(run: Path, capfd: pytest.CaptureFixt
         (run / 'predictions' / name).write_text('half')
     assert call(capfd, 'test', run, '--partition', 'val').code == 0
     assert [p.name for p in (run / 'predictions').glob('.*')] == [living]
+
+
+def test_lower_bounds_are_those_of_the_training_videos(run: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert call(capfd, 'test', run).code == 0
+    root = Path(load_config(run / 'config.py').data_root)
+    labels = {}
+    for partition in ('train', 'val'):
+        with h5py.File(root / f'targets/{partition}_valid_targets.h5') as file:
+            for target in ('valence', 'arousal'):
+                columns = [group[target][()].astype(np.float64) for group in file.values()]
+                labels[partition, target] = [np.where(x == -5, np.nan, x) for x in columns]
+    report = json.loads((run / 'predictions/report.json').read_text())
+    for target in ('valence', 'arousal'):
+        train, val = labels['train', target], labels['val', target]
+        longest = max(map(len, train))
+        course = np.nanmean([np.pad(x, (0, longest - len(x)), constant_values=np.nan) for x in train], axis=0)
+        course = np.where(np.isnan(course), np.nanmean(np.concatenate(train)), course)
+        beyond = np.full(max(map(len, val)), np.nanmean(np.concatenate(train)))
+        preds = [np.concatenate([course[: len(x)], beyond])[: len(x)] for x in val]
+        expected = ccc(np.concatenate(val), np.concatenate(preds))
+        assert report['lower_bounds'][target] == {'constant': 0.0, 'course': pytest.approx(expected)}
+    # another partition that is tested later leaves them
+    assert call(capfd, 'test', run, '--partition', 'test').code == 0
+    assert json.loads((run / 'predictions/report.json').read_text())['lower_bounds'] == report['lower_bounds']
+
+
+def test_groups_go_with_the_predictions(run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    root = shutil.copytree(load_config(run / 'config.py').data_root, tmp_path / 'data')
+    with h5py.File(root / 'targets/train_valid_targets.h5') as train:
+        names = list(train)
+    with h5py.File(root / 'targets/val_valid_targets.h5') as val:
+        of_val = list(val)
+    rows = [*(f'{name},{name}' for name in names), *(f'{name},anna' for name in of_val)]
+    (root / 'groups.csv').write_text('\n'.join(['video,group', *rows]))
+    found = call(capfd, 'test', run, '--data-root', root)
+    assert 'intervals: bootstrap over 1 group (2 videos), which count as 1.0 of equal length' in found.out
+    assert 'no interval: 1 labelled group: an interval needs 5 or more' in found.out
+    path = run / 'predictions/val_groups.csv'
+    assert path.read_text().splitlines() == ['video,group', *(f'{name},anna' for name in of_val)]
+    report = json.loads((run / 'predictions/report.json').read_text())
+    assert report['rows']['val'][0]['unit'] == '1 group (2 videos)'
+    # without groups, what an earlier test left goes
+    found = call(capfd, 'test', run)
+    assert 'bootstrap over 2 videos, no groups known' in found.out
+    assert not path.exists()
 
 
 def test_choices(run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -25,6 +25,7 @@ FLOORS: dict[str, float] = {
     'config': 2,
     'registry': 1,
     'structures': 1,
+    'groups': 1,
     'checkpoints': 1,
     'checkpoint_content': 0.75,
     'tensor_files': 0.5,

@@ -17,6 +17,7 @@ from abawfw.datasets.converters.ceap360vr_features import (
     running_mean,
     running_std,
 )
+from abawfw.datasets.stores import open_store
 from abawfw.errors import DataError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -117,6 +118,13 @@ def test_every_participant_goes_to_its_partition(tmp_path: Path) -> None:
         np.testing.assert_array_equal(file['P03_V1/arousal'][:], np.ones(60))
     with h5py.File(tmp_path / 'data/targets/test_valid_targets.h5') as file:
         assert set(file['P05_V1']) == {'length', 'fps'}
+
+
+def test_the_participant_is_the_group(tmp_path: Path) -> None:
+    convert_ceap360vr(write_source(tmp_path / 'source'), tmp_path / 'data')
+    found = {video.video_id: video.group for video in open_store(tmp_path / 'data').videos()}
+    assert set(found.values()) == {'P03', 'P05', 'P07'}
+    assert all(name.startswith(f'{group}_') for name, group in found.items())
 
 
 def test_own_splits(tmp_path: Path) -> None:

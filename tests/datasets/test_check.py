@@ -64,9 +64,7 @@ def test_everything_is_found_at_once_and_errors_come_first(root: Path) -> None:
     assert (length.partition, length.video_id, length.feature) == ('train', 'a', 'face_pose')
     assert '6 frames, the labels 7' in length.text
     assert 'in 2 of 5 frames, first in frame 1' in only(report, 'not finite').text
-    assert (
-        'arousal is outside [-1, 1] in 1 frames, first -1.25 in frame 2' in only(report, 'label range').text
-    )
+    assert 'arousal is outside [-1, 1] in 1 frame, first -1.25 in frame 2' in only(report, 'label range').text
     assert '3 of 7 frames have no valid label (-5), in 2 runs, the longest 2 frames; first at frame 1' in (
         only(report, 'no label').text
     )

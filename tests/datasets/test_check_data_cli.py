@@ -25,7 +25,7 @@ def test_table_and_exit_code(tmp_path: Path) -> None:
     edit(root, 'targets/train_valid_targets', lambda f: f['b/valence'].__setitem__(0, -5))
     noted = check(root)
     assert noted.returncode == 0
-    assert noted.stdout.splitlines()[-1] == '0 errors, 0 warnings, 1 notes'
+    assert noted.stdout.splitlines()[-1] == '0 errors, 0 warnings, 1 note'
 
     edit(root, 'features/train_face_pose', lambda f: f['a/fts'].__setitem__((3, 1), np.inf))
     spoilt = check(root)

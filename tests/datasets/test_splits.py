@@ -11,9 +11,9 @@ from memory_store import PIPELINE, MemoryStore
 
 from abawfw.datasets.clip_dataset import ClipDataset
 from abawfw.datasets.splits import BalancedKFold, OfficialSplit, RolledKFold
-from abawfw.datasets.splits.balanced_k_fold import source_of
 from abawfw.datasets.stores.base import VideoInfo
 from abawfw.errors import ConfigError, DataError
+from abawfw.groups import session_of
 
 
 def listed(train: int, val: int, test: int = 0) -> list[VideoInfo]:
@@ -115,7 +115,7 @@ def folds_of(store: NamedStore, folds: int) -> list[list[VideoInfo]]:
         val = split.videos(store.infos, 'val')
         train = split.videos(store.infos, 'train')
         assert {v.video_id for v in val} | {v.video_id for v in train} == {v.video_id for v in store.infos}
-        assert not {source_of(v.video_id) for v in val} & {source_of(v.video_id) for v in train}
+        assert not {session_of(v.video_id) for v in val} & {session_of(v.video_id) for v in train}
         assert [v for v in store.infos if v in val] == val  # store order
         assert [v for v in store.infos if v in train] == train
         result.append(val)
@@ -159,9 +159,9 @@ def test_the_same_data_give_the_same_folds_and_the_order_of_names_does_not_matte
     assert folds_of(store, 5) == folds_of(people(30), 5)
 
 
-def test_pairs_share_a_source() -> None:
-    assert source_of('video5_left') == source_of('video5_right') == source_of('video5') == 'video5'
-    assert source_of('left_video') == 'left_video'
+def test_pairs_share_a_session() -> None:
+    assert session_of('video5_left') == session_of('video5_right') == session_of('video5') == 'video5'
+    assert session_of('left_video') == 'left_video'
 
 
 def test_the_test_partition_and_unlabelled_frames_are_left_alone() -> None:
@@ -177,7 +177,7 @@ def test_the_test_partition_and_unlabelled_frames_are_left_alone() -> None:
 def test_folds_that_cannot_be_filled_are_refused() -> None:
     store = NamedStore(['a_left', 'a_right', 'b', 'c'], [5, 5, 5, 5])
     split = BalancedKFold(0, 4)
-    with pytest.raises(DataError, match=r'3 sources .* cannot fill 4 folds'):
+    with pytest.raises(DataError, match=r'3 groups .* cannot fill 4 folds'):
         split.fit(store)
     with pytest.raises(ConfigError, match='at least 2'):
         BalancedKFold(0, 1)

@@ -52,7 +52,7 @@ def test_broken_trials_do_not_hide_what_is_wrong_with_others(root: Path) -> None
         ('t0', 'train'),
         ('t1', 'train'),
     }
-    assert 'arousal is outside [-1, 1] in 1 frames, first 1.5 in frame 3' in only(report, 'label range').text
+    assert 'arousal is outside [-1, 1] in 1 frame, first 1.5 in frame 3' in only(report, 'label range').text
     assert ['t2/bert.npy: truncated' in p.text for p in report.problems if p.check == 'unreadable'] == [
         True,
         False,

@@ -229,7 +229,7 @@ def test_slurm_jobs_are_cancelled(slurm: Path, tmp_path: Path, monkeypatch: pyte
         raise KeyboardInterrupt
 
     monkeypatch.setattr(SlurmLauncher, 'outcome', interrupted)
-    with pytest.raises(KeyboardInterrupt, match='0 of 1 runs done, stopped: a'):
+    with pytest.raises(KeyboardInterrupt, match='0 of 1 run done, stopped: a'):
         launch(SlurmLauncher(), [good(tmp_path, 'a')])
     wait_for(slurm / 'cancelled')
     assert (slurm / 'cancelled').read_text() == '1\n'
@@ -303,7 +303,7 @@ def test_ray_interrupted(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=120)
     assert process.returncode == 130
-    assert 'interrupted: 0 of 1 runs done, stopped: a' in err
+    assert 'interrupted: 0 of 1 run done, stopped: a' in err
     assert (tmp_path / 'saved').exists()
 
 

@@ -46,3 +46,16 @@ def predicted(rng: np.random.Generator, label: np.ndarray, noise: float = OWN_NO
 def draw(rng: np.random.Generator, videos: int) -> list[Video]:
     found = [labels(rng, frames) for frames in lengths(rng, videos)]
     return [(label, predicted(rng, label)) for label in found]
+
+
+def draw_persons(rng: np.random.Generator, persons: int, videos: int) -> list[list[Video]]:
+    """Videos of the known CCC; what differs between videos is the person's, in all of theirs."""
+    found = []
+    for _ in range(persons):
+        mood, bias = BETWEEN * rng.standard_normal(), OWN_BIAS * rng.standard_normal()
+        own = []
+        for _ in range(videos):
+            label = mood + WITHIN * slow(rng, 300)
+            own.append((label, SLOPE * label + BIAS + bias + OWN_NOISE * slow(rng, 300)))
+        found.append(own)
+    return found

@@ -47,7 +47,7 @@ def test_bad_input() -> None:
         ccc(np.zeros(2), np.zeros(3))
     with pytest.raises(DataError, match='no frame has a label'):
         pcc([np.nan], [0.0])
-    with pytest.raises(DataError, match='predictions are not finite in 1 frames, first in frame 2'):
+    with pytest.raises(DataError, match='predictions are not finite in 1 frame, first in frame 2'):
         rmse([np.nan, 0.0, 1.0], [0.0, 0.0, np.nan])
     with pytest.raises(DataError, match='labels are not finite'):
         mse([np.inf], [0.0])

@@ -169,7 +169,7 @@ def test_gaps(x: np.ndarray, limit: int, data: Any) -> None:
 
 
 def test_gaps_need_the_frames_with_a_face() -> None:
-    with pytest.raises(DataError, match='nothing tells them'):
+    with pytest.raises(DataError, match='which are unknown'):
         GapInterpolation(3)([0.1, 0.2])
     with pytest.raises(DataError, match=r'2 predictions, but a mask of faces of shape \(3,\)'):
         GapInterpolation(3)([0.1, 0.2], [True, False, True])

@@ -138,12 +138,15 @@ def test_unreadable_files(tmp_path: Path) -> None:
         ('{"a": {"pred": [0, null]}}', 'video a, frame 1: "pred" is null, no number'),
         ('{"a": {"pred": ["0.1"]}}', 'video a, frame 0: "pred" is "0.1", no number'),
         ('{"a": {"pred": 0.5}}', 'video a: "pred" is float, not a list'),
-        ('{"a": {"pred": [250.0]}}', r'video a, frame 0: "pred" is 250, which is not a number in \[-1, 1\]'),
+        (
+            '{"a": {"pred": [250.0]}}',
+            r'video a, frame 0: "pred" is 250.0, which is not a number in ' r'\[-1, 1\]',
+        ),
         (f'{{"a": {{"pred": [1{"0" * 400}]}}}}', 'video a: "pred" holds a number that is too large'),
         ('{"a": {"pred": [0], "label": 1}}', 'video a: "label" is int, not a list'),
         ('{"a": {"pred": [0], "label": [1.5]}}', 'video a, frame 0: "label" is 1.5'),
-        ('{"a": {"pred": [0], "label": [0, 0]}}', 'video a: 1 predictions, but 2 labels'),
-        ('{"a": {"pred": [0], "label": [0]}, "b": {"pred": [0]}}', '1 videos have labels, but not b'),
+        ('{"a": {"pred": [0], "label": [0, 0]}}', 'video a: 1 prediction, but 2 labels'),
+        ('{"a": {"pred": [0], "label": [0]}, "b": {"pred": [0]}}', '1 video has labels, but not b'),
     ):
         path.write_text(text)
         with pytest.raises(DataError, match=message) as error:

@@ -118,7 +118,7 @@ def test_no_labels() -> None:
     metric.process(None, [sample])
     assert metric.collect()['c'].pred.shape == (9, 2)
     metric.process(None, [sample])
-    with pytest.raises(DataError, match='none of the 1 videos has a valid label of arousal'):
+    with pytest.raises(DataError, match='no valid label of arousal in 1 video: nothing'):
         metric.evaluate(1)
     with pytest.raises(DataError, match='no predictions'):
         metric.evaluate(1)

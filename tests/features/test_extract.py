@@ -81,7 +81,7 @@ def test_frames_without_a_face_are_not_observed(tmp_path: Path) -> None:
         values = store.read('a', feature, 0, 40).reshape(40, -1)
         assert values.any(axis=1).tolist() == expected
     (found,) = [p for p in check_store(TrialStore, out).problems if p.check == 'faces']
-    assert found.text.startswith('no face in 27 of 40 frames, in 1 runs, the longest 27 frames')
+    assert found.text.startswith('no face in 27 of 40 frames, in 1 run, the longest 27 frames')
 
 
 def test_no_face_anywhere_and_no_sound(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_labels(tmp_path: Path, rows: int) -> None:
     assert bool(report.notes) == (rows != 12)
     if rows == 11:
         assert np.isnan(read[11]).all()
-        assert report.notes == ('annotation of a: 11 rows for 12 frames: the last 1 frames have no label',)
+        assert report.notes == ('annotation of a: 11 rows for 12 frames: no label for the last 1 frame',)
 
 
 def test_labels_of_another_video(tmp_path: Path) -> None:

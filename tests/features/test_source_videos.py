@@ -99,7 +99,7 @@ def test_no_row_ever_moves(frames: int, difference: int) -> None:
 def test_what_is_done_is_told() -> None:
     labels = np.zeros((5, 2), np.float32)
     assert match_rows(labels, 4, 'a')[1] == 'a: 5 rows for 4 frames: the last 1 left out'
-    assert match_rows(labels, 7, 'a')[1] == 'a: 5 rows for 7 frames: the last 2 frames have no label'
+    assert match_rows(labels, 7, 'a')[1] == 'a: 5 rows for 7 frames: no label for the last 2 frames'
     for frames in (2, 8):
         with pytest.raises(DataError, match=f'a: 5 rows for {frames} frames, more than 2 apart'):
             match_rows(labels, frames, 'a')

@@ -169,7 +169,7 @@ def test_runs_of_folds_are_compared_within_their_fold(tmp_path: Path, rule: str)
     rows = [line for line in done.stdout.splitlines() if str(tmp_path / 'fold') in line]
     assert [Path(line.split()[0]).name for line in rows] == list(folds) * 2
     assert ['adds' in line for line in rows] == [True, False, True] * 2
-    assert '1 of 3 runs share no val videos with another: nothing to compare them with' in done.stdout
+    assert '1 of 3 runs without another on the same val videos: nothing to compare with' in done.stdout
     assert ('centring' if rule == 'centred' else 'averaging') in done.stdout
     assert 'the others of the fold, weighted anew' in done.stdout
 
@@ -220,8 +220,9 @@ def test_command_line_of_greedy(tmp_path: Path) -> None:
         assert float(words[6]) == pytest.approx(row.adds, abs=6e-7)
         assert f'(without it {row.without:9.6f})' in line
         assert f'errors {row.error_correlation:+.2f}' in line
-    assert f'cross-validated over videos: ccc {rows[0].together:9.6f}' in done.stdout
-    assert 'weighted anew, cross-validated over videos' in done.stdout
+    honest = f'cross-validated over {len(LABELS)} videos, no groups known: ccc {rows[0].together:9.6f}'
+    assert honest in done.stdout
+    assert 'weighted anew, cross-validated likewise' in done.stdout
 
 
 def test_what_is_nothing_but_rounding_has_no_sign() -> None:
@@ -238,7 +239,7 @@ def test_what_is_nothing_but_rounding_has_no_sign() -> None:
 def test_command_line_of_one_video(tmp_path: Path) -> None:
     runs = [make_run(tmp_path / n, {'v1': PREDS[n]['v1']}, {'v1': LABELS['v1']}) for n in 'ca']
     shown = command(*runs, '--weights', 'fit', '--target', 'valence', '--out', tmp_path / 'out').stdout
-    assert 'ccc none: there is one labelled video' in shown
+    assert 'ccc none: there is only one with a label' in shown
     assert 'adds' not in shown
     assert 'errors: mean correlation' in shown
 

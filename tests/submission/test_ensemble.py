@@ -164,7 +164,7 @@ def test_val_alone_is_measured_but_not_submitted(tmp_path: Path) -> None:
     done = command(run, run, '--out', tmp_path / 'out', '--weights', 'fit')
     assert done.returncode == 2
     assert done.stdout.count('ensemble') == 2
-    assert done.stdout.count('cross-validated over videos: ccc') == 2
+    assert done.stdout.count('cross-validated over 6 videos, no groups known: ccc') == 2
     assert 'no test predictions of valence, arousal, so no submission is written' in done.stderr
     assert not (tmp_path / 'out').exists()
 

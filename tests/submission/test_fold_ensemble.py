@@ -104,7 +104,7 @@ def test_targets_from_different_runs(tmp_path: Path) -> None:
         make_fold(tmp_path / f'arousal_cv/fold{k}', k, 1, ('arousal',))
     done = command(tmp_path / 'valence_cv', tmp_path / 'arousal_cv', '--out', tmp_path / 'out')
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count('val of 3 folds, not smoothed, 900 frames') == 2
+    assert done.stdout.count('val of 3 folds, clipped predictions, 900 frames') == 2
     assert done.stdout.count('  out of fold') == 4
     for target in ('valence', 'arousal'):
         assert sum(f'{target}_cv/fold' in line for line in done.stdout.splitlines()) == 3
@@ -140,7 +140,8 @@ def test_a_fold_whose_folder_is_gone_is_missed(tmp_path: Path, seeds: tuple[int,
     gone = [name for name in names if name.startswith('fold1')]
     for name in gone:
         shutil.rmtree(tmp_path / name)
-    message = rf'{CSV} names {len(gone)} runs that are not there: {", ".join(gone)}\. .*--out {tmp_path}'
+    count = '1 run' if len(gone) == 1 else f'{len(gone)} runs'
+    message = rf'{CSV} names what is not there \({count}\): {", ".join(gone)}\. .*--out {tmp_path}'
     with pytest.raises(DataError, match=message):
         Ensemble([tmp_path], ['valence'])
     left = [tmp_path / name for name in names if name not in gone]

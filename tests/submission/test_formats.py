@@ -67,7 +67,7 @@ def test_abaw_repairs_two_frames_and_lists_them(tmp_path: Path) -> None:
     ]
     made = FORMATS['abaw'](PREDS, sample(tmp_path, 'a/00001.jpg', 'b_left/00001.jpg'), 0)
     assert made.rows == 2
-    assert made.repairs == ['a: 1 rows in the sample, 3 predictions: the last 2 are left out']
+    assert made.repairs == ['a: 1 row in the sample, 3 predictions: the last 2 are left out']
 
 
 def test_abaw_refuses_more_unless_allowed(tmp_path: Path) -> None:
@@ -77,8 +77,8 @@ def test_abaw_refuses_more_unless_allowed(tmp_path: Path) -> None:
         FORMATS['abaw'](PREDS, wanted, 0)
     for text in (
         'a: 6 rows in the sample, 3 predictions; at most 2',
-        'c: 1 rows',
-        'd: 1 rows',
+        'c: 1 row in',
+        'd: 1 row in',
         '--allow-repair',
     ):
         assert text in str(error.value)
@@ -116,7 +116,7 @@ def test_wrong_use(tmp_path: Path) -> None:
             FORMATS[name](PREDS, wanted, 0)
     with pytest.raises(ConfigError, match='arousal is not among the targets'):
         FORMATS['per-video']({'valence': PREDS['valence']}, None, 0)
-    with pytest.raises(DataError, match='differ in 1 videos:\n  a: 3 and 2 frames'):
+    with pytest.raises(DataError, match='differ in 1 video:\n  a: 3 and 2 frames'):
         FORMATS['per-video'](
             {'valence': PREDS['valence'], 'arousal': {'a': np.zeros(2), 'b_left': np.zeros(1)}}, None, 0
         )

@@ -35,7 +35,7 @@ def test_same_file_within_the_stated_limit(given: Path) -> None:
     assert made == (given / 'out/fold0.txt').read_text()
     lines = printed.splitlines()
     assert [line for line in lines if line.startswith('repaired')] == REPAIRS
-    assert lines[-1] == f'18 rows in 1 files: {given.parent / "out"}'
+    assert lines[-1] == f'18 rows in 1 file: {given.parent / "out"}'
 
 
 def test_refused_beyond_the_limit(given: Path) -> None:

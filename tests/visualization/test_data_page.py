@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 pytest_plugins = ['browser']
 EVIL = '<img src=x onerror=alert(1)>&amp;"\''
-SECTIONS = ['Overview', 'Findings', 'Partitions', 'Labels', 'Labels over time', 'Ceilings']
+SECTIONS = ['Overview', 'Findings', 'Partitions', 'Labels', 'Labels over time', 'Bounds']
 
 
 def write_store(root: Path, videos: Mapping[str, Mapping[str, Any]]) -> Path:
@@ -108,14 +108,21 @@ def test_numbers_of_a_small_store(tmp_path: Path) -> None:
         ['face', 'train', '40', '4', '10.0%', '1', '2', '2', '3', '3']
     ]
     own = np.concatenate([np.full(40, a[:, 0].mean()), np.full(25, np.nanmean(b[:, 0]))])
-    ceilings = cells(page, 'CCC by what is known')
-    assert ceilings[0][:2] == ['mean of each video', f'{ccc(known[:, 0], own):.3f}']
-    assert ceilings[0][3:] == ['0.000', '0.000']  # val is constant
+    bounds = cells(page, 'CCC by what is known')
+    assert bounds[0] == ['lower: constant', *['0.000'] * 4]
+    both_train = np.stack([a[:, 0], np.pad(b[:, 0], (0, 10), constant_values=np.nan)]).astype(np.float64)
+    course = np.nanmean(both_train, axis=0)
+    over_time = ccc(np.concatenate(list(both_train)), np.concatenate([course, course]))
+    assert bounds[1][:2] == ['lower: mean of train at each frame', f'{over_time:.3f}']
+    assert bounds[1][3:] == ['0.000', '0.000']  # val is constant
+    assert bounds[2][:2] == ['mean of each video', f'{ccc(known[:, 0], own):.3f}']
+    assert bounds[2][3:] == ['0.000', '0.000']
+    assert '4 videos, no groups known' in page
     shifted = [(x[t], x[t - 20]) for x in (a[:, 0], b[:, 0]) for t in range(20, len(x))]
     both = np.array([pair for pair in shifted if not np.isnan(pair).any()])
-    (row,) = (row for row in ceilings if row[0] == 'shifted by 20 frames')
+    (row,) = (row for row in bounds if row[0] == 'shifted by 20 frames')
     assert row[1] == f'{ccc(*both.T):.3f}'
-    (late,) = (row for row in ceilings if row[0] == 'shifted by 45 frames')
+    (late,) = (row for row in bounds if row[0] == 'shifted by 45 frames')
     assert late[1:] == ['–'] * 4  # no video is as long
     videos_table = {row[0]: row for row in cells(page, 'Videos')}
     assert videos_table['a'][1:4] == ['train', '40', '40']
@@ -193,7 +200,7 @@ def test_broken_store(tmp_path: Path) -> None:
     assert {'label range', 'duplicate', 'file'} <= {row[1] for row in found if row[0] == 'error'}
     errors = sum(row[0] == 'error' for row in found)
     assert f'{errors} errors were found in this data' in page
-    assert 'The labels of 1 video(s) are damaged' in page
+    assert 'The labels of 1 video are damaged' in page
     assert sorted(row[0] for row in cells(page, 'Videos')) == ['a', 'a', 'b', 'c']
     keys = re.findall(r'<tr tabindex="0" data-key="(.*?)"', page)
     assert sorted(keys) == ['a', 'a (2)', 'b', 'c']

@@ -109,8 +109,9 @@ def test_scores_are_those_of_the_report_or_measured(tmp_path: Path) -> None:
     path = run / 'predictions/report.json'
     path.write_text(json.dumps({'postprocess': {}, 'rows': {'val': reported}}))
     assert score_rows(TestedRun(run), 'valence') == reported
-    # what another version wrote, or anybody, is measured anew
-    path.write_text(json.dumps({'windows': {'valence': 5}, 'rows': {'val': reported}}))
+    # what another version wrote, whose intervals were others, or anybody, is measured anew
+    older = [{key: value for key, value in row.items() if key != 'unit'} for row in reported]
+    path.write_text(json.dumps({'postprocess': {}, 'rows': {'val': older}}))
     assert score_rows(TestedRun(run), 'valence') == measured
     for wrong in (
         {'ccc': 10**400},
@@ -119,6 +120,7 @@ def test_scores_are_those_of_the_report_or_measured(tmp_path: Path) -> None:
         {'notes': None},
         {'frames': 'many'},
         {'ccc_low': 'x'},
+        {'effective': None},
     ):
         rows = [{**row, **wrong} for row in reported]
         path.write_text(json.dumps({'postprocess': {}, 'rows': {'val': rows}}))
@@ -192,8 +194,8 @@ def test_names_never_become_markup(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ('lengths', 'change', 'said'),
     [
-        ({'only': 200}, {}, 'valence, arousal: 1 labelled video(s): an interval over videos needs 4 or more'),
-        ({'a': 3, 'b': 3}, {}, '2 labelled video(s): an interval over videos needs 4 or more'),
+        ({'only': 200}, {}, 'valence, arousal: no interval: 1 labelled video: an interval needs 5 or more'),
+        ({'a': 3, 'b': 3}, {}, 'no interval: 2 labelled videos: an interval needs 5 or more'),
         ({'a': 1}, {'labels': lambda n: np.zeros(n)}, 'labels or predictions are constant'),
         ({'a': 90, 'b': 90}, {'labels': lambda n: np.full(n, 0.3)}, 'labels or predictions are constant'),
         ({'a': 90, 'b': 90}, {'preds': lambda n: np.full(n, 0.3)}, 'labels or predictions are constant'),
@@ -223,15 +225,36 @@ def test_what_an_older_run_lacks_is_told(tmp_path: Path) -> None:
         'metrics.csv',
         'summary.json',
         'config.py',
-        'Nothing tells in which frames a face was found',
+        'over 1 video, no groups known',
+        'The mean over the training videos at each frame is unknown for valence and arousal: test the run',
     ):
         assert missing in text
+    assert 'face' not in text  # which the data may not even show
     (run / 'summary.json').write_text('{"status": "done"}')
     (run / 'config.py').write_text('a = "<b>"\n')
     text = text_of(run)
     assert 'peak memory not known' in text
-    assert 'Nothing tells which config file' in text
+    assert 'The config file that the run was started from is unknown' in text
     assert 'a = "<b>"' in text
+
+
+def test_bounds_and_what_each_knows(tmp_path: Path) -> None:
+    run = make_run(tmp_path, {'a': 120, 'b': 50, 'c': 300})
+    report = {'lower_bounds': {'valence': {'constant': 0.0, 'course': 0.125}, 'arousal': {'course': 'x'}}}
+    (run / 'predictions/report.json').write_text(json.dumps(report))
+    page = run_page(TestedRun(run)).render()
+    (body,) = re.findall(r'<caption[^>]*>What the scores are to be held.*?<tbody>(.*?)</tbody>', page)
+    rows = [re.findall(r'<t[hd][^>]*>(.*?)</t[hd]>', row) for row in re.findall(r'<tr.*?</tr>', body)]
+    tested = TestedRun(run)
+    upper = []
+    for target in ('valence', 'arousal'):
+        labels = list(tested.labels(target).values())
+        means = np.concatenate([np.full(len(x), np.nanmean(x)) for x in labels])
+        upper.append(f'{ccc(np.concatenate(labels), means):.4f}')
+    assert [row[0] for row in rows] == ['lower', 'lower', 'upper']
+    assert [row[2:] for row in rows] == [['0.0000', '0.0000'], ['0.1250', '–'], upper]
+    assert 'is unknown for arousal: test the run again' in page
+    assert 'a model that is not above them has learned nothing of use yet' in page
 
 
 def test_what_differs_from_the_base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,7 +42,7 @@ def benchmark_statistics(rounds: int) -> dict[str, Any]:
         bootstrap_ccc(statistics(first), REPLICATES)
 
     def paired() -> None:
-        paired_bootstrap((statistics(first), statistics(second)), replicates=REPLICATES)
+        paired_bootstrap(statistics(first), statistics(second), replicates=REPLICATES)
 
     group = ValGroup.of(labels, runs)
     names, weights = [str(run) for run in range(RUNS)], greedy_weights(group.pooled)

@@ -48,7 +48,7 @@ def convert_ceap360vr(
     """Import the participants that are there; one sequence is one participant and one video, ``P01_V1``.
 
     The labels of the test partition are not written: it is scored apart. A fixation that lasts past the last
-    frame ends there and is reported.
+    frame ends there and is reported. The participant is the group of a sequence.
 
     Args:
         source: The folder ``CEAP-360VR`` of the public repository.
@@ -100,6 +100,7 @@ def convert_ceap360vr(
                         'gaze': seen,
                     },
                     fps=fps,
+                    group=f'P{participant:02d}',
                 )
                 done[partition].append(sequence)
     return CEAPReport(

@@ -1,4 +1,4 @@
-"""What a data set is like: lengths, labels, missing frames, ceilings."""
+"""What a data set is like: lengths, labels, missing frames, bounds."""
 
 from abawfw.datasets.facts.data_facts import DataFacts, read_facts
 from abawfw.datasets.facts.missing_facts import MissingFacts

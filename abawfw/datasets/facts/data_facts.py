@@ -14,9 +14,10 @@ from abawfw.datasets.facts.partition_shift import PartitionShift
 from abawfw.datasets.facts.video_facts import VideoFacts
 from abawfw.datasets.stores.base import PARTITIONS, VideoInfo
 from abawfw.datasets.stores.kinds import find_store_kind
-from abawfw.datasets.stores.labels import clean_labels
+from abawfw.datasets.stores.labels import COLUMNS, clean_labels
 from abawfw.datasets.stores.survey import Survey
 from abawfw.errors import DataError
+from abawfw.evaluation.functional import MeanCourse, Moments
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class DataFacts:
 
 
 def read_facts(root: str | Path, progress: Callable[[int, int], None] | None = None) -> DataFacts:
-    """Look at all of a store; what is broken is left out and told in the report.
+    """Look at all of a store; what is broken is left out and reported.
 
     Args:
         root: folder of the store.
@@ -56,11 +57,27 @@ def read_facts(root: str | Path, progress: Callable[[int, int], None] | None = N
     names = dict.fromkeys([*PARTITIONS, *(video.partition for video in videos)])
     present = {video.partition for video in videos}
     partitions = {name: PartitionFacts() for name in names if name in present}
-    for done, video in enumerate(videos):
+    for done, (video, grouped) in enumerate(zip(videos, report.videos, strict=True)):
         if progress:
             progress(len(videos) + done, 2 * len(videos))
-        partitions[video.partition].add(VideoFacts(video, _labels(survey, video), _observed(survey, video)))
+        partitions[video.partition].add(VideoFacts(grouped, _labels(survey, video), _observed(survey, video)))
+    _measure_course(partitions)
     return DataFacts(kind.short_name, report, partitions, tuple(_shifts(partitions)))
+
+
+def _measure_course(partitions: dict[str, PartitionFacts]) -> None:
+    """Hold the labels of every partition against the mean over the training videos at each frame."""
+    for column, target in enumerate(COLUMNS):
+        course = MeanCourse()
+        labels = {
+            name: [video.labels[:, column] for video in facts.videos if video.labels is not None]
+            for name, facts in partitions.items()
+        }
+        for of in labels.get('train', []):
+            course.add(of)
+        for name, facts in partitions.items():
+            found = (course.against(of) for of in labels[name])
+            facts.targets[target].course = Moments.pool(part for part in found if part is not None)
 
 
 def _labels(survey: Survey, video: VideoInfo) -> np.ndarray | None:

@@ -9,6 +9,7 @@ import numpy as np
 from abawfw.datasets.facts.missing_facts import MissingFacts
 from abawfw.datasets.facts.target_facts import TargetFacts
 from abawfw.datasets.facts.video_facts import VideoFacts
+from abawfw.datasets.stores.base import groups_of
 from abawfw.datasets.stores.labels import COLUMNS
 
 CENTRES = np.linspace(-1, 1, 41)
@@ -57,6 +58,15 @@ class PartitionFacts:
     def video_means(self, target: str) -> list[float]:
         """Mean label of each video that has one."""
         return [video.mean[target] for video in self.videos if video.mean]
+
+    def unit_means(self, target: str) -> list[float]:
+        """Mean label of each group of videos, as far as groups are known, and of each other video."""
+        labelled = {video.info.video_id: video for video in self.videos if video.mean}
+        means = []
+        for unit in groups_of(video.info for video in labelled.values()).units(labelled):
+            frames = [labelled[v].labelled or 0 for v in unit]
+            means.append(float(np.average([labelled[v].mean[target] for v in unit], weights=frames)))
+        return means
 
     def effective_frames(self, target: str) -> float | None:
         """As how many independent frames a video counts, mean over videos with a label; None if unknown."""

@@ -19,10 +19,11 @@ class PartitionShift:
         target: 'valence' or 'arousal'.
         means: mean of its frames minus that of the other, in standard deviations of the frames of the other;
             None where those do not vary.
-        distance: Kolmogorov and Smirnov's D between the means of the videos: the largest difference between
-            the shares of videos whose mean is at most some value. Videos, not frames: frames of a video
-            depend on one another, and taken as if they did not, every partition would differ from any other.
-        p: how often D would be as large if the videos of both came from one distribution.
+        distance: Kolmogorov and Smirnov's D between the means of the videos, or of groups of them as far as
+            they are known: the largest difference between the fractions of them whose mean is at most some
+            value. Not of frames: frames of a video depend on one another, and taken as if they did not, every
+            partition would differ from any other.
+        p: how often D would be as large if the videos, or groups, of both came from one distribution.
     """
 
     of: str
@@ -39,7 +40,7 @@ class PartitionShift:
         """Compare two partitions, (name, facts) each, both with labels."""
         (name, facts), (other_name, other) = of, against
         here, there = facts.targets[target], other.targets[target]
-        test = ks_2samp(facts.video_means(target), other.video_means(target))
+        test = ks_2samp(facts.unit_means(target), other.unit_means(target))
         return cls(
             of=name,
             against=other_name,

@@ -7,9 +7,9 @@ import numpy as np
 from abawfw.evaluation.functional import (
     Autocorrelation,
     Moments,
-    constant_ceiling,
-    moving_mean_ceiling,
-    shift_ceiling,
+    moving_mean_bound,
+    shift_bound,
+    video_mean_bound,
 )
 from abawfw.evaluation.functional.moments import CONSTANT
 
@@ -27,6 +27,7 @@ class TargetFacts:
         constant: labels against the mean of their video, pooled.
         moving_mean: labels against their moving mean, pooled, by window.
         shift: labels against shifted labels, pooled, by shift.
+        course: labels against the mean over the training videos at each frame, pooled.
         autocorrelation: of the labels.
     """
 
@@ -34,16 +35,17 @@ class TargetFacts:
         self.constant = Moments()
         self.moving_mean = dict.fromkeys(WINDOWS, Moments())
         self.shift = dict.fromkeys(SHIFTS, Moments())
+        self.course = Moments()
         self.autocorrelation = Autocorrelation()
 
     def add(self, labels: np.ndarray) -> None:
         """Add a video by its labels, (frames,), NaN where there is none."""
         labels = labels.astype(np.float64)
-        self.constant = self.constant.merge(constant_ceiling(labels))
+        self.constant = self.constant.merge(video_mean_bound(labels))
         for window, pooled in self.moving_mean.items():
-            self.moving_mean[window] = pooled.merge(moving_mean_ceiling(labels, window))
+            self.moving_mean[window] = pooled.merge(moving_mean_bound(labels, window))
         for shift, pooled in self.shift.items():
-            self.shift[shift] = pooled.merge(shift_ceiling(labels, shift))
+            self.shift[shift] = pooled.merge(shift_bound(labels, shift))
         self.autocorrelation.add(labels)
 
     @property

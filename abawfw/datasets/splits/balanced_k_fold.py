@@ -1,4 +1,4 @@
-"""Folds of equal weight, none of which shares a person with another."""
+"""Folds of equal weight, none of which shares a group of videos with another."""
 
 from __future__ import annotations
 
@@ -6,12 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from abawfw.datasets.stores.base import FeatureStore, VideoInfo
-from abawfw.errors import ConfigError, DataError
+from abawfw.datasets.stores.base import FeatureStore, VideoInfo, groups_of
+from abawfw.errors import ConfigError, DataError, counted
 from abawfw.registry import SPLITS
-
-SIDES = ('_left', '_right')
-"""Ends of names of videos that show one person each of the same recording (spec/affwild2.md)."""
 
 SMALLEST_GAIN = 1e-9
 """Below this, rounding could make trades go round in circles."""
@@ -24,10 +21,11 @@ BINS = 10
 class BalancedKFold:
     """Folds over train and val together, alike in frames and in labels; each validates once.
 
-    Videos of one source, ``NAME_left`` and ``NAME_right`` (and ``NAME``), stay together, so that no person is
-    trained on and validated with. The largest sources are dealt first, each to the fold in which it does
-    least harm to the balance of frames and of the histograms of valence and arousal; then sources move or
-    trade places as long as that helps. The same data give the same folds. The test partition stays as it is.
+    Videos of one group (``VideoInfo.group``, and where that is unknown ``NAME_left`` and ``NAME_right``) stay
+    together, so that no person is trained on and validated with. The largest groups are dealt first, each to
+    the fold in which it does least harm to the balance of frames and of the histograms of valence and
+    arousal; then groups move or trade places as long as that helps. The same data give the same folds. The
+    test partition stays as it is.
 
     ``fit`` comes before ``videos``: the balance needs the labels of the store.
 
@@ -54,20 +52,18 @@ class BalancedKFold:
         """Deal out the training and validation videos of a store; reads all their labels.
 
         Raises:
-            DataError: fewer sources than folds, or labels that cannot be read.
+            DataError: fewer groups than folds, or labels that cannot be read.
         """
-        sources: dict[str, list[VideoInfo]] = {}
-        for video in store.videos():
-            if video.partition in ('train', 'val'):
-                sources.setdefault(source_of(video.video_id), []).append(video)
-        if len(sources) < self.folds:
+        videos = {v.video_id: v for v in store.videos() if v.partition in ('train', 'val')}
+        units = groups_of(videos.values()).units(videos)
+        if len(units) < self.folds:
             raise DataError(
-                f'{store.root}: {len(sources)} sources of training and validation videos cannot fill '
-                f'{self.folds} folds; set folds to at most that (NAME_left and NAME_right are one source)'
+                f'{store.root}: {counted(len(units), "group")} of training and validation videos cannot fill '
+                f'{self.folds} folds; set folds to at most that (NAME_left and NAME_right are one group)'
             )
-        weights = np.array([sum(_weights(store, video) for video in videos) for videos in sources.values()])
-        for videos, fold in zip(sources.values(), _deal(weights, self.folds), strict=True):
-            self._fold_of.update({video.video_id: int(fold) for video in videos})
+        weights = np.array([sum(_weights(store, videos[name]) for name in unit) for unit in units])
+        for unit, fold in zip(units, _deal(weights, self.folds), strict=True):
+            self._fold_of.update(dict.fromkeys(unit, int(fold)))
 
     def videos(self, videos: Sequence[VideoInfo], partition: str) -> list[VideoInfo]:
         """The videos of ``partition`` in this fold, in the order in which they come.
@@ -87,11 +83,6 @@ class BalancedKFold:
         ]
 
 
-def source_of(video_id: str) -> str:
-    """Name of the recording that a video was taken from."""
-    return next((video_id.removesuffix(side) for side in SIDES if video_id.endswith(side)), video_id)
-
-
 def _weights(store: FeatureStore, video: VideoInfo) -> np.ndarray:
     """Frames, and frames in each bin of each target, (1 + 2 BINS,)."""
     labels = store.labels(video.video_id, 0, video.num_frames)
@@ -101,30 +92,30 @@ def _weights(store: FeatureStore, video: VideoInfo) -> np.ndarray:
 
 
 def _deal(weights: np.ndarray, folds: int) -> np.ndarray:
-    """Fold of every source, (sources,), such that the sums of weights (sources, columns) are alike."""
+    """Fold of every group, (groups,), such that the sums of weights (groups, columns) are alike."""
     # Squares of these are the terms of a chi-square: rare bins weigh more than their frames, but less than
     # full ones, since no dealing could make them alike.
     totals = weights.sum(axis=0)
     weights = weights / np.sqrt(np.where(totals == 0, 1, totals) * totals[0])
     fold_of = np.full(len(weights), -1)
     sums = np.zeros((folds, weights.shape[1]))
-    for source in np.argsort(-weights[:, 0], kind='stable'):
+    for group in np.argsort(-weights[:, 0], kind='stable'):
         # Sums of squares are least when all folds are alike: take the one that lets them grow least.
-        fold_of[source] = int((sums @ weights[source]).argmin())
-        sums[fold_of[source]] += weights[source]
+        fold_of[group] = int((sums @ weights[group]).argmin())
+        sums[fold_of[group]] += weights[group]
     while _improve(weights, fold_of, sums):
         pass
     return fold_of
 
 
 def _improve(weights: np.ndarray, fold_of: np.ndarray, sums: np.ndarray) -> bool:
-    """Once for every source, make the best move or trade that lowers the sum of squares; True if any did."""
+    """Once for every group, make the best move or trade that lowers the sum of squares; True if any did."""
     improved = False
-    for source, here in enumerate(fold_of):
+    for group, here in enumerate(fold_of):
         # A move is a trade for nothing; the first rows stand for the folds to move to.
         given = np.concatenate([np.zeros_like(sums), weights])
         there = np.concatenate([np.arange(len(sums)), fold_of])
-        difference = weights[source] - given
+        difference = weights[group] - given
         growth = 2 * ((sums[there] - sums[here]) * difference + difference**2).sum(axis=1)
         growth[there == here] = 0
         if np.count_nonzero(fold_of == here) == 1:
@@ -135,6 +126,6 @@ def _improve(weights: np.ndarray, fold_of: np.ndarray, sums: np.ndarray) -> bool
             sums[there[best]] += difference[best]
             if best >= len(sums):
                 fold_of[best - len(sums)] = here
-            fold_of[source] = there[best]
+            fold_of[group] = there[best]
             improved = True
     return improved

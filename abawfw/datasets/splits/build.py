@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 from typing import Any
 
-from abawfw.datasets.stores.base import FeatureStore
+from mmengine.logging import print_log
+
+from abawfw.datasets.stores.base import FeatureStore, VideoInfo, groups_of
+from abawfw.errors import counted
 from abawfw.registry import SPLITS
+
+SHOWN = 5  # groups that a warning names
 
 
 def build_split(cfg: dict | None, store: FeatureStore) -> Any:
     """Build a fold rule and show it the store, if it looks at more than the list of videos.
+
+    Whatever the rule, a warning says so where a group of videos, such as those of one person, is trained on
+    and validated with.
 
     Args:
         cfg: config of a registered fold rule; None for the partitions that the store came with.
@@ -24,4 +34,34 @@ def build_split(cfg: dict | None, store: FeatureStore) -> Any:
     split = SPLITS.build(dict(cfg or {'type': 'OfficialSplit'}))
     if hasattr(split, 'fit'):
         split.fit(store)
+    if text := _parted(split, store.videos()):
+        _warn(f'{store.root}: {text}')
     return split
+
+
+def parted_groups(train: list[VideoInfo], val: list[VideoInfo]) -> list[str]:
+    """Names of the groups that have videos on both sides, sorted."""
+    groups = groups_of([*train, *val]).of
+    sides = ({groups[v.video_id] for v in side if v.video_id in groups} for side in (train, val))
+    return sorted(set.intersection(*sides))
+
+
+def _parted(split: Any, videos: tuple[VideoInfo, ...]) -> str | None:
+    if not all(any(v.partition == p for v in videos) for p in ('train', 'val')):
+        return None  # a rule may refuse to give what is not there, and nobody has asked for it yet
+    parted = parted_groups(*(split.videos(videos, partition) for partition in ('train', 'val')))
+    if not parted:
+        return None
+    more = f' and {len(parted) - SHOWN} more' if len(parted) > SHOWN else ''
+    return (
+        f'{type(split).__name__} has videos of {counted(len(parted), "group")} both in train and in val '
+        f'({", ".join(parted[:SHOWN])}{more}): scores on val say nothing of persons or sessions '
+        'that were not '
+        'trained on. BalancedKFold keeps groups whole'
+    )
+
+
+@functools.cache
+def _warn(text: str) -> None:
+    """Once: each partition of a run builds the rule anew."""
+    print_log(text, logger='current', level=logging.WARNING)

@@ -22,6 +22,9 @@ class RolledKFold:
     (spec/tagf.md, Data). So fold 0 is the official split, fold 1 validates the last fifth of train, and fold
     5 the first. The test partition stays as it is.
 
+    The reference knows no groups of videos, and neither does this rule: where a range parts one,
+    ``build_split`` warns, and ``BalancedKFold`` is the rule that keeps groups whole.
+
     Args:
         fold: 0 to 5.
 

@@ -71,6 +71,10 @@ class ArrayStore(FeatureStore):
         self.video(video_id)
         return self._times
 
+    def has_mask(self, video_id: str, feature: str) -> bool:
+        """Whether a mask was given."""
+        return feature in self._observed
+
     def _mask(self, video_id: str, name: str, mask: NDArray, num_frames: int) -> NDArray[np.bool_]:
         if name not in self._arrays:
             raise DataError(f'{video_id}: observed has {name!r}; {nearest(name, self._arrays)}')

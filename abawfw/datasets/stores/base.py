@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -16,22 +16,34 @@ from abawfw.datasets.stores.labels import clean_labels
 from abawfw.datasets.stores.running_moments import RunningMoments
 from abawfw.datasets.stores.summary import summarise
 from abawfw.errors import DataError, nearest
+from abawfw.groups import Groups, known_groups
 
 if TYPE_CHECKING:
     from abawfw.datasets.stores.survey import Survey
 
 PARTITIONS = ('train', 'val', 'test')
+GROUPS = 'groups.csv'
 
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """One video of a store: its name, partition ('train', 'val' or 'test'), frames, and fps if known."""
+    """One video of a store.
+
+    Attributes:
+        video_id: its name.
+        partition: 'train', 'val' or 'test'.
+        num_frames: frames.
+        fps: frames per second, if known.
+        has_labels: whether there are labels.
+        group: the person or session that it shares with other videos, if known; see ``abawfw.groups``.
+    """
 
     video_id: str
     partition: str
     num_frames: int
     fps: float | None = None
     has_labels: bool = True
+    group: str | None = None
 
 
 @dataclass(frozen=True)
@@ -40,6 +52,29 @@ class FeatureInfo:
 
     dims: tuple[int, ...]
     dtype: str
+
+
+def with_groups(root: Path, videos: Iterable[VideoInfo]) -> tuple[VideoInfo, ...]:
+    """The videos of a store with their groups: by ``groups.csv`` in its root, or else as they are.
+
+    Args:
+        root: of the store.
+        videos: of the store; those with labels must stand in the file.
+
+    Raises:
+        DataError: the file does not fit the videos, see ``Groups.read``.
+    """
+    videos, path = tuple(videos), root / GROUPS
+    if not path.exists():
+        return videos
+    labelled = {video.video_id for video in videos if video.has_labels}
+    groups = Groups.read(path, [video.video_id for video in videos], labelled)
+    return tuple(replace(video, group=groups.of.get(video.video_id)) for video in videos)
+
+
+def groups_of(videos: Iterable[VideoInfo]) -> Groups:
+    """The groups of some videos; where the data do not say, pairs of names do, see ``known_groups``."""
+    return known_groups({video.video_id: video.group for video in videos})
 
 
 class FeatureStore(ABC):
@@ -69,7 +104,10 @@ class FeatureStore(ABC):
 
     @abstractmethod
     def videos(self) -> tuple[VideoInfo, ...]:
-        """All videos, in the order of the store; ids are unique and no video is empty."""
+        """All videos, in the order of the store; ids are unique and no video is empty.
+
+        What a store finds passes through ``with_groups`` first.
+        """
 
     @abstractmethod
     def features(self) -> dict[str, FeatureInfo]:
@@ -119,6 +157,10 @@ class FeatureStore(ABC):
         self.feature(feature)
         self._check_range(video, start, stop)
         return self._valid(video, feature, start, stop)
+
+    def has_mask(self, video_id: str, feature: str) -> bool:
+        """Whether the store says where the feature was observed; without, it counts as observed."""
+        return type(self)._valid is not FeatureStore._valid
 
     def knows_valid(self, video_id: str, feature: str) -> bool:
         """Whether ``valid`` answers without reading the frames themselves."""

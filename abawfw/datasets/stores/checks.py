@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from abawfw.errors import DataError
+from abawfw.errors import DataError, counted
 
 if TYPE_CHECKING:
     from abawfw.datasets.stores.base import VideoInfo
@@ -57,7 +57,8 @@ def check_finite(values: np.ndarray, feature: str, video_id: str, start: int = 0
 def not_finite_message(feature: str, video_id: str, first: int, count: int) -> str:
     """What is wrong with a feature of a video that is NaN or infinite, and the way out."""
     return (
-        f'feature {feature!r} of video {video_id!r} is NaN or infinite in {count} frame(s) read here, '
+        f'feature {feature!r} of video {video_id!r} is NaN or infinite in {counted(count, "frame")} '
+        'read here, '
         f'first in frame {first}; extract it again, or mend these frames and mark them as not valid '
         '(tools/check_data.py lists everything of the kind)'
     )

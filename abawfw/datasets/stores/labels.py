@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from abawfw.errors import DataError
+from abawfw.errors import DataError, counted
 
 NO_LABEL = -5.0
 """What Aff-Wild2 writes for a frame that could not be annotated (spec/affwild2.md)."""
@@ -32,9 +32,11 @@ def clean_labels(raw: np.ndarray, video_id: str, start: int = 0) -> np.ndarray:
     if bad.any():
         frame, column = np.argwhere(bad)[0]
         raise DataError(
-            f'video {video_id!r}, frame {start + frame}: {COLUMNS[column]} is {raw[frame, column]:g}, '
-            f'which is outside [-1, 1] and not {NO_LABEL:g} (no label); {int(bad.any(axis=1).sum())} of the '
-            f'{len(raw)} frames read are like that. Scale the annotation to [-1, 1], with {NO_LABEL:g} where '
+            # str gives as many digits as tell the value from 1
+            f'video {video_id!r}, frame {start + frame}: {COLUMNS[column]} is {raw[frame, column]!s}, '
+            f'which is outside [-1, 1] and not {NO_LABEL:g} (no label), as in '
+            f'{int(bad.any(axis=1).sum())} of the '
+            f'{counted(len(raw), "frame")} read. Scale the annotation to [-1, 1], with {NO_LABEL:g} where '
             'there is none'
         )
     labels = raw.astype(np.float32)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from abawfw.datasets.stores.base import FeatureInfo, FeatureStore, VideoInfo
+from abawfw.datasets.stores.base import FeatureInfo, FeatureStore, VideoInfo, with_groups
 from abawfw.datasets.stores.checks import check_videos, chunks
 from abawfw.datasets.stores.packed_array import PackedArray
 from abawfw.datasets.stores.packed_index import INDEX, PackedIndex
@@ -50,6 +50,7 @@ class PackedStore(FeatureStore):
         super().__init__(root)
         self._index = PackedIndex.read(self.root)
         check_videos(self._index.videos, self.root)
+        self._videos = with_groups(self.root, self._index.videos)
         frames, videos = self._index.num_frames, len(self._index.videos)
         self._arrays = {'labels': self._open('labels', (frames, 2), 'float32')}
         if self._index.timed:
@@ -78,7 +79,7 @@ class PackedStore(FeatureStore):
 
     def videos(self) -> tuple[VideoInfo, ...]:
         """All videos, in the order of the store that was packed."""
-        return self._index.videos
+        return self._videos
 
     def features(self) -> dict[str, FeatureInfo]:
         """All features, by name."""
@@ -124,6 +125,10 @@ class PackedStore(FeatureStore):
             if checksum != self._index.checksums[name][row]:
                 wrong.append(name)
         return wrong
+
+    def has_mask(self, video_id: str, feature: str) -> bool:
+        """A mask is packed where some frame of some video was not observed."""
+        return feature in self._index.masked
 
     def _summary(self, feature: str, video_ids: Sequence[str], observed: bool) -> RunningMoments:
         """From the sums that were kept per video."""

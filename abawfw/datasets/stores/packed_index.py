@@ -120,6 +120,7 @@ class PackedIndex:
                 whole_number(entry['num_frames']),
                 frame_rate(entry['fps']),
                 truth_value(entry['has_labels']),
+                None if entry.get('group') is None else plain_text(entry['group']),  # new in version 0.2
             )
             for entry in data['videos']
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from abawfw.datasets.stores.base import FeatureInfo, FeatureStore, VideoInfo
+from abawfw.datasets.stores.base import FeatureInfo, FeatureStore, VideoInfo, with_groups
 from abawfw.datasets.stores.checks import check_videos
 from abawfw.datasets.stores.rucaim3_files import RUCAIM3Files
 from abawfw.datasets.stores.stated_moments import refuse_stale
@@ -27,7 +27,8 @@ class RUCAIM3Store(FeatureStore):
     """Features and labels in HDF5, one group per video (spec/rucaim3.md).
 
     The order of the videos is the order of the groups of the targets files, train before val before test. A
-    video without valence and arousal (the test partition) has no labels.
+    video without valence and arousal (the test partition) has no labels. The layout has no place for groups:
+    they stand in ``groups.csv``.
 
     Args:
         root: folder with ``targets/`` and ``features/``.
@@ -39,12 +40,13 @@ class RUCAIM3Store(FeatureStore):
     def __init__(self, root: str | Path) -> None:
         super().__init__(root)
         self._files = RUCAIM3Files(self.root)
-        self._videos = tuple(
+        found = [
             self._files.video(partition, video_id)
             for partition in self._files.partitions
             for video_id in self._files.video_ids(partition)
-        )
-        check_videos(self._videos, self.root)
+        ]
+        check_videos(found, self.root)
+        self._videos = with_groups(self.root, found)
         self._infos: dict[str, FeatureInfo] = {}
         self._checked: set[tuple[str, str]] = set()
 
@@ -110,6 +112,10 @@ class RUCAIM3Store(FeatureStore):
             )
         refuse_stale(self, feature, video_ids, stored, self._files.moments_path(feature))
         return mean, np.where(std == 0, 1.0, std)
+
+    def has_mask(self, video_id: str, feature: str) -> bool:
+        """Whether there is an array valid beside the frames."""
+        return self._files.valid(self.video(video_id), feature, 0, 0) is not None
 
     def _read(self, video: VideoInfo, feature: str, start: int, stop: int) -> np.ndarray:
         self._check_shape(video, feature)

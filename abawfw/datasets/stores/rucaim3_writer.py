@@ -11,12 +11,14 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from abawfw.datasets.stores.base import GROUPS
 from abawfw.datasets.stores.hdf5_reader import readable_name
 from abawfw.datasets.stores.labels import NO_LABEL, unlabelled_frames
 from abawfw.datasets.stores.rucaim3_files import PARTITIONS
 from abawfw.datasets.stores.running_moments import RunningMoments
 from abawfw.errors import DataError
 from abawfw.files import Replacement
+from abawfw.groups import Groups
 
 KEPT_DTYPES = ('float16', 'uint8')
 
@@ -46,6 +48,8 @@ class RUCAIM3Writer:
         self.features = {name: tuple(dims) for name, dims in features.items()}
         self._files: dict[str, h5py.File] = {}
         self._partition_of: dict[str, str] = {}
+        self._groups: dict[str, str] = {}
+        self._ungrouped: list[str] = []
         self._moments = {name: RunningMoments(dims) for name, dims in self.features.items()}
         self._replacement = Replacement(self.root)
         self._folder = self._replacement.temporary
@@ -71,6 +75,7 @@ class RUCAIM3Writer:
         labels: NDArray | None = None,
         valid: Mapping[str, NDArray] | None = None,
         fps: float | None = None,
+        group: str | None = None,
     ) -> None:
         """Append one video to its partition.
 
@@ -83,6 +88,8 @@ class RUCAIM3Writer:
                 video has no labels and only its length is stored.
             valid: (frames,) bool for the features that have such a mask; False where nothing was observed.
             fps: Frames per second, stored beside the length if given.
+            group: The person or session that the video shares with others; of all videos with labels or of
+                none. Stored in ``groups.csv``.
 
         Raises:
             DataError: If the video is there already, or a feature, a shape or a length does not fit.
@@ -90,6 +97,10 @@ class RUCAIM3Writer:
         valid = valid or {}
         num_frames = self._check(video_id, partition, features, labels, valid)
         self._partition_of[video_id] = partition
+        if group is not None:
+            self._groups[video_id] = group
+        elif labels is not None:
+            self._ungrouped.append(video_id)
         targets = self._file(f'targets/{partition}_valid_targets.h5').create_group(video_id)
         targets['length'] = np.int64(num_frames)
         if fps is not None:
@@ -102,10 +113,10 @@ class RUCAIM3Writer:
             values = np.asarray(features[name])
             if values.dtype.name not in KEPT_DTYPES:
                 values = values.astype(np.float32, copy=False)
-            group = self._file(f'features/{partition}_{name}.h5').create_group(video_id)
-            group['fts'] = values
+            place = self._file(f'features/{partition}_{name}.h5').create_group(video_id)
+            place['fts'] = values
             if name in valid:
-                group['valid'] = np.asarray(valid[name], np.int32)
+                place['valid'] = np.asarray(valid[name], np.int32)
             if partition == 'train':
                 self._moments[name].add(values)
 
@@ -113,17 +124,26 @@ class RUCAIM3Writer:
         """Write the statistics of train and give the folder its final name.
 
         Raises:
-            DataError: If no video was added.
+            DataError: If no video was added, or only some of those with labels have a group.
         """
         if not self._partition_of:
             self._close_files()
             self._replacement.discard()
             raise DataError(f'{self.root}: no video was added, nothing is written')
+        if self._groups and self._ungrouped:
+            self._close_files()
+            self._replacement.discard()
+            raise DataError(
+                f'{self.root}: {self._ungrouped[0]} has no group, but {next(iter(self._groups))} has one: '
+                'give each video with labels a group, or none; nothing is written'
+            )
         for name, moments in self._moments.items():
             if moments.count:
                 group = self._file(f'features/mean_std_on_trn/{name}.h5').create_group('train')
                 group['mean'], group['std'] = moments.result()
         self._close_files()
+        if self._groups:
+            (self._folder / GROUPS).write_text(Groups(self._groups).to_csv(), encoding='utf-8')
         self._replacement.finish()
 
     def _check(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -73,7 +74,7 @@ class TrialFiles:
                     f'{self.index.source.name} says {(info.num_frames, 2)}: one row per frame, columns '
                     'valence and arousal'
                 )
-        return VideoInfo(info.video_id, info.partition, info.num_frames, info.fps, has_labels)
+        return replace(info, has_labels=has_labels)
 
     def array(self, trial: Trial, name: str) -> TrialArray:
         """An array of a trial, its header read."""

@@ -83,6 +83,7 @@ class TrialIndex:
                     'fps': trial.info.fps,
                     'labels': trial.info.has_labels,
                     'valid': sorted(trial.masked or ()),
+                    **({} if trial.info.group is None else {'group': trial.info.group}),
                 }
                 for trial in self.trials
             ],
@@ -128,5 +129,6 @@ def _trial(root: Path, path: Path, entry: Mapping[str, Any]) -> Trial:
         whole_number(entry['length']),
         frame_rate(entry['fps']),
         truth_value(entry['labels']),
+        None if entry.get('group') is None else plain_text(entry['group']),  # new in version 0.2
     )
     return Trial(info, root / name, frozenset(plain_name(n, path) for n in entry['valid']))

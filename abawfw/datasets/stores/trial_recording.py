@@ -12,7 +12,7 @@ from abawfw.datasets.stores.npy_file import read_array, read_arrays
 from abawfw.datasets.stores.problem import Problem
 from abawfw.datasets.stores.trial_array import TrialArray
 from abawfw.datasets.stores.trial_files import TIMES
-from abawfw.errors import DataError
+from abawfw.errors import DataError, counted
 
 TRACK = 'face_track.npz'
 IRREGULAR = 0.5
@@ -81,7 +81,7 @@ def _face_problems(folder: Path, num_frames: int) -> Iterator[tuple[str, str, st
         if missing.any():
             edges = np.flatnonzero(np.diff(np.concatenate([[0], missing.astype(np.int8), [0]])))
             runs = edges[1::2] - edges[::2]
-            text += f', in {len(runs)} runs, the longest {runs.max()} frames'
+            text += f', in {counted(len(runs), "run")}, the longest {counted(runs.max(), "frame")}'
             text += f'; first in frame {int(missing.argmax())}'
         text += f'; held over a short gap in {held} more' if held else ''
         yield 'note', 'faces', text

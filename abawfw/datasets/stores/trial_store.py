@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from abawfw.datasets.splits.rolled_k_fold import RolledKFold
-from abawfw.datasets.stores.base import FeatureInfo, FeatureStore, VideoInfo
+from abawfw.datasets.stores.base import FeatureInfo, FeatureStore, VideoInfo, with_groups
 from abawfw.datasets.stores.checks import check_videos
 from abawfw.datasets.stores.npy_file import read_array
 from abawfw.datasets.stores.stated_moments import refuse_stale
@@ -63,7 +63,7 @@ class TrialStore(FeatureStore):
         check_videos(listed, self.root)
         if not listed:
             raise DataError(f'{self._files.index.source}: lists no trial')
-        self._videos = tuple(self._files.video(trial) for trial in self._trials.values())
+        self._videos = with_groups(self.root, map(self._files.video, self._trials.values()))
         self._infos: dict[str, FeatureInfo] = {}
 
     @classmethod
@@ -112,6 +112,11 @@ class TrialStore(FeatureStore):
                 self._check(trial, name, expected, source)
             self._infos[name] = first
         return self._infos[name]
+
+    def has_mask(self, video_id: str, feature: str) -> bool:
+        """Whether a file says it, or black frames do."""
+        trial = self._trials[self.video(video_id).video_id]
+        return self._files.has_mask(trial, feature) or self.feature(feature).dtype == 'uint8'
 
     def knows_valid(self, video_id: str, feature: str) -> bool:
         """Bytes without a mask are looked at themselves: a black frame was not observed."""

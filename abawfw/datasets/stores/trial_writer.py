@@ -89,6 +89,7 @@ class TrialWriter:
         labels: np.ndarray | None = None,
         valid: Mapping[str, np.ndarray] | None = None,
         fps: float | None = None,
+        group: str | None = None,
     ) -> None:
         """Append one trial.
 
@@ -101,6 +102,7 @@ class TrialWriter:
                 labels, which only a test trial may lack.
             valid: (frames,) bool for the features that have such a mask; False where nothing was observed.
             fps: frames per second, if known.
+            group: the person or session that the trial shares with others, if known.
 
         Raises:
             DataError: the trial is there already, or a feature, shape, length or type does not fit. Nothing
@@ -115,7 +117,8 @@ class TrialWriter:
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
-        info = VideoInfo(video_id, partition, frames, None if fps is None else float(fps), labels is not None)
+        rate = None if fps is None else float(fps)
+        info = VideoInfo(video_id, partition, frames, rate, labels is not None, group)
         self._trials[video_id] = Trial(info, folder, frozenset(valid))
 
     def close(self) -> None:

@@ -6,17 +6,22 @@ import time
 from typing import Any
 
 import torch
-from mmengine.dist import all_reduce, get_world_size
+from mmengine.dist import all_gather_object, all_reduce, get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from abawfw.engine.training_state import bare_model
+from abawfw.evaluation.functional import Moments, moments
 from abawfw.registry import HOOKS
+
+FIELDS = ('n', 'mean_true', 'mean_pred', 'square_true', 'square_pred', 'product', 'squared_error')
 
 
 @HOOKS.register_module()
 class TrainingMetricHook(Hook):
     """Sum up what CCC, PCC and RMSE need while training, so no second pass over the training data is made.
+
+    The figures are those of ``Moments``, as in validation: one definition, also of what is constant.
 
     Adds to the epoch's record: ``lr`` of the last batch, ``loss`` (mean over updates), ``train_ccc_TARGET``,
     ``train_pcc_TARGET``, ``train_rmse_TARGET`` (predictions made in training mode, weights changing during
@@ -28,12 +33,11 @@ class TrainingMetricHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Start the sums, unless a resumed run brought them."""
-        if not hasattr(self, 'sums'):
+        if not hasattr(self, 'moments'):
             self._reset(len(bare_model(runner).targets))
 
     def _reset(self, targets: int) -> None:
-        # per target: n, sum true, sum predicted, and their three products; float64 for millions of frames
-        self.sums = torch.zeros(targets, 6, dtype=torch.float64)
+        self.moments = [Moments()] * targets
         # updates, sum of losses, existing frames, computed frames, seconds
         self.counts = torch.zeros(5, dtype=torch.float64)
 
@@ -44,14 +48,11 @@ class TrainingMetricHook(Hook):
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict, outputs: dict) -> None:
         """Add this batch."""
         samples = data_batch['data_samples']
-        targets = bare_model(runner).target_columns
-        true = torch.cat([s.gt_va[: s.num_frames] for s in samples])[:, targets].double()
-        predicted = torch.cat([s.pred_va for s in samples]).cpu().double()
-        known = true.isfinite()
-        true, predicted = true.nan_to_num(0.0) * known, predicted * known
-        self.sums += torch.stack(
-            [known.double(), true, predicted, true * true, predicted * predicted, true * predicted], dim=-1
-        ).sum(dim=0)
+        columns = bare_model(runner).target_columns
+        true = torch.cat([s.gt_va[: s.num_frames] for s in samples])[:, columns].double().numpy()
+        predicted = torch.cat([s.pred_va for s in samples]).cpu().double().numpy()
+        batch = map(moments, true.T, predicted.T)
+        self.moments = [of.merge(new) for of, new in zip(self.moments, batch, strict=True)]
         now = time.perf_counter()
         self.counts += torch.tensor(
             [1, outputs['loss'].detach(), len(true), sum(len(s.valid) for s in samples), now - self.started],
@@ -61,19 +62,18 @@ class TrainingMetricHook(Hook):
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Turn the sums of all ranks into figures of the epoch."""
-        sums, counts, seconds = self.sums.clone(), self.counts.clone(), float(self.counts[4])
+        found, counts, seconds = self.moments, self.counts.clone(), float(self.counts[4])
         if get_world_size() > 1:
-            all_reduce(sums)
+            found = [Moments.pool(ranks) for ranks in zip(*all_gather_object(found), strict=True)]
             all_reduce(counts)
         names, rates = bare_model(runner).targets, runner.optim_wrapper.get_lr()
         runner.train_loop.record |= {
             'lr': rates.get('base_lr', rates['lr'])[0],  # groups may have rates of their own
             'loss': float(counts[1] / counts[0]),
-            **{
-                f'{k}_{t}': float(v)
-                for k, values in _figures(sums).items()
-                for t, v in zip(names, values, strict=True)
-            },
+            **{f'train_ccc_{t}': m.ccc if m.n else 0.0 for t, m in zip(names, found, strict=True)},
+            **{f'train_pcc_{t}': m.pcc if m.n else 0.0 for t, m in zip(names, found, strict=True)},
+            **{f'train_rmse_{t}': m.rmse if m.n else 0.0 for t, m in zip(names, found, strict=True)},
+            **{f'train_labels_{t}': float(m.n) for t, m in zip(names, found, strict=True)},
             'frames': float(counts[2]),
             'useful_share': float(counts[2] / counts[3]),
             'train_seconds': seconds,
@@ -83,23 +83,28 @@ class TrainingMetricHook(Hook):
 
     def rank_state(self) -> dict[str, Any]:
         """Sums of this rank, for a checkpoint in mid-epoch."""
-        return {'sums': self.sums, 'counts': self.counts}
+        values = [[getattr(of, name) for name in FIELDS] for of in self.moments]
+        return {'moments': torch.tensor(values, dtype=torch.float64), 'counts': self.counts}
 
     def load_rank_state(self, state: dict[str, Any]) -> None:
         """Continue these sums."""
-        self.sums, self.counts = state['sums'].clone(), state['counts'].clone()
+        if 'moments' in state:
+            self.moments = [Moments(int(n), *rest) for n, *rest in state['moments'].tolist()]
+        else:  # of version 0.1
+            self.moments = [_of_plain_sums(*row) for row in state['sums'].tolist()]
+        self.counts = state['counts'].clone()
 
 
-def _figures(sums: torch.Tensor) -> dict[str, torch.Tensor]:
-    """CCC, PCC and RMSE per target, 0 where there is no variation, and the frames they are taken over."""
-    labels, st, sp, stt, spp, stp = sums.unbind(-1)
-    n = labels.clamp(min=1)
-    covariance = stp / n - st * sp / n**2
-    var_t, var_p = (stt / n - (st / n) ** 2).clamp(min=0), (spp / n - (sp / n) ** 2).clamp(min=0)
-    spread, product = var_t + var_p + ((st - sp) / n) ** 2, (var_t * var_p).sqrt()
-    return {
-        'train_ccc': torch.where(spread > 1e-12, 2 * covariance / spread.clamp(min=1e-12), 0.0),
-        'train_pcc': torch.where(product > 1e-12, covariance / product.clamp(min=1e-12), 0.0).clamp(-1, 1),
-        'train_rmse': ((stt - 2 * stp + spp) / n).clamp(min=0).sqrt(),
-        'train_labels': labels,
-    }
+def _of_plain_sums(n: float, true: float, pred: float, true2: float, pred2: float, product: float) -> Moments:
+    """Statistics of sums of values, squares and products that were not taken about the means."""
+    if not n:
+        return Moments()
+    return Moments(
+        n=int(n),
+        mean_true=true / n,
+        mean_pred=pred / n,
+        square_true=max(true2 - true * true / n, 0.0),
+        square_pred=max(pred2 - pred * pred / n, 0.0),
+        product=product - true * pred / n,
+        squared_error=max(true2 - 2 * product + pred2, 0.0),
+    )

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from abawfw.engine.launchers.run import Run
-from abawfw.errors import ConfigError, Interrupted
+from abawfw.errors import ConfigError, Interrupted, counted
 
 ATTEMPTS = 2
 Report = Callable[[str], None]
@@ -72,7 +72,7 @@ class Launcher(ABC):
             names = ', '.join(run.name for run, _ in queue.running.values()) or 'none'
             report(f'interrupted; waiting for the running ones to save: {names}')
             raise Interrupted(
-                f'interrupted: {queue.done} of {len(runs)} runs done, stopped: {names}. '
+                f'interrupted: {queue.done} of {counted(len(runs), "run")} done, stopped: {names}. '
                 'The same command goes on where they are'
             ) from error
         finally:

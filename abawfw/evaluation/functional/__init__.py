@@ -2,11 +2,15 @@
 
 from abawfw.evaluation.functional.assemble import assemble
 from abawfw.evaluation.functional.autocorrelation import Autocorrelation
-from abawfw.evaluation.functional.bootstrap import bootstrap_ccc, interval_obstacle
+from abawfw.evaluation.functional.bootstrap import (
+    Interval,
+    bootstrap_ccc,
+    effective_number,
+    interval_obstacle,
+)
+from abawfw.evaluation.functional.bounds import MeanCourse, moving_mean_bound, shift_bound, video_mean_bound
 from abawfw.evaluation.functional.calibration import Calibration, calibration
 from abawfw.evaluation.functional.ccc import ccc, mse, pcc, rmse
-from abawfw.evaluation.functional.ceilings import constant_ceiling, moving_mean_ceiling, shift_ceiling
-from abawfw.evaluation.functional.corrections import holm
 from abawfw.evaluation.functional.moments import Moments, moments
 from abawfw.evaluation.functional.paired_bootstrap import Difference, paired_bootstrap
 from abawfw.evaluation.functional.permutation import paired_permutation
@@ -18,24 +22,26 @@ __all__ = [
     'Autocorrelation',
     'Calibration',
     'Difference',
+    'Interval',
+    'MeanCourse',
     'Moments',
     'assemble',
     'bootstrap_ccc',
     'calibration',
     'ccc',
-    'constant_ceiling',
-    'holm',
+    'effective_number',
     'interval_obstacle',
     'moments',
-    'moving_mean_ceiling',
+    'moving_mean_bound',
     'mse',
     'paired_bootstrap',
     'paired_permutation',
     'pcc',
     'pcc_p_value',
     'rmse',
-    'shift_ceiling',
+    'shift_bound',
     'smooth',
     'smooth_and_clip',
     'stretches',
+    'video_mean_bound',
 ]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from abawfw.errors import DataError
+from abawfw.errors import DataError, counted
 
 # A sequence counts as constant when its standard deviation is below this share of its mean: the rounding of
 # the mean of equal numbers leaves about 1e-16 of it.
@@ -132,7 +132,7 @@ def moments(true: Any, pred: Any) -> Moments:
         if not np.isfinite(values).all():
             bad = np.flatnonzero(~np.isfinite(values))
             frame = np.flatnonzero(labelled)[bad[0]]
-            raise DataError(f'{name} are not finite in {len(bad)} frames, first in frame {frame}')
+            raise DataError(f'{name} are not finite in {counted(len(bad), "frame")}, first in frame {frame}')
     mean_true, mean_pred = true.mean(), pred.mean()
     d_true, d_pred, error = true - mean_true, pred - mean_pred, pred - true
     return Moments(

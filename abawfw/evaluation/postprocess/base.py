@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from abawfw.errors import ConfigError, DataError
+from abawfw.errors import ConfigError, DataError, counted
 from abawfw.evaluation.functional import Moments
 
 SLOTS = ('gaps', 'smoothing', 'calibration')
@@ -56,7 +56,9 @@ class Postprocessor(ABC):
         if faces is not None:
             faces = np.asarray(faces, dtype=bool)
             if faces.shape != x.shape:
-                raise DataError(f'{len(x)} predictions, but a mask of faces of shape {faces.shape}')
+                raise DataError(
+                    f'{counted(len(x), "prediction")}, but a mask of faces of shape {faces.shape}'
+                )
         return self._process(x, faces) if len(x) else x.copy()
 
     @abstractmethod

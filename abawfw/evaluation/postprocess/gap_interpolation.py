@@ -36,9 +36,9 @@ class GapInterpolation(Postprocessor):
     def _process(self, x: np.ndarray, faces: np.ndarray | None) -> np.ndarray:
         if faces is None:
             raise DataError(
-                'GapInterpolation needs the frames without a face, and nothing tells them: the run has no '
-                'feature of faces; take GapInterpolation out of postprocess in the config of the run, or out '
-                'of --search'
+                'GapInterpolation needs the frames without a face, which are unknown: the run has no feature '
+                'of faces that says where it was observed; take GapInterpolation out of postprocess in the '
+                'config of the run, or out of --search'
             )
         result = x.copy()
         if faces.any():

@@ -12,9 +12,10 @@ from abawfw.errors import ConfigError, DataError, nearest
 from abawfw.evaluation.functional import Moments, calibration, moments
 from abawfw.evaluation.postprocess.base import SLOTS, Postprocessor
 from abawfw.evaluation.postprocess.pipeline import Pipeline
+from abawfw.groups import Groups
 from abawfw.registry import POSTPROCESSORS
 
-FOLDS = 10  # of the nested cross-validation, or as many as there are labelled videos
+FOLDS = 10  # of the nested cross-validation, or as many as there are labelled videos, or groups of them
 
 
 class Tuned(NamedTuple):
@@ -23,7 +24,7 @@ class Tuned(NamedTuple):
     Attributes:
         pipeline: chosen and fitted on all videos; its CCC on them is no estimate for others.
         left_out: clipped predictions of each labelled video by what was chosen and fitted without it; empty
-            where there is one labelled video.
+            where there is one labelled video, or one group of them.
         folds: what each fold of these chose, before fitting.
     """
 
@@ -70,28 +71,32 @@ def tune(
     preds: Mapping[str, Any],
     labels: Mapping[str, Any],
     faces: Mapping[str, Any] | None = None,
+    groups: Groups | None = None,
 ) -> Tuned:
     """Choose and fit on all videos, and again on all but each fold of them.
 
-    The CCC over all frames decides, before clipping as in the reference; of equally good ones, the first.
-    Statistics of each video and candidate are computed once, and serve all folds.
+    Folds never part a group of videos. The CCC over all frames decides, before clipping as in the reference;
+    of equally good ones, the first. Statistics of each video and candidate are computed once, and serve all
+    folds.
 
     Args:
         tried: the candidates; what is to be fitted in one of several stands last.
         preds: raw predictions, (frames,) by video.
         labels: (frames,) by video, NaN where there is none.
         faces: where a face was found, (frames,) bool or None by video.
+        groups: of the videos, as far as they are known.
 
     Raises:
         DataError: no frame has a label, or no face is known for a step that needs them.
     """
-    frames = {video: int(np.isfinite(labels[video]).sum()) for video in preds}
-    # longest first, dealt one by one: folds of about the same number of frames
-    order = sorted((video for video in frames if frames[video]), key=lambda video: -frames[video])
-    if not order:
+    frames = {video: n for video in preds if (n := int(np.isfinite(labels[video]).sum()))}
+    if not frames:
         raise DataError('no frame of val has a label: there is nothing to choose or fit post-processing on')
-    count = min(FOLDS, len(order))
-    folds = [order[k::count] for k in range(count)]
+    # longest first, dealt one by one: folds of about the same number of frames
+    units = sorted((groups or Groups()).units(frames), key=lambda unit: -sum(frames[v] for v in unit))
+    count = min(FOLDS, len(units))
+    folds = [[video for unit in units[k::count] for video in unit] for k in range(count)]
+    order = [video for unit in units for video in unit]
     sums = [_sums(candidate, folds, preds, labels, faces) for candidate in tried] if len(tried) > 1 else [[]]
     left_out: dict[str, np.ndarray] = {}
     chosen = []

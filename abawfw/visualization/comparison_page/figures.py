@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from abawfw.evaluation.comparison import Comparison
+from abawfw.errors import counted
+from abawfw.evaluation.comparison import Comparison, level_text
 from abawfw.visualization.blocks import Figure
 from abawfw.visualization.comparison_page.looks import look, short_names
 from abawfw.visualization.embed import plot_text
@@ -20,7 +21,7 @@ def scores_figure(comparison: Comparison) -> Figure:
     for target in comparison.targets:
         pooled = [comparison.ccc(k, target) for k in range(len(comparison.runs))]
         intervals = zip(comparison.intervals[target], pooled, strict=True)
-        ends = [interval or (ccc, ccc) for interval, ccc in intervals]
+        ends = [(ccc, ccc) if i.low is None or i.high is None else (i.low, i.high) for i, ccc in intervals]
         above = [high - ccc for (_, high), ccc in zip(ends, pooled, strict=True)]
         below = [ccc - low for (low, _), ccc in zip(ends, pooled, strict=True)]
         data.append(_dots(target, TARGETS[target], pooled, comparison.names, (above, below)))
@@ -29,7 +30,8 @@ def scores_figure(comparison: Comparison) -> Figure:
     return Figure(
         {'data': data, 'layout': layout},
         'CCC of each run and target, with 95 % intervals',
-        'Dots are CCCs over all frames, lines 95 % intervals over videos. Runs can differ for sure though '
+        f'Dots are CCCs over all frames, lines 95 % intervals over {comparison.unit}s. Runs can '
+        'differ though '
         'their intervals overlap, since the videos are the same: see the differences.',
         height=130 + 46 * len(comparison.names),
     )
@@ -59,8 +61,9 @@ def differences_figure(comparison: Comparison) -> Figure:
     layout = {'xaxis': axis, 'yaxis': names, 'shapes': [zero], **APART}
     return Figure(
         {'data': data, 'layout': layout},
-        'Difference of each run to the baseline, with 95 % intervals',
-        'Right of the line a run is better. Where an interval crosses it, the videos at hand cannot tell.',
+        f'Difference of each run to the baseline, with {level_text(comparison.level)} intervals',
+        'A run is better where its interval lies right of the line, worse where it lies left of it. Where it '
+        'crosses or touches the line, the difference is not significant.',
         height=150 + 46 * (len(comparison.names) - 1),
     )
 
@@ -85,7 +88,7 @@ def videos_figure(comparison: Comparison, target: str) -> Figure:
                 'name': names[k],
                 'x': [p[1] for p in points],
                 'y': [p[2] for p in points],
-                'text': [f'{video}, {n:,} frames' for video, *_, n in points],
+                'text': [f'{video}, {counted(n, "frame")}' for video, *_, n in points],
                 'meta': _whole(name),
                 'hovertemplate': '%{text}<br>%{x:.3f} and %{y:.3f}<br>%{meta}<extra></extra>',
                 'marker': {'color': color, 'symbol': mark, 'size': 8, 'opacity': 0.75},

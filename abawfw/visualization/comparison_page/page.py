@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from abawfw.evaluation.comparison import Comparison
+from abawfw.errors import counted
+from abawfw.evaluation.comparison import Comparison, reading
 from abawfw.visualization.blocks import Block, Paragraph, Preformatted, SideBySide
 from abawfw.visualization.comparison_page.figures import differences_figure, scores_figure, videos_figure
 from abawfw.visualization.comparison_page.looks import short_names
@@ -15,11 +16,6 @@ from abawfw.visualization.page import Page
 from abawfw.visualization.palette import SERIES
 
 NAMED = 4  # runs that have room in the title
-DIFFERENCES = (
-    'Videos are drawn with replacement, the same for both runs; frames are never drawn, since those of a '
-    'video depend on one another. The verdict goes by the larger of both p-values, corrected for the number '
-    'of tests, at 5 %.'
-)
 VIDEOS = (
     "A video's own CCC says how well its course is met; what a video makes of the difference is the "
     'difference over all frames less that without the video.'
@@ -29,7 +25,9 @@ AGAIN = (
     'with dashed lines.'
 )
 ENSEMBLE = (
-    'Rules that look at labels are measured on videos that took no part in finding the weights. A run can be '
+    'Rules that look at labels are measured on videos that, like all of their groups, took no part '
+    'in finding '
+    'the weights. A run can be '
     'weak and add much, if its errors differ from those of the others.'
 )
 
@@ -63,12 +61,18 @@ class ComparisonPage:
         few = len(c.names) <= NAMED
         page = Page(
             f'Comparison of {", ".join(short_names(c.names)) if few else f"{len(c.names)} runs"}',
-            f'{c.stage.capitalize()} predictions of {len(c.videos)} videos, {frames:,} labelled frames. '
-            f'The baseline is {c.names[0]}.',
+            f'{c.stage.capitalize()} predictions of {counted(len(c.videos), "video")}, '
+            f'{counted(frames, "labelled frame")}. The baseline is {c.names[0]}.',
         )
-        page.section('Scores', scores_table(c), scores_figure(c), note='Over all frames of all videos.')
-        differences = [*self._warnings(), differences_table(c), differences_figure(c)]
-        page.section('Differences to the baseline', *differences, note=DIFFERENCES)
+        scores = f'Over all frames of all videos. Intervals: bootstrap over {c.unit_text}.'
+        missing = [Paragraph(sentence(text), warning=True) for text in c.missing_intervals]
+        page.section('Scores', *missing, scores_table(c), scores_figure(c), note=scores)
+        warnings = [Paragraph(sentence(note), warning=True) for note in c.notes]
+        note = ' '.join(
+            sentence(line) for line in (*reading(c).splitlines(), f'drawn and swapped are {c.unit_text}')
+        )
+        differences = [*warnings, differences_table(c), differences_figure(c)]
+        page.section('Differences to the baseline', *differences, note=note)
         scatter = SideBySide(*(videos_figure(c, target) for target in c.targets))
         note = f'{VIDEOS} {AGAIN}' if len(c.runs) > len(SERIES) else VIDEOS
         page.section('Video by video', scatter, video_browser(c), note=note)
@@ -82,17 +86,16 @@ class ComparisonPage:
         page.section('Configs', *configs, note='What each run changes of the baseline.')
         return page
 
-    def _warnings(self) -> list[Block]:
-        c = self.comparison
-        texts = [f'There are no intervals and p-values. {c.obstacle}.'] if c.obstacle else []
-        if c.tuned:
-            texts.append(f'Note: {c.tuned}.')
-        return [Paragraph(text, warning=True) for text in texts]
-
     def _config(self, name: str) -> Block:
         lines = self.changes[name]
         if lines is None:
             return Paragraph(f'{name}: the config of this run or of the baseline cannot be read.')
         if not lines:
             return Paragraph(f'{name}: the same config.')
-        return Preformatted(f'{name}: {len(lines)} value(s) differ', '\n'.join(lines), opened=True)
+        differ = f'{counted(len(lines), "value")} differ{"s" if len(lines) == 1 else ""}'
+        return Preformatted(f'{name}: {differ}', '\n'.join(lines), opened=True)
+
+
+def sentence(text: str) -> str:
+    """A note as a sentence of its own."""
+    return f'{text[:1].upper()}{text[1:]}.'

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from abawfw.evaluation.comparison import MEAN, Comparison
+from abawfw.evaluation.comparison import MEAN, Comparison, level_text
 from abawfw.evaluation.file_numbers import number
 from abawfw.evaluation.functional import Moments
 from abawfw.visualization.blocks import Column, Table
@@ -26,15 +26,15 @@ def scores_table(comparison: Comparison) -> Table:
         row: list[Any] = [name]
         for target in c.targets:
             pooled = Moments.pool(c.moments[target][k])
-            low, high = c.intervals[target][k] or (None, None)
-            row += [pooled.ccc, low, high, pooled.pcc, pooled.rmse]
+            interval = c.intervals[target][k]
+            row += [pooled.ccc, interval.low, interval.high, pooled.pcc, pooled.rmse]
         if len(c.targets) > 1:
             row.append(c.ccc(k, MEAN))
         epochs = run.summary.get('epochs')
         done = epochs.get('done') if isinstance(epochs, dict) else None
         row += [number(value) for value in (done, run.summary.get('seed'), run.summary.get('seconds'))]
         rows.append(row)
-    return Table('Scores of each run; low and high: 95 % interval over videos', columns, rows)
+    return Table(f'Scores of each run; low and high: 95 % interval over {c.unit}s', columns, rows)
 
 
 def differences_table(comparison: Comparison) -> Table:
@@ -45,11 +45,9 @@ def differences_table(comparison: Comparison) -> Table:
         Column('difference', '+.4f', hint='CCC of the run less CCC of the baseline'),
         Column('low', '+.4f'),
         Column('high', '+.4f'),
-        Column('p', '.4f', hint='paired bootstrap over videos'),
-        Column('p swapped', '.4f', hint='runs exchanged within videos at random'),
-        Column(
-            'p corrected', '.4f', hint='the larger of both, corrected by Holm for all tests of this table'
-        ),
+        Column('p', '.4f', hint=f'paired bootstrap over {comparison.unit}s'),
+        Column('p swapped', '.4f', hint=f'runs exchanged within {comparison.unit}s at random'),
+        Column('p corrected', '.4f', hint=f'the larger of both times {comparison.comparisons}, 1 at most'),
         Column('verdict'),
     ]
     short = dict(zip(comparison.names, short_names(comparison.names), strict=True))
@@ -60,13 +58,14 @@ def differences_table(comparison: Comparison) -> Table:
         ]
         for s in comparison.scores
     ]
-    return Table('CCC of each run less that of the baseline; low and high: 95 % interval', columns, rows)
+    level = level_text(comparison.level)
+    return Table(f'CCC of each run less that of the baseline; low and high: {level} interval', columns, rows)
 
 
 def ensemble_table(rule: str, rows: Sequence[Sequence[Any]]) -> Table:
     """What each run adds to an ensemble; see ``ComparisonPage`` for the rows."""
     together = rows[0][3]
-    reached = 'cannot be measured on one video' if together is None else f'CCC {together:.4f}'
+    reached = 'cannot be measured on one video or group' if together is None else f'CCC {together:.4f}'
     columns = [
         Column('run'),
         Column('alone', '.4f', hint='CCC of the run alone'),

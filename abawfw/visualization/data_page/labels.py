@@ -28,15 +28,15 @@ SHIFT_COLUMNS = [
     Column('against'),
     Column('target'),
     Column('difference of means', '+.2f', hint='in standard deviations of the frames of the other partition'),
-    Column('D', '.2f', hint="Kolmogorov and Smirnov's distance between the means of videos"),
-    Column('p', '.3f', hint='of D, with one value per video'),
+    Column('D', '.2f', hint="Kolmogorov and Smirnov's distance between the means of videos or groups"),
+    Column('p', '.3f', hint='of D, with one value per video, or per group where groups are known'),
 ]
 SHIFT_NOTE = (
     'Difference of means: over all labelled frames, in standard deviations of the other partition. D: the '
-    'largest difference between the shares of videos whose mean label is at most some value; p: how often it '
-    'would be as large if both came from one distribution. Both are taken over videos, for frames are not '
-    'independent: a test over frames would call any two partitions different. p is not corrected for the '
-    'number of rows.'
+    'largest difference between the fractions of videos, or of groups of them where these are known, whose '
+    'mean label is at most some value; p: how often it would be as large if both came from one distribution. '
+    'Frames are not independent: a test over frames would call any two partitions different. p is not '
+    'corrected for the number of rows.'
 )
 LOGARITHMIC = [[i / (len(DENSITY) - 2), colour] for i, (_, colour) in enumerate(DENSITY[1:])]
 """The colours of densities at equal steps, for a scale that is logarithmic already."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abawfw.datasets.facts import DataFacts
+from abawfw.errors import counted
 from abawfw.visualization.blocks import Facts
-from abawfw.visualization.data_page.ceilings import ceiling_blocks
+from abawfw.visualization.data_page.bounds import bound_blocks
 from abawfw.visualization.data_page.findings import finding_blocks
 from abawfw.visualization.data_page.labels import label_blocks
 from abawfw.visualization.data_page.missing import missing_blocks
@@ -19,9 +20,16 @@ OVER_TIME = (
     'Pairs are taken within stretches of labelled frames, never across a gap. What differs between videos '
     'does not fade with the lag; at long lags only long videos count.'
 )
-CEILINGS = (
-    'CCC of predictions that are right in all but one way, over all labelled frames of a partition. Mean of '
-    'each video: tells videos apart, but not moments. Moving mean over so many frames before and after, '
+BOUNDS = (
+    'CCC of predictions that know only so much of the labels, over all labelled frames of a partition. Lower '
+    'bounds know the labels of train alone, and a model that is not above them on val has learned '
+    'nothing of use: '
+    'a constant has a CCC of 0, whatever it is; the mean over the training videos at each frame '
+    'knows when in a '
+    'video something tends to happen (on train it is measured on what it was made of). Upper '
+    'bounds know labels '
+    'of the very videos, which no model is given. Mean of each video: tells videos apart perfectly, but not '
+    'moments. Moving mean over so many frames before and after, '
     'within stretches of labelled frames and shorter at their ends: misses what is fast. Shifted: perfect '
     'but late, or early, which is the same; only frames count whose partner exists and has a label.'
 )
@@ -43,7 +51,7 @@ def data_page(facts: DataFacts) -> Page:
     if labelled:
         page.section('Labels', *label_blocks(labelled, facts.shifts))
         page.section('Labels over time', *over_time_blocks(labelled), note=OVER_TIME)
-        page.section('Ceilings', *ceiling_blocks(labelled), note=CEILINGS)
+        page.section('Bounds', *bound_blocks(labelled), note=BOUNDS)
     page.section('Missing frames', *missing_blocks(facts.partitions), note=MISSING)
     page.section('Videos', *video_blocks(facts))
     return page
@@ -53,7 +61,7 @@ def _intro(facts: DataFacts) -> str:
     errors = facts.report.count('error')
     if not errors:
         return ''
-    found = '1 error was' if errors == 1 else f'{errors} errors were'
+    found = f'{counted(errors, "error")} {"was" if errors == 1 else "were"}'
     return f'{found} found in this data: see Findings. What cannot be read is left out of the other sections.'
 
 
@@ -63,6 +71,7 @@ def _overview(facts: DataFacts) -> dict[str, str]:
         'Store': f'{report.root} ({facts.kind})',
         'Videos': f'{len(report.videos):,}',
         'Frames': f'{sum(video.num_frames for video in report.videos):,}',
+        'Groups': report.groups,
         'Features': ', '.join(report.features) or 'none',
-        'Findings': ', '.join(f'{report.count(kind)} {kind}s' for kind in ('error', 'warning', 'note')),
+        'Findings': report.counts(),
     }

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from abawfw.datasets.facts import PartitionFacts
+from abawfw.errors import counted
 from abawfw.visualization.blocks import Block, Column, Figure, Paragraph, Table
 from abawfw.visualization.data_page.style import colours
 from abawfw.visualization.embed import plot_text
@@ -38,7 +39,7 @@ def partition_blocks(partitions: Mapping[str, PartitionFacts]) -> list[Block]:
     ]
     damaged = sum(video.labels is None for part in partitions.values() for video in part.videos)
     if damaged:
-        text = f'The labels of {damaged} video(s) are damaged: none of their frames counts as labelled.'
+        text = f'The labels of {counted(damaged, "video")} are damaged: their frames count as not labelled.'
         blocks.append(Paragraph(text, warning=True))
     return [*blocks, _figure(lengths)]
 

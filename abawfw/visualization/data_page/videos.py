@@ -6,6 +6,7 @@ import numpy as np
 
 from abawfw.datasets.facts import DataFacts, VideoFacts
 from abawfw.datasets.stores.labels import COLUMNS as TARGETS
+from abawfw.errors import counted
 from abawfw.visualization.blocks import Block, Column, CurveBrowser, Line, Panel, Table
 from abawfw.visualization.data_page.missing import missing_features
 from abawfw.visualization.palette import TARGETS as COLOURS
@@ -59,7 +60,7 @@ def _curves(video: VideoFacts) -> VideoCurves:
     if not video.labelled or video.labels is None:
         return VideoCurves({}, notes=('labels are damaged' if video.labels is None else 'no labels',))
     missing = [name for name, count in video.missing.items() if count]
-    notes = [f'{video.info.partition}, {video.info.num_frames:,} frames']
+    notes = [f'{video.info.partition}, {counted(video.info.num_frames, "frame")}']
     if missing:
         notes.append(f'shaded: frames in which {" or ".join(missing)} was not observed')
     observed = np.logical_and.reduce([video.observed[name] for name in missing]) if missing else None

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from abawfw.errors import counted
 from abawfw.evaluation.tested_run import TestedRun
 from abawfw.visualization.blocks import Block, Figure, Paragraph, SideBySide
 from abawfw.visualization.palette import DENSITY, FAINT, SMOOTHED
@@ -76,7 +77,7 @@ def error_figure(run: TestedRun, target: str) -> Figure:
     layout = {'xaxis': axis, 'yaxis': {'title': {'text': 'prediction - label'}}}
     label = f'Mean and standard deviation of the error of {target} against the label'
     rare = int(((found.frames > 0) & ~there).sum())
-    caption = f'{rare} bin(s) with fewer than {FEW} frames are left out.' if rare else ''
+    caption = f'Without {counted(rare, "bin")} of fewer than {FEW} frames.' if rare else ''
     return Figure({'data': [data], 'layout': layout}, label, caption, title=f'{target.capitalize()}: errors')
 
 

@@ -23,7 +23,7 @@ def origin_blocks(run: TestedRun) -> list[Block]:
 def _facts(run: TestedRun) -> list[Block]:
     found = run.summary
     if not found:
-        return [Paragraph('The run has no summary.json: nothing tells how it was trained.')]
+        return [Paragraph('The run has no summary.json: how it was trained is unknown.')]
     epochs, versions, memory = (_dict(found.get(k)) for k in ('epochs', 'versions', 'peak_memory'))
     facts = {
         'status': found.get('status'),
@@ -56,7 +56,7 @@ def _changes(run: TestedRun) -> list[Block]:
     dumped = run.path / 'config.py'
     if not isinstance(named, str) or '\0' in named:
         return [
-            Paragraph('Nothing tells which config file the run was started from: it is of an older version.')
+            Paragraph('The config file that the run was started from is unknown: it is of an older version.')
         ]
     if Path(named).resolve() == dumped.resolve() or not dumped.is_file():
         return [Paragraph('The run was started from a whole config: there is no base to compare it with.')]

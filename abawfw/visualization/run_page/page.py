@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
+from abawfw.errors import counted
 from abawfw.evaluation.functional import Moments
 from abawfw.evaluation.tested_run import TestedRun
 from abawfw.visualization.blocks import Block, Paragraph, SideBySide
 from abawfw.visualization.page import Page
 from abawfw.visualization.run_page.agreement import density_figure, error_figure, plane_figures
 from abawfw.visualization.run_page.origin import origin_blocks
-from abawfw.visualization.run_page.scores import calibration_table, scores_table
+from abawfw.visualization.run_page.scores import bounds_table, calibration_table, scores_note, scores_table
 from abawfw.visualization.run_page.smoothing import smoothing_figure
 from abawfw.visualization.run_page.training import training_blocks
 from abawfw.visualization.run_page.videos import video_browser
@@ -30,7 +31,13 @@ def run_page(run: TestedRun) -> Page:
     missing: list[Block] = [
         Paragraph(f'No frame has a label of {t}: nothing is measured.', warning=True) for t in without
     ]
-    page.section('Scores', *missing, *scores_table(run, measured), note=SCORES)
+    page.section(
+        'Scores',
+        *missing,
+        *scores_table(run, measured),
+        *bounds_table(run, measured),
+        note=scores_note(run, measured),
+    )
     page.section('Training', *training_blocks(run))
     if measured:
         page.section('Smoothing', *smoothing_figure(run, measured), note=SMOOTHING)
@@ -39,25 +46,19 @@ def run_page(run: TestedRun) -> Page:
         page.section('Predictions and labels', above, below, note=AGREEMENT)
         page.section('Calibration', calibration_table(run, measured), note=CALIBRATION)
         page.section('Valence and arousal', *plane_figures(run), note=PLANE)
-    page.section(
-        'Videos', video_browser(run), note=VIDEOS if run.faces is not None else f'{VIDEOS} {NO_FACES}'
-    )
+    page.section('Videos', video_browser(run), note=VIDEOS)
     page.section('Origin', *origin_blocks(run))
     return page
 
 
 def _intro(run: TestedRun, frames: Mapping[str, int], measured: Sequence[str]) -> str:
-    text = f'{len(frames):,} validation video(s), {sum(frames.values()):,} frames.'
+    text = f'{counted(len(frames), "validation video")}, {counted(sum(frames.values()), "frame")}.'
     scores = {t: Moments.pool(run.moments(t).values()).ccc for t in measured}
     said = ', '.join(f'{ccc:.3f} for {t}' for t, ccc in scores.items())
     mean = f', {fmean(scores.values()):.3f} in the mean' if len(scores) > 1 else ''
     return f'{text} CCC of the smoothed predictions: {said}{mean}.' if scores else text
 
 
-SCORES = (
-    'Over all labelled frames of val together. Intervals come from a bootstrap over videos: frames of a '
-    'video depend on one another, so whole videos are drawn.'
-)
 SMOOTHING = (
     'CCC of the raw predictions after a mean over 2 w + 1 frames, clipped to [-1, 1]. A window that is '
     'chosen on these videos flatters the score on them.'
@@ -78,4 +79,3 @@ VIDEOS = (
     'Enter, to see its curves below; drag across the curves to zoom, double-click to see all. CCC and PCC '
     'are not defined where labels or predictions do not vary.'
 )
-NO_FACES = 'Nothing tells in which frames a face was found.'

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from abawfw.errors import counted
 from abawfw.evaluation.functional import Moments
 from abawfw.evaluation.tested_run import TestedRun
 from abawfw.visualization.blocks import Column, CurveBrowser, Line, Panel, Table
@@ -91,10 +92,9 @@ def _curves(run: TestedRun, video: str) -> VideoCurves:
             curves[f'{t} label'] = label
             curves[f'{t} residual'] = smoothed - label
     faces = _faces(run, video)
-    if faces is None:
-        told = 'nothing tells in which frames a face was found'
-    elif faces.all():
-        told = 'a face was found in every frame'
-    else:
-        told = f'no face was found in {len(faces) - int(faces.sum()):,} frames (shaded)'
-    return VideoCurves(curves, faces, (f'{_frames(run, video):,} frame(s)', told))
+    notes = [counted(_frames(run, video), 'frame')]
+    if faces is not None and faces.all():
+        notes.append('a face was found in every frame')
+    elif faces is not None:
+        notes.append(f'no face was found in {counted(len(faces) - int(faces.sum()), "frame")} (shaded)')
+    return VideoCurves(curves, faces, tuple(notes))

@@ -1,30 +1,12 @@
-"""p-values corrected for their number, and calibration."""
+"""Calibration of predictions to labels."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from abawfw.evaluation.functional import calibration, ccc, holm, moments
-
-P_VALUES = st.lists(st.floats(0, 1), min_size=1, max_size=8)
-
-
-@given(p=P_VALUES)
-def test_holm_by_its_definition(p: list[float]) -> None:
-    order = sorted(range(len(p)), key=lambda i: p[i])
-    expected, worst = [0.0] * len(p), 0.0
-    for rank, i in enumerate(order):
-        worst = max(worst, (len(p) - rank) * p[i])
-        expected[i] = min(1.0, worst)
-    assert holm(p) == pytest.approx(expected)
-
-
-def test_no_p_value_needs_no_correction() -> None:
-    assert holm([]) == []
+from abawfw.evaluation.functional import calibration, ccc, moments
 
 
 def test_calibration_is_the_best_affine_map() -> None:

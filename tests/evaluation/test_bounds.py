@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 
 from abawfw.errors import ConfigError, DataError
 from abawfw.evaluation.functional import (
+    MeanCourse,
     Moments,
-    constant_ceiling,
-    moving_mean_ceiling,
-    shift_ceiling,
+    moving_mean_bound,
+    shift_bound,
     stretches,
+    video_mean_bound,
 )
 
 NAN = float('nan')
@@ -42,7 +43,7 @@ def test_constant_is_the_mean_of_each_video(videos: list[list[float]]) -> None:
     for video in videos:
         labelled = [x for x in video if x == x]
         pairs += [(x, sum(labelled) / len(labelled)) for x in labelled]
-    same(Moments.pool(constant_ceiling(np.array(video)) for video in videos), pairs)
+    same(Moments.pool(video_mean_bound(np.array(video)) for video in videos), pairs)
 
 
 @given(VIDEOS, st.integers(0, 12))
@@ -57,7 +58,7 @@ def test_moving_mean_never_looks_beyond_a_gap(videos: list[list[float]], window:
                 while last < min(t + window, len(video) - 1) and video[last + 1] == video[last + 1]:
                     last += 1
                 pairs.append((x, sum(video[first : last + 1]) / (last + 1 - first)))
-    same(Moments.pool(moving_mean_ceiling(np.array(video), window) for video in videos), pairs)
+    same(Moments.pool(moving_mean_bound(np.array(video), window) for video in videos), pairs)
 
 
 @given(VIDEOS, st.integers(0, 12))
@@ -68,40 +69,72 @@ def test_shift_pairs_frames_that_exist(videos: list[list[float]], shift: int) ->
         for t in range(len(video) - shift)
         if video[t] == video[t] and video[t + shift] == video[t + shift]
     ]
-    same(Moments.pool(shift_ceiling(np.array(video), shift) for video in videos), pairs)
+    same(Moments.pool(shift_bound(np.array(video), shift) for video in videos), pairs)
 
 
-def test_constant_ceiling_follows_from_the_share_between_videos() -> None:
+def course_of(videos: list[list[float]], frames: int) -> list[float] | None:
+    everything = [x for video in videos for x in video if x == x]
+    if not everything:
+        return None
+    course = []
+    for t in range(frames):
+        there = [video[t] for video in videos if t < len(video) and video[t] == video[t]]
+        course.append(sum(there) / len(there) if there else sum(everything) / len(everything))
+    return course
+
+
+@given(train=VIDEOS, val=VIDEOS)
+def test_mean_course_is_the_mean_over_training_videos_at_each_frame(
+    train: list[list[float]], val: list[list[float]]
+) -> None:
+    course = MeanCourse()
+    for video in train:
+        course.add(np.array(video))
+    found = [course.against(np.array(video)) for video in val]
+    expected = [course_of(train, len(video)) for video in val]
+    if expected[0] is None:
+        assert found == [None] * len(val)
+        return
+    pairs = [
+        (x, y)
+        for video, of in zip(val, expected, strict=True)
+        for x, y in zip(video, of or [], strict=True)
+        if x == x
+    ]
+    same(Moments.pool(part for part in found if part is not None), pairs)
+
+
+def test_video_mean_bound_follows_from_the_share_between_videos() -> None:
     rng = np.random.default_rng(0)
     videos = [rng.normal() + rng.normal(size=n) for n in (5, 20, 50, 7)]
     everything = np.concatenate(videos)
     between = sum(len(v) * (v.mean() - everything.mean()) ** 2 for v in videos) / len(everything)
     share = between / everything.var()
-    found = Moments.pool(map(constant_ceiling, videos))
+    found = Moments.pool(map(video_mean_bound, videos))
     assert found.ccc == pytest.approx(2 * share / (1 + share))
     assert found.square_pred / found.square_true == pytest.approx(share)
 
 
 def test_perfect_at_window_and_shift_0() -> None:
     labels = np.array([0.1, NAN, 0.5, -0.2])
-    assert moving_mean_ceiling(labels, 0).ccc == pytest.approx(1)
-    assert shift_ceiling(labels, 0).ccc == pytest.approx(1)
+    assert moving_mean_bound(labels, 0).ccc == pytest.approx(1)
+    assert shift_bound(labels, 0).ccc == pytest.approx(1)
 
 
 @pytest.mark.parametrize('labels', [[], [NAN, NAN]])
 def test_no_label_is_no_frame(labels: list[float]) -> None:
-    assert constant_ceiling(labels) == moving_mean_ceiling(labels, 3) == shift_ceiling(labels, 3) == Moments()
+    assert video_mean_bound(labels) == moving_mean_bound(labels, 3) == shift_bound(labels, 3) == Moments()
 
 
 @pytest.mark.parametrize('shift', [-1, 0.5])
 def test_impossible_shift(shift: Any) -> None:
     with pytest.raises(ConfigError, match='whole number of frames'):
-        shift_ceiling(np.zeros(3), shift)
+        shift_bound(np.zeros(3), shift)
 
 
 def test_two_columns_are_refused() -> None:
     with pytest.raises(DataError, match='one target of one video'):
-        constant_ceiling(np.zeros((3, 2)))
+        video_mean_bound(np.zeros((3, 2)))
 
 
 @given(st.lists(st.booleans(), max_size=40))

@@ -1,4 +1,4 @@
-"""What predictions that know only so much of the labels could reach."""
+"""What predictions that know only so much of the labels reach."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ from abawfw.visualization.embed import plot_text
 DASHES = {'valence': 'solid', 'arousal': 'dot'}
 
 
-def ceiling_blocks(partitions: Mapping[str, PartitionFacts]) -> list[Block]:
-    """CCC of what could be known of the labels of partitions that have some."""
+def bound_blocks(partitions: Mapping[str, PartitionFacts]) -> list[Block]:
+    """CCC by what is known of the labels, of partitions that have some."""
     of = {
         (name, target): facts for name, part in partitions.items() for target, facts in part.targets.items()
     }
     columns = [Column('predictions'), *(Column(target, '.3f', name) for name, target in of)]
-    rows = [
+    rows: list[list[Any]] = [
+        ['lower: constant', *(0.0 for _ in of)],
+        ['lower: mean of train at each frame', *(_ccc(facts.course) for facts in of.values())],
         ['mean of each video', *(_ccc(facts.constant) for facts in of.values())],
         *(
             [
