@@ -34,7 +34,9 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         help='choose post-processing on val, among the grids of these components; default: MeanSmoothing',
     )
     parser.add_argument(
-        '--out', type=Path, help='folder for the files; default: predictions/ beside the checkpoint'
+        '--out',
+        type=Path,
+        help='folder for the files; default: predictions/ in RUN, predictions_NAME/ beside CHECKPOINT, NAME.pth',
     )
     parser.add_argument(
         '--cfg-options', nargs='+', action=DictAction, default={}, metavar='K=V', help='overrides'
@@ -66,6 +68,7 @@ def main(argv: list[str] | None = None) -> int:
     cfg = load_config(args.run / 'config.py' if is_run else args.run, overrides)
     if windows and 'postprocess' in cfg:
         raise ConfigError('--window: the config smooths otherwise, by postprocess; change it there')
+    from abawfw.apis.postprocessing import predictions_of
     from abawfw.apis.test import test
     from abawfw.checkpoints import best_checkpoint
     from abawfw.evaluation.report_table import render_table
@@ -77,7 +80,7 @@ def main(argv: list[str] | None = None) -> int:
         checkpoints = {t: best_checkpoint(args.run, f'ccc_{t}') for t in targets}
     else:
         checkpoints = dict.fromkeys(targets, args.checkpoint)
-    out = args.out or (args.run if is_run else args.checkpoint.parent) / 'predictions'
+    out = args.out or predictions_of(args.run if is_run else args.checkpoint)
     search = args.search if args.search is None or args.search else ['MeanSmoothing']
     report = test(cfg, checkpoints, out, args.partition, search)
     for target, checkpoint in checkpoints.items():
@@ -88,12 +91,14 @@ def main(argv: list[str] | None = None) -> int:
     print()
     if search:
         found = {target: pipeline.settings() for target, pipeline in report.postprocess.items()}
-        if args.out is None:
+        if args.out is None and is_run:
             print('tools/infer.py applies what was found, too')
         print(f'to keep it in a config:\npostprocess = {found}\n')
     for note in report.notes:
         print(f'note: {note}')
     print(f'{len(report.files)} files written to {out}')
+    if not is_run and args.out is None:
+        print(f'predictions of {args.checkpoint.parent} itself, if it has any, are as they were')
     return 0
 
 

@@ -21,6 +21,7 @@ from abawfw.datasets.stores import open_store
 from abawfw.datasets.stores.base import FeatureStore
 from abawfw.evaluation.face_file import write_faces
 from abawfw.evaluation.incomplete import writing
+from abawfw.evaluation.made_with import record
 from abawfw.evaluation.postprocess import Pipeline, candidates, tune
 from abawfw.evaluation.prediction_files import write_predictions
 from abawfw.evaluation.report_table import cross_validated_rows, report_rows
@@ -73,7 +74,7 @@ def test(
         ConfigError, DataError, CheckpointError: see their messages.
     """
     check_config(cfg)
-    cfg = resolve(cfg)
+    text, cfg = cfg.pretty_text, resolve(cfg)
     store = open_store(cfg.data_root)
     partitions, notes = choose_partitions(store, partitions)
     report = TestReport(notes=notes)
@@ -93,6 +94,7 @@ def test(
     check_writable(out / NAME, NAME, '--out')
     check_report(out)
     trained = TrainedTargets(cfg, checkpoints)
+    made_with = {t: record(out, path, cfg.filename, text) for t, path in checkpoints.items()}
     predictions = {p: trained.predict(p) for p in partitions}
     check_labels(cfg.data_root, {t: labels for t, (_, labels) in predictions.get('val', {}).items()})
     faces = {p: _faces(store, predicted, cfg.features) for p, predicted in predictions.items()}
@@ -122,7 +124,9 @@ def test(
                 pipeline = report.postprocess[target]
                 report.files.append(write_pipeline(out, target, checkpoint, pipeline, given[target]))
         texts = {target: pipeline.texts() for target, pipeline in report.postprocess.items()}
-        update_report(out, dict.fromkeys(partitions, texts), report.rows)
+        update_report(
+            out, dict.fromkeys(partitions, texts), report.rows, dict.fromkeys(partitions, made_with)
+        )
     return report
 
 

@@ -149,6 +149,9 @@ class ClipDataset(Dataset):
     def _fit(self, train_videos: list[VideoInfo], fitted: Sequence[dict[str, Any]] | None) -> None:
         transforms = [t for t in self.pipeline if hasattr(t, 'fit')]
         if fitted is not None and len(fitted) != len(transforms):
+            # a run that was trained without a transform that acts on no feature here is none the worse for it
+            transforms = [t for t in transforms if getattr(t, 'features', None) != []]
+        if fitted is not None and len(fitted) != len(transforms):
             raise ConfigError(
                 f'the pipeline has {len(transforms)} transforms that are fitted to training videos, and the '
                 f'checkpoint those of {len(fitted)}; use the config it was trained with'
