@@ -13,6 +13,7 @@ from mmengine.config import Config
 from abawfw.apis.check import check_config
 from abawfw.apis.face_frames import face_frames
 from abawfw.apis.postprocessing import as_validated, configured, write_pipeline
+from abawfw.apis.progress import Report, unseen
 from abawfw.apis.report_file import NAME, check_report, update_report
 from abawfw.apis.tested_partitions import check_labels, check_partitions, choose_partitions
 from abawfw.apis.trained_targets import Curves, TrainedTargets
@@ -56,6 +57,7 @@ def test(
     out: Path,
     partitions: Sequence[str] | None = None,  # noqa: PT028
     search: Sequence[str] | None = None,  # noqa: PT028
+    progress: Report = unseen,  # noqa: PT028
 ) -> TestReport:
     """Predict with a checkpoint per target, post-process, write the prediction files and measure.
 
@@ -69,9 +71,11 @@ def test(
         search: components among which the post-processing that suits the labels of val best is searched for,
             in place of the config's; see ``candidates``. What is found serves every partition, also those
             that are tested later, and ``as_tested`` reads it.
+        progress: called with every batch.
 
     Raises:
         ConfigError, DataError, CheckpointError: see their messages.
+        Interrupted: Ctrl-C while files are written.
     """
     check_config(cfg)
     text, cfg = cfg.pretty_text, resolve(cfg)
@@ -95,7 +99,7 @@ def test(
     check_report(out)
     trained = TrainedTargets(cfg, checkpoints)
     made_with = {t: record(out, path, cfg.filename, text) for t, path in checkpoints.items()}
-    predictions = {p: trained.predict(p) for p in partitions}
+    predictions = {p: trained.predict(p, progress=progress) for p in partitions}
     check_labels(cfg.data_root, {t: labels for t, (_, labels) in predictions.get('val', {}).items()})
     faces = {p: _faces(store, predicted, cfg.features) for p, predicted in predictions.items()}
     tuned = {t: tune(pipelines, *predictions['val'][t], faces['val']) for t, pipelines in tried.items()}

@@ -1,7 +1,7 @@
-"""What predictions were made with: recorded beside them by a test, compared with a run's folder by who reads.
+"""What predictions were made with: recorded beside them by a test, compared with the run by who reads them.
 
-A run trained on, or a checkpoint tested into the folder of another, leaves predictions beside checkpoints that
-did not make them, which no score tells.
+A run that is trained on, or a checkpoint that is tested into the folder of another, leaves predictions beside
+checkpoints that did not make them, and no score shows it.
 """
 
 from __future__ import annotations
@@ -87,9 +87,7 @@ def doubts(
             if text:
                 lines.setdefault(text, []).append(f'{target} of {partition}')
     again = '; test the run again' if own else ''
-    return [
-        f'the checkpoint that predicted {", ".join(of)} is {text}{again}' for text, of in lines.items()
-    ]
+    return [f'the checkpoint that predicted {", ".join(of)} is {text}{again}' for text, of in lines.items()]
 
 
 def _doubt(run: Path, folder: Path, known: Mapping[str, Any], best: str | None) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 import signal
 from pathlib import Path
@@ -128,8 +129,8 @@ def test_training_figures(train, tiny_data: Path, tmp_path: Path, model: str) ->
 def test_columns_and_output(train, tmp_path: Path) -> None:
     found = train(tmp_path / 'run', epochs=2)
     assert found['codes'] == [0]
-    lines = found['output'].splitlines()
-    assert [line.split(' - ')[-1].split('  ')[0] for line in lines] == ['epoch 1/2', 'epoch 2/2']
+    rows_of_log = re.findall(r'^\d\d/\d\d [\d:]{8} (epoch \d/\d)  ', found['output'], re.MULTILINE)
+    assert rows_of_log == ['epoch 1/2', 'epoch 2/2']
     first, second = rows(tmp_path / 'run')
     assert list(first) == list(second)
     assert [r['epoch'] for r in (first, second)] == ['1', '2']
