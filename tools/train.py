@@ -66,7 +66,10 @@ def main(argv: list[str] | None = None) -> int:
     resume = Path(args.resume) if isinstance(args.resume, str) else args.resume
     summary = train(cfg, work_dir, resume, args.launcher, _say)
     if is_main_process():
-        best = ', '.join(f'{k} {v["score"]:.4f} (epoch {v["epoch"]})' for k, v in summary['best'].items())
+        best = ', '.join(
+            f'{key.removeprefix("ccc_")} {found["score"]:.4f} (epoch {found["epoch"]})'
+            for key, found in summary['best'].items()
+        )
         print(f'{summary["status"]} after {summary["epochs"]["done"]} epochs; best on val: {best}')
         print(f'everything is in {work_dir}; next: python tools/test.py {shlex.quote(str(work_dir))}')
     return 0

@@ -35,7 +35,7 @@ def run(main: Callable[[], int | None], interrupted: str = NOTHING_KEPT) -> None
             raise
         code = _fail(text)
     except KeyboardInterrupt as interruption:
-        sys.stderr.write(f'{interruption or f"interrupted: {interrupted}"}\n')
+        sys.stderr.write(f'{str(interruption) or f"interrupted: {interrupted}"}\n')
         code = 130
     sys.exit(code or 0)
 

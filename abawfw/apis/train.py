@@ -172,18 +172,20 @@ def described(runner: VARunner, precision: str) -> list[str]:
         infos = [dataset.store.feature(feature) for feature in dataset.features]
         size = sum(math.prod(info.dims) * np.dtype(info.dtype).itemsize for info in infos)
         frames = sum(video.num_frames for video in dataset.videos)
-        workers = f', {loader.num_workers} workers' if loader.num_workers else ''
+        number = loader.num_workers
+        workers = f', {number} worker{"s" if number > 1 else ""}' if number else ''
         megabytes = f'{frames * size / 1e6:,.1f} MB'
         lines.append(f'{name}: {len(dataset.videos):,} videos, {frames:,} frames, {megabytes}{workers}')
     parameters = list(bare_model(runner).parameters())
     count = sum(p.numel() for p in parameters)
     trained = sum(p.numel() for p in parameters if p.requires_grad)
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else 'CPU'
+    threads = torch.get_num_threads()
     ranks = f', {runner.world_size} processes' if runner.world_size > 1 else ''
     return [
         *lines,
         f'model: {count:,} parameters, {trained:,} of them trained from the start',
-        f'computes on {device} in {precision}, {torch.get_num_threads()} threads{ranks}',
+        f'computes on {device} in {precision}, {threads} thread{"s" if threads > 1 else ""}{ranks}',
     ]
 
 

@@ -137,7 +137,7 @@ def _free_text() -> str:
 
 
 def _megabytes(count: int) -> str:
-    return f'{count / 2**20:,.0f} MB' if count >= 10 * 2**20 else f'{count / 2**20:.2f} MB'
+    return f'{count / 2**20:,.1f} MB'
 
 
 def _collate_in_worker(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
