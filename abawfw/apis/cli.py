@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -45,13 +46,16 @@ def waits_for(what: str, module: str = 'torch') -> None:
 
     Args:
         what: it does.
-        module: imported for it, which takes a second or many; nothing is said where it is there already.
+        module: imported for it, which takes a second or many; nothing is said where it is there already, nor
+            by other processes of a run than the first.
     """
-    if module not in sys.modules:
+    rank = next((os.environ[name] for name in _RANKS if name in os.environ), '0')
+    if module not in sys.modules and rank == '0':
         sys.stderr.write(f'{what} (loading {_LIBRARIES.get(module, module)} first) ...\n')
         sys.stderr.flush()
 
 
+_RANKS = ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK')  # as launchers of several processes tell it
 _LIBRARIES = {'torch': 'PyTorch', 'mmengine': 'MMEngine'}
 
 

@@ -240,3 +240,11 @@ def test_a_database_that_cannot_be_written_is_one_message(tmp_path: Path) -> Non
     backend = mlflow_vis_backend.MLflowVisBackend(str(tmp_path / 'run/date/vis_data'), uri)
     with pytest.raises(ConfigError, match=f'MLflow at tracking_uri {uri} takes no run .*mlflow_uri='):
         backend.add_config(Config({'a': 1}))
+
+
+def test_a_password_is_not_shown(nobody: str) -> None:
+    address = nobody.removeprefix('http://')
+    said = mlflow_vis_backend.MLflowVisBackend.problem({'tracking_uri': f'http://me:secret@{address}'})
+    assert said is not None
+    assert f'tracking_uri {nobody} cannot be reached' in said
+    assert 'secret' not in said

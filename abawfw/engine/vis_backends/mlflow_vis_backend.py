@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import http.client
 import importlib
 import os
+import re
+import ssl
 import sys
 import threading
 import time
@@ -54,6 +57,7 @@ class MLflowVisBackend(BaseVisBackend):
         uri = backend.get('tracking_uri')
         if not isinstance(uri, str) or not uri.startswith(('http://', 'https://')):
             return None
+        uri = _without_password(uri)
         why: list[str] = [f'no answer in {PATIENCE:g} s']
         # in a thread, since looking up a name has no time limit
         asking = threading.Thread(target=_ask, args=(uri, why), daemon=True)
@@ -74,8 +78,8 @@ class MLflowVisBackend(BaseVisBackend):
         except Exception as error:  # of MLflow, of the database behind it, of the network
             reason = str(error).strip().partition('\n')[0]
             raise ConfigError(
-                f'MLflow at tracking_uri {self._tracking_uri} takes no run ({reason}): name another place '
-                'with --cfg-options mlflow_uri=...'
+                f'MLflow at tracking_uri {_without_password(self._tracking_uri)} takes no run ({reason}): name '
+                'another place with --cfg-options mlflow_uri=...'
             ) from error
 
     def _begin(self, mlflow: Any) -> None:
@@ -126,10 +130,16 @@ def _ask(uri: str, why: list[str]) -> None:
         urllib.request.urlopen(f'{uri.rstrip("/")}/health', timeout=PATIENCE).close()
     except urllib.error.HTTPError:
         pass
-    except (OSError, ValueError) as error:
-        why.append(str(getattr(error, 'reason', error)))
-        return
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        reason = getattr(error, 'reason', error)
+        if not isinstance(reason, ssl.SSLError):  # whose certificates to trust is MLflow's matter
+            why.append(str(reason))
+            return
     why.clear()
+
+
+def _without_password(uri: str) -> str:
+    return re.sub(r'(?<=://)[^/@]*@', '', uri)
 
 
 def _flat(node: Any, place: str) -> Iterator[tuple[str, Any]]:
