@@ -63,10 +63,11 @@ class MLflowVisBackend(BaseVisBackend):
         asking = threading.Thread(target=_ask, args=(uri, why), daemon=True)
         asking.start()
         asking.join(PATIENCE)
-        if not why:
+        said = list(why)  # the thread may still come to its end
+        if not said:
             return None
         return (
-            f'the MLflow server at tracking_uri {uri} cannot be reached ({why[-1]}): start it, or name '
+            f'the MLflow server at tracking_uri {uri} cannot be reached ({said[-1]}): start it, or name '
             'another with --cfg-options mlflow_uri=..., such as sqlite:///work_dirs/mlflow.db'
         )
 
@@ -76,10 +77,10 @@ class MLflowVisBackend(BaseVisBackend):
         try:
             self._begin(importlib.import_module('mlflow'))
         except Exception as error:  # of MLflow, of the database behind it, of the network
-            reason = str(error).strip().partition('\n')[0]
+            place, reason = _without_password(self._tracking_uri), str(error).strip().partition('\n')[0]
             raise ConfigError(
-                f'MLflow at tracking_uri {_without_password(self._tracking_uri)} takes no run ({reason}): name '
-                'another place with --cfg-options mlflow_uri=...'
+                f'MLflow at tracking_uri {place} takes no run ({reason}): name another place with --cfg-options '
+                'mlflow_uri=...'
             ) from error
 
     def _begin(self, mlflow: Any) -> None:
