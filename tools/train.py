@@ -67,7 +67,7 @@ def main(argv: list[str] | None = None) -> int:
     summary = train(cfg, work_dir, resume, args.launcher, _say)
     if is_main_process():
         best = ', '.join(
-            f'{key.removeprefix("ccc_")} {found["score"]:.4f} (epoch {found["epoch"]})'
+            f'{key.removeprefix("ccc_")} {found["score"]:.4f} ({"epoch " * (key == "ccc")}{found["epoch"]})'
             for key, found in summary['best'].items()
         )
         print(f'{summary["status"]} after {summary["epochs"]["done"]} epochs; best on val: {best}')

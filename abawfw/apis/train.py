@@ -130,8 +130,7 @@ def build_runner(
             cfg=cfg,
         )
     precision = resolved.optim_wrapper.get('precision', 'fp32')
-    for line in [*described(runner, precision), *never_observed(training.dataset)]:
-        runner.logger.info(line)
+    runner.facts = (*described(runner, precision), *never_observed(training.dataset))
     return runner
 
 

@@ -57,9 +57,12 @@ class VARunner(Runner):
 
     Attributes:
         resumed_from: the checkpoint this run continues, if it does.
+        facts: lines for the log, written when nothing can refuse the run any more: one that cannot start
+            leaves no log.
     """
 
     resumed_from: Path | None = None
+    facts: Sequence[str] = ()
     _has_loaded: bool  # of MMEngine
 
     def dump_config(self) -> None:
@@ -137,6 +140,8 @@ class VARunner(Runner):
         elif not (self._resume and self._resume_newest()) and self._load_from is not None:
             path = Path(self._load_from)
             load_state_dict(bare_model(self), load_checkpoint(path)['state_dict'], path)
+        for line in self.facts:
+            self.logger.info(line)
 
     def _resume_newest(self) -> bool:
         """Continue from the newest training state that is whole; False if there is none at all."""

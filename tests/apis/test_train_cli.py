@@ -282,7 +282,9 @@ def test_short_and_constant_videos(tmp_path: Path, capfd: pytest.CaptureFixture[
 def test_an_error_in_a_process_of_its_own(tmp_path: Path) -> None:
     found = call_apart('train', CONFIG, '--data-root', tmp_path / 'nowhere', folder=tmp_path)
     assert found.code == 2
-    assert found.err.startswith('error: ')
+    first, *error = found.err.splitlines()
+    assert first == f'checking {CONFIG} (loading PyTorch first) ...'
+    assert error[0].startswith('error: ')
     assert 'Traceback' not in found.err
 
 
