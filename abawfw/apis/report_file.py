@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from abawfw.errors import DataError
+from abawfw.evaluation.made_with import KEY
 from abawfw.files import write_text
 from abawfw.json_files import read_json
 
@@ -18,6 +19,7 @@ def update_report(
     folder: Path,
     postprocess: Mapping[str, Mapping[str, list[str]]],
     rows: Mapping[str, list[dict[str, Any]]],
+    made_with: Mapping[str, Mapping[str, Any]],
     bounds: Mapping[str, Mapping[str, float]],
 ) -> Path:
     """Write what was tested now over what was said of it; other partitions and targets stay.
@@ -26,20 +28,22 @@ def update_report(
         folder: of the prediction files.
         postprocess: steps of each target, as text, by partition.
         rows: of ``report_rows``, for all targets, by partition with labels.
+        made_with: of ``made_with.record``, of each target, by partition.
         bounds: CCC on val of what a model must beat, by target and name, see ``lower_bounds``.
 
     Returns:
         The file.
     """
-    texts, kept, beaten = _before(folder / NAME)
+    texts, kept, made, beaten = _before(folder / NAME)
     for partition, by_target in postprocess.items():
         texts[partition] = {**texts.get(partition, {}), **by_target}
+        made[partition] = {**made.get(partition, {}), **made_with[partition]}
         others = [row for row in kept.get(partition, []) if row.get('target') not in by_target]
         kept[partition] = sorted(
             [*others, *rows.get(partition, [])], key=lambda row: row['target'], reverse=True
         )
     kept = {partition: found for partition, found in kept.items() if found}
-    content = {'postprocess': texts, 'rows': kept, 'lower_bounds': {**beaten, **bounds}}
+    content = {'postprocess': texts, 'rows': kept, KEY: made, 'lower_bounds': {**beaten, **bounds}}
     write_text(folder / NAME, json.dumps(content, indent=1) + '\n')
     return folder / NAME
 
@@ -53,8 +57,10 @@ def check_report(folder: Path) -> None:
     _before(folder / NAME)
 
 
-def _before(path: Path) -> tuple[dict[str, dict[str, list[str]]], dict[str, list[dict[str, Any]]], dict]:
-    """What an earlier test left; nothing of a version that tells it otherwise."""
+def _before(
+    path: Path,
+) -> tuple[dict[str, dict[str, list[str]]], dict[str, list[dict[str, Any]]], dict[str, dict[str, Any]], dict]:
+    """What an earlier test left; nothing of a version that says it otherwise."""
     if not path.is_file():
         return {}, {}, {}
     try:
@@ -69,7 +75,8 @@ def _before(path: Path) -> tuple[dict[str, dict[str, list[str]]], dict[str, list
             p: [dict(row) for row in of if isinstance(row['target'], str)]
             for p, of in content['rows'].items()
         }
+        made = {p: dict(of) for p, of in content.get(KEY, {}).items()}
         bounds = dict(content.get('lower_bounds', {}))  # new in version 0.2
     except (ValueError, KeyError, TypeError, AttributeError):
-        return {}, {}, {}
-    return texts, rows, bounds
+        return {}, {}, {}, {}
+    return texts, rows, made, bounds

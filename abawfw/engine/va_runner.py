@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,17 @@ from abawfw.files import remove_left_over, write_text
 from abawfw.registry import RUNNERS
 
 
+class _ShortLines(logging.Formatter):
+    """Time and message, and what kind it is if it is no plain information."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line of the log."""
+        if record.levelno > logging.INFO:
+            text = f'{record.levelname.lower()}: {record.getMessage()}'
+            record = logging.makeLogRecord({**vars(record), 'msg': text, 'args': None})
+        return super().format(record)
+
+
 @RUNNERS.register_module()
 class VARunner(Runner):
     """Runner whose checkpoints load without running code and resume exactly.
@@ -46,9 +58,12 @@ class VARunner(Runner):
 
     Attributes:
         resumed_from: the checkpoint this run continues, if it does.
+        facts: lines for the log, written when nothing can refuse the run any more: one that cannot start
+            leaves no log.
     """
 
     resumed_from: Path | None = None
+    facts: Sequence[str] = ()
     _has_loaded: bool  # of MMEngine
 
     def dump_config(self) -> None:
@@ -106,8 +121,10 @@ class VARunner(Runner):
             self.model = self.wrap_model(None, model)
 
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
-        """MMEngine's logger without its list of hooks, forty lines at every start."""
+        """MMEngine's logger with short lines, and without its list of hooks, forty lines at every start."""
         logger = super().build_logger(*args, **kwargs)
+        for handler in logger.handlers:
+            handler.setFormatter(_ShortLines('%(asctime)s %(message)s', '%m/%d %H:%M:%S'))
         logger.addFilter(lambda record: not record.getMessage().startswith('Hooks will be executed'))
         return logger
 
@@ -123,6 +140,8 @@ class VARunner(Runner):
         elif not (self._resume and self._resume_newest()) and self._load_from is not None:
             path = Path(self._load_from)
             load_state_dict(bare_model(self), load_checkpoint(path)['state_dict'], path)
+        for line in self.facts:
+            self.logger.info(line)
 
     def _resume_newest(self) -> bool:
         """Continue from the newest training state that is whole; False if there is none at all."""

@@ -171,7 +171,8 @@ class Comparison:
             )
         if self.tuned:
             lines.append(self.tuned)
-        return lines
+        of_runs = zip(self.names, self.runs, strict=True)
+        return [*lines, *(f'{name}: {doubt}' for name, run in of_runs for doubt in run.doubts)]
 
     @property
     def missing_intervals(self) -> list[str]:

@@ -27,6 +27,7 @@ class TargetEnsemble:
         tuned: runs whose smoothed predictions, which are averaged, were tuned on the labels of val.
         unit: what a cross-validation of weights divides, in words; None where weights are not found on
             labels.
+        doubts: what speaks against predictions being those of a run's best checkpoint, a line each.
     """
 
     runs: tuple[Path, ...]
@@ -37,6 +38,7 @@ class TargetEnsemble:
     test_preds: dict[str, np.ndarray] | None
     tuned: tuple[Path, ...] = ()
     unit: str | None = None
+    doubts: tuple[str, ...] = ()
 
     @property
     def weights(self) -> tuple[float, ...]:
