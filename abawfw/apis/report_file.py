@@ -62,7 +62,7 @@ def _before(
 ) -> tuple[dict[str, dict[str, list[str]]], dict[str, list[dict[str, Any]]], dict[str, dict[str, Any]], dict]:
     """What an earlier test left; nothing of a version that says it otherwise."""
     if not path.is_file():
-        return {}, {}, {}
+        return {}, {}, {}, {}
     try:
         content = read_json(path)
     except DataError as error:
