@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from abawfw.datasets.converters.affwild2_files import read_annotation
+from abawfw.datasets.stores.extraction_file import read_extraction
 from abawfw.errors import ConfigError, DataError, Interrupted
+from abawfw.features.detectors.base import FACES, FaceDetector, recorded
 from abawfw.features.extract import ExtractionReport
 from abawfw.features.extraction_plan import ExtractionPlan
 from abawfw.features.extraction_progress import Progress, ProgressWatch
@@ -83,8 +85,9 @@ def extract_features(
     if jobs < 1:
         raise ConfigError(f'jobs={jobs}: 1 or more')
     plan.check()
+    plan, notes = _as_begun(plan) if resume else (plan, [])
     found = find_videos(Path(videos), None if annotations is None else Path(annotations))
-    for note in found.notes:
+    for note in (*notes, *found.notes):
         tell(note)
     with GrowingStore(root, plan.infos, plan.settings(), resume) as store:
         kept = [video for video in found.videos if _is_kept(store, video)]
@@ -112,6 +115,24 @@ def extract_features(
         return Extraction(
             store.root, store.trials, tuple(v.video_id for v in kept), dict(sorted(failed.items()))
         )
+
+
+def _as_begun(plan: ExtractionPlan) -> tuple[ExtractionPlan, list[str]]:
+    """The plan with those settings of the face detector that its store, begun by an older version, does not name.
+
+    Returns:
+        It, and a note if there are any that nobody gave.
+    """
+    there = read_extraction(plan.root).get(FACES, {})
+    here = plan.faces.settings() if isinstance(plan.faces, FaceDetector) else {}
+    given = plan.options.get(FACES, {})
+    then = {k: v for k, v in recorded(there).items() if k not in there and k in here and k not in given}
+    if not then:
+        return plan, []
+    options = {**plan.options, FACES: {**given, **then}}
+    listed = ', '.join(f'{FACES}.{name}={value:g}' for name, value in then.items())
+    note = f'{plan.root}: was begun by an older version, which took any track for a face; goes on so ({listed})'
+    return replace(plan, options=options), [note]
 
 
 def _is_kept(store: GrowingStore, video: SourceVideo) -> bool:

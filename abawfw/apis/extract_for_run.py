@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from abawfw.errors import AbawfwError, DataError, nearest
+from abawfw.features.detectors.base import recorded
 from abawfw.features.extractors import Extractor, FaceExtractor, build_extractor
 from abawfw.registry import EXTRACTORS, FACE_DETECTORS
 
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from abawfw.features.detectors.base import FaceDetector
     from abawfw.features.face_track import FaceTrack
 
-FACES = 'faces'
-"""Where a store tells how pictures of faces were found."""
 DETECTOR = 'MTCNNDetector'
 _FINGERPRINT = re.compile('[0-9a-f]{16}')  # of a file of weights, in place of its path
 
@@ -153,7 +152,8 @@ def extract_for_run(
     detector: Any = None
     if looks_at_faces:
         component = FACE_DETECTORS.get(DETECTOR)
-        detector = component(**_arguments(component, faces or {}))
+        faces = recorded(faces or {})
+        detector = component(**_arguments(component, faces))
         detector.check()
         notes += _other_faces(detector, faces)
     report = extract_video(path, list(extractors.values()), detector, folder, progress=progress)
@@ -181,7 +181,7 @@ def extract_for_run(
     return ExtractedVideo(arrays, observed, times, track, (*report.notes, *notes))
 
 
-def _other_faces(detector: FaceDetector, faces: Mapping[str, Any] | None) -> list[str]:
+def _other_faces(detector: FaceDetector, faces: Mapping[str, Any]) -> list[str]:
     """A note if faces were found in another way for training."""
     here = detector.settings()
     if not faces or all(faces.get(key) == value for key, value in here.items()):

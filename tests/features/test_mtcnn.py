@@ -43,7 +43,13 @@ def one(faces: list[Face]) -> Face:
 def test_it_is_ready(detector: MTCNNDetector) -> None:
     detector.check()
     assert pickle.loads(pickle.dumps(detector)).settings() == detector.settings()
-    assert detector.settings() == {'detector': 'mtcnn', 'min_face': 40, 'longest': 640}
+    assert detector.settings() == {
+        'detector': 'mtcnn',
+        'min_face': 40,
+        'longest': 640,
+        'confidence': 0.9,
+        'shortest': 0.5,
+    }
 
 
 def test_points_lie_in_the_face_as_a_face_has_them(detector: MTCNNDetector, picture: np.ndarray) -> None:
