@@ -70,7 +70,7 @@ def extract_features(
             annotations do not say who.
         jobs: videos extracted at once.
         resume: go on with a store that is there.
-        tell: called with notes on the folder, and with the report of every finished video.
+        tell: called with notes, with the report of every finished video, and with a line on one that failed.
         progress: called now and then.
 
     Raises:
@@ -97,6 +97,8 @@ def extract_features(
             tell(
                 f'{root}: keeps {len(elsewhere)} videos that are not in {videos}: {", ".join(elsewhere[:5])}'
             )
+        if waiting:
+            tell(f'{len(waiting)} videos to extract' + (f', {len(kept)} finished before' if kept else ''))
         watch = ProgressWatch(waiting, progress)
         failed = {}
         try:
@@ -107,6 +109,7 @@ def extract_features(
                         tell(outcome.value)
                     else:
                         failed[outcome.item.video_id] = outcome.failure
+                        tell(f'{outcome.item.video_id}: failed, see the end')
                     watch.finish(outcome.item)
         except KeyboardInterrupt:
             raise Interrupted(
@@ -118,7 +121,7 @@ def extract_features(
 
 
 def _as_begun(plan: ExtractionPlan) -> tuple[ExtractionPlan, list[str]]:
-    """The plan with those settings of the face detector that its store, begun by an older version, does not name.
+    """The plan with the rules of a version that did not record them, where such a version began the store.
 
     Returns:
         It, and a note if there are any that nobody gave.
@@ -131,7 +134,7 @@ def _as_begun(plan: ExtractionPlan) -> tuple[ExtractionPlan, list[str]]:
         return plan, []
     options = {**plan.options, FACES: {**given, **then}}
     listed = ', '.join(f'{FACES}.{name}={value:g}' for name, value in then.items())
-    note = f'{plan.root}: was begun by an older version, which took any track for a face; goes on so ({listed})'
+    note = f'{plan.root}: begun by an older version, which took any track for a face; goes on so ({listed})'
     return replace(plan, options=options), [note]
 
 

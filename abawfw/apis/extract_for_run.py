@@ -143,7 +143,7 @@ def extract_for_run(
         progress: called now and then with the share that is done.
 
     Raises:
-        DataError: the video cannot be read, or nothing of what the run looks at is in it.
+        DataError: the video cannot be read.
     """
     from abawfw.features.extract import extract_video
 
@@ -166,17 +166,6 @@ def extract_for_run(
         if mask.is_file():
             observed[feature] = np.load(mask)
     times = np.load(place / 'frame_times.npy')
-    nothing = [f for f in arrays if f in observed and not observed[f].any()]
-    sources = {f: 'face' if isinstance(extractors[f], FaceExtractor) else 'sound' for f in nothing}
-    why = ', '.join(f'no {source}' for source in dict.fromkeys(sources.values()))
-    if len(nothing) == len(arrays):
-        raise DataError(
-            f'{path}: {why} in any of its {len(times)} frames, so there is nothing to predict from'
-        )
-    if nothing:
-        notes.append(
-            f'{why} in any of the {len(times)} frames: the curves come from the other features alone'
-        )
     track = _track(place, times) if looks_at_faces else None
     return ExtractedVideo(arrays, observed, times, track, (*report.notes, *notes))
 

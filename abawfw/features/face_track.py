@@ -150,9 +150,7 @@ def _doubt(person: Sequence[Tracklet], detector: FaceDetector, times: NDArray[np
     if frames < needed:
         reasons.append(f'{needed} frames are needed (shortest={detector.shortest:g} s, or half of the video)')
     if score < detector.confidence - 1e-6:  # scores are float32
-        reasons.append(
-            f'its median score is {score:.3f} and {detector.confidence:g} is needed (confidence)'
-        )
+        reasons.append(f'its median score is {score:.3f} and {detector.confidence:g} is needed (confidence)')
     if not reasons:
         return None
     return (

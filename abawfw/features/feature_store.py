@@ -21,7 +21,7 @@ from abawfw.features.finished_trial import TRIAL, FinishedTrial
 from abawfw.files import write_text
 
 LEFT = ('.*.tmp-*', f'.{EXTRACTION}.*.tmp', f'.{INDEX}.*.tmp')
-"""Folders of videos in work, and files that are being written; left behind only by a process that was killed."""
+"""Folders of videos in work and files being written; left behind only by a process that was killed."""
 
 
 class GrowingStore:
@@ -112,8 +112,8 @@ class GrowingStore:
             return
         if not (self.root / EXTRACTION).is_file():
             raise DataError(
-                f'{self.root}: holds files ({min(held)}) and is no store of extracted features; choose another '
-                'folder'
+                f'{self.root}: holds files ({min(held)}) and is no store of extracted features; choose '
+                'another folder'
             )
         if not resume:
             raise DataError(

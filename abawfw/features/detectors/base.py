@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 FACES = 'faces'
-"""Under this name stand the options of the detector, and in the settings of a store where its faces come from."""
+"""Name of the options of the detector, and of the settings of a store that say where its faces come from."""
 OFFICIAL = 'official crops'
 """In the place of a detector's name, where faces were cut out by somebody else."""
 
@@ -44,8 +44,8 @@ def scaled_points(points: NDArray, factor: NDArray | float) -> NDArray[np.float3
 class FaceDetector(ABC):
     """Finds faces in a picture, and follows known ones into the next picture at a fraction of the cost.
 
-    What one frame shows is weak evidence: foliage, digits and balls pass for a face now and then. Which of the
-    tracks that its detections make are of a face, the detector says on its own scale of scores.
+    What one frame shows is weak evidence: foliage, digits and balls pass for a face now and then. Which
+    tracks are of a face, the detector says on its own scale of scores.
 
     Attributes:
         longest: long side in pixels to which pictures are shrunk before they are given; None takes any size.

@@ -67,8 +67,8 @@ class MTCNNDetector(FaceDetector):
             )
         if not (0 <= confidence <= 1 and 0 <= shortest < math.inf):
             raise ConfigError(
-                f'MTCNNDetector: confidence={confidence}, shortest={shortest}: confidence lies within [0, 1], '
-                'shortest is a time in seconds, 0 or more'
+                f'MTCNNDetector: confidence={confidence}, shortest={shortest}: confidence lies within '
+                '[0, 1], shortest is a time in seconds, 0 or more'
             )
         self.min_face = min_face
         self.longest = longest
