@@ -113,7 +113,7 @@ def test_folders_that_are_not_written_into(tmp_path: Path) -> None:
     open_growing(tmp_path / 'other').close()  # empty folders are fine
     (tmp_path / 'full').mkdir()
     (tmp_path / 'full/thesis.txt').touch()
-    with pytest.raises(DataError, match='holds files and is no store'):
+    with pytest.raises(DataError, match=r'full: holds files \(thesis.txt\) and is no store'):
         open_growing(tmp_path / 'full', resume=True)
     with pytest.raises(DataError, match='is a file'):
         open_growing(tmp_path / 'full/thesis.txt', resume=True)

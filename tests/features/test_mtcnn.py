@@ -148,6 +148,14 @@ def test_sizes_that_find_nothing(min_face: int, longest: int) -> None:
         MTCNNDetector(min_face, longest)
 
 
+@pytest.mark.parametrize(
+    ('confidence', 'shortest'), [(1.1, 0.5), (-0.1, 0.5), (np.nan, 0.5), (0.9, -1), (0.9, np.inf)]
+)
+def test_rules_that_cannot_be(confidence: float, shortest: float) -> None:
+    with pytest.raises(ConfigError, match=f'confidence={confidence}, shortest={shortest}'):
+        MTCNNDetector(confidence=confidence, shortest=shortest)
+
+
 @given(BOXES, BOXES)
 def test_overlaps_count_pixels(a: np.ndarray, b: np.ndarray) -> None:
     def cells(box: np.ndarray) -> set[tuple[int, int]]:
