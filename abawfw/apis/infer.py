@@ -203,16 +203,17 @@ def infer(
                 step = partial(progress, source)
                 finish(infer_video(inferencer, source.path, out, overlay, options, step))
         except (AbawfwError, OSError, MemoryError) as error:
+            lacking = isinstance(error, MemoryError)
             if len(sources) == 1:
-                raise
-            failed[name] = 'not enough memory' if isinstance(error, MemoryError) else str(error)
+                raise (DataError(f'{source.path}: not enough memory') if lacking else error) from None
+            failed[name] = 'not enough memory' if lacking else str(error)
             tell(name)
         except KeyboardInterrupt:
             rest = [str(other.path) for other in sources[number:]]
             more = f' and {len(rest) - 5} more' if len(rest) > 5 else ''
             raise Interrupted(
-                f'{out}: interrupted; the files of {len(done)} videos are whole and stay. To go on give what is '
-                f'missing: {" ".join(rest[:5])}{more}'
+                f'{out}: interrupted; the files of {len(done)} videos are whole and stay. To go on give what '
+                f'is missing: {" ".join(rest[:5])}{more}'
             ) from None
     return Inference(tuple(done), failed)
 

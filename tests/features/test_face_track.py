@@ -253,10 +253,10 @@ def test_a_large_thing_for_a_moment_does_not_hide_the_person() -> None:
 
 
 def test_digits_on_colour_bars_are_no_face() -> None:
-    """Detections in most of seven frames, as many as a short clip with a face needs."""
-    recording = Shown([digits(shift) for shift in (-2, 4, 0, -2, -4, -2, 4)])
+    """Detections in four of seven frames, as many as a short clip with a face needs; their score is .78."""
+    recording = Shown([digits(shift) for shift in (-2, 4, -2, 4, -2, 4, -2)])
     (anything,) = find_faces(recording, MTCNNDetector(confidence=0, shortest=0))
-    assert anything.found.sum() >= 4
+    assert anything.found.sum() == 4
     (track,) = find_faces(recording, MTCNNDetector())
     assert not track.observed.any()
     assert recording.notes[-1] == 'no face in any of the 7 frames'

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -73,6 +74,25 @@ def test_what_a_killed_process_leaves(tmp_path: Path) -> None:
     shutil.rmtree(root / 'a')  # as errors advise
     with open_growing(root, resume=True):
         assert [v.video_id for v in open_store(root).videos()] == ['b']
+
+
+def test_killed_at_the_very_first_write(tmp_path: Path) -> None:
+    """Before the settings have their name nothing shows whose folder it is."""
+    root = tmp_path / 'store'
+    code = (
+        'import os, signal, sys; from pathlib import Path; from test_feature_store import open_growing\n'
+        'os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n'
+        'open_growing(Path(sys.argv[1]))'
+    )
+    environment = os.environ | {'PYTHONPATH': os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, '-c', code, str(root)], env=environment, check=False)
+    assert done.returncode == -signal.SIGKILL
+    (left,) = root.iterdir()
+    assert left.name.startswith('.extraction.json.')
+    (root / '.trials.json.7.tmp').touch()  # of one killed a little later
+    with open_growing(root) as store:
+        store.add([put(root, 'a')])
+    assert sorted(path.name for path in root.iterdir()) == ['a', 'extraction.json', 'trials.json']
 
 
 @pytest.mark.parametrize(
