@@ -128,4 +128,4 @@ def _clear() -> None:
 
 
 if __name__ == '__main__':
-    run(main)
+    run(main, 'every file that is there is whole; the same command writes all of them anew')

@@ -5,10 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mmengine.config import DictAction
-
-from abawfw.apis.cli import run
-from abawfw.config import load_config
+from abawfw.apis.cli import run, waits_for
 from abawfw.errors import ConfigError
 
 
@@ -34,10 +31,12 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         help='choose post-processing on val, among the grids of these components; default: MeanSmoothing',
     )
     parser.add_argument(
-        '--out', type=Path, help='folder for the files; default: predictions/ beside the checkpoint'
+        '--out',
+        type=Path,
+        help='folder for the files; default: RUN/predictions, or predictions_NAME beside CHECKPOINT NAME.pth',
     )
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, default={}, metavar='K=V', help='overrides'
+        '--cfg-options', nargs='+', action='extend', default=[], metavar='K=V', help='overrides'
     )
     return parser.parse_args(argv)
 
@@ -62,7 +61,14 @@ def main(argv: list[str] | None = None) -> int:
         raise ConfigError(f'{args.run}: no such run or config file')
     if is_run == (args.checkpoint is not None):
         raise ConfigError('give either the work_dir of a run, or a config file and a checkpoint')
-    overrides = dict(args.cfg_options) | ({'data_root': args.data_root} if args.data_root else {}) | windows
+    waits_for(f'testing {args.run}')
+    from abawfw.apis.overrides import parse_words
+    from abawfw.apis.postprocessing import predictions_of
+    from abawfw.apis.progress import Progress
+    from abawfw.config import load_config
+
+    overrides = parse_words(args.cfg_options)
+    overrides |= ({'data_root': args.data_root} if args.data_root else {}) | windows
     cfg = load_config(args.run / 'config.py' if is_run else args.run, overrides)
     if windows and 'postprocess' in cfg:
         raise ConfigError('--window: the config smooths otherwise, by postprocess; change it there')
@@ -77,9 +83,10 @@ def main(argv: list[str] | None = None) -> int:
         checkpoints = {t: best_checkpoint(args.run, f'ccc_{t}') for t in targets}
     else:
         checkpoints = dict.fromkeys(targets, args.checkpoint)
-    out = args.out or (args.run if is_run else args.checkpoint.parent) / 'predictions'
+    out = args.out or predictions_of(args.run if is_run else args.checkpoint)
     search = args.search if args.search is None or args.search else ['MeanSmoothing']
-    report = test(cfg, checkpoints, out, args.partition, search)
+    with Progress() as progress:
+        report = test(cfg, checkpoints, out, args.partition, search, progress)
     for target, checkpoint in checkpoints.items():
         print(f'{target}: {checkpoint}')
         print(f'{target}, smoothed: {report.postprocess[target]}')
@@ -88,12 +95,14 @@ def main(argv: list[str] | None = None) -> int:
     print()
     if search:
         found = {target: pipeline.settings() for target, pipeline in report.postprocess.items()}
-        if args.out is None:
+        if args.out is None and is_run:
             print('tools/infer.py applies what was found, too')
         print(f'to keep it in a config:\npostprocess = {found}\n')
     for note in report.notes:
         print(f'note: {note}')
     print(f'{len(report.files)} files written to {out}')
+    if not is_run and args.out is None:
+        print(f'predictions of {args.checkpoint.parent} itself, if it has any, are as they were')
     return 0
 
 

@@ -73,7 +73,7 @@ def test_config_and_checkpoint(run: Path, tmp_path: Path) -> None:
     """The other form, in a process of its own: same model, same predictions."""
     found = call_apart('test', run / 'config.py', best_of(run, 'valence'), '--out', tmp_path / 'one')
     assert found.code == 0, found.err
-    assert found.err == ''
+    assert found.err == f'testing {run / "config.py"} (loading PyTorch first) ...\n'
     report = json.loads((tmp_path / 'one/report.json').read_text())
     assert {r['target'] for r in report['rows']['val']} == {'valence', 'arousal'}
     again = call_apart('test', run, '--target', 'valence', '--out', tmp_path / 'two')
@@ -211,7 +211,12 @@ def test_an_interrupted_test_is_told_and_mended_by_another(
 
     with monkeypatch.context() as patch:
         patch.setattr(prediction_files, 'write_text', killed)
-        assert call(capfd, 'test', run, '--target', 'valence', '--window', 'valence=3').code == 130
+        stopped = call(capfd, 'test', run, '--target', 'valence', '--window', 'valence=3')
+    assert (stopped.code, stopped.err) == (
+        130,
+        f'interrupted while writing {run}/predictions: it is marked as incomplete, and the same command '
+        'writes it anew\n',
+    )
     # the smoothed predictions are still those of the test before, and not taken for those of this one
     found = call(capfd, 'report', run)
     assert found.code == 2
