@@ -126,4 +126,4 @@ def _clear() -> None:
 
 
 if __name__ == '__main__':
-    run(main)
+    run(main, 'videos that are finished are kept; the same command with --resume goes on')

@@ -18,6 +18,7 @@ from abawfw.apis.inferencer import VAInferencer
 from abawfw.datasets.stores.base import FeatureStore
 from abawfw.datasets.stores.checks import plain_name
 from abawfw.datasets.stores.kinds import find_store_kind, store_kinds
+from abawfw.datasets.stores.npy_writer import naming
 from abawfw.errors import AbawfwError, ConfigError, DataError, Interrupted
 from abawfw.files import write_text
 from abawfw.visualization.va_picture import Thumbnail, draw_curves, thumbnail_rows
@@ -292,7 +293,8 @@ def _write(
         (png_path, lambda: draw_curves(png_path, table, name, thumbnails)),
     ):
         try:
-            write()
+            with naming(path):
+                write()
         except MemoryError as error:
             raise DataError(f'{path}: not enough memory to make it') from error
     return [json_path, csv_path, png_path]

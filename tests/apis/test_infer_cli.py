@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import resource
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -347,6 +348,29 @@ def test_too_little_memory(
     named = f'{out}/a.va.png' if what == 'picture' else path
     (line,) = found.err.splitlines()
     assert line.startswith(f'error: {named}: not enough memory')
+
+
+@pytest.mark.parametrize(('source', 'file'), [('video', 'face_track.npz'), ('store', '.va.json')])
+def test_a_limit_on_the_size_of_files_names_the_file(
+    run: Path,
+    store: Path,
+    clip: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    source: str,
+    file: str,
+) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4000, before[1]))
+    try:
+        found = call(capfd, 'infer', clip if source == 'video' else store, run, '--out', tmp_path / 'out')
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert found.code == 2
+    (line,) = found.err.splitlines()
+    assert 'File too large' in line
+    assert file in line
+    assert not list((tmp_path / 'out').iterdir())
 
 
 def test_runs_of_before_take_every_track_for_a_face(run: Path, clip: Path, tmp_path: Path) -> None:

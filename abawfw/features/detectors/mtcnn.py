@@ -40,6 +40,15 @@ class MTCNNDetector(FaceDetector):
     jitter by 3.1 % of the distance of the eyes, those of BlazeFace by 1.6 %. Two clips do not tell how any of
     them does on faces in profile or on all skins.
 
+    Which tracks count as faces (``confidence``, ``shortest``) was measured on panned photographs, 45 frames at
+    30 per second with noise and JPEG compression: with 0.9 and 0.5 s, 149 of 150 tracks of persons pass (faces
+    18 to 320 pixels wide, in profile, behind glasses, in halftone print; median score .99), and 9 of 91 tracks of
+    things, against 91 without a rule. Those 9 are of a football, a drawn button with four holes and the like;
+    foliage, animals, digits, windows and coins, whose median scores lie between .7 and .9, are gone. With 0.95
+    two more persons are lost and 3 things are left. The faces of the two clips are found in as many frames as
+    without a rule: in all, also at a quarter of the light, of 42 and 62 pixels, as JPEG of quality 5, blurred,
+    noisy, or turned by 45 degrees; at a tenth of the light in 93 %.
+
     Between full detections O-Net alone follows a face at 1.6 ms per frame, its points within 2.5 % of the
     distance of the eyes (median) of those of a full detection.
 
