@@ -114,12 +114,12 @@ def _below(folder: Path) -> tuple[list[Path], list[str]]:
         if root == str(folder):
             seen[_identity(root)] = root
         for name in sorted(folders):
-            path = os.path.join(root, name)
+            below = os.path.join(root, name)
             if name.startswith('.'):
                 folders.remove(name)
-            elif (first := seen.setdefault(_identity(path), path)) != path:
+            elif (first := seen.setdefault(_identity(below), below)) != below:
                 folders.remove(name)
-                notes.append(f'{path}: is the folder {first} again, left out')
+                notes.append(f'{below}: is the folder {first} again, left out')
         folders.sort()
         for path in (Path(root, name) for name in names if not name.startswith('.')):
             if path.is_file():
