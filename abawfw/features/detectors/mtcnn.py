@@ -40,14 +40,15 @@ class MTCNNDetector(FaceDetector):
     jitter by 3.1 % of the distance of the eyes, those of BlazeFace by 1.6 %. Two clips do not tell how any of
     them does on faces in profile or on all skins.
 
-    Which tracks count as faces (``confidence``, ``shortest``) was measured on panned photographs and drawings,
-    45 frames at 30 per second with noise and JPEG compression. With 0.9 and 0.5 s, 152 of 153 tracks of persons
-    pass (faces 18 to 320 pixels wide, in profile, behind glasses, in halftone print), and 6 of 84 tracks of
-    things, all of which pass without a rule: a football, a drawn button with four holes, a penguin in a comic.
-    Foliage, animals, digits, windows and coins, with median scores between .7 and .9, are gone. With 0.95 none
-    of the 84 is left, and two more persons are lost, small and in profile: hence 0.9. In the two clips as many
-    frames have a face as without a rule: all of them, also at a quarter of the light, with faces of 42 and 62
-    pixels, as JPEG of quality 5, blurred, noisy, or turned by 45 degrees, and 93 % at a tenth of the light.
+    Which tracks count as faces (``confidence``, ``shortest``) was measured on panned photographs and
+    drawings, 45 frames at 30 per second with noise and JPEG compression. With 0.9 and 0.5 s, 152 of 153
+    tracks of persons pass (faces 18 to 320 pixels wide, in profile, behind glasses, in halftone print),
+    and 6 of 84 tracks of things, all of which pass without a rule: a football, a drawn button with four
+    holes, a penguin in a comic. Foliage, animals, digits, windows and coins, with median scores between
+    .7 and .9, are gone. With 0.95 none of the 84 is left, and two more persons are lost, small and in
+    profile: hence 0.9. In the two clips as many frames have a face as without a rule: all of them, also
+    at a quarter of the light, with faces of 42 and 62 pixels, as JPEG of quality 5, blurred, noisy, or
+    turned by 45 degrees, and 93 % at a tenth of the light.
 
     Between full detections O-Net alone follows a face at 1.6 ms per frame, its points within 2.5 % of the
     distance of the eyes (median) of those of a full detection.
