@@ -1,20 +1,32 @@
-"""Test a run: python tools/test.py work_dirs/RUN, or python tools/test.py CONFIG CHECKPOINT."""
+"""Test runs.
+
+python tools/test.py work_dirs/RUN [work_dirs/RUN ...]
+python tools/test.py CONFIG CHECKPOINT
+"""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from abawfw.apis.cli import run, waits_for
-from abawfw.errors import ConfigError, counted
+from abawfw.errors import AbawfwError, ConfigError, Interrupted, counted
+
+if TYPE_CHECKING:
+    from abawfw.apis.test import TestReport
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description='Predict, write prediction files, and print one table.')
-    parser.add_argument('run', type=Path, metavar='RUN|CONFIG', help='work_dir of a run, or a config file')
     parser.add_argument(
-        'checkpoint', type=Path, nargs='?', help='with a config file: one checkpoint for all targets'
+        'runs',
+        type=Path,
+        nargs='+',
+        metavar='RUN',
+        help='work_dirs of runs; or a config file and one checkpoint for all targets',
     )
     parser.add_argument('--data-root', help='folder of the store, instead of data_root of the config')
     parser.add_argument('--partition', nargs='+', choices=['val', 'test'], help='default: val and test')
@@ -38,7 +50,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options', nargs='+', action='extend', default=[], metavar='K=V', help='overrides'
     )
-    return parser.parse_args(argv)
+    return parser.parse_intermixed_args(argv)
 
 
 def parse_windows(words: list[str]) -> dict[str, int]:
@@ -51,17 +63,71 @@ def parse_windows(words: list[str]) -> dict[str, int]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command line; returns the exit code."""
+    """Run the command line; returns the exit code, 1 if one of several runs failed."""
     args = parse(argv)
     windows = parse_windows(args.window or [])
     if windows and args.search is not None:
         raise ConfigError('--window and --search: give only one, for a search chooses the window itself')
-    is_run = args.run.is_dir()
-    if not args.run.exists():
-        raise ConfigError(f'{args.run}: no such run or config file')
-    if is_run == (args.checkpoint is not None):
-        raise ConfigError('give either the work_dir of a run, or a config file and a checkpoint')
-    waits_for(f'testing {args.run}')
+    first, *others = args.runs
+    if first.is_file() and len(others) == 1:
+        one_run(args, windows, first, others[0])
+        return 0
+    check_runs(args)
+    if not others:
+        one_run(args, windows, first, None)
+        return 0
+    rows, failed = [], {}
+    for number, place in enumerate(args.runs):
+        print(f'{place}:', flush=True)
+        try:
+            rows += scores_of(place, one_run(args, windows, place, None))
+        except (AbawfwError, OSError) as error:
+            failed[place] = str(error)
+            print('failed, see the end')
+        except KeyboardInterrupt as interruption:
+            text = str(interruption) or f'interrupted while {place} was tested'
+            rest = ' '.join(map(str, args.runs[number:]))
+            raise Interrupted(f'{text}; to go on: python tools/test.py {rest}') from None
+        print(flush=True)
+    from abawfw.apis.results import to_text
+
+    if rows:
+        print(to_text(rows), flush=True)
+    if failed:
+        print(f'{len(failed)} runs failed:', file=sys.stderr)
+        for place, reason in failed.items():
+            print(f'  {place}: {reason}', file=sys.stderr)
+    return 1 if failed else 0
+
+
+def check_runs(args: argparse.Namespace) -> None:
+    """Refuse, before the first run is tested, what are no runs, and one folder for the files of several.
+
+    Raises:
+        ConfigError: see above.
+    """
+    for place in args.runs:
+        if not place.exists():
+            raise ConfigError(f'{place}: no such run or config file')
+        if not place.is_dir():
+            raise ConfigError(
+                f'{place}: is no run; give either the work_dirs of runs, or a config file and a checkpoint'
+            )
+        if args.runs.count(place) > 1:
+            raise ConfigError(f'{place}: given twice')
+    if args.out and len(args.runs) > 1:
+        raise ConfigError(
+            f'--out {args.out}: {len(args.runs)} runs would replace the files of one another; without --out '
+            'those of each go to RUN/predictions'
+        )
+
+
+def one_run(
+    args: argparse.Namespace, windows: dict[str, int], place: Path, checkpoint: Path | None
+) -> TestReport:
+    """Test a run, or a config file with a checkpoint, and print what came of it."""
+    is_run = checkpoint is None
+    waits_for(f'testing {place}')
     from abawfw.apis.overrides import parse_words
     from abawfw.apis.postprocessing import predictions_of
     from abawfw.apis.progress import Progress
@@ -69,7 +135,7 @@ def main(argv: list[str] | None = None) -> int:
 
     overrides = parse_words(args.cfg_options)
     overrides |= ({'data_root': args.data_root} if args.data_root else {}) | windows
-    cfg = load_config(args.run / 'config.py' if is_run else args.run, overrides)
+    cfg = load_config(place / 'config.py' if is_run else place, overrides)
     if windows and 'postprocess' in cfg:
         raise ConfigError('--window: the config smooths otherwise, by postprocess; change it there')
     from abawfw.apis.test import test
@@ -79,16 +145,16 @@ def main(argv: list[str] | None = None) -> int:
     targets = args.target or list(cfg.targets)
     if unknown := [t for t in targets if t not in cfg.targets]:
         raise ConfigError(f'--target {" ".join(unknown)}: the model estimates {", ".join(cfg.targets)} only')
-    if is_run:
-        checkpoints = {t: best_checkpoint(args.run, f'ccc_{t}') for t in targets}
+    if checkpoint is None:
+        checkpoints = {t: best_checkpoint(place, f'ccc_{t}') for t in targets}
     else:
-        checkpoints = dict.fromkeys(targets, args.checkpoint)
-    out = args.out or predictions_of(args.run if is_run else args.checkpoint)
+        checkpoints = dict.fromkeys(targets, checkpoint)
+    out = args.out or predictions_of(checkpoint or place)
     search = args.search if args.search is None or args.search else ['MeanSmoothing']
     with Progress() as progress:
         report = test(cfg, checkpoints, out, args.partition, search, progress)
-    for target, checkpoint in checkpoints.items():
-        print(f'{target}: {checkpoint}')
+    for target, path in checkpoints.items():
+        print(f'{target}: {path}')
         print(f'{target}, smoothed: {report.postprocess[target]}')
     for partition, rows in report.rows.items():
         print(f'\n{partition}\n{render_table(rows)}')
@@ -101,9 +167,24 @@ def main(argv: list[str] | None = None) -> int:
     for note in report.notes:
         print(f'note: {note}')
     print(f'{counted(len(report.files), "file")} written to {out}')
-    if not is_run and args.out is None:
-        print(f'predictions of {args.checkpoint.parent} itself, if it has any, are as they were')
-    return 0
+    if checkpoint is not None and args.out is None:
+        print(f'predictions of {checkpoint.parent} itself, if it has any, are as they were')
+    return report
+
+
+def scores_of(place: Path, report: TestReport) -> list[dict[str, Any]]:
+    """A row per partition with labels: CCC of each target, as the model gave it and smoothed."""
+    from abawfw.apis.results import COUNTED
+
+    found = []
+    for partition, rows in report.rows.items():
+        row: dict[str, Any] = {'run': str(place), 'partition': partition}
+        for stages, end in ((('raw',), ''), (COUNTED, '_smoothed')):
+            # where post-processing was tuned the cross-validated row comes last, and counts
+            ccc = {r['target']: r['ccc'] for r in rows if r['stage'] in stages}
+            row |= {f'ccc_{target}{end}': value for target, value in ccc.items()}
+        found.append(row)
+    return found
 
 
 if __name__ == '__main__':

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,7 +59,7 @@ def find_videos(folder: Path, annotations: Path | None = None) -> SourceFolder:
         DataError: no such folder, or no video in it; two videos of one name; a video with annotations in
             both sets, or a name there in both.
     """
-    paths, others = _files(folder)
+    paths, notes = _files(folder)
     by_name: dict[str, Path] = {}
     for path in paths:
         name = plain_name(path.stem, folder)
@@ -68,7 +69,6 @@ def find_videos(folder: Path, annotations: Path | None = None) -> SourceFolder:
                 'name tells them apart in the store'
             )
         by_name[name] = path
-    notes = [f'{path}: is no video by its ending, left out' for path in others]
     sets: dict[str, dict[str, tuple[str, Path]]] = {name: {} for name in by_name}
     if annotations is not None:
         notes += _match(annotations, sets)
@@ -83,21 +83,56 @@ def find_videos(folder: Path, annotations: Path | None = None) -> SourceFolder:
     return SourceFolder(tuple(videos), tuple(notes))
 
 
-def _files(folder: Path) -> tuple[list[Path], list[Path]]:
-    """The videos, and the other files."""
+def _files(folder: Path) -> tuple[list[Path], list[str]]:
+    """The videos, and what is left out, a line each."""
     if folder.is_file():
         return [folder], []
     if not folder.is_dir():
         raise DataError(f'{folder}: no such folder; give the folder of the videos')
-    files = sorted(path for path in folder.rglob('*') if path.is_file() and not _hidden(path, folder))
+    files, notes = _below(folder)
     videos = [path for path in files if path.suffix.lower() in ENDINGS]
     if not videos:
         raise DataError(f'{folder}: no video in it; files ending in {", ".join(ENDINGS)} are taken')
-    return videos, [path for path in files if path not in videos]
+    taken = set(videos)
+    others = [f'{path}: is no video by its ending, left out' for path in files if path not in taken]
+    return videos, sorted(notes + others)
 
 
-def _hidden(path: Path, folder: Path) -> bool:
-    return any(part.startswith('.') for part in path.relative_to(folder).parts)
+def _below(folder: Path) -> tuple[list[Path], list[str]]:
+    """All files in a folder and in those below it, sorted, but for hidden ones; links are followed.
+
+    Returns:
+        The files, and what was left out, a line each: folders that are read already, without which links in a
+        circle would never end, and what cannot be read.
+    """
+    files, notes, seen = list[Path](), list[str](), dict[tuple[int, int], str]()
+
+    def unreadable(error: OSError) -> None:
+        notes.append(f'{error.filename}: cannot be read ({error.strerror}), left out')
+
+    for root, folders, names in os.walk(folder, onerror=unreadable, followlinks=True):
+        if root == str(folder):
+            seen[_identity(root)] = root
+        for name in sorted(folders):
+            below = os.path.join(root, name)
+            if name.startswith('.'):
+                folders.remove(name)
+            elif (first := seen.setdefault(_identity(below), below)) != below:
+                folders.remove(name)
+                notes.append(f'{below}: is the folder {first} again, left out')
+        folders.sort()
+        for path in (Path(root, name) for name in names if not name.startswith('.')):
+            if path.is_file():
+                files.append(path)
+            else:
+                what = 'a link to nothing' if path.is_symlink() else 'no plain file'
+                notes.append(f'{path}: is {what}, left out')
+    return sorted(files), notes
+
+
+def _identity(path: str) -> tuple[int, int]:
+    found = os.stat(path)
+    return found.st_dev, found.st_ino
 
 
 def _match(annotations: Path, sets: dict[str, dict[str, tuple[str, Path]]]) -> list[str]:

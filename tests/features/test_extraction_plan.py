@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import pickle
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 
 from abawfw.errors import ConfigError, DataError
 from abawfw.features.extraction_plan import ExtractionPlan
+from abawfw.features.packages import optional_package
 
 ROOT = Path(__file__).parents[2]
 
@@ -78,3 +80,22 @@ def test_options_for_faces_that_nobody_looks_at(
     plan = ExtractionPlan(Path('x'), ('mfcc',), options, **more)
     with pytest.raises(ConfigError, match=rf'^{told}: no effect, since no feature looks at faces \(mfcc\)'):
         plan.check()
+
+
+@pytest.mark.parametrize(
+    'error',
+    [
+        MemoryError(),
+        ImportError('/x/opensmile.so: failed to map segment from shared object'),
+        RuntimeError('std::bad_alloc'),
+    ],
+)
+def test_no_memory_for_a_package_is_no_missing_package(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(name: str) -> None:
+        raise error
+
+    monkeypatch.setattr(importlib, 'import_module', fail)
+    with pytest.raises(DataError, match='mfcc needs opensmile, and there is not enough memory to load it'):
+        optional_package('opensmile', 'features', 'mfcc')
