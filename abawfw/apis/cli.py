@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import sys
 from collections.abc import Callable
@@ -14,8 +15,11 @@ def run(main: Callable[[], int | None]) -> None:
 
     An error that abawfw raises on purpose, or that the operating system reports, becomes one message on
     standard error and exit code 2, without a traceback; Ctrl-C becomes exit code 130; anything else is a bug
-    and keeps its traceback.
+    and keeps its traceback. What the encoding of the terminal cannot show is written as escapes.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors='backslashreplace')
     try:
         code = main()
     except AbawfwError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,11 +17,16 @@ from abawfw.datasets.stores import open_store
 from abawfw.datasets.stores.base import FeatureStore
 from abawfw.datasets.stores.checks import plain_name
 from abawfw.errors import DataError
+from abawfw.features.source_videos import not_creatable
 from abawfw.files import write_text
 from abawfw.visualization.va_picture import Thumbnail, draw_curves, thumbnail_rows
 
 if TYPE_CHECKING:
     from abawfw.features.face_track import FaceTrack
+    from abawfw.features.sound_stream import SoundStream
+
+LONGER = 28
+"""Bytes by which the name of a file is longer while it is written."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,8 @@ def infer_video(
     from abawfw.features.recording import Recording
 
     check_writable(out)
+    _check_names([video.stem], video, out)
+    sound, silent = _sound_of(video) if overlay else (None, [])
     found = inferencer.predict_video(video, options=options, progress=progress)
     thumbnails = [] if found.track is None else _thumbnails_of_video(video, found.track)
     files = _write(inferencer, video.stem, found.table, out, thumbnails, found.notes)
@@ -74,7 +81,8 @@ def infer_video(
 
         path = out / f'{video.stem}.va.mp4'
         boxes = None if found.track is None else found.track.boxes
-        notes += write_overlay(path, Recording(video).frames(), found.table, boxes, video)
+        more = write_overlay(path, Recording(video).frames(), found.table, boxes, sound)
+        notes += [note for note in (*silent, *more) if note not in notes]
         files.append(path)
     return Inferred(video.stem, found.table, tuple(files), tuple(notes))
 
@@ -89,6 +97,7 @@ def infer_store(inferencer: VAInferencer, store: Path, out: Path) -> list[Inferr
     """
     check_writable(out)
     opened = open_store(store)
+    _check_names([video.video_id for video in opened.videos()], store, out)
     told = tuple(inferencer.notes_on(opened))
     tables = inferencer.predict_store(opened)
     pictures = [
@@ -96,7 +105,6 @@ def infer_store(inferencer: VAInferencer, store: Path, out: Path) -> list[Inferr
     ]
     done = []
     for name, table in tables.items():
-        plain_name(name, store)
         thumbnails = _thumbnails_of_store(opened, name, pictures[0]) if pictures else []
         notes = told
         if table.index.isna().any():
@@ -120,6 +128,26 @@ def check_writable(folder: Path) -> None:
         raise DataError(
             f'{folder}: cannot be written ({error.strerror}); choose another folder with --out'
         ) from error
+
+
+def _sound_of(video: Path) -> tuple[SoundStream | None, list[str]]:
+    """The sound for an annotated video; or a note on why it has none."""
+    from abawfw.features.sound_stream import SoundStream
+
+    try:
+        return SoundStream(video), []
+    except DataError as error:
+        return None, [f'the annotated video has no sound: {error}']
+
+
+def _check_names(names: Iterable[str], where: Path, out: Path) -> None:
+    """Refuse names of which no files can be made in a folder: DataError with a line for each."""
+    problems = []
+    for name in names:
+        longest = f'.{plain_name(name, where)}.va.json.{"0" * LONGER}'
+        problems += [problem] if (problem := not_creatable(out, name, longest)) else []
+    if problems:
+        raise DataError('\n  '.join(problems))
 
 
 def _write(

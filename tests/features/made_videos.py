@@ -130,9 +130,11 @@ def _write_sound(
     kind = stream.codec_context.format.name
     for k in range(0, samples.shape[1], BLOCK):
         block = samples[:, k : k + BLOCK]
-        if kind == 's16':
+        if kind.startswith('s16'):
+            block = (np.clip(block, -1, 1) * 32767).round().astype(np.int16)
+        if not kind.endswith('p'):
             # interleaved: one row with the channels of each sample side by side
-            block = (np.clip(block, -1, 1) * 32767).round().astype(np.int16).T.reshape(1, -1)
+            block = block.T.reshape(1, -1)
         frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block), format=kind, layout=name)
         frame.sample_rate, frame.pts, frame.time_base = rate, start + k, Fraction(1, rate)
         file.mux(stream.encode(frame))

@@ -146,7 +146,7 @@ def test_what_is_no_video(tmp_path: Path) -> None:
     (tmp_path / 'folder.mp4').mkdir()
     cases = {
         'missing.mp4': 'no such file',
-        'folder.mp4': 'no such file',
+        'folder.mp4': 'is a folder, a plain file is expected',
         'empty.mp4': 'empty file',
         'text.mp4': 'no video, or a damaged one',
         'sound.m4a': r'has no video stream \(streams: audio\)',

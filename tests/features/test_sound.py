@@ -215,16 +215,16 @@ def test_half_a_file(tmp_path: Path) -> None:
     assert any('the file says 4' in note for note in sound.notes)
 
 
-@pytest.mark.parametrize('content', [b'', b'no video at all\n' * 50])
-def test_what_is_no_recording(tmp_path: Path, content: bytes) -> None:
+def test_what_is_no_recording(tmp_path: Path) -> None:
     path = tmp_path / 'a.mp4'
-    path.write_bytes(content)
-    with pytest.raises(DataError, match=r'a\.mp4: cannot be read as video or sound'):
-        Sound(path)
+    for content, message in ((b'', 'empty file'), (b'no video at all\n' * 50, 'no video, or a damaged one')):
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=rf'a\.mp4: {message}'):
+            Sound(path)
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r'b\.mp4.*No such file'):
+    with pytest.raises(DataError, match=r'b\.mp4: no such file'):
         Sound(tmp_path / 'b.mp4')
 
 
