@@ -187,7 +187,7 @@ def _files(folder: Path) -> tuple[list[Path], list[str]]:
     if not videos:
         raise DataError(f'{folder}: no video in it; files ending in {", ".join(ENDINGS)} are taken')
     if others:
-        notes.append(f'{folder}: {len(others)} files are no videos by their ending, left out: {_few(others)}')
+        notes.append(f'{folder}: left out, since they are no videos by their ending: {_few(others)}')
     return list(videos.values()), notes
 
 
