@@ -12,6 +12,9 @@ from abawfw.errors import DataError
 from abawfw.features.packages import optional_package
 from abawfw.files import check_plain
 
+LISTS = ('concat', 'dash', 'hls', 'imf')
+"""What PyAV calls files that only name other ones."""
+
 
 class MediaFile:
     """A file of video or sound, open until it is closed; a context manager.
@@ -42,6 +45,9 @@ class MediaFile:
             )
         except (self._av.error.FFmpegError, OSError) as error:
             raise DataError(f'{path}: no video, or a damaged one ({error.strerror})') from error
+        if self.container.format.name in LISTS:
+            self.close()
+            raise DataError(f'{path}: is no video but a list of other files; give one of those')
 
     def __enter__(self) -> MediaFile:
         return self

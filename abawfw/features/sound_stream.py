@@ -48,7 +48,7 @@ class SoundStream:
                 self.rate = stream.codec_context.sample_rate
                 self.channels = stream.codec_context.layout.nb_channels
         self._av: Any = optional_package('av', 'features', 'reading sound')
-        self._products = np.zeros(3)
+        self._products = np.zeros((2, 2))
 
     def packets(self) -> Iterator[Any]:
         """Packets as they are stored, timed on the clock of the frames; open until the iterator is closed."""
@@ -101,7 +101,7 @@ class SoundStream:
         """The sound, some at a time: place of the first sample, None if unknown; and (channels, k)."""
         damaged = untimed = 0
         end = 0.0
-        self._products = np.zeros(3)
+        self._products = np.zeros((2, 2))
         with MediaFile(self.path) as file:
             stream, zero = file.sound(), file.start
             stated = float(stream.duration * stream.time_base) if stream.duration else 0.0
@@ -144,16 +144,15 @@ class SoundStream:
                 yield None
 
     def _compare(self, frame: Any) -> None:
-        """Add up products of left and right: left by left, right by right, left by right."""
+        """Add up the products of left and right with each other."""
         if frame.layout.nb_channels != 2:
             return
         samples = frame.to_ndarray()
         pair = samples if frame.format.is_planar else samples.reshape(-1, 2).T
         if samples.dtype.kind != 'f':
             middle, largest = (128, 128) if samples.dtype == np.uint8 else (0, np.iinfo(samples.dtype).max)
-            pair = (pair - np.float64(middle)) / largest
-        left, right = pair.astype(np.float64)
-        self._products += left @ left, right @ right, left @ right
+            pair = (pair - np.float32(middle)) / np.float32(largest)
+        self._products += pair @ pair.T
 
     @property
     def kept(self) -> float:
@@ -162,13 +161,13 @@ class SoundStream:
         1 where they are the same, 1/2 where they have nothing in common or one is silent, 0 where one is the
         other upside down; 1 where there are not two channels, or only silence.
         """
-        left, right, both = self._products
-        return float((left + right + 2 * both) / (2 * (left + right))) if left + right > 0 else 1.0
+        power = np.trace(self._products)
+        return float(self._products.sum() / (2 * power)) if power > 0 else 1.0
 
     @property
     def louder(self) -> int:
         """0 if left was the louder one in what was last decoded, or as loud, 1 if right."""
-        return int(self._products[1] > self._products[0])
+        return int(self._products[1, 1] > self._products[0, 0])
 
     def _resampled(self, frames: Iterable[Any], rate: int, stereo: bool) -> Iterator[Any]:
         """Frames as planar int16, and any None; a new start where the kind of sound changes."""

@@ -128,12 +128,17 @@ def _refusal(same: list[Path]) -> str | None:
         plain_name(first.stem, first)
     except DataError as error:
         return str(error)
+    return _no_text(first.stem)
+
+
+def _no_text(name: str) -> str | None:
+    """Why a name cannot be written into files, or None: its bytes are of another encoding."""
     try:
-        first.stem.encode()
+        name.encode()
     except UnicodeEncodeError:
         return (
-            f'{first}: its name is no text in the encoding of this locale ({sys.getfilesystemencoding()}); '
-            'rename it, or set the locale that it was named in, such as LC_ALL=C.UTF-8'
+            f'{name!r}: this name is no text in the encoding of this locale ({sys.getfilesystemencoding()}); '
+            'rename the video, or set the locale that it was named in, such as LC_ALL=C.UTF-8'
         )
     return None
 
@@ -146,6 +151,8 @@ def not_creatable(folder: Path, video: str, longest: str) -> str | None:
         video: its name.
         longest: the longest name that is made of it.
     """
+    if problem := _no_text(video):
+        return problem
     try:
         (folder / longest).touch(exist_ok=False)
         (folder / longest).unlink()

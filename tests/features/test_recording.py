@@ -299,6 +299,8 @@ def test_damaged_packets_are_counted(tmp_path: Path) -> None:
 
 def test_what_is_no_video(tmp_path: Path) -> None:
     (tmp_path / 'empty.mp4').touch()
+    (tmp_path / 'list.mp4').write_text('ffconcat version 1.0\nfile one.mp4\n')
+    write_video(tmp_path / 'one.mp4', plain(1), [0.0])
     (tmp_path / 'text.mp4').write_text('hello\n' * 100)
     write_sound(tmp_path / 'sound.m4a', SILENCE)
     write_video(tmp_path / 'pictureless.mp4', [], [], SILENCE)
@@ -308,6 +310,7 @@ def test_what_is_no_video(tmp_path: Path) -> None:
         'folder.mp4': 'is a folder, a plain file is expected',
         'empty.mp4': 'empty file',
         'text.mp4': 'no video, or a damaged one',
+        'list.mp4': 'is no video but a list of other files',
         'sound.m4a': r'has no video stream \(streams: audio\)',
         'pictureless.mp4': r'has no video stream \(streams: audio\)',
     }

@@ -113,6 +113,16 @@ def test_sound_stays_where_it_is(
             assert file.streams.audio[0].start_time == 0
 
 
+def test_a_colon_in_a_path_is_no_protocol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    times = constant_rate(COUNT)
+    write_video(tmp_path / 'in.mp4', plain(COUNT), times, sound()).rename('12:30.mp4')
+    out, video = Path('run:1/12:30.va.mp4'), Path('12:30.mp4')
+    out.parent.mkdir()
+    assert write_overlay(out, Recording(video).frames(), table(times), None, SoundStream(video)) == []
+    assert [path.name for path in out.parent.iterdir()] == [out.name]
+
+
 def test_gaps_stay_gaps(tmp_path: Path) -> None:
     times = constant_rate(COUNT, 10)
     whole = write_video(tmp_path / 'whole.mkv', plain(COUNT), times, speech(), sound_codec='pcm_s16le')
