@@ -143,6 +143,15 @@ def _no_text(name: str) -> str | None:
     return None
 
 
+def named(folder: Path, name: str) -> Path:
+    """What is called so in a folder, in whatever Unicode form; where nothing is, the place of the name."""
+    path = folder / name
+    if name.isascii() or path.exists() or not folder.is_dir():
+        return path
+    form = normalize('NFC', name)
+    return next((other for other in folder.iterdir() if normalize('NFC', other.name) == form), path)
+
+
 def not_creatable(folder: Path, video: str, longest: str) -> str | None:
     """Why files named like a video cannot be made, or None: found by making one, before hours of work.
 

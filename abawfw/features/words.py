@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from abawfw.errors import DataError
+from abawfw.features.source_videos import named
 
 PERSONS = ('_left', '_right')
 
@@ -37,7 +38,7 @@ def words_file(folder: Path, video: str) -> Path:
     names = [video, *(video.removesuffix(person) for person in PERSONS if video.endswith(person))]
     for name in names:
         for kind in ('.csv', '.json'):
-            path = folder / f'{name}{kind}'
+            path = named(folder, f'{name}{kind}')
             if path.is_file():
                 return path
     raise DataError(

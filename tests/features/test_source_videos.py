@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from abawfw.errors import DataError
+from abawfw.features.crop_folder import CropFolder
 from abawfw.features.label_rows import match_rows
 from abawfw.features.source_videos import ENDINGS, annotated_persons, find_videos, not_creatable
+from abawfw.features.words import words_file
 
 
 def touch(root: Path, *names: str) -> Path:
@@ -99,6 +101,13 @@ def test_names_are_the_same_in_any_unicode_form(tmp_path: Path) -> None:
     (reason,) = found.refused.values()
     assert 'two videos of the name' in reason
     assert 'that differ in Unicode form only; rename one of them' in reason
+
+
+def test_words_and_crops_of_a_name_in_another_form(tmp_path: Path) -> None:
+    words = touch(tmp_path / 'words', f'{DECOMPOSED}.csv')
+    assert words_file(words, f'{COMPOSED}_left').name == f'{DECOMPOSED}.csv'
+    touch(tmp_path / 'crops', f'{COMPOSED}/00002.jpg')
+    assert CropFolder(tmp_path / 'crops').track(DECOMPOSED, 3).found.tolist() == [False, True, False]
 
 
 def test_links_are_followed_once(tmp_path: Path) -> None:
