@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from abawfw.apis.cli import run
+from abawfw.apis.cli import run, waits_for
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -22,6 +22,7 @@ def main(argv: list[str] | None = None) -> None:
         help='which predictions (default: smoothed, those of a submission)',
     )
     args = parser.parse_args(argv)
+    waits_for(f'comparing with {args.baseline}', 'mmengine')
     from abawfw.apis.compare import compare, comparison_text
 
     print(comparison_text(compare([args.baseline, *args.runs], args.stage)))

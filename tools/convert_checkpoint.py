@@ -66,4 +66,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    run(main)
+    run(main, 'every file that is there is whole; the same command writes all of them anew')

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from abawfw.apis.cli import run
+from abawfw.apis.cli import run, waits_for
 from abawfw.apis.run_options import add_run_options, build_launcher, build_series, failure_text
 
 
@@ -19,6 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('--folds', nargs='+', type=int, default=[0, 1, 2, 3, 4, 5], help='default: 0 to 5')
     parser.add_argument('--seeds', nargs='+', type=int, default=[], help="default: the config's own")
     args = parser.parse_args(argv)
+    waits_for(f'checking {args.config}')
     from abawfw.apis.cross_validate import CSV, cross_validate
     from abawfw.apis.results import to_text
 

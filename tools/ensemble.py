@@ -94,7 +94,7 @@ def notes(found: TargetEnsemble, rule: str) -> list[str]:
     """How to read the columns, and what is not in them."""
     rows = found.contributions
     others = 'others of the fold' if found.folds > 1 else 'others'
-    lines = []
+    lines = list(found.doubts)
     if found.tuned:
         listed = ', '.join(map(str, found.tuned))
         lines.append(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from abawfw.apis.cli import run
+from abawfw.apis.cli import run, waits_for
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
@@ -24,6 +24,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     args = parse(argv)
+    waits_for(f'exporting {args.run}')
     from abawfw.apis.export import KEY, export
 
     report = export(args.run, args.onnx, args.checkpoint)

@@ -86,15 +86,17 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _tell(news: str | ExtractionReport) -> None:
+    from abawfw.apis.face_frames import face_text
+
     _clear()
     if isinstance(news, str):
-        print(news)
+        print(news, flush=True)
         return
     for trial in news.trials:
         info = trial.info
         text = f'{info.video_id}: {info.partition}, {info.num_frames} frames, {news.seconds:.2f} s'
         if info.video_id in news.faces:
-            text += f', a face in {news.faces[info.video_id]}'
+            text += f', {face_text(*news.faces[info.video_id])}'
         print(text)
     for note in news.notes:
         print(f'  {note}')
@@ -102,14 +104,19 @@ def _tell(news: str | ExtractionReport) -> None:
 
 
 def _progress(now: Progress) -> None:
-    if not sys.stderr.isatty():
+    """Into a pipe a line after every video, on a terminal one that is written over."""
+    if not sys.stderr.isatty() and not (0 < now.done < now.videos and now.finished):
         return
     left = ''
     if now.remaining is not None:
         minutes, seconds = divmod(round(now.remaining), 60)
         left = f', {minutes // 60}:{minutes % 60:02}:{seconds:02} left'
-    sys.stderr.write(f'\r\033[K{now.done} of {now.videos} videos, {now.share:.1%}{left}')
-    sys.stderr.flush()
+    text = f'{now.done} of {now.videos} videos, {now.share:.1%}{left}'
+    if sys.stderr.isatty():
+        sys.stderr.write(f'\r\033[K{text}')
+        sys.stderr.flush()
+    else:
+        print(f'  {text}', flush=True)
 
 
 def _clear() -> None:
@@ -119,4 +126,4 @@ def _clear() -> None:
 
 
 if __name__ == '__main__':
-    run(main)
+    run(main, 'videos that are finished are kept; the same command with --resume goes on')

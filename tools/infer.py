@@ -1,6 +1,7 @@
-"""Valence and arousal over time of a video, or of all videos of a store, by a trained run.
+"""Valence and arousal over time of videos, or of all videos of a store, by a trained run.
 
 python tools/infer.py VIDEO work_dirs/RUN [--overlay]
+python tools/infer.py VIDEO VIDEO FOLDER_OF_VIDEOS work_dirs/RUN
 python tools/infer.py STORE work_dirs/RUN
 """
 
@@ -12,10 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from abawfw.apis.cli import run
-from abawfw.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from abawfw.apis.infer import Inferred
+    from abawfw.apis.infer import Inferred, Source
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
@@ -24,7 +24,11 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        'source', type=Path, metavar='VIDEO|STORE', help='a video file, or the folder of a store'
+        'sources',
+        type=Path,
+        nargs='+',
+        metavar='VIDEO|FOLDER|STORE',
+        help='video files, folders of videos, or folders of stores',
     )
     parser.add_argument('run', type=Path, metavar='RUN', help='work_dir of a trained run')
     parser.add_argument('--out', type=Path, help='folder for the files; default: RUN/inferred')
@@ -39,63 +43,90 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         metavar='K=V',
         help='of extractors, what the run cannot know: face_embedding.weights=FILE',
     )
-    return parser.parse_args(argv)
+    return parser.parse_intermixed_args(argv)
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command line; returns the exit code."""
+    """Run the command line; returns the exit code, 1 if one of several videos failed."""
     args = parse(argv)
-    is_store = args.source.is_dir()
-    if not args.source.exists():
-        raise DataError(f'{args.source}: no such video or store')
-    if is_store and (args.overlay or args.options):
-        raise ConfigError('--overlay and --options need a video; a store holds features only')
     out = args.out or args.run / 'inferred'
     from abawfw.apis.extraction_options import parse_options
-    from abawfw.apis.infer import infer_store, infer_video
+    from abawfw.apis.infer import find_sources, infer
     from abawfw.apis.inferencer import VAInferencer
 
     options = parse_options(args.options)
+    sources, notes, refused = find_sources(args.sources)
+    for note in notes:
+        print(note)
     inferencer = VAInferencer(args.run, args.device)
     for target, checkpoint in inferencer.checkpoints.items():
-        print(f'{target}: {checkpoint}, then {inferencer.postprocess[target]}')
-    if is_store:
-        done = infer_store(inferencer, args.source, out)
-    else:
-        try:
-            done = [infer_video(inferencer, args.source, out, args.overlay, options, _progress)]
-        finally:
-            _clear()
-    for video in done:
-        _tell(video, inferencer.targets)
-    print(f'{sum(len(video.files) for video in done)} files written to {out}')
-    return 0
+        print(f'{target}: {checkpoint}, then {inferencer.postprocess[target]}', flush=True)
+
+    def tell(news: Inferred | str) -> None:
+        _clear()
+        if isinstance(news, str):
+            print(f'{news}: failed, see the end', flush=True)
+        else:
+            _tell(news, inferencer.targets)
+
+    def progress(source: Source, share: float) -> None:
+        _show(f'{sources.index(source) + 1} of {len(sources)}, extracting {source.path.name}: {share:.0%}')
+
+    try:
+        found = infer(
+            inferencer,
+            sources,
+            out,
+            overlay=args.overlay,
+            options=options,
+            tell=tell,
+            progress=progress,
+        )
+    finally:
+        _clear()
+    files = sum(len(video.files) for video in found.done)
+    frames = sum(len(video.table) for video in found.done)
+    total = f'{len(found.done)} videos, {frames} frames: ' if len(found.done) > 1 else ''
+    print(f'{total}{files} files written to {out}')
+    failed = refused | found.failed
+    if failed:
+        sys.stdout.flush()
+        print(f'{len(failed)} videos failed:', file=sys.stderr)
+        for video, reason in sorted(failed.items()):
+            print(f'  {video}: {reason}', file=sys.stderr)
+    return 1 if failed else 0
 
 
 def _tell(video: Inferred, targets: list[str]) -> None:
     """Length, mean values and notes of a video."""
+    from abawfw.apis.face_frames import face_text
+
     table = video.table
     seconds = table.index[-1] - table.index[0]
     length = f'{len(table)} frames' + (f', {seconds:.2f} s' if seconds == seconds else '')
     means = ', '.join(f'{target} {table[target].mean():+.2f}' for target in targets)
-    faces = table['face'].sum()
-    face = '' if table['face'].isna().all() else f', a face in {faces}'
+    faces = int(table['face'].sum())
+    if table['face'].isna().all():
+        face = ''
+    elif video.held is None:
+        face = f', features of a face in {faces}'
+    else:
+        face = f', {face_text(faces, video.held)}'
     print(f'{video.video}: {length}{face}; mean {means}')
     for note in video.notes:
         print(f'  note: {note}')
+    sys.stdout.flush()
 
 
-def _progress(share: float) -> None:
+def _show(text: str) -> None:
     if sys.stderr.isatty():
-        sys.stderr.write(f'\r\033[Kextracting: {share:.0%}')
+        sys.stderr.write(f'\r\033[K{text}')
         sys.stderr.flush()
 
 
 def _clear() -> None:
-    if sys.stderr.isatty():
-        sys.stderr.write('\r\033[K')
-        sys.stderr.flush()
+    _show('')
 
 
 if __name__ == '__main__':
-    run(main)
+    run(main, 'every file that is there is whole; the same command writes all of them anew')

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
-from abawfw.apis.cli import run
-from abawfw.apis.data_report import write_data_report
-from abawfw.apis.report import write_run_report
-from abawfw.apis.report_comparison import write_comparison
+from abawfw.apis.cli import run, waits_for
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -35,20 +31,20 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     if bool(args.runs) == (args.data is not None):
         parser.error('name one of both: RUN, or --data STORE')
-    if len(args.runs) > 1:
-        out = write_comparison(args.runs, args.out)
-    elif args.runs:
-        out = write_run_report(args.runs[0], args.out)
-    else:
-        out = write_data_report(args.data, args.out, _progress)
-        if sys.stderr.isatty():
-            sys.stderr.write('\r\033[K')
+    waits_for(f'writing the page of {", ".join(map(str, args.runs or [args.data]))}', 'mmengine')
+    from abawfw.apis.data_report import write_data_report
+    from abawfw.apis.progress import Progress
+    from abawfw.apis.report import write_run_report
+    from abawfw.apis.report_comparison import write_comparison
+
+    with Progress() as progress:
+        if len(args.runs) > 1:
+            out = write_comparison(args.runs, args.out, progress)
+        elif args.runs:
+            out = write_run_report(args.runs[0], args.out, progress)
+        else:
+            out = write_data_report(args.data, args.out, progress)
     print(f'written: {out} ({out.stat().st_size / 1e6:.1f} MB)')
-
-
-def _progress(done: int, total: int) -> None:
-    if sys.stderr.isatty():
-        sys.stderr.write(f'\r\033[K{done / total:.0%}')
 
 
 if __name__ == '__main__':

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from abawfw.apis.cli import run
+from abawfw.apis.cli import run, waits_for
 from abawfw.apis.run_options import add_run_options, build_launcher, build_series, failure_text
 
 
@@ -26,6 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         '--seed', type=int, default=0, help='of the draws (the runs have the one of the config)'
     )
     args = parser.parse_args(argv)
+    waits_for(f'checking {args.config}')
     from abawfw.apis.results import to_text
     from abawfw.apis.sweep import CSV, sweep
     from abawfw.apis.sweep_space import draw, grid, read_space

@@ -6,11 +6,7 @@ import argparse
 import shlex
 from pathlib import Path
 
-from mmengine.config import DictAction
-
-from abawfw.apis.check import check_config
-from abawfw.apis.cli import run
-from abawfw.config import load_config
+from abawfw.apis.cli import run, waits_for
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
@@ -39,7 +35,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--launcher', default='none', choices=['none', 'pytorch', 'slurm', 'mpi'])
     parser.add_argument('--check-only', action='store_true', help='check config and data root, build nothing')
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, default={}, metavar='K=V', help='overrides'
+        '--cfg-options', nargs='+', action='extend', default=[], metavar='K=V', help='overrides'
     )
     # given by some launchers
     parser.add_argument('--local-rank', '--local_rank', type=int, help=argparse.SUPPRESS)
@@ -49,7 +45,12 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     args = parse(argv)
-    overrides = dict(args.cfg_options)
+    waits_for(f'checking {args.config}')
+    from abawfw.apis.check import check_config
+    from abawfw.apis.overrides import parse_words
+    from abawfw.config import load_config
+
+    overrides = parse_words(args.cfg_options)
     named = {'data_root': args.data_root, 'features': args.features, 'seed': args.seed}
     overrides |= {k: v for k, v in named.items() if v is not None}
     if args.amp:
@@ -63,12 +64,20 @@ def main(argv: list[str] | None = None) -> int:
 
     work_dir = args.work_dir or default_work_dir(args.config)
     resume = Path(args.resume) if isinstance(args.resume, str) else args.resume
-    summary = train(cfg, work_dir, resume, args.launcher)
+    summary = train(cfg, work_dir, resume, args.launcher, _say)
     if is_main_process():
-        best = ', '.join(f'{k} {v["score"]:.4f} (epoch {v["epoch"]})' for k, v in summary['best'].items())
+        best = ', '.join(
+            f'{key.removeprefix("ccc_")} {found["score"]:.4f} (epoch {found["epoch"]})'
+            for key, found in summary['best'].items()
+        )
         print(f'{summary["status"]} after {summary["epochs"]["done"]} epochs; best on val: {best}')
         print(f'everything is in {work_dir}; next: python tools/test.py {shlex.quote(str(work_dir))}')
     return 0
+
+
+def _say(text: str) -> None:
+    """What is being done, at once, also into a pipe."""
+    print(text, flush=True)
 
 
 if __name__ == '__main__':

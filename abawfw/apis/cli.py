@@ -1,21 +1,29 @@
-"""The frame around every command line."""
+"""The frame around every command line: what it waits for, how it fails, how it is interrupted."""
 
 from __future__ import annotations
 
 import io
+import os
 import re
 import sys
 from collections.abc import Callable
 
 from abawfw.errors import AbawfwError
 
+NOTHING_KEPT = 'nothing was written, and what was there is as it was; the same command begins anew'
 
-def run(main: Callable[[], int | None]) -> None:
+
+def run(main: Callable[[], int | None], interrupted: str = NOTHING_KEPT) -> None:
     """Run a command line's ``main`` and leave the process.
 
     An error that abawfw raises on purpose, or that the operating system reports, becomes one message on
     standard error and exit code 2, without a traceback; Ctrl-C becomes exit code 130; anything else is a bug
     and keeps its traceback. What the encoding of the terminal cannot show is written as escapes.
+
+    Args:
+        main: returns the exit code.
+        interrupted: what is kept at Ctrl-C and how to go on, for where nobody says it better
+            (``Interrupted``).
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -23,17 +31,51 @@ def run(main: Callable[[], int | None]) -> None:
     try:
         code = main()
     except AbawfwError as error:
-        sys.stdout.flush()
-        sys.stderr.write(f'error: {_without_worker(error)}\n')
-        code = 2
+        code = _fail(_without_worker(error))
     except OSError as error:  # a full disk, a folder that may not be written: the machine's matter, not a bug
-        sys.stdout.flush()
-        sys.stderr.write(f'error: {error}\n')
-        code = 2
+        code = _fail(str(error))
+    except RuntimeError as error:
+        text = _of_worker(error)
+        if text is None:
+            raise
+        code = _fail(text)
     except KeyboardInterrupt as interruption:
-        sys.stderr.write(f'{interruption or "interrupted"}\n')
+        sys.stderr.write(f'{str(interruption) or f"interrupted: {interrupted}"}\n')
         code = 130
     sys.exit(code or 0)
+
+
+def waits_for(what: str, module: str = 'torch') -> None:
+    """Say at once, on standard error, what a command begins with, where that means to wait for an import.
+
+    Args:
+        what: it does.
+        module: imported for it, which takes a second or many; nothing is said where it is there already, nor
+            by other processes of a run than the first.
+    """
+    rank = next((os.environ[name] for name in _RANKS if name in os.environ), '0')
+    if module not in sys.modules and rank == '0':
+        sys.stderr.write(f'{what} (loading {_LIBRARIES.get(module, module)} first) ...\n')
+        sys.stderr.flush()
+
+
+_RANKS = ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK')  # as launchers of several processes tell it
+_LIBRARIES = {'torch': 'PyTorch', 'mmengine': 'MMEngine'}
+
+
+def _fail(text: str) -> int:
+    sys.stdout.flush()
+    sys.stderr.write(f'error: {text}\n')
+    return 2
+
+
+def _of_worker(error: RuntimeError) -> str | None:
+    """What is said of a worker of a data loader that was killed; None where it is something else."""
+    if 'torch' not in sys.modules:
+        return None
+    from abawfw.datasets.loader import worker_death
+
+    return worker_death(error)
 
 
 def _without_worker(error: AbawfwError) -> str:

@@ -98,4 +98,5 @@ def comparison_text(comparison: Comparison) -> str:
         )
     if comparison.tuned:
         text.append(f'note: {comparison.tuned}')
+    text += [f'note: {run.path}: {line}' for run in comparison.runs for line in run.doubts]
     return '\n'.join(text)

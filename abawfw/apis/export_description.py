@@ -10,6 +10,7 @@ import abawfw
 from abawfw.apis.export_graph import ExportGraph
 from abawfw.apis.load_run import LoadedRun
 from abawfw.apis.postprocessing import as_tested
+from abawfw.datasets.clip_dataset import load_fitted
 from abawfw.datasets.transforms import LoadFeatures, PackVA, PadTo, ShiftLabels
 from abawfw.registry import TRANSFORMS
 
@@ -49,14 +50,16 @@ def describe(run: LoadedRun, graph: ExportGraph) -> dict[str, Any]:
 def _steps(run: LoadedRun, padded: bool) -> list[dict[str, Any]]:
     """The transforms that change inputs, with the statistics that they took."""
     idle = (LoadFeatures, ShiftLabels, PackVA) if padded else (LoadFeatures, ShiftLabels, PackVA, PadTo)
-    fitted = iter(run.fitted or ())
+    configs = [cfg.to_dict() for cfg in run.cfg.val_dataloader.dataset.pipeline]
+    transforms = [TRANSFORMS.build(dict(cfg)) for cfg in configs]
+    if run.fitted is not None:
+        load_fitted(transforms, run.fitted)
     steps = []
-    for cfg in run.cfg.val_dataloader.dataset.pipeline:
-        transform, step = TRANSFORMS.build(cfg.to_dict()), cfg.to_dict()
+    for transform, step in zip(transforms, configs, strict=True):
         if hasattr(transform, 'fit') and run.fitted is not None:
             step['statistics'] = {
                 name: {'mean': np.asarray(mean).tolist(), 'std': np.asarray(std).tolist()}
-                for name, (mean, std) in next(fitted).items()
+                for name, (mean, std) in transform.fitted().items()
             }
         if not isinstance(transform, idle) and getattr(transform, 'features', None) != []:
             steps.append(step)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from abawfw.datasets.converters.affwild2_files import read_annotation
+from abawfw.datasets.stores.extraction_file import read_extraction
 from abawfw.errors import ConfigError, DataError, Interrupted
+from abawfw.features.detectors.base import FACES, FaceDetector, recorded
 from abawfw.features.extract import ExtractionReport
 from abawfw.features.extraction_plan import ExtractionPlan
 from abawfw.features.extraction_progress import Progress, ProgressWatch
@@ -68,7 +70,7 @@ def extract_features(
             annotations do not say who.
         jobs: videos extracted at once.
         resume: go on with a store that is there.
-        tell: called with notes on the folder, and with the report of every finished video.
+        tell: called with notes, with the report of every finished video, and with a line on one that failed.
         progress: called now and then.
 
     Raises:
@@ -83,8 +85,9 @@ def extract_features(
     if jobs < 1:
         raise ConfigError(f'jobs={jobs}: 1 or more')
     plan.check()
+    plan, notes = _as_begun(plan) if resume else (plan, [])
     found = find_videos(Path(videos), None if annotations is None else Path(annotations))
-    for note in found.notes:
+    for note in (*notes, *found.notes):
         tell(note)
     with GrowingStore(root, plan.infos, plan.settings(), resume) as store:
         kept = [video for video in found.videos if _is_kept(store, video)]
@@ -102,6 +105,8 @@ def extract_features(
             tell(
                 f'{root}: keeps {len(elsewhere)} videos that are not in {videos}: {", ".join(elsewhere[:5])}'
             )
+        if waiting:
+            tell(f'{len(waiting)} videos to extract' + (f', {len(kept)} finished before' if kept else ''))
         watch = ProgressWatch(waiting, progress)
         try:
             with closing(work_through(plan, waiting, jobs, watch.tick)) as outcomes:
@@ -111,6 +116,7 @@ def extract_features(
                         tell(outcome.value)
                     else:
                         failed[outcome.item.video_id] = outcome.failure
+                        tell(f'{outcome.item.video_id}: failed, see the end')
                     watch.finish(outcome.item)
         except KeyboardInterrupt:
             raise Interrupted(
@@ -119,6 +125,24 @@ def extract_features(
         return Extraction(
             store.root, store.trials, tuple(v.video_id for v in kept), dict(sorted(failed.items()))
         )
+
+
+def _as_begun(plan: ExtractionPlan) -> tuple[ExtractionPlan, list[str]]:
+    """The plan with the rules of a version that did not record them, where such a version began the store.
+
+    Returns:
+        It, and a note if there are any that nobody gave.
+    """
+    there = read_extraction(plan.root).get(FACES, {})
+    here = plan.faces.settings() if isinstance(plan.faces, FaceDetector) else {}
+    given = plan.options.get(FACES, {})
+    then = {k: v for k, v in recorded(there).items() if k not in there and k in here and k not in given}
+    if not then:
+        return plan, []
+    options = {**plan.options, FACES: {**given, **then}}
+    listed = ', '.join(f'{FACES}.{name}={value:g}' for name, value in then.items())
+    note = f'{plan.root}: begun by an older version, which took any track for a face; goes on so ({listed})'
+    return replace(plan, options=options), [note]
 
 
 def _is_kept(store: GrowingStore, video: SourceVideo) -> bool:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from abawfw.errors import AbawfwError, DataError, nearest
+from abawfw.features.detectors.base import recorded
 from abawfw.features.extractors import Extractor, FaceExtractor, build_extractor
 from abawfw.registry import EXTRACTORS, FACE_DETECTORS
 
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from abawfw.features.detectors.base import FaceDetector
     from abawfw.features.face_track import FaceTrack
 
-FACES = 'faces'
-"""Where a store tells how pictures of faces were found."""
 DETECTOR = 'MTCNNDetector'
 _FINGERPRINT = re.compile('[0-9a-f]{16}')  # of a file of weights, in place of its path
 
@@ -144,7 +143,7 @@ def extract_for_run(
         progress: called now and then with the share that is done.
 
     Raises:
-        DataError: the video cannot be read, or nothing of what the run looks at is in it.
+        DataError: the video cannot be read.
     """
     from abawfw.features.extract import extract_video
 
@@ -153,7 +152,8 @@ def extract_for_run(
     detector: Any = None
     if looks_at_faces:
         component = FACE_DETECTORS.get(DETECTOR)
-        detector = component(**_arguments(component, faces or {}))
+        faces = recorded(faces or {})
+        detector = component(**_arguments(component, faces))
         detector.check()
         notes += _other_faces(detector, faces)
     report = extract_video(path, list(extractors.values()), detector, folder, progress=progress)
@@ -166,22 +166,11 @@ def extract_for_run(
         if mask.is_file():
             observed[feature] = np.load(mask)
     times = np.load(place / 'frame_times.npy')
-    nothing = [f for f in arrays if f in observed and not observed[f].any()]
-    sources = {f: 'face' if isinstance(extractors[f], FaceExtractor) else 'sound' for f in nothing}
-    why = ', '.join(f'no {source}' for source in dict.fromkeys(sources.values()))
-    if len(nothing) == len(arrays):
-        raise DataError(
-            f'{path}: {why} in any of its {len(times)} frames, so there is nothing to predict from'
-        )
-    if nothing:
-        notes.append(
-            f'{why} in any of the {len(times)} frames: the curves come from the other features alone'
-        )
     track = _track(place, times) if looks_at_faces else None
     return ExtractedVideo(arrays, observed, times, track, (*report.notes, *notes))
 
 
-def _other_faces(detector: FaceDetector, faces: Mapping[str, Any] | None) -> list[str]:
+def _other_faces(detector: FaceDetector, faces: Mapping[str, Any]) -> list[str]:
     """A note if faces were found in another way for training."""
     here = detector.settings()
     if not faces or all(faces.get(key) == value for key, value in here.items()):

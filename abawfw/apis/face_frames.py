@@ -1,8 +1,8 @@
-"""In which frames of a video of a store there is a face."""
+"""What was observed of a video: its face, frame by frame, and whether there is anything to predict from."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from abawfw.datasets.stores import TrialStore
 from abawfw.datasets.stores.base import FeatureStore
 from abawfw.datasets.stores.trial_recording import TRACK, read_track
+from abawfw.errors import DataError
 from abawfw.registry import EXTRACTORS
 
 EMBEDDING = '_embedding'
@@ -21,16 +22,15 @@ def face_frames(store: FeatureStore, video_id: str, features: Sequence[str]) -> 
     """Where a face was found, (frames,); None where the store tells nothing of faces.
 
     By the track that extraction left beside the features, or else where all features of faces among
-    ``features`` were observed.
+    ``features`` were observed, which includes the frames over which a face was held.
 
     Raises:
         DataError: the track is damaged.
     """
+    track = track_of(store, video_id)
+    if track is not None:
+        return track[0]
     num_frames = store.video(video_id).num_frames
-    path = store.root / video_id / TRACK
-    if isinstance(store, TrialStore) and path.is_file():
-        found, _ = read_track(path, num_frames)
-        return found
     known = set(store.feature_names())
     masks = [
         store.valid(video_id, feature, 0, num_frames)
@@ -40,9 +40,54 @@ def face_frames(store: FeatureStore, video_id: str, features: Sequence[str]) -> 
     return np.logical_and.reduce(masks) if masks else None
 
 
+def track_of(store: FeatureStore, video_id: str) -> tuple[NDArray[np.bool_], NDArray[np.bool_]] | None:
+    """Where a face was found, and where it is held over a short gap, (frames,) both; None without a track.
+
+    Raises:
+        DataError: the track is damaged.
+    """
+    path = store.root / video_id / TRACK
+    if not (isinstance(store, TrialStore) and path.is_file()):
+        return None
+    return read_track(path, store.video(video_id).num_frames)
+
+
+def face_text(found: int, held: int) -> str:
+    """How many frames have a face, in the words of extraction and of inference alike."""
+    return f'a face in {found}' + (f', held over short gaps in {held} more' if held else '')
+
+
 def shows_faces(feature: str) -> bool:
     """Whether a feature is made of faces, as its name tells."""
+    return _source(feature) == 'face'
+
+
+def check_observed(video: str, observed: Mapping[str, NDArray[np.bool_]]) -> list[str]:
+    """Refuse a video of which nothing was observed that a run looks at; the same rule for files and stores.
+
+    Args:
+        video: named in errors.
+        observed: (frames,) of each feature of the run that is there.
+
+    Returns:
+        A note where some of the features were observed in no frame.
+
+    Raises:
+        DataError: all of them were observed in no frame.
+    """
+    absent = [feature for feature, mask in observed.items() if not mask.any()]
+    if not absent:
+        return []
+    why = ', '.join(f'no {source}' for source in dict.fromkeys(map(_source, absent)))
+    frames = len(observed[absent[0]])
+    if len(absent) == len(observed):
+        raise DataError(f'{video}: {why} in any of its {frames} frames, so there is nothing to predict from')
+    return [f'{why} in any of the {frames} frames: the curves come from the other features alone']
+
+
+def _source(feature: str) -> str:
+    """What a feature is made of: face, sound or words; where its name does not say that, the name."""
     component = EXTRACTORS.get(feature)
     if component is not None:
-        return getattr(component, 'source', None) == 'face'
-    return feature.removesuffix(EMBEDDING) == PICTURES
+        return str(getattr(component, 'source', feature))
+    return 'face' if feature.removesuffix(EMBEDDING) == PICTURES else feature

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from abawfw.datasets.clip_dataset import load_fitted
 from abawfw.datasets.transforms import LoadFeatures, PackVA, PadTo, ShiftLabels
 from abawfw.registry import TRANSFORMS
 
@@ -42,9 +43,7 @@ class FramePipeline:
                 named = features if transform.features is None else transform.features
                 transform.features = [name for name in named if name in features]
         if fitted is not None:
-            with_fit = [t for t in self.transforms if hasattr(t, 'fit')]
-            for transform, values in zip(with_fit, fitted, strict=True):
-                transform.load(values)
+            load_fitted(self.transforms, fitted)
 
     @property
     def obstacles(self) -> list[str]:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from abawfw.apis.face_frames import track_of
 from abawfw.apis.inferencer import VAInferencer
-from abawfw.datasets.stores import open_store
 from abawfw.datasets.stores.base import FeatureStore
 from abawfw.datasets.stores.checks import plain_name
-from abawfw.errors import DataError
+from abawfw.datasets.stores.kinds import find_store_kind, store_kinds
+from abawfw.datasets.stores.npy_writer import naming
+from abawfw.errors import AbawfwError, ConfigError, DataError, Interrupted
 from abawfw.features.source_videos import not_creatable
 from abawfw.files import write_text
 from abawfw.visualization.va_picture import Thumbnail, draw_curves, thumbnail_rows
@@ -38,12 +41,38 @@ class Inferred:
         table: as ``VAInferencer`` gives it.
         files: ``VIDEO.va.json``, ``VIDEO.va.csv``, ``VIDEO.va.png`` and maybe ``VIDEO.va.mp4``.
         notes: what was missing, repaired or taken for granted, a line each.
+        held: frames in which no face was found, but shortly before and after; None where no track of the face
+            is at hand.
     """
 
     video: str
     table: pd.DataFrame
     files: tuple[Path, ...]
     notes: tuple[str, ...]
+    held: int | None = None
+
+
+@dataclass(frozen=True)
+class Inference:
+    """What came of many videos: what was written of each, and why there is nothing of the others, by name."""
+
+    done: tuple[Inferred, ...]
+    failed: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A video file, or a store, which is open."""
+
+    path: Path
+    store: FeatureStore | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """Of the videos in it; files are called so."""
+        if self.store is None:
+            return [self.path.stem]
+        return [video.video_id for video in self.store.videos()]
 
 
 def infer_video(
@@ -70,7 +99,7 @@ def infer_video(
     from abawfw.features.recording import Recording
 
     check_writable(out)
-    _check_names([video.stem], video, out)
+    _check_name(video.stem, video, out)
     sound, silent = _sound_of(video) if overlay else (None, [])
     found = inferencer.predict_video(video, options=options, progress=progress)
     thumbnails = [] if found.track is None else _thumbnails_of_video(video, found.track)
@@ -84,34 +113,163 @@ def infer_video(
         more = write_overlay(path, Recording(video).frames(), found.table, boxes, sound)
         notes += [note for note in (*silent, *more) if note not in notes]
         files.append(path)
-    return Inferred(video.stem, found.table, tuple(files), tuple(notes))
+    held = None if found.track is None else int(found.track.filled.sum())
+    return Inferred(video.stem, found.table, tuple(files), tuple(notes), held)
 
 
-def infer_store(inferencer: VAInferencer, store: Path, out: Path) -> list[Inferred]:
-    """Predict and write the files of all videos of a store.
+def infer_store(
+    inferencer: VAInferencer,
+    store: FeatureStore,
+    out: Path,
+    tell: Callable[[Inferred], None] = lambda _: None,
+) -> Inference:
+    """Predict and write the files of all videos of a store of which something was observed.
 
     Faces come from a feature of the store that holds pictures, if it has one.
+
+    Args:
+        inferencer: of the run.
+        store: the videos.
+        out: folder, made if needed.
+        tell: called with every video whose files are written.
 
     Raises:
         DataError: the folder cannot be written; others as ``VAInferencer.predict_store``.
     """
     check_writable(out)
-    opened = open_store(store)
-    _check_names([video.video_id for video in opened.videos()], store, out)
-    told = tuple(inferencer.notes_on(opened))
-    tables = inferencer.predict_store(opened)
+    of_store = tuple(inferencer.notes_on(store))
+    found, failed = dict[str, list[str]](), dict[str, str]()
+    for video in store.videos():
+        try:
+            _check_name(video.video_id, store.root, out)
+            found[video.video_id] = inferencer.check_video(store, video.video_id)
+        except DataError as error:
+            failed[video.video_id] = str(error)
+    tables = inferencer.predict_store(store, skip=failed) if found else {}
     pictures = [
-        n for n, i in opened.features().items() if i.dtype == 'uint8' and len(i.dims) == 3 and i.dims[2] == 3
+        n for n, i in store.features().items() if i.dtype == 'uint8' and len(i.dims) == 3 and i.dims[2] == 3
     ]
     done = []
     for name, table in tables.items():
-        thumbnails = _thumbnails_of_store(opened, name, pictures[0]) if pictures else []
-        notes = told
+        thumbnails = _thumbnails_of_store(store, name, pictures[0]) if pictures else []
+        notes = (*of_store, *found[name])
         if table.index.isna().any():
             notes += ('the store does not tell the times of frames',)
         files = _write(inferencer, name, table, out, thumbnails, notes)
-        done.append(Inferred(name, table, tuple(files), notes))
-    return done
+        track = track_of(store, name)
+        held = None if track is None else int(track[1].sum())
+        done.append(Inferred(name, table, tuple(files), notes, held))
+        tell(done[-1])
+    return Inference(tuple(done), failed)
+
+
+def infer(
+    inferencer: VAInferencer,
+    sources: Sequence[Source],
+    out: Path,
+    *,
+    overlay: bool = False,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    tell: Callable[[Inferred | str], None] = lambda _: None,
+    progress: Callable[[Source, float], None] = lambda *_: None,
+) -> Inference:
+    """Predict and write the files of videos and stores, one after the other.
+
+    Of several, one that fails does not keep the others from it.
+
+    Args:
+        inferencer: of the run.
+        sources: see `find_sources`.
+        out: folder, made if needed.
+        overlay: also write annotated videos.
+        options: see ``VAInferencer.predict_video``.
+        tell: called with every video whose files are written, and with the name of one that failed.
+        progress: called now and then with a video and the share of its extraction that is done.
+
+    Raises:
+        ConfigError: an annotated video is asked for of a store.
+        DataError, CheckpointError: of the only video; see `infer_video`.
+        Interrupted: by Ctrl-C; files that are written stay.
+    """
+    if stores := [source for source in sources if source.store is not None and (overlay or options)]:
+        raise ConfigError(
+            f'{stores[0].path}: is a store, which holds features only; --overlay and --options need a video'
+        )
+    check_writable(out)
+    done, failed = list[Inferred](), dict[str, str]()
+
+    def finish(video: Inferred) -> None:
+        done.append(video)
+        tell(video)
+
+    for number, source in enumerate(sources):
+        name = source.path.stem
+        try:
+            if source.store is not None:
+                name = str(source.path)
+                failed |= infer_store(inferencer, source.store, out, finish).failed
+            else:
+                step = partial(progress, source)
+                finish(infer_video(inferencer, source.path, out, overlay, options, step))
+        except (AbawfwError, OSError, MemoryError) as error:
+            lacking = isinstance(error, MemoryError)
+            if len(sources) == 1:
+                raise (DataError(f'{source.path}: not enough memory') if lacking else error) from None
+            failed[name] = 'not enough memory' if lacking else str(error)
+            tell(name)
+        except KeyboardInterrupt:
+            rest = [str(other.path) for other in sources[number:]]
+            more = f' and {len(rest) - 5} more' if len(rest) > 5 else ''
+            raise Interrupted(
+                f'{out}: interrupted; the files of {len(done)} videos are whole and stay. To go on give what '
+                f'is missing: {" ".join(rest[:5])}{more}'
+            ) from None
+    return Inference(tuple(done), failed)
+
+
+def find_sources(paths: Sequence[Path]) -> tuple[list[Source], list[str], dict[str, str]]:
+    """What lies at these places: videos, folders of videos, and stores.
+
+    Returns:
+        One entry per video and per store, in the order given; what of folders is not used, a line each; and
+        the names of videos in folders that cannot be used, with the reason.
+
+    Raises:
+        DataError: there is nothing, or neither a video nor a store in a folder; or two videos of one name,
+            whose files would replace one another.
+    """
+    from abawfw.features.source_videos import find_videos
+
+    sources, notes, refused = list[Source](), list[str](), dict[str, str]()
+    for path in paths:
+        if not path.exists():
+            raise DataError(f'{path}: no such video, folder of videos or store')
+        if not path.is_dir():
+            sources.append(Source(path))
+            continue
+        try:
+            kind = find_store_kind(path)
+        except DataError:
+            try:
+                folder = find_videos(path)
+            except DataError as error:
+                kinds = ', '.join(store_kinds())
+                raise DataError(f'{error}; and it is no store of a known kind ({kinds})') from None
+            sources += [Source(video.path) for video in folder.videos]
+            notes += folder.notes
+            refused |= folder.refused
+        else:
+            sources.append(Source(path, kind(path)))
+    seen: dict[str, Path] = {}
+    for source in sources:
+        for name in source.names:
+            if name in seen:
+                raise DataError(
+                    f'{seen[name]} and {source.path}: both have a video {name!r}, and the files of one would '
+                    'replace those of the other; rename one, or give them apart with another --out'
+                )
+            seen[name] = source.path
+    return sources, notes, refused
 
 
 def check_writable(folder: Path) -> None:
@@ -140,14 +298,10 @@ def _sound_of(video: Path) -> tuple[SoundStream | None, list[str]]:
         return None, [f'the annotated video has no sound: {error}']
 
 
-def _check_names(names: Iterable[str], where: Path, out: Path) -> None:
-    """Refuse names of which no files can be made in a folder: DataError with a line for each."""
-    problems = []
-    for name in names:
-        longest = f'.{plain_name(name, where)}.va.json.{"0" * LONGER}'
-        problems += [problem] if (problem := not_creatable(out, name, longest)) else []
-    if problems:
-        raise DataError('\n  '.join(problems))
+def _check_name(name: str, where: Path, out: Path) -> None:
+    """Refuse a name of which no files can be made in a folder: DataError."""
+    if problem := not_creatable(out, name, f'.{plain_name(name, where)}.va.json.{"0" * LONGER}'):
+        raise DataError(problem)
 
 
 def _write(
@@ -159,9 +313,16 @@ def _write(
     notes: tuple[str, ...],
 ) -> list[Path]:
     json_path, csv_path, png_path = (out / f'{name}.va.{kind}' for kind in ('json', 'csv', 'png'))
-    write_text(json_path, _to_json(inferencer, name, table, notes))
-    write_text(csv_path, table.to_csv())
-    draw_curves(png_path, table, name, thumbnails)
+    for path, write in (
+        (json_path, lambda: write_text(json_path, _to_json(inferencer, name, table, notes))),
+        (csv_path, lambda: write_text(csv_path, table.to_csv())),
+        (png_path, lambda: draw_curves(png_path, table, name, thumbnails)),
+    ):
+        try:
+            with naming(path):
+                write()
+        except MemoryError as error:
+            raise DataError(f'{path}: not enough memory to make it') from error
     return [json_path, csv_path, png_path]
 
 

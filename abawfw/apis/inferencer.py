@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ import torch
 from mmengine.device import get_device
 from numpy.typing import ArrayLike, NDArray
 
-from abawfw.apis.face_frames import face_frames
+from abawfw.apis.face_frames import check_observed, face_frames
 from abawfw.apis.postprocessing import as_tested
 from abawfw.apis.same_extraction import compare_extraction
 from abawfw.apis.trained_targets import TrainedTargets
@@ -85,17 +85,39 @@ class VAInferencer:
         """How the features were extracted that the run was trained on, by feature; {} where nothing tells."""
         return dict(self.trained.networks[0][0].meta.get('extraction') or {})
 
-    def predict_store(self, store: str | Path | FeatureStore) -> dict[str, pd.DataFrame]:
-        """Tables of all videos of a store, of every partition, by name.
+    def predict_store(
+        self, store: str | Path | FeatureStore, skip: Collection[str] = ()
+    ) -> dict[str, pd.DataFrame]:
+        """Tables of the videos of a store, of every partition, by name.
+
+        Args:
+            store: it, or its folder.
+            skip: names of videos to leave out, such as those of which nothing was observed.
 
         Raises:
             DataError: the store lacks a feature, has one that was extracted with other settings than for
-                training, or is damaged.
+                training, or is damaged; or nothing that the run looks at was observed in a video.
             CheckpointError: its features have other sizes than those of training.
         """
         store = store if isinstance(store, FeatureStore) else open_store(store)
         self.notes_on(store)
-        return self._predict(store)
+        for video in store.videos():
+            if video.video_id not in skip:
+                self.check_video(store, video.video_id)
+        return self._predict(store, skip=skip)
+
+    def check_video(self, store: FeatureStore, video: str) -> list[str]:
+        """Notes on features of the run that were observed in no frame of a video.
+
+        Raises:
+            DataError: none of them was, so that there is nothing to predict from.
+        """
+        frames = store.video(video).num_frames
+        known = set(store.feature_names())
+        name = video if isinstance(store, ArrayStore) else f'{store.root}: video {video!r}'
+        return check_observed(
+            name, {f: store.valid(video, f, 0, frames) for f in self.features if f in known}
+        )
 
     def notes_on(self, store: FeatureStore) -> list[str]:
         """What is worth knowing of how a store was extracted, compared with training, a line each.
@@ -105,7 +127,9 @@ class VAInferencer:
         """
         return compare_extraction(store, self.features, self.extraction)
 
-    def _predict(self, store: FeatureStore, face: NDArray[np.bool_] | None = None) -> dict[str, pd.DataFrame]:
+    def _predict(
+        self, store: FeatureStore, face: NDArray[np.bool_] | None = None, skip: Collection[str] = ()
+    ) -> dict[str, pd.DataFrame]:
         """Tables by video; ``face`` is that of the only video, where a track of it is at hand."""
         curves: dict[str, dict[str, NDArray]] = {target: {} for target in self.targets}
         for partition in dict.fromkeys(video.partition for video in store.videos()):
@@ -119,6 +143,7 @@ class VAInferencer:
                 face_frames(store, video.video_id, self.features) if face is None else face,
             )
             for video in store.videos()
+            if video.video_id not in skip
         }
 
     def predict_arrays(
@@ -140,7 +165,7 @@ class VAInferencer:
 
         Raises:
             DataError: neither or both of times and fps, a feature of the run is missing, one is given that it
-                does not know, or they do not fit together.
+                does not know, they do not fit together, or none was observed in any frame.
             CheckpointError: a feature has another size than in training.
         """
         missing = [f for f in self.features if f not in arrays and f not in self.optional]
@@ -159,7 +184,9 @@ class VAInferencer:
             if not fps > 0:
                 raise DataError(f'{name}: fps={fps}; frames per second are more than 0')
             times = np.arange(max(len(np.asarray(a)) for a in arrays.values())) / fps
-        return self._predict_arrays(name, arrays, observed, times)
+        store = ArrayStore(name, arrays, observed, times)
+        self.check_video(store, name)
+        return self._predict(store)[name]
 
     def predict_video(
         self,
@@ -193,18 +220,13 @@ class VAInferencer:
             faces = self.extraction.get('faces')
             found = extract_for_run(Path(path), chosen, Path(folder), faces, progress)
             face = None if found.track is None else found.track.found
-            table = self._predict_arrays(str(path), found.arrays, found.observed, found.times, face)
-        return VideoPrediction(table, found.track, (*notes, *found.notes))
-
-    def _predict_arrays(
-        self,
-        name: str,
-        arrays: Mapping[str, ArrayLike],
-        observed: Mapping[str, ArrayLike] | None,
-        times: ArrayLike | None,
-        face: NDArray[np.bool_] | None = None,
-    ) -> pd.DataFrame:
-        return self._predict(ArrayStore(name, arrays, observed, times), face)[name]
+            store = ArrayStore(str(path), found.arrays, found.observed, found.times)
+            try:
+                missing = self.check_video(store, str(path))
+            except DataError as error:  # the notes say why, as where something is not taken for a face
+                raise DataError('\n  '.join([str(error), *found.notes])) from error
+            table = self._predict(store, face)[str(path)]
+        return VideoPrediction(table, found.track, (*notes, *found.notes, *missing))
 
     def _table(
         self,

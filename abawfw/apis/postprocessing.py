@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shlex
 from collections.abc import Mapping, Sequence
@@ -12,9 +11,21 @@ from typing import Any, NamedTuple
 from mmengine.config import Config
 
 from abawfw.errors import ConfigError, DataError
+from abawfw.evaluation.made_with import digest
 from abawfw.evaluation.postprocess import MeanSmoothing, Pipeline
 from abawfw.evaluation.va_metric import WINDOWS
 from abawfw.files import write_text
+
+
+def predictions_of(tested: Path) -> Path:
+    """Where the predictions of a run lie, or those of one checkpoint, which leave the run's own alone.
+
+    Args:
+        tested: work_dir of a run, or a checkpoint file.
+    """
+    if tested.is_dir():
+        return tested / 'predictions'
+    return tested.with_name(f'predictions_{tested.stem}')
 
 
 def configured(cfg: Config, targets: Sequence[str]) -> dict[str, Pipeline]:
@@ -40,10 +51,10 @@ def configured(cfg: Config, targets: Sequence[str]) -> dict[str, Pipeline]:
 
 
 def as_tested(cfg: Config, checkpoints: Mapping[str, Path]) -> dict[str, Pipeline]:
-    """The post-processing of each target with which these checkpoints were last tested into their folder.
+    """The post-processing of each target with which these checkpoints were last tested beside themselves.
 
-    So what was searched for or fitted on val is applied to any video. For a checkpoint that was not tested,
-    it is that of the config.
+    So what was searched for or fitted on val is applied to any video. The predictions of the run come before
+    those of a checkpoint on its own. For a checkpoint that was not tested, it is that of the config.
 
     Args:
         cfg: resolved config of the run.
@@ -55,9 +66,10 @@ def as_tested(cfg: Config, checkpoints: Mapping[str, Path]) -> dict[str, Pipelin
     """
     found = configured(cfg, list(checkpoints))
     for target, checkpoint in checkpoints.items():
-        stored = _read(checkpoint.parent / 'predictions' / _file_name(target))
-        if stored is not None and stored.belongs_to(checkpoint):
-            found[target] = stored.pipeline
+        for folder in (predictions_of(checkpoint), predictions_of(checkpoint.parent)):
+            stored = _read(folder / _file_name(target))
+            if stored is not None and stored.belongs_to(checkpoint):
+                found[target] = stored.pipeline
         if not found[target].fitted:
             raise ConfigError(
                 f'{checkpoint}: the post-processing of {target} ({found[target]}) is to be fitted on val '
@@ -114,7 +126,7 @@ def write_pipeline(folder: Path, target: str, checkpoint: Path, pipeline: Pipeli
     path = folder / _file_name(target)
     content = {
         'checkpoint': checkpoint.name,
-        'digest': _digest(checkpoint),
+        'digest': digest(checkpoint),
         'configured': given.settings(),
         'postprocess': pipeline.settings(),
     }
@@ -136,13 +148,7 @@ class _Stored(NamedTuple):
 
     def belongs_to(self, checkpoint: Path) -> bool:
         """Whether it was this very checkpoint that was tested."""
-        return (self.checkpoint, self.digest) == (checkpoint.name, _digest(checkpoint))
-
-
-def _digest(checkpoint: Path) -> str:
-    """What tells a checkpoint from another of the same name, of the run trained anew."""
-    with checkpoint.open('rb') as file:
-        return hashlib.file_digest(file, 'blake2b').hexdigest()
+        return (self.checkpoint, self.digest) == (checkpoint.name, digest(checkpoint))
 
 
 def _read(path: Path) -> _Stored | None:

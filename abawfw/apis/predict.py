@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from mmengine.device import get_device
 
+from abawfw.apis.progress import Report, unseen
 from abawfw.errors import DataError
 from abawfw.evaluation.va_metric import VAMetric, VideoPrediction
 
@@ -30,11 +31,12 @@ def predict(model: Any, loader: Any, device: str | None = None) -> dict[str, Vid
 
 
 def predict_together(
-    models: Sequence[Any], loader: Any, device: str | None = None
+    models: Sequence[Any], loader: Any, device: str | None = None, progress: Report = unseen
 ) -> list[dict[str, VideoPrediction]]:
     """Run several models over every clip of a loader, which is gone through once.
 
-    Arguments and errors are those of ``predict``, whose results come for each model.
+    Arguments and errors are those of ``predict``, whose results come for each model; ``progress`` is called
+    with every batch.
     """
     models = [model.to(device or get_device()).eval() for model in models]
     metrics = [VAMetric(targets=model.targets) for model in models]
@@ -42,7 +44,9 @@ def predict_together(
     for model in models:
         model.reset_lanes()
     with torch.inference_mode():
-        for batch in loader:
+        what, total = f'predicting {loader.dataset.partition}', len(loader.batch_sampler)
+        for done, batch in enumerate(loader):
+            progress(what, done, total)
             for model, metric in zip(models, metrics, strict=True):
                 metric.process(batch, model.val_step(batch))
     return [_in_order(metric, loader) for metric in metrics]

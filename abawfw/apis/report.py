@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import product
 from pathlib import Path
 
+from abawfw.apis.progress import Report, unseen
 from abawfw.errors import ConfigError
 from abawfw.evaluation.tested_run import STAGES, TestedRun
 from abawfw.files import check_writable
@@ -12,12 +13,13 @@ from abawfw.files import check_writable
 NAME = 'report.html'
 
 
-def write_run_report(path: Path | str, out: Path | None = None) -> Path:
+def write_run_report(path: Path | str, out: Path | None = None, progress: Report = unseen) -> Path:
     """Write the page of a tested run.
 
     Args:
         path: work_dir of a run, or a folder of prediction files.
         out: file to write; None for ``report.html`` in the work_dir.
+        progress: called with every file that is read, and before the page is drawn.
 
     Returns:
         The file, written whole or not at all.
@@ -29,10 +31,13 @@ def write_run_report(path: Path | str, out: Path | None = None) -> Path:
     from abawfw.visualization.run_page import run_page
 
     run = TestedRun(path)
-    for target, stage in product(run.targets, STAGES):  # what is damaged is told before a folder is made
+    files = list(product(run.targets, STAGES))
+    for done, (target, stage) in enumerate(files):  # what is damaged is told before a folder is made
+        progress('reading predictions', done, len(files))
         run.predictions(target, stage)
     out = out or run.path / NAME
     check_page(out, NAME)
+    progress('drawing the page', 0, 1)
     run_page(run).write(out)
     return out
 

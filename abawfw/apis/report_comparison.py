@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from abawfw.apis.compare import compare
+from abawfw.apis.progress import Report, unseen
 from abawfw.apis.report import check_page
 from abawfw.config_diff import config_diff
 from abawfw.config_values import read_config
@@ -21,12 +22,13 @@ NAME = 'comparison.html'
 RULES = ('mean', 'greedy')  # plain, and the one that leaves runs out
 
 
-def write_comparison(paths: Sequence[Path | str], out: Path | None = None) -> Path:
+def write_comparison(paths: Sequence[Path | str], out: Path | None = None, progress: Report = unseen) -> Path:
     """Write the page that compares the smoothed predictions of tested runs with those of the first.
 
     Args:
         paths: work_dirs, or folders of prediction files.
         out: file to write; None for ``comparison.html`` beside the first run.
+        progress: called before each part of the work.
 
     Returns:
         The file, written whole or not at all.
@@ -35,9 +37,11 @@ def write_comparison(paths: Sequence[Path | str], out: Path | None = None) -> Pa
         ConfigError: the file cannot be written; or see ``abawfw.apis.compare.compare``.
         DataError: runs cannot be compared, see there; or plotly is not installed.
     """
+    progress('comparing the runs', 0, 2)
     page = comparison_page(paths)
     out = out or Path(paths[0]).resolve().parent / NAME
     check_page(out, NAME)
+    progress('drawing the page', 1, 2)
     page.write(out)
     return out
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, TypeAlias
 
+from abawfw.evaluation.made_with import recorded
 from abawfw.evaluation.report_table import CROSS_VALIDATED
 from abawfw.evaluation.text_table import aligned
 
@@ -24,7 +25,7 @@ def read_scores(work_dir: Path, targets: Sequence[str]) -> dict[str, float] | No
         ``ccc_TARGET`` of each target's best epoch (``best`` in summary.json), ``ccc_TARGET_smoothed`` of the
         same weights (predictions/report.json; cross-validated where post-processing was tuned on val), and
         before them their means over the targets, ``ccc`` and ``ccc_smoothed``; None where one of the files is
-        missing or says nothing of a target.
+        missing or says nothing of a target, or where another checkpoint than the best one was tested.
     """
     try:
         best = json.loads((work_dir / 'summary.json').read_text(encoding='utf-8'))['best']
@@ -32,6 +33,9 @@ def read_scores(work_dir: Path, targets: Sequence[str]) -> dict[str, float] | No
         # the cross-validated row, if there is one, comes after the tuned one, and counts
         smoothed = {r['target']: r['ccc'] for r in report['rows']['val'] if r['stage'] in COUNTED}
         raw = {target: best[f'ccc_{target}']['score'] for target in targets}
+        tested = {t: made for t in targets if (made := recorded(report, 'val', t)) is not None}
+        if any(Path(made['checkpoint']).name != best[f'ccc_{t}']['file'] for t, made in tested.items()):
+            return None
         scores = {'ccc': fmean(raw.values()), 'ccc_smoothed': fmean(smoothed[t] for t in targets)}
     except (OSError, ValueError, KeyError, TypeError):
         return None

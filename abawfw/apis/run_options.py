@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import inspect
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from abawfw.apis.overrides import parse_words
-from abawfw.apis.runs import Series
-from abawfw.engine.launchers.base import Failure, Launcher
 from abawfw.errors import ConfigError, nearest
-from abawfw.registry import LAUNCHERS
+
+if TYPE_CHECKING:  # a command line says what it waits for before it imports MMEngine
+    from abawfw.apis.runs import Series
+    from abawfw.engine.launchers.base import Failure, Launcher
 
 ENGINES = {'local': 'LocalLauncher', 'slurm': 'SlurmLauncher', 'ray': 'RayLauncher'}
 
@@ -40,6 +41,9 @@ def build_launcher(args: argparse.Namespace) -> Launcher:
     Raises:
         ConfigError: it has no such option.
     """
+    from abawfw.apis.overrides import parse_words
+    from abawfw.registry import LAUNCHERS
+
     component = LAUNCHERS.get(ENGINES[args.engine])
     parameters = inspect.signature(component).parameters.values()
     options = parse_words(args.engine_options)
@@ -54,6 +58,8 @@ def build_launcher(args: argparse.Namespace) -> Launcher:
 
 def build_series(args: argparse.Namespace, kind: str, tools: Path) -> Series:
     """The series of runs that the options describe; ``kind`` as in ``add_run_options``."""
+    from abawfw.apis.runs import Series
+
     out = args.out or Path('work_dirs') / f'{args.config.stem}_{kind}'
     return Series(args.config, out, tools, args.data_root, tuple(args.cfg_options))
 

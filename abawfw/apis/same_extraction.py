@@ -8,8 +8,7 @@ from typing import Any
 from abawfw.apis.face_frames import shows_faces
 from abawfw.datasets.stores.base import FeatureStore
 from abawfw.errors import DataError
-
-FACES = 'faces'
+from abawfw.features.detectors.base import FACES, recorded
 
 
 def compare_extraction(store: FeatureStore, features: Sequence[str], trained: Mapping[str, Any]) -> list[str]:
@@ -43,7 +42,7 @@ def compare_extraction(store: FeatureStore, features: Sequence[str], trained: Ma
             known = 'the store' if feature in here else 'the run'
             notes.append(f'{feature}: only {known} tells how it was extracted, so this was not compared')
     looks = any(f in names and shows_faces(f) for f in features)
-    if looks and (changes := _differences(trained.get(FACES, {}), here.get(FACES, {}))):
+    if looks and (changes := _differences(recorded(trained.get(FACES, {})), recorded(here.get(FACES, {})))):
         notes.append(f'faces were found in another way for training: {"; ".join(changes)}')
     return notes
 

@@ -13,6 +13,7 @@ from mmengine.config import Config
 from abawfw.apis.check import check_config
 from abawfw.apis.face_frames import face_frames
 from abawfw.apis.postprocessing import as_validated, configured, write_pipeline
+from abawfw.apis.progress import Report, unseen
 from abawfw.apis.report_file import NAME, check_report, update_report
 from abawfw.apis.tested_partitions import check_labels, check_partitions, choose_partitions
 from abawfw.apis.trained_targets import Curves, TrainedTargets
@@ -21,6 +22,7 @@ from abawfw.datasets.stores import open_store
 from abawfw.datasets.stores.base import FeatureStore
 from abawfw.evaluation.face_file import write_faces
 from abawfw.evaluation.incomplete import writing
+from abawfw.evaluation.made_with import record
 from abawfw.evaluation.postprocess import Pipeline, candidates, tune
 from abawfw.evaluation.prediction_files import write_predictions
 from abawfw.evaluation.report_table import cross_validated_rows, report_rows
@@ -55,6 +57,7 @@ def test(
     out: Path,
     partitions: Sequence[str] | None = None,  # noqa: PT028
     search: Sequence[str] | None = None,  # noqa: PT028
+    progress: Report = unseen,  # noqa: PT028
 ) -> TestReport:
     """Predict with a checkpoint per target, post-process, write the prediction files and measure.
 
@@ -68,12 +71,14 @@ def test(
         search: components among which the post-processing that suits the labels of val best is searched for,
             in place of the config's; see ``candidates``. What is found serves every partition, also those
             that are tested later, and ``as_tested`` reads it.
+        progress: called with every batch.
 
     Raises:
         ConfigError, DataError, CheckpointError: see their messages.
+        Interrupted: Ctrl-C while files are written.
     """
     check_config(cfg)
-    cfg = resolve(cfg)
+    text, cfg = cfg.pretty_text, resolve(cfg)
     store = open_store(cfg.data_root)
     partitions, notes = choose_partitions(store, partitions)
     report = TestReport(notes=notes)
@@ -93,7 +98,8 @@ def test(
     check_writable(out / NAME, NAME, '--out')
     check_report(out)
     trained = TrainedTargets(cfg, checkpoints)
-    predictions = {p: trained.predict(p) for p in partitions}
+    made_with = {t: record(out, path, cfg.filename, text) for t, path in checkpoints.items()}
+    predictions = {p: trained.predict(p, progress=progress) for p in partitions}
     check_labels(cfg.data_root, {t: labels for t, (_, labels) in predictions.get('val', {}).items()})
     faces = {p: _faces(store, predicted, cfg.features) for p, predicted in predictions.items()}
     tuned = {t: tune(pipelines, *predictions['val'][t], faces['val']) for t, pipelines in tried.items()}
@@ -122,7 +128,9 @@ def test(
                 pipeline = report.postprocess[target]
                 report.files.append(write_pipeline(out, target, checkpoint, pipeline, given[target]))
         texts = {target: pipeline.texts() for target, pipeline in report.postprocess.items()}
-        update_report(out, dict.fromkeys(partitions, texts), report.rows)
+        update_report(
+            out, dict.fromkeys(partitions, texts), report.rows, dict.fromkeys(partitions, made_with)
+        )
     return report
 
 

@@ -6,11 +6,14 @@ import contextlib
 import errno
 import itertools
 import json
+import math
 import os
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.dist import barrier, get_dist_info, is_distributed
@@ -22,15 +25,23 @@ from abawfw.config import resolve
 from abawfw.datasets.never_observed import never_observed
 from abawfw.engine.distributed import init_distributed
 from abawfw.engine.empty_logs import no_empty_logs
+from abawfw.engine.hooks.interrupt_hook import resume_command
+from abawfw.engine.training_state import bare_model
 from abawfw.engine.va_runner import VARunner
 from abawfw.engine.work_dir_lock import work_dir_lock
-from abawfw.errors import CheckpointError, TrainingError
+from abawfw.errors import CheckpointError, Interrupted, TrainingError
 
 # MMEngine shares state between runs of one process whose name and second of start are equal (B5.10).
 _RUNS = itertools.count()
 
 
-def train(cfg: Config, work_dir: Path, resume: bool | Path = False, launcher: str = 'none') -> dict[str, Any]:
+def train(
+    cfg: Config,
+    work_dir: Path,
+    resume: bool | Path = False,
+    launcher: str = 'none',
+    say: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
     """Train the run that a config declares.
 
     Args:
@@ -39,6 +50,7 @@ def train(cfg: Config, work_dir: Path, resume: bool | Path = False, launcher: st
         resume: True to continue from the newest training state of the work_dir (or begin if there is none), a
             path to continue from that one.
         launcher: 'none', or what started this process as one of several: 'pytorch', 'slurm' or 'mpi'.
+        say: told in a line, on the main process, what is waited for before there is a log.
 
     Returns:
         The run's summary, as in ``summary.json``.
@@ -54,6 +66,8 @@ def train(cfg: Config, work_dir: Path, resume: bool | Path = False, launcher: st
     try:
         with work_dir_lock(work_dir):
             _check_work_dir(work_dir, resume)
+            if say is not None and is_main_process():
+                say('reading the data: which videos there are, and statistics for what is normalised')
             with no_empty_logs(work_dir):
                 _run(build_runner(cfg, work_dir, resume, launcher))
             barrier()  # rank 0 has written the summary
@@ -115,7 +129,8 @@ def build_runner(
             log_level=log_level,
             cfg=cfg,
         )
-    for line in never_observed(training.dataset):
+    precision = resolved.optim_wrapper.get('precision', 'fp32')
+    for line in [*described(runner, precision), *never_observed(training.dataset)]:
         runner.logger.info(line)
     return runner
 
@@ -128,12 +143,50 @@ def _run(runner: VARunner) -> None:
         status = 'interrupted' if isinstance(error, KeyboardInterrupt) else 'failed'
         with contextlib.suppress(OSError):  # a full disk must not hide why training ended
             runner.call_hook('after_stop', status=status)
+        if isinstance(error, KeyboardInterrupt) and not isinstance(error, Interrupted):
+            raise Interrupted(_stopped_at_once(runner)) from error
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise TrainingError(
                 f'cannot write to {runner.work_dir}: {error}. The checkpoints there are untouched: free some '
                 f'space, then continue with --resume'
             ) from error
         raise
+
+
+def _stopped_at_once(runner: VARunner) -> str:
+    """What is left of a run whose running batch was not waited for."""
+    saved = resumable_checkpoints(Path(runner.work_dir))
+    if not saved:
+        return 'interrupted before the first training state was saved; the same command begins anew'
+    return (
+        f'interrupted at once; {saved[0].name} is the last that was saved. Continue with:\n  '
+        f'{resume_command(runner)}'
+    )
+
+
+def described(runner: VARunner, precision: str) -> list[str]:
+    """What a run is about to do, for its log: data, model, and what computes it."""
+    lines = []
+    for name, loader in (('train', runner.train_dataloader), ('val', runner.val_dataloader)):
+        dataset: Any = loader.dataset
+        infos = [dataset.store.feature(feature) for feature in dataset.features]
+        size = sum(math.prod(info.dims) * np.dtype(info.dtype).itemsize for info in infos)
+        frames = sum(video.num_frames for video in dataset.videos)
+        number = loader.num_workers
+        workers = f', {number} worker{"s" if number > 1 else ""}' if number else ''
+        megabytes = f'{frames * size / 1e6:,.1f} MB'
+        lines.append(f'{name}: {len(dataset.videos):,} videos, {frames:,} frames, {megabytes}{workers}')
+    parameters = list(bare_model(runner).parameters())
+    count = sum(p.numel() for p in parameters)
+    trained = sum(p.numel() for p in parameters if p.requires_grad)
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else 'CPU'
+    threads = torch.get_num_threads()
+    ranks = f', {runner.world_size} processes' if runner.world_size > 1 else ''
+    return [
+        *lines,
+        f'model: {count:,} parameters, {trained:,} of them trained from the start',
+        f'computes on {device} in {precision}, {threads} thread{"s" if threads > 1 else ""}{ranks}',
+    ]
 
 
 def default_work_dir(config: Path) -> Path:

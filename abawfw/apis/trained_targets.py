@@ -12,6 +12,7 @@ from mmengine.config import Config
 from abawfw.apis.build import build_loader, fitted_of, restore_model
 from abawfw.apis.distinct_weights import Weights, distinct_weights, same_fitted
 from abawfw.apis.predict import predict_together
+from abawfw.apis.progress import Report, unseen
 from abawfw.checkpoints import load_checkpoint
 from abawfw.datasets.stores.base import FeatureStore
 from abawfw.errors import ConfigError
@@ -91,7 +92,9 @@ class TrainedTargets:
             else:
                 self.networks.append([network])
 
-    def predict(self, partition: str, store: FeatureStore | None = None) -> dict[str, tuple[Curves, Curves]]:
+    def predict(
+        self, partition: str, store: FeatureStore | None = None, progress: Report = unseen
+    ) -> dict[str, tuple[Curves, Curves]]:
         """Raw predictions and labels by target: (frames,) of every video, in the order of the store.
 
         Networks that take the same inputs share one pass over the data.
@@ -99,6 +102,7 @@ class TrainedTargets:
         Args:
             partition: of the store.
             store: instead of the config's; see ``build_loader``.
+            progress: called with every batch.
 
         Raises:
             CheckpointError: a model was trained on other features or targets.
@@ -109,7 +113,7 @@ class TrainedTargets:
         for networks in self.networks:
             loader = build_loader(self._cfg, 'val_dataloader', partition, networks[0].fitted, store)
             models = [network.model(loader.dataset.input_dims) for network in networks]
-            predicted = predict_together(models, loader, self._device)
+            predicted = predict_together(models, loader, self._device, progress)
             for network, model, videos in zip(networks, models, predicted, strict=True):
                 for target in network.targets:
                     column = model.targets.index(target)

@@ -55,7 +55,8 @@ class ClipDataset(Dataset):
         pipeline: configs of registered transforms, in order; the last one makes tensors (``PackVA``).
         split: config of a registered fold rule.
         optional: features that are left away where the store lacks them; the model must know of it.
-        debug: take only this many videos of the partition, the first ones.
+        debug: take only this many videos, the first ones, of each fold that the rule joins to the partition
+            (``RolledKFold``: five train, one validates), or of the whole partition where it joins none.
         fitted: what transforms took from the training videos of another run (its ``fitted``), to be used
             instead of fitting again; the weights of that run need it.
         fit: False leaves transforms unfitted, for a dataset that is asked for no clip.
@@ -91,9 +92,9 @@ class ClipDataset(Dataset):
         self.input_dims = self._input_dims()
 
         fold = build_split(split, self.store)
-        if debug is not None and debug < 1:
-            raise ConfigError(f'ClipDataset(debug={debug}): a number of videos, 1 or more, or None for all')
-        self.videos: list[VideoInfo] = fold.videos(self.store.videos(), partition)[:debug]
+        if debug is not None and (type(debug) is not int or debug < 1):
+            raise ConfigError(f'ClipDataset(debug={debug!r}): a number of videos, 1 or more, or None for all')
+        self.videos: list[VideoInfo] = _first_of_each_fold(fold, self.store, partition, debug)
         if not self.videos:
             found = Counter(video.partition for video in self.store.videos())
             listed = ', '.join(f'{name} ({count})' for name, count in found.items()) or 'no videos at all'
@@ -111,7 +112,7 @@ class ClipDataset(Dataset):
             if hasattr(transform, 'output_dims'):
                 self.input_dims = transform.output_dims(self.input_dims)
         if fit:
-            self._fit(fold.videos(self.store.videos(), 'train')[:debug], fitted)
+            self._fit(_first_of_each_fold(fold, self.store, 'train', debug), fitted)
 
     @property
     def metainfo(self) -> dict[str, Any]:
@@ -147,16 +148,11 @@ class ClipDataset(Dataset):
         return _emptied(results) if request.filler else results
 
     def _fit(self, train_videos: list[VideoInfo], fitted: Sequence[dict[str, Any]] | None) -> None:
-        transforms = [t for t in self.pipeline if hasattr(t, 'fit')]
-        if fitted is not None and len(fitted) != len(transforms):
-            raise ConfigError(
-                f'the pipeline has {len(transforms)} transforms that are fitted to training videos, and the '
-                f'checkpoint those of {len(fitted)}; use the config it was trained with'
-            )
-        for index, transform in enumerate(transforms):
-            if fitted is not None:
-                transform.load(fitted[index])
-            else:
+        if fitted is not None:
+            load_fitted(self.pipeline, fitted)
+            return
+        for transform in self.pipeline:
+            if hasattr(transform, 'fit'):
                 transform.fit(self.store, train_videos)
 
     def _present(self, features: Sequence[str], optional: Sequence[str]) -> list[str]:
@@ -194,6 +190,35 @@ class ClipDataset(Dataset):
                     f'{type(transform).__name__}(features=...): {name!r} is not loaded by the dataset'
                     f'; {nearest(name, self.features)}'
                 )
+
+
+def load_fitted(pipeline: Sequence[Any], fitted: Sequence[dict[str, Any]]) -> None:
+    """Give transforms what those of another run took from its training videos.
+
+    Args:
+        pipeline: transforms, their ``features`` settled.
+        fitted: of a dataset or a checkpoint, in the order of those that can be fitted.
+
+    Raises:
+        ConfigError: they are not as many.
+    """
+    transforms = [t for t in pipeline if hasattr(t, 'fit')]
+    if len(fitted) < len(transforms):  # the run may have had none in place of one that acts on no feature
+        transforms = [t for t in transforms if getattr(t, 'features', None) != []]
+    if len(fitted) != len(transforms):
+        raise ConfigError(
+            f'the pipeline has {len(transforms)} transforms that are fitted to training videos, and the '
+            f'checkpoint those of {len(fitted)}; use the config it was trained with'
+        )
+    for transform, values in zip(transforms, fitted, strict=True):
+        transform.load(values)
+
+
+def _first_of_each_fold(fold: Any, store: FeatureStore, partition: str, count: int | None) -> list[VideoInfo]:
+    """The videos of a partition, or so many of each fold in it."""
+    videos = store.videos()
+    parts = fold.parts(videos, partition) if hasattr(fold, 'parts') else [fold.videos(videos, partition)]
+    return [video for part in parts for video in part[:count]]
 
 
 def _open(store: str | dict | FeatureStore) -> FeatureStore:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,17 @@ from abawfw.engine.training_state import bare_model, capture, changed_settings, 
 from abawfw.errors import CheckpointError, ConfigError
 from abawfw.files import write_text
 from abawfw.registry import RUNNERS
+
+
+class _ShortLines(logging.Formatter):
+    """Time and message, and what kind it is if it is no plain information."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line of the log."""
+        if record.levelno > logging.INFO:
+            text = f'{record.levelname.lower()}: {record.getMessage()}'
+            record = logging.makeLogRecord({**vars(record), 'msg': text, 'args': None})
+        return super().format(record)
 
 
 @RUNNERS.register_module()
@@ -105,8 +117,10 @@ class VARunner(Runner):
             self.model = self.wrap_model(None, model)
 
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
-        """MMEngine's logger without its list of hooks, forty lines at every start."""
+        """MMEngine's logger with short lines, and without its list of hooks, forty lines at every start."""
         logger = super().build_logger(*args, **kwargs)
+        for handler in logger.handlers:
+            handler.setFormatter(_ShortLines('%(asctime)s %(message)s', '%m/%d %H:%M:%S'))
         logger.addFilter(lambda record: not record.getMessage().startswith('Hooks will be executed'))
         return logger
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from abawfw.errors import DataError
+from abawfw.errors import DataError, Interrupted
 from abawfw.files import write_text
 
 NAME = 'incomplete.txt'
@@ -23,11 +23,20 @@ def writing(folder: Path, parts: Iterable[tuple[str, str]]) -> Iterator[None]:
     Args:
         folder: of the prediction files.
         parts: partition, as files call it, and target.
+
+    Raises:
+        Interrupted: Ctrl-C meanwhile; the message says what is there now.
     """
     now = {f'{partition} {target}' for partition, target in parts}
     before = _marked(folder)
     _mark(folder, before | now)
-    yield
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise Interrupted(
+            f'interrupted while writing {folder}: it is marked as incomplete, and the same command '
+            'writes it anew'
+        ) from error
     _mark(folder, before - now)
 
 

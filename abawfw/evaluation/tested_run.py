@@ -13,6 +13,7 @@ from abawfw.errors import DataError
 from abawfw.evaluation.agreement import differences
 from abawfw.evaluation.face_file import read_faces
 from abawfw.evaluation.functional import Moments, moments
+from abawfw.evaluation.made_with import doubts
 from abawfw.evaluation.prediction_files import (
     KINDS,
     Predictions,
@@ -103,6 +104,11 @@ class TestedRun:
     def report(self) -> dict[str, Any]:
         """report.json: the post-processing of each target, and the rows of the table; {} without one."""
         return read_dict(self.folder / 'report.json')
+
+    @cached_property
+    def doubts(self) -> list[str]:
+        """What speaks against the predictions being those of the run's best checkpoints, a line each."""
+        return doubts(self.path, self.folder, self.report, self.targets)
 
     @property
     def rows(self) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from abawfw.datasets.stores.base import VideoInfo
 from abawfw.errors import DataError
 from abawfw.features.crop_folder import CropFolder
-from abawfw.features.detectors.base import FaceDetector
+from abawfw.features.detectors.base import OFFICIAL, FaceDetector
 from abawfw.features.extractors.base import Extractor, FaceExtractor, SoundExtractor, WordExtractor
 from abawfw.features.face_track import crops
 from abawfw.features.finished_trial import FinishedTrial, digest
@@ -34,14 +34,15 @@ class ExtractionReport:
     Attributes:
         video: its name.
         trials: one per person.
-        faces: frames with a face by trial, found or held over a gap; {} where no face was looked for.
+        faces: by trial, the frames in which a face was found, and those in which it was not and is held over
+            a short gap; {} where no face was looked for.
         seconds: from the first frame to the last.
         notes: what was missing, repaired or taken for granted, a line each.
     """
 
     video: str
     trials: tuple[FinishedTrial, ...]
-    faces: dict[str, int]
+    faces: dict[str, tuple[int, int]]
     seconds: float
     notes: tuple[str, ...]
 
@@ -125,10 +126,14 @@ def extract_video(
             (temporary / name).rename(out / name)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    seen = {names[s]: int(track.observed.sum()) for s, track in trials.tracks.items() if track is not None}
+    seen = {
+        names[s]: (int(track.found.sum()), int(track.filled.sum()))
+        for s, track in trials.tracks.items()
+        if track is not None
+    }
     notes = [*recording.notes, *(sound.notes_for(times) if sound else ()), *notes]
     if isinstance(faces, CropFolder):  # otherwise the notes of the recording tell
-        notes += [f'{name}: no face in any frame' for name, count in seen.items() if not count]
+        notes += [f'{name}: no face in any frame' for name, (count, _) in seen.items() if not count]
     return ExtractionReport(path.stem, tuple(finished), seen, float(times[-1] - times[0]), tuple(notes))
 
 
@@ -138,7 +143,7 @@ def _check_whole(
     """Refuse a video with frames missing where something is given by the numbers of frames."""
     given = ['annotation'] if labels else []
     if isinstance(faces, CropFolder):
-        given.append('official crops')
+        given.append(OFFICIAL)
     if recording.damaged and given:
         raise DataError(
             f'{recording.path}: {recording.damaged} damaged packets cannot be decoded, so that rows of the '

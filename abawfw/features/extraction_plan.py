@@ -13,7 +13,7 @@ from abawfw.datasets.converters.affwild2_files import read_annotation
 from abawfw.datasets.stores.base import FeatureInfo
 from abawfw.errors import AbawfwError, ConfigError, DataError, nearest
 from abawfw.features.crop_folder import CropFolder
-from abawfw.features.detectors.base import FaceDetector
+from abawfw.features.detectors.base import FACES, OFFICIAL, FaceDetector
 from abawfw.features.extract import ExtractionReport, extract_video
 from abawfw.features.extractors import Extractor, build_extractor
 from abawfw.features.source_videos import SourceVideo
@@ -21,8 +21,6 @@ from abawfw.features.trial_tracks import HOLD
 from abawfw.features.worker_processes import Tick
 from abawfw.registry import FACE_DETECTORS
 
-FACES = 'faces'
-"""Under this name stand the options of the face detector, and in a store where its faces come from."""
 DETECTOR = 'MTCNNDetector'
 
 
@@ -126,7 +124,7 @@ class ExtractionPlan:
         """Settings by feature, and under `FACES` where faces come from: what extraction.json has."""
         found = {extractor.name: extractor.settings() for extractor in self.extractors}
         if isinstance(self.faces, CropFolder):
-            found[FACES] = {'detector': 'official crops'}
+            found[FACES] = {'detector': OFFICIAL}
         elif self.faces is not None:
             found[FACES] = {**self.faces.settings(), 'persons': self.persons, 'hold': HOLD}
         return found

@@ -17,12 +17,14 @@ class Progress(NamedTuple):
         videos: all to be extracted now.
         share: of the work that is done, by the size of the files.
         seconds: since the start.
+        finished: a video has just been finished, or failed.
     """
 
     done: int
     videos: int
     share: float
     seconds: float
+    finished: bool = False
 
     @property
     def remaining(self) -> float | None:
@@ -45,14 +47,15 @@ class ProgressWatch:
         self._start = time.monotonic()
         self._progress = progress
 
-    def tick(self, video: SourceVideo, share: float) -> None:
+    def tick(self, video: SourceVideo, share: float, finished: bool = False) -> None:
         """This share of a video is done."""
         self._shares[video.video_id] = share
         done = sum(share * self._sizes[name] for name, share in self._shares.items())
         seconds = time.monotonic() - self._start
-        self._progress(Progress(self._done, len(self._sizes), done / sum(self._sizes.values()), seconds))
+        whole = sum(self._sizes.values())
+        self._progress(Progress(self._done, len(self._sizes), done / whole, seconds, finished))
 
     def finish(self, video: SourceVideo) -> None:
         """A video is finished, or failed."""
         self._done += 1
-        self.tick(video, 1.0)
+        self.tick(video, 1.0, finished=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -66,12 +67,15 @@ def find_faces(
         detector: finds the faces.
         persons: 1: the person who is seen largest and longest (sum of the sides of the boxes). 2: the two of
             whom that is true, `_left` the one with the smaller mean x; if nobody else is seen in a tenth as
-            many frames as the first one, there is one track.
+            many frames as the first one, there is one track. Who is not found for as long and as surely as
+            ``detector`` asks for (see `FaceDetector`) is nobody: a still picture must have the score, a clip
+            of 5 frames 3 frames with the face.
         hold: longest time in seconds from one frame with the face to the next over which it is
             interpolated; never over a cut.
 
     Returns:
-        One track, or two; without any face one with nothing found, and a note in the recording.
+        One track, or two; without any face one with nothing found, and a note in the recording. What would
+        have been followed and is not taken for a face is noted as well.
 
     Raises:
         DataError: the video cannot be read, or another number of persons.
@@ -85,7 +89,11 @@ def find_faces(
         follower.add(frame.index, rgb, scale)
         times.append(frame.time)
     shown = np.array(times, np.float64)
-    people = persons_of(follower.tracklets, follower.cuts, shown)[:persons]
+    ranked = persons_of(follower.tracklets, follower.cuts, shown)
+    doubts = [_doubt(person, detector, shown) for person in ranked]
+    for doubt in filter(None, doubts[:persons]):
+        recording.note(doubt)
+    people = [person for person, doubt in zip(ranked, doubts, strict=True) if doubt is None][:persons]
     if len(people) == 2 and frames_of(people[1]) < SECOND * frames_of(people[0]):
         del people[1]
     if not people:
@@ -126,6 +134,29 @@ def crops(
         raise DataError(
             f'{recording.path}: {count} frames, its face track has {len(observed)}: extract it anew'
         )
+
+
+def _doubt(person: Sequence[Tracklet], detector: FaceDetector, times: NDArray[np.float64]) -> str | None:
+    """Why a person is not taken for one; None if it is.
+
+    The rule is for all pieces of a person together: turning away or bad light breaks a face into short ones.
+    """
+    frames, half = frames_of(person), len(times) / 2
+    step = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
+    shortest = detector.shortest / step if step > 0 else half * (detector.shortest > 0)
+    needed = math.ceil(min(shortest, half) - 0.1)  # times of frames are rounded
+    score = float(np.median(np.concatenate([tracklet.rows[:, 14] for tracklet in person])))
+    reasons = []
+    if frames < needed:
+        reasons.append(f'{needed} frames are needed (shortest={detector.shortest:g} s, or half of the video)')
+    if score < detector.confidence - 1e-6:  # scores are float32
+        reasons.append(f'its median score is {score:.3f} and {detector.confidence:g} is needed (confidence)')
+    if not reasons:
+        return None
+    return (
+        f'what looks like a face in {frames} frames, first in frame {person[0].start}, is not taken for one: '
+        f'{"; ".join(reasons)}'
+    )
 
 
 def _crop(frame: Frame, points: NDArray[np.float32], size: int) -> NDArray[np.uint8]:

@@ -16,11 +16,12 @@ from abawfw.datasets.stores.base import FeatureInfo
 from abawfw.datasets.stores.extraction_file import EXTRACTION, read_extraction, write_extraction
 from abawfw.datasets.stores.trial_index import INDEX, TrialIndex
 from abawfw.errors import DataError
+from abawfw.features.detectors.base import FACES, recorded
 from abawfw.features.finished_trial import TRIAL, FinishedTrial
 from abawfw.files import write_text
 
-TEMPORARY = '.*.tmp-*'
-"""Folders of videos in work; left behind only by a process that was killed."""
+LEFT = ('.*.tmp-*', f'.{EXTRACTION}.*.tmp', f'.{INDEX}.*.tmp')
+"""Folders of videos in work and files being written; left behind only by a process that was killed."""
 
 
 class GrowingStore:
@@ -102,13 +103,17 @@ class GrowingStore:
         self._write_index()
 
     def _check_root(self, resume: bool) -> None:
-        if not self.root.exists() or (self.root.is_dir() and not any(self.root.iterdir())):
+        if not self.root.exists():
             return
         if not self.root.is_dir():
             raise DataError(f'{self.root}: is a file; choose a folder for the store')
+        held = [path.name for path in self.root.iterdir() if not any(path.match(left) for left in LEFT)]
+        if not held:  # or an extraction was killed before its settings were written
+            return
         if not (self.root / EXTRACTION).is_file():
             raise DataError(
-                f'{self.root}: holds files and is no store of extracted features; choose another folder'
+                f'{self.root}: holds files ({min(held)}) and is no store of extracted features; choose '
+                'another folder'
             )
         if not resume:
             raise DataError(
@@ -143,6 +148,9 @@ class GrowingStore:
         if not there:
             write_extraction(self.root, extraction)
             return
+        for settings in (there, extraction):
+            if FACES in settings:
+                settings[FACES] = recorded(settings[FACES])
         if changes := list(_changes(there, extraction)):
             listed = '\n  '.join(changes)
             raise DataError(
@@ -151,8 +159,12 @@ class GrowingStore:
             )
 
     def _remove_left(self) -> None:
-        for folder in self.root.glob(TEMPORARY):
-            shutil.rmtree(folder, ignore_errors=True)
+        """Only under the lock: what matches is of nobody else."""
+        for path in [path for left in LEFT for path in self.root.glob(left)]:
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
     def _find(self) -> dict[str, FinishedTrial]:
         """The trials of videos of which no trial is missing."""

@@ -195,16 +195,16 @@ def _files(folder: Path) -> tuple[list[Path], list[str]]:
     for path in _walk(folder, notes):
         if not path.is_file():
             what = 'a link to nothing' if path.is_symlink() else 'no plain file'
-            notes.append(f'{path}: {what}, left out')
+            notes.append(f'{path}: is {what}, left out')
         elif path.suffix.lower() not in ENDINGS:
             others.append(str(path.relative_to(folder)))
         elif (there := videos.setdefault((path.resolve(), path.stem), path)) != path:
-            notes.append(f'{path}: the same file as {there}, taken once')
+            notes.append(f'{path}: is the file {there} again, left out')
     if not videos:
         raise DataError(f'{folder}: no video in it; files ending in {", ".join(ENDINGS)} are taken')
     if others:
         notes.append(f'{folder}: left out, since they are no videos by their ending: {_few(others)}')
-    return list(videos.values()), notes
+    return list(videos.values()), sorted(notes)
 
 
 def _walk(folder: Path, notes: list[str]) -> Iterator[Path]:
@@ -217,7 +217,7 @@ def _walk(folder: Path, notes: list[str]) -> Iterator[Path]:
     for parent, folders, files in os.walk(folder, onerror=unreadable, followlinks=True):
         there = seen.setdefault(os.path.realpath(parent), parent)
         if there != parent:
-            notes.append(f'{parent}: the same folder as {there}, taken once')
+            notes.append(f'{parent}: is the folder {there} again, left out')
             folders.clear()
             continue
         folders[:] = sorted(name for name in folders if not name.startswith('.'))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from abawfw.datasets.stores.base import FeatureInfo
 from abawfw.datasets.stores.checks import not_finite
 from abawfw.datasets.stores.labels import NO_LABEL, unlabelled_frames
-from abawfw.datasets.stores.npy_writer import NpyWriter, write_rows
+from abawfw.datasets.stores.npy_writer import NpyWriter, naming, write_rows
 from abawfw.datasets.stores.trial_files import LABELS, MASK, TIMES
 from abawfw.datasets.stores.trial_recording import TRACK
 from abawfw.errors import DataError
@@ -51,7 +51,8 @@ class TrialFolder:
     def write_track(self, track: FaceTrack) -> None:
         """Write where the face is and how sure that is."""
         arrays = {name: getattr(track, name) for name in ('boxes', 'points', 'scores', 'found', 'filled')}
-        with (self.folder / TRACK).open('wb') as file:
+        path = self.folder / TRACK
+        with naming(path), path.open('wb') as file:
             np.savez(file, allow_pickle=False, **arrays)
             file.flush()
             os.fsync(file.fileno())  # on the disk before the folder gets its final name, as all else

@@ -148,8 +148,16 @@ def _attempt(task: Callable[[Any, Tick], Any], item: Any, tick: Tick) -> tuple[s
     except MemoryError:
         return 'failed', 'not enough memory; try fewer jobs'
     except OSError as error:
-        return 'stop' if error.errno in DISK else 'failed', str(error)
+        return 'stop' if error.errno in DISK else 'failed', _of_system(error)
     except Exception as error:
         place = traceback.extract_tb(error.__traceback__)[-1]
         where = f'{Path(place.filename).name}, line {place.lineno}'
         return 'failed', f'unexpected {type(error).__name__} in {where}: {error}'
+
+
+def _of_system(error: OSError) -> str:
+    """What the system reports, the file first."""
+    if error.filename is None:
+        return str(error)
+    limit = ' (limited by ulimit -f)' if error.errno == errno.EFBIG else ''
+    return f'{error.filename}: {error.strerror}{limit}'

@@ -96,6 +96,7 @@ class Ensemble:
             }
             or None,
             tuned=tuple(run.path for run in runs if self.smoothed and target in run.tuned),
+            doubts=tuple(f'{run.path}: {line}' for run in runs for line in run.doubts(target)),
         )
 
 

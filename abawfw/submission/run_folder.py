@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from abawfw.errors import DataError
+from abawfw.evaluation.made_with import doubts
 from abawfw.evaluation.prediction_files import predictions_folder, read_predictions
 from abawfw.evaluation.predictions import Predictions
+from abawfw.evaluation.side_files import read_dict
 from abawfw.evaluation.tested_run import TestedRun
 from abawfw.evaluation.trial_files import FOLDER, has_trial_files, read_trial_files
 
@@ -57,6 +59,18 @@ class RunFolder:
             return TestedRun(self.path).tuned
         except DataError:  # without val there is nothing to tune on
             return ()
+
+    def doubts(self, target: str) -> list[str]:
+        """What speaks against the predictions being those of the run's best checkpoints, a line each.
+
+        Raises:
+            DataError: report.json is damaged.
+        """
+        if self._texts_only:
+            return []
+        files = {'val': 'val', 'test': 'tst'}
+        there = [p for p, name in files.items() if any(self.folder.glob(f'{name}_pred_{target}_*.json'))]
+        return doubts(self.path, self.folder, read_dict(self.folder / 'report.json'), [target], there)
 
     def has_test(self, target: str) -> bool:
         """Whether there are predictions of the test videos."""

@@ -25,6 +25,7 @@ class TargetEnsemble:
             where weights are not found on labels.
         test_preds: (frames,) by video; None if no run has test predictions.
         tuned: runs whose smoothed predictions, which are averaged, were tuned on the labels of val.
+        doubts: what speaks against predictions being those of a run's best checkpoint, a line each.
     """
 
     runs: tuple[Path, ...]
@@ -34,6 +35,7 @@ class TargetEnsemble:
     cross_validated_ccc: float | None
     test_preds: dict[str, np.ndarray] | None
     tuned: tuple[Path, ...] = ()
+    doubts: tuple[str, ...] = ()
 
     @property
     def weights(self) -> tuple[float, ...]:

@@ -1,32 +1,116 @@
-"""The frame around every command line."""
+"""What every command line says at once, meanwhile, and when it is interrupted."""
 
 from __future__ import annotations
 
 import io
+import os
+import subprocess
 import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from command_line import ROOT
 
-from abawfw.apis.cli import run
+from abawfw.apis import cli, progress
+from abawfw.apis.progress import Progress, clock
+
+BEGINNINGS = {
+    'train': (['c.py'], 'checking c.py (loading PyTorch first) ...'),
+    'test': (['ROOT'], 'testing ROOT (loading PyTorch first) ...'),
+    'report': (['a', 'b'], 'writing the page of a, b (loading MMEngine first) ...'),
+    'compare': (['a', 'b'], 'comparing with a (loading MMEngine first) ...'),
+    'export': (['a', '--onnx', 'x.onnx'], 'exporting a (loading PyTorch first) ...'),
+    'cross_validate': (['c.py'], 'checking c.py (loading PyTorch first) ...'),
+    'sweep': (['c.py', 's.py'], 'checking c.py (loading PyTorch first) ...'),
+}
 
 
-@pytest.mark.parametrize('encoding', ['ascii', 'gbk', 'utf-8'])
-def test_what_the_terminal_cannot_show_is_escaped(monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
-    """The name of a video, after hours of work, is no reason to fail."""
-    shown, errors = io.BytesIO(), io.BytesIO()
-    monkeypatch.setattr(sys, 'stdout', io.TextIOWrapper(shown, encoding=encoding, errors='strict'))
-    monkeypatch.setattr(sys, 'stderr', io.TextIOWrapper(errors, encoding=encoding, errors='strict'))
-    name = 'caf\N{LATIN SMALL LETTER E WITH ACUTE} \udce9'
+@pytest.fixture(scope='module')
+def interrupted_imports(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of packages that are slow to import, so slow that the user presses Ctrl-C."""
+    folder = tmp_path_factory.mktemp('slow')
+    for name in ('torch', 'mmengine', 'numpy', 'h5py'):
+        (folder / f'{name}.py').write_text('raise KeyboardInterrupt\n')
+    return folder
 
-    def main() -> int:
-        sys.stdout.write(f'{name}\n')
-        sys.stderr.write(f'{name}\n')
-        return 3
 
+@pytest.mark.parametrize('tool', BEGINNINGS)
+def test_the_first_line_comes_before_the_first_import_that_takes_long(
+    tool: str, interrupted_imports: Path, tmp_path: Path
+) -> None:
+    (tmp_path / 'ROOT').mkdir()
+    arguments, first = BEGINNINGS[tool]
+    done = subprocess.run(
+        [sys.executable, str(ROOT / f'tools/{tool}.py'), *arguments],
+        cwd=tmp_path, env=os.environ | {'PYTHONPATH': f'{interrupted_imports}{os.pathsep}{ROOT}'},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stderr == f'{first}\ninterrupted: {cli.NOTHING_KEPT}\n'
+    assert done.returncode == 130
+    assert done.stdout == ''
+
+
+@pytest.mark.parametrize(
+    ('raised', 'said'),
+    [
+        (KeyboardInterrupt(), 'interrupted: nothing was written, and what was there is as it was; the same '),
+        (KeyboardInterrupt('saved epoch_3.pth'), 'saved epoch_3.pth\n'),
+    ],
+)
+def test_ctrl_c_says_what_is_kept(
+    raised: KeyboardInterrupt, said: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as leaving:
-        run(main)
-    assert leaving.value.code == 3
-    for stream, written in ((sys.stdout, shown), (sys.stderr, errors)):
-        stream.flush()
-        letter = 'caf\\xe9' if encoding == 'ascii' else 'caf\N{LATIN SMALL LETTER E WITH ACUTE}'
-        assert written.getvalue().decode(encoding) == f'{letter} \\udce9\n'
+        cli.run(lambda: (_ for _ in ()).throw(raised))
+    assert leaving.value.code == 130
+    assert capfd.readouterr().err.startswith(said)
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """The time, as a test says."""
+    now = SimpleNamespace(seconds=0.0)
+    monkeypatch.setattr(progress, 'time', SimpleNamespace(monotonic=lambda: now.seconds))
+    return now
+
+
+def test_into_a_pipe_a_line_now_and_then(now: SimpleNamespace, capfd: pytest.CaptureFixture[str]) -> None:
+    with Progress(every=30) as shown:
+        for done in range(6):
+            shown('predicting val', done, 1000)
+            now.seconds += 10
+    assert capfd.readouterr().err.splitlines() == ['predicting val: 3 of 1,000, about 2:46:10 left']
+
+
+def test_on_a_terminal_a_bar_that_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    screen = Terminal()
+    monkeypatch.setattr(sys, 'stderr', screen)
+    monkeypatch.setenv('TERM', 'xterm')
+
+    def work() -> Any:
+        with Progress() as shown:
+            shown('predicting val', 0, 4)
+            shown('predicting test', 3, 4)
+            shown._bar.refresh()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    text = screen.getvalue()
+    assert 'predicting val' in text
+    assert 'predicting test' in text
+    assert '75%' in text
+    assert text.count('\x1b[?25l') == text.count('\x1b[?25h') == 1  # the cursor is hidden, and shown again
+
+
+@pytest.mark.parametrize(
+    ('seconds', 'text'), [(0, '0:00'), (59.6, '1:00'), (3599, '59:59'), (3723, '1:02:03')]
+)
+def test_times(seconds: float, text: str) -> None:
+    assert clock(seconds) == text

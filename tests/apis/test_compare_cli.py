@@ -210,4 +210,4 @@ def test_tuned_predictions_are_told(tmp_path: Path, capfd: pytest.CaptureFixture
     rows = [{'target': 'arousal', 'stage': 'cross-validated'}]
     (runs[1] / 'predictions/report.json').write_text(json.dumps({'rows': {'val': rows}}))
     assert 'tuned on these very videos in b (arousal)' in call(capfd, 'compare', *runs).out
-    assert 'tuned' not in call(capfd, 'compare', *runs, '--stage', 'raw').out
+    assert 'tuned on' not in call(capfd, 'compare', *runs, '--stage', 'raw').out

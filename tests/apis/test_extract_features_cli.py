@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -59,12 +60,15 @@ def test_partitions_labels_and_options(tmp_path: Path, capfd: pytest.CaptureFixt
     assert found.err == ''
     lines = found.out.splitlines()
     assert lines[0] == f'{labels}: no video for 1 annotations: x'
-    assert sorted(line for line in lines[1:-1] if not line.startswith(' ')) == [
+    assert lines[1] == '3 videos to extract'
+    assert sorted(line for line in lines[2:-1] if not line.startswith(' ')) == [
         f'{name}: {partition}, 20 frames, 0.79 s'
         for name, partition in zip('abc', ('train', 'val', 'test'), strict=True)
     ]
     assert '  annotation of a: 21 rows for 20 frames: the last 1 left out' in lines
     assert '  annotation of b: 19 rows for 20 frames: the last 1 frames have no label' in lines
+    assert [line[:15] for line in lines if ' of 3 videos' in line] == ['  1 of 3 videos', '  2 of 3 videos']
+    assert re.fullmatch(r'  1 of 3 videos, \d+\.\d%, 0:00:\d\d left', next(x for x in lines if ' of 3' in x))
     assert lines[-1] == f'{store}: 3 trials (train 1, val 1, test 1), 60 frames'
     opened = open_store(store)
     read = opened.labels('a', 0, 20)
@@ -125,6 +129,10 @@ def test_bad_videos_do_not_keep_the_others(tmp_path: Path, capfd: pytest.Capture
     assert found.out.splitlines()[0] == (
         f'{videos}: left out, since they are no videos by their ending: notes.txt'
     )
+    assert found.out.splitlines()[1] == '8 videos to extract'
+    assert {f'{name}: failed, see the end' for name in ('cut', 'empty', 'sound', 'text')} <= {
+        *found.out.splitlines()
+    }
     assert '  no sound' in found.out.splitlines()
     assert 'good: test, 20 frames, 0.79 s, a face in 0' in found.out.splitlines()
     opened = open_store(store)
@@ -263,7 +271,8 @@ def test_progress_and_reports(tmp_path: Path) -> None:
     assert seen[-1].remaining == pytest.approx(0, abs=1e-6)
     middle = next(now for now in seen if 0.2 < now.share < 0.9)
     assert middle.remaining == pytest.approx(middle.seconds * (1 / middle.share - 1))
-    assert [report.video for report in told] == ['b', 'a']  # the longest first
+    assert told[0] == '2 videos to extract'
+    assert [report.video for report in told[1:]] == ['b', 'a']  # the longest first
 
 
 @pytest.mark.slow
@@ -308,7 +317,55 @@ def test_progress_on_a_terminal(tmp_path: Path) -> None:
     assert re.search(r'0 of 1 videos, \d+\.\d%, 0:00:\d\d left', shown)
     assert '1 of 1 videos, 100.0%, 0:00:00 left' in shown
     assert shown.endswith('\r\x1b[K')
-    assert done.stdout.splitlines()[0] == 'a: test, 20 frames, 0.79 s'
+    assert done.stdout.splitlines()[:2] == ['1 videos to extract', 'a: test, 20 frames, 0.79 s']
+
+
+def test_a_limit_on_the_size_of_files_names_the_file(tmp_path: Path) -> None:
+    videos, store = tmp_path / 'videos', tmp_path / 'store'
+    made(videos / 'long.mp4')
+    made(videos / 'short.mp4', 3)
+    line = [sys.executable, str(ROOT / 'tools/extract_features.py'), str(videos), str(store), *SOUND]
+    limit = 100_000  # bytes; log-mel takes 12,288 per frame
+    done = subprocess.run(
+        line,
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )
+    assert done.returncode == 1
+    title, reason = done.stderr.splitlines()
+    assert title == '1 videos failed:'
+    assert re.fullmatch(
+        rf'  long: {store}/\S+/long/logmel\.npy: File too large \(limited by ulimit -f\)', reason
+    )
+    assert [v.video_id for v in open_store(store).videos()] == ['short']
+    assert call_apart('extract_features', videos, store, *SOUND, '--resume').code == 0
+    assert [v.video_id for v in open_store(store).videos()] == ['long', 'short']
+
+
+def test_a_store_of_an_older_version_goes_on_as_it_was_begun(tmp_path: Path) -> None:
+    """Its settings name no rule for tracks, since every track counted."""
+    videos, root = tmp_path / 'videos', tmp_path / 'store'
+    made(videos / 'a.mp4', 3)
+    extract_features(videos, root, ['face48'])
+    settings = json.loads((root / 'extraction.json').read_text())
+    assert {k: settings['faces'].pop(k) for k in ('confidence', 'shortest')} == {
+        'confidence': 0.9,
+        'shortest': 0.5,
+    }
+    (root / 'extraction.json').write_text(json.dumps(settings))
+    with pytest.raises(DataError, match=r'faces: confidence is 0\.0 in the store, 0\.9 now'):
+        extract_features(
+            videos, root, ['face48'], resume=True, options={'faces': {'confidence': 0.9, 'shortest': 0.0}}
+        )
+    made(videos / 'b.mp4', 3)
+    told: list[Any] = []
+    done = extract_features(videos, root, ['face48'], resume=True, tell=told.append)
+    assert [t.info.video_id for t in done.trials] == ['a', 'b']
+    assert 'older version, which took any track for a face; goes on so' in told[0]
+    assert told[0].endswith('(faces.confidence=0, faces.shortest=0)')
+    assert json.loads((root / 'extraction.json').read_text()) == settings
 
 
 def test_videos_that_have_gone_stay(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import resource
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,10 +21,12 @@ from numpy.typing import NDArray
 from random_runs import make_run
 
 from abawfw.apis import VAInferencer
+from abawfw.apis.face_frames import face_text
 from abawfw.apis.infer import infer_video
 from abawfw.apis.video_prediction import VideoPrediction
 from abawfw.datasets.stores import open_store
 from abawfw.datasets.stores.base import FeatureInfo
+from abawfw.datasets.stores.pack import pack_store
 from abawfw.errors import DataError
 from abawfw.features.detectors.base import Face, FaceDetector
 from abawfw.features.extract import extract_video
@@ -136,7 +139,6 @@ def test_video(run: Path, store: Path, clip: Path, tmp_path: Path, capfd: pytest
     found = call(capfd, 'infer', clip, run, '--out', tmp_path, '--overlay', '--device', 'cpu')
     assert found.code == 0, found.err
     assert found.err == ''
-    assert 'new: 45 frames' in found.out
     assert f'4 files written to {tmp_path}' in found.out
     content = json.loads((tmp_path / 'new.va.json').read_text())
     assert content['postprocess'] == {
@@ -230,6 +232,175 @@ def test_nothing_to_see_or_hear(run: Path, tmp_path: Path) -> None:
         VAInferencer(run, 'cpu').predict_video(path)
 
 
+def test_a_face_in_so_many_frames_means_the_same_everywhere(
+    run: Path, store: Path, clip: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Frames over which a face is held are told apart: from a video, a store, and in extraction itself."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr('abawfw.features.face_follower.CUT', 300)  # black frames are gaps, no other scene
+        root = shutil.copytree(store, tmp_path / 'store')
+        shutil.rmtree(root / 'new')
+        extractors = [build_extractor(name) for name in FEATURES]
+        report = extract_video(clip, extractors, PlainDetector(), root)
+        given = call(capfd, 'infer', clip, run, '--out', tmp_path / 'a', '--device', 'cpu')
+    found, held = report.faces['new']
+    assert held > 0
+    text = f'a face in {found}, held over short gaps in {held} more'
+    assert face_text(found, held) == text
+    assert f', {text}; mean' in given.out
+    assert f', {text}; mean' in call(capfd, 'infer', root, run, '--out', tmp_path / 'b').out
+    pack_store(open_store(root), tmp_path / 'packed')  # has masks, and no track
+    packed = call(capfd, 'infer', tmp_path / 'packed', run, '--out', tmp_path / 'c').out
+    assert f', features of a face in {found + held}; mean' in packed
+
+
+def test_the_same_rule_for_a_store(
+    run: Path, store: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A video of which nothing was observed has no curve; the others of the store have theirs."""
+    root = shutil.copytree(store, tmp_path / 'store')
+    for feature in FEATURES:
+        np.save(root / f'new/{feature}_valid.npy', np.zeros(45, bool))
+    np.save(root / 'known/mfcc_valid.npy', np.zeros(45, bool))
+    index = json.loads((root / 'trials.json').read_text())
+    for trial in index['trials']:
+        trial['valid'] = FEATURES if trial['trial'] == 'new' else sorted({*trial['valid'], 'mfcc'})
+    np.save(root / 'learnt/mfcc_valid.npy', np.ones(30, bool))
+    (root / 'trials.json').write_text(json.dumps(index))
+    found = call(capfd, 'infer', root, run, '--out', tmp_path / 'out', '--device', 'cpu')
+    assert found.code == 1
+    title, why = found.err.splitlines()
+    assert title == '1 videos failed:'
+    assert why.startswith(
+        f"  new: {root}: video 'new': no face, no sound in any of its 45 frames, so there is"
+    )
+    assert sorted({p.name.split('.')[0] for p in (tmp_path / 'out').iterdir()}) == ['known', 'learnt']
+    alone = 'no sound in any of the 45 frames: the curves come from the other features alone'
+    assert json.loads((tmp_path / 'out/known.va.json').read_text())['notes'] == [alone]
+    with pytest.raises(DataError, match="video 'new': no face, no sound"):
+        VAInferencer(run, 'cpu').predict_store(root)
+    assert set(VAInferencer(run, 'cpu').predict_store(root, skip=['new'])) == {'known', 'learnt'}
+
+
+def test_nothing_in_arrays(run: Path) -> None:
+    arrays = {'face48': np.zeros((5, 48, 48, 3), np.uint8), 'mfcc': np.zeros((5, 39), np.float32)}
+    nothing = dict.fromkeys(arrays, np.zeros(5, bool))
+    with pytest.raises(DataError, match='arrays: no face, no sound in any of its 5 frames'):
+        VAInferencer(run, 'cpu').predict_arrays(arrays, fps=30, observed=nothing)
+
+
+def test_several_videos_and_folders(
+    run: Path, store: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder, out = tmp_path / 'videos', tmp_path / 'out'
+    (folder / 'inner').mkdir(parents=True)
+    video(folder / 'inner/a.mp4', 20)
+    (folder / 'b.mp4').write_text('no video')
+    (folder / 'notes.txt').touch()
+    single = video(tmp_path / 'c.mp4', 25)
+    # options between the places, as people type them
+    found = call(capfd, 'infer', single, folder, '--device', 'cpu', store, run, '--out', out)
+    assert found.code == 1
+    lines = [line for line in found.out.splitlines() if not line.startswith(' ')]
+    assert lines[0] == f'{folder}/notes.txt: is no video by its ending, left out'
+    names = [line.split(':')[0] for line in lines[3:-1]]
+    assert names == ['c', 'a', 'b', 'known', 'learnt', 'new']
+    assert 'b: failed, see the end' in lines
+    assert lines[-1] == f'5 videos, 165 frames: 15 files written to {out}'
+    title, reason = found.err.splitlines()
+    assert title == '1 videos failed:'
+    assert reason.startswith(f'  b: {folder}/b.mp4: no video, or a damaged one')
+    kinds = ('json', 'csv', 'png')
+    assert {p.name for p in out.iterdir()} == {
+        f'{v}.va.{k}' for v in ('a', 'c', 'known', 'learnt', 'new') for k in kinds
+    }
+
+
+def test_interrupted(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    first, second = video(tmp_path / 'first.mp4', 20), video(tmp_path / 'second.mp4', 20)
+    predict = VAInferencer.predict_video
+
+    def stopped(self: VAInferencer, path: Path, **options: Any) -> Any:
+        if path == second:
+            raise KeyboardInterrupt
+        return predict(self, path, **options)
+
+    monkeypatch.setattr(VAInferencer, 'predict_video', stopped)
+    out = tmp_path / 'out'
+    found = call(capfd, 'infer', first, second, run, '--out', out, '--device', 'cpu')
+    assert found.code == 130
+    kept = f'{out}: interrupted; the files of 1 videos are whole and stay'
+    assert found.err.endswith(f'{kept}. To go on give what is missing: {second}\n')
+    assert len(list(out.iterdir())) == 3
+
+
+@pytest.mark.parametrize('what', ['picture', 'extraction'])
+def test_too_little_memory(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], what: str
+) -> None:
+    path, out = video(tmp_path / 'a.mp4', 20), tmp_path / 'out'
+
+    def fail(*arguments: Any, **options: Any) -> None:
+        raise MemoryError
+
+    place = 'abawfw.apis.infer.draw_curves' if what == 'picture' else 'abawfw.features.extract.find_trials'
+    monkeypatch.setattr(place, fail)
+    found = call(capfd, 'infer', path, run, '--out', out, '--device', 'cpu')
+    assert found.code == 2
+    named = f'{out}/a.va.png' if what == 'picture' else path
+    (line,) = found.err.splitlines()
+    assert line.startswith(f'error: {named}: not enough memory')
+
+
+@pytest.mark.parametrize(('source', 'file'), [('video', 'face_track.npz'), ('store', '.va.json')])
+def test_a_limit_on_the_size_of_files_names_the_file(
+    run: Path,
+    store: Path,
+    clip: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    source: str,
+    file: str,
+) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4000, before[1]))
+    try:
+        found = call(capfd, 'infer', clip if source == 'video' else store, run, '--out', tmp_path / 'out')
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert found.code == 2
+    (line,) = found.err.splitlines()
+    assert 'File too large' in line
+    assert file in line
+    assert not list((tmp_path / 'out').iterdir())
+
+
+def test_runs_of_before_take_every_track_for_a_face(run: Path, clip: Path, tmp_path: Path) -> None:
+    """What version 0.1.0 recorded has no rule for tracks; a run trained so goes on without."""
+
+    class Ruled(PlainDetector):
+        def __init__(self, limit: int = 10, confidence: float = 0.95, shortest: float = 0.5) -> None:
+            super().__init__(limit)
+            self.confidence, self.shortest = confidence, shortest
+
+        def settings(self) -> dict[str, Any]:
+            return super().settings() | {'confidence': self.confidence, 'shortest': self.shortest}
+
+    then = {'detector': 'plain', 'limit': 10, 'persons': 1, 'hold': 0.5}
+    old = remade(run, tmp_path / 'old', {'face48': {}, 'mfcc': {}, 'faces': then})
+    rule = {'confidence': 0.95, 'shortest': 0.5}
+    now = remade(run, tmp_path / 'now', {'face48': {}, 'mfcc': {}, 'faces': {**then, **rule}})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(FACE_DETECTORS.module_dict, 'MTCNNDetector', Ruled)
+        before, after = (VAInferencer(r, 'cpu').predict_video(clip) for r in (old, now))
+    assert before.table.face.any()
+    assert not [note for note in before.notes if 'another way' in note]
+    assert not after.table.face.any()
+    assert any('its median score is 0.900 and 0.95 is needed' in note for note in after.notes)
+
+
 def test_run_that_only_hears(store: Path, clip: Path, tmp_path: Path) -> None:
     """Extracts no more than it needs: no face is looked for."""
     extraction = json.loads((store / 'extraction.json').read_text())
@@ -311,7 +482,9 @@ def test_faces_of_training_were_found_otherwise(run: Path, clip: Path, tmp_path:
     assert not [n for n in VAInferencer(run, 'cpu').predict_video(clip).notes if 'another way' in n]
 
 
-def test_refused(run: Path, clip: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_refused(
+    run: Path, store: Path, clip: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / 'text.mp4').write_text('no video')
     (tmp_path / 'empty.mp4').touch()
     (tmp_path / 'cut.mp4').write_bytes(clip.read_bytes()[:2000])
@@ -323,13 +496,15 @@ def test_refused(run: Path, clip: Path, tmp_path: Path, capfd: pytest.CaptureFix
         ([tmp_path / 'empty.mp4', run], 'empty.mp4: empty file'),
         ([tmp_path / 'cut.mp4', run], 'cut.mp4'),
         ([tmp_path / 'sound.mp4', run], 'sound.mp4: has no video stream'),
-        ([tmp_path / 'nowhere.mp4', run], 'nowhere.mp4: no such video or store'),
-        ([tmp_path / 'folder', run], 'no store of a known kind'),
+        ([tmp_path / 'nowhere.mp4', run], 'nowhere.mp4: no such video, folder of videos or store'),
+        ([tmp_path / 'folder', run], 'no video in it; files ending in .mp4'),
+        ([tmp_path / 'folder', run], 'and it is no store of a known kind (packed, rucaim3, trials)'),
         ([clip, tmp_path / 'folder'], 'no such config file'),
         ([clip, run, '--out', tmp_path / 'file/out'], 'cannot be written (Not a directory); choose another'),
         ([clip, run, '--options', 'face48'], '--options'),
         ([clip, run, '--options', 'face48.side=3'], "has no option 'side'"),
-        ([tmp_path / 'folder', run, '--overlay'], '--overlay and --options need a video'),
+        ([store, run, '--overlay'], 'store: is a store, which holds features only; --overlay and'),
+        ([clip, store, run], "both have a video 'new', and the files of one would replace those of"),
     ):
         out = [] if '--out' in arguments else ['--out', tmp_path / 'out']
         found = call(capfd, 'infer', *arguments, *out)

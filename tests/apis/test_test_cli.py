@@ -73,7 +73,7 @@ def test_config_and_checkpoint(run: Path, tmp_path: Path) -> None:
     """The other form, in a process of its own: same model, same predictions."""
     found = call_apart('test', run / 'config.py', best_of(run, 'valence'), '--out', tmp_path / 'one')
     assert found.code == 0, found.err
-    assert found.err == ''
+    assert found.err == f'testing {run / "config.py"} (loading PyTorch first) ...\n'
     report = json.loads((tmp_path / 'one/report.json').read_text())
     assert {r['target'] for r in report['rows']['val']} == {'valence', 'arousal'}
     again = call_apart('test', run, '--target', 'valence', '--out', tmp_path / 'two')
@@ -119,7 +119,7 @@ def test_what_is_no_run(run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[
     (tmp_path / 'empty').mkdir()
     for arguments, message in (
         ([tmp_path / 'empty'], 'no such config file'),
-        ([run / 'config.py'], 'give either the work_dir of a run, or a config file and a checkpoint'),
+        ([run / 'config.py'], 'give either the work_dirs of runs, or a config file and a checkpoint'),
         ([run, best_of(run, 'valence')], 'give either'),
         ([run / 'config.py', tmp_path / 'no.pth'], 'no such checkpoint'),
     ):
@@ -211,7 +211,12 @@ def test_an_interrupted_test_is_told_and_mended_by_another(
 
     with monkeypatch.context() as patch:
         patch.setattr(prediction_files, 'write_text', killed)
-        assert call(capfd, 'test', run, '--target', 'valence', '--window', 'valence=3').code == 130
+        stopped = call(capfd, 'test', run, '--target', 'valence', '--window', 'valence=3')
+    assert (stopped.code, stopped.err) == (
+        130,
+        f'interrupted while writing {run}/predictions: it is marked as incomplete, and the same command '
+        'writes it anew\n',
+    )
     # the smoothed predictions are still those of the test before, and not taken for those of this one
     found = call(capfd, 'report', run)
     assert found.code == 2
@@ -223,3 +228,58 @@ def test_an_interrupted_test_is_told_and_mended_by_another(
     assert call(capfd, 'test', run).code == 0
     assert {p.name: p.read_bytes() for p in (run / 'predictions').iterdir()} == before
     assert call(capfd, 'report', run).code == 0
+
+
+def test_several_runs(run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Each as by itself, one table of all, and what failed at the end."""
+    other = shutil.copytree(run, tmp_path / 'other')
+    broken = shutil.copytree(run, tmp_path / 'broken')
+    best_of(broken, 'arousal').unlink()
+    found = call(capfd, 'test', run, broken, other, '--partition', 'val')
+    assert found.code == 1
+    title, reason = found.err.splitlines()
+    assert title == '1 runs failed:'
+    assert reason.startswith(f'  {broken}: {broken}: no best_ccc_arousal_epoch_*.pth')
+    assert f'{broken}:\nfailed, see the end' in found.out
+    header, _, *rows = (line.split() for line in found.out.splitlines()[-4:])
+    columns = ['ccc_valence', 'ccc_arousal', 'ccc_valence_smoothed', 'ccc_arousal_smoothed']
+    assert header == ['run', 'partition', *columns]
+    assert [row[:2] for row in rows] == [[str(run), 'val'], [str(other), 'val']]
+    report = json.loads((run / 'predictions/report.json').read_text())
+    ccc = {(r['target'], r['stage']): r['ccc'] for r in report['rows']['val']}
+    for row in rows:
+        stages = [(t, s) for s in ('raw', 'smoothed') for t in ('valence', 'arousal')]
+        assert row[2:] == [f'{ccc[stage]:.4f}' for stage in stages]
+    assert not (broken / 'predictions').exists()
+    names = {path.name for path in (run / 'predictions').iterdir()}
+    assert {path.name for path in (other / 'predictions').iterdir()} == names
+
+
+def test_several_runs_refused(run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    other = shutil.copytree(run, tmp_path / 'other')
+    for arguments, message in (
+        ([run, other, '--out', tmp_path / 'out'], '2 runs would replace the files of one another'),
+        ([run, other, run], f'{run}: given twice'),
+        ([run, tmp_path / 'typo'], f'{tmp_path}/typo: no such run or config file'),
+        ([run, other, best_of(run, 'valence')], 'is no run; give either the work_dirs of runs, or a config'),
+    ):
+        found = call(capfd, 'test', *arguments)
+        assert found.code == 2
+        assert message in found.err
+    assert not (run / 'predictions').exists()
+
+
+def test_several_runs_interrupted(
+    run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = [shutil.copytree(run, tmp_path / name) for name in ('b', 'c')]
+
+    def stop(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr('abawfw.apis.test.test', stop)
+    found = call(capfd, 'test', run, *others)
+    assert (found.code, found.err) == (
+        130,
+        f'interrupted while {run} was tested; to go on: python tools/test.py {run} {others[0]} {others[1]}\n',
+    )

@@ -6,15 +6,23 @@ import contextlib
 import csv
 import importlib.util
 import json
+import re
+import socket
 import sqlite3
 import struct
+import threading
 import warnings
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 from command_line import ROOT, TINY_TRANSFORMER, call, call_apart
+from mmengine.config import Config
+
+from abawfw.engine.vis_backends import mlflow_vis_backend
+from abawfw.errors import ConfigError
 
 FIGURES = ('loss', 'lr', 'val_ccc', 'val_ccc_valence', 'val_ccc_arousal')
 
@@ -164,3 +172,79 @@ def test_no_tracker_is_on_by_default(demo_data: Path) -> None:
 
     for path in (ROOT / 'configs').rglob('*.py'):
         assert path.parent.name == '_base_' or 'visualizer' not in load_config(path), path
+
+
+class Answers(BaseHTTPRequestHandler):
+    """A server that knows nothing, and says so."""
+
+    def do_GET(self) -> None:
+        self.send_error(404)
+
+    def log_message(self, *args: Any) -> None:
+        """Nothing."""
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    """Address of a server that answers."""
+    with HTTPServer(('127.0.0.1', 0), Answers) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f'http://127.0.0.1:{server.server_address[1]}'
+        server.shutdown()
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """Address of one that takes calls and never answers."""
+    with socket.create_server(('127.0.0.1', 0)) as listening:
+        yield f'http://127.0.0.1:{listening.getsockname()[1]}'
+
+
+@pytest.fixture
+def nobody() -> str:
+    """An address where nothing listens."""
+    with socket.create_server(('127.0.0.1', 0)) as listening:
+        return f'http://127.0.0.1:{listening.getsockname()[1]}'
+
+
+@pytest.mark.skipif(importlib.util.find_spec('mlflow') is None, reason='mlflow is not installed')
+@pytest.mark.parametrize(('address', 'why'), [('silent', 'no answer in 0.3 s'), ('nobody', '.*refused')])
+@pytest.mark.parametrize('config', ['mlflow'], indirect=True)
+def test_a_server_that_does_not_answer_is_told_before_the_run(
+    config: Path, address: str, why: str, request: pytest.FixtureRequest, demo_data: Path, tmp_path: Path,
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(mlflow_vis_backend, 'PATIENCE', 0.3)
+    uri = request.getfixturevalue(address)
+    found = call(capfd, 'train', config, '--data-root', demo_data, '--cfg-options', f'mlflow_uri={uri}')
+    assert found.code == 2
+    title, problem = found.err.splitlines()
+    assert title == f'error: {config}: 1 problem(s)'
+    told = rf'the MLflow server at tracking_uri {uri} cannot be reached \({why}\): '
+    assert re.match(rf'  visualizer.vis_backends\[0\]: {told}', problem)
+    assert 'mlflow_uri=' in problem
+    assert not (tmp_path / 'work_dirs').exists()
+
+
+@pytest.mark.parametrize('uri', ['server', 'sqlite:///work_dirs/mlflow.db', None])
+def test_where_nothing_speaks_against_a_tracker(uri: str | None, request: pytest.FixtureRequest) -> None:
+    uri = request.getfixturevalue('server') if uri == 'server' else uri
+    assert mlflow_vis_backend.MLflowVisBackend.problem({'tracking_uri': uri}) is None
+
+
+@pytest.mark.skipif(importlib.util.find_spec('mlflow') is None, reason='mlflow is not installed')
+def test_a_database_that_cannot_be_written_is_one_message(tmp_path: Path) -> None:
+    (tmp_path / 'mlflow.db').write_text('no database')
+    uri = f'sqlite:///{tmp_path}/mlflow.db'
+    backend = mlflow_vis_backend.MLflowVisBackend(str(tmp_path / 'run/date/vis_data'), uri)
+    with pytest.raises(ConfigError, match=f'MLflow at tracking_uri {uri} takes no run .*mlflow_uri='):
+        backend.add_config(Config({'a': 1}))
+
+
+def test_a_password_is_not_shown(nobody: str) -> None:
+    address = nobody.removeprefix('http://')
+    said = mlflow_vis_backend.MLflowVisBackend.problem({'tracking_uri': f'http://me:secret@{address}'})
+    assert said is not None
+    assert f'tracking_uri {nobody} cannot be reached' in said
+    assert 'secret' not in said

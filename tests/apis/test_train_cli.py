@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from command_line import ROOT, TINY, TINY_TRANSFORMER, call, call_apart
 from abawfw.checkpoints import load_checkpoint
 from abawfw.config import load_config
 from abawfw.datasets.demo import make_demo_data
+from abawfw.datasets.stores import open_store
 from abawfw.datasets.stores.rucaim3_writer import RUCAIM3Writer
 
 CONFIG = ROOT / 'configs/rucaim3/transformer_demo.py'
@@ -36,9 +38,31 @@ def test_options_reach_what_they_must(trained: Path, demo_data: Path) -> None:
 
 def test_files_and_output(trained: Path) -> None:
     out, _, err = (trained / 'printed.txt').read_text().partition('---\n')
-    assert err == ''
-    *epochs, done, where = out.splitlines()
-    assert [line.split(' - ')[-1].split('  ')[0] for line in epochs] == ['epoch 1/2', 'epoch 2/2']
+    assert err == f'checking {CONFIG} (loading PyTorch first) ...\n'
+    first, *log, done, where = out.splitlines()
+    assert first == 'reading the data: which videos there are, and statistics for what is normalised'
+    stamp = re.compile(r'\d\d/\d\d \d\d:\d\d:\d\d (.*)')
+    *facts, head, one, two = [stamp.fullmatch(line)[1] for line in log]
+    store = open_store(load_config(trained / 'config.py').data_root)
+    expected = []
+    for partition in ('train', 'val'):
+        videos = [video for video in store.videos() if video.partition == partition]
+        frames = sum(video.num_frames for video in videos)
+        size = frames * sum(store.feature(name).dims[0] for name in ('egemaps', 'affectnet')) * 4 / 1e6
+        expected.append(f'{partition}: {len(videos)} videos, {frames:,} frames, {size:.1f} MB')
+    weights = load_checkpoint(trained / 'epoch_2.pth')['state_dict'].values()
+    count = sum(w.numel() for w in weights)
+    expected += [
+        f'model: {count:,} parameters, {count:,} of them trained from the start',
+        'computes on CPU in bf16, 1 thread',
+    ]
+    assert facts == expected
+    assert head == 'a line per epoch: mean loss, CCC in training/validation, seconds of training'
+    number = r'-?\d\.\d{3}'
+    for epoch, line in enumerate((one, two), 1):
+        scores = rf'valence {number}/{number}  arousal {number}/{number}'
+        assert re.fullmatch(rf'epoch {epoch}/2  loss \d\.\d{{4}}  {scores}  \d+\.\d s', line)
+    assert all(len(line) < 100 for line in [first, *log, done])
     assert done.startswith('done after 2 epochs; best on val: ccc ')
     run = 'work_dirs/transformer_demo'
     assert where == f'everything is in {run}; next: python tools/test.py {run}'

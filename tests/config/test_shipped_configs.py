@@ -169,3 +169,13 @@ def test_results_table_names_configs_that_exist(readme: Path) -> None:
         assert (readme.parent / name).is_file(), name
     width = next(line.count('|') for line in text.splitlines() if line.startswith('| model | valence, raw'))
     assert {row.count('|') for row in rows} == {width}
+
+
+@pytest.mark.parametrize('path', EXPERIMENTS, ids=name_of)
+def test_values_that_the_command_line_reaches(path: Path) -> None:
+    cfg = resolve(load_config(path, {'normalized': ['x'], 'debug': 3}))
+    for loader in (cfg.train_dataloader, cfg.val_dataloader):
+        assert [t.features for t in loader.dataset.pipeline if t.type == 'Normalize'] == [['x']]
+        assert loader.dataset.debug == 3
+    if 'fusion' in cfg.model and cfg.model.fusion.type in ('CoAttentionFusion', 'LeaderFollowerFusion'):
+        assert resolve(load_config(path, {'fusion_dropout': 0.25})).model.fusion.dropout == 0.25

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -229,3 +230,35 @@ def test_what_was_fitted_to_another_pipeline():
     ).fitted
     with pytest.raises(ConfigError, match=r'0 transforms that are fitted.*of 1'):
         build(MemoryStore([4]), fitted=fitted)
+
+
+@pytest.mark.parametrize('wrong', [0, -1, 1.5, True, '2'])
+def test_debug_is_a_number_of_videos(wrong: Any):
+    with pytest.raises(
+        ConfigError, match=rf'debug={re.escape(repr(wrong))}\): a number of videos, 1 or more'
+    ):
+        build(MemoryStore([4]), debug=wrong)
+
+
+def test_debug_takes_so_many_of_each_of_six_folds():
+    """spec/tagf.md: only n trials per fold; here five ranges of two train and three validate."""
+    store = MemoryStore([4] * 13, partitions=['train'] * 10 + ['val'] * 3)
+    split = {'type': 'RolledKFold', 'fold': 0}
+    assert [v.video_id for v in build(store, split=split, debug=1).videos] == ['v0', 'v2', 'v4', 'v6', 'v8']
+    validate = build(store, split=split, partition='val', debug=2)
+    assert [v.video_id for v in validate.videos] == ['v10', 'v11']
+    rolled = build(store, split={'type': 'RolledKFold', 'fold': 1}, debug=2)
+    assert [v.video_id for v in rolled.videos] == ['v10', 'v11', *(f'v{i}' for i in range(8))]
+
+
+def test_statistics_of_a_run_that_had_no_transform_where_one_acts_on_nothing():
+    store = MemoryStore([4])
+    loads, packs = {'type': 'LoadFeatures'}, {'type': 'PackVA'}
+    idle, active = ({'type': 'Normalize', 'method': 'train', 'features': f} for f in ([], ['face']))
+    build(store, pipeline=[loads, idle, packs], fitted=[])
+    build(store, pipeline=[loads, idle, packs], fitted=[{}])
+    statistics = {'face': (np.float32(1), np.float32(2))}
+    dataset = build(store, pipeline=[loads, idle, active, packs], fitted=[statistics])
+    assert [step.keys() for step in dataset.fitted] == [set(), {'face'}]
+    with pytest.raises(ConfigError, match='1 transforms that are fitted to training videos, and the checkpo'):
+        build(store, pipeline=[loads, active, packs], fitted=[])

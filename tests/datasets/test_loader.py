@@ -1,6 +1,11 @@
 from __future__ import annotations
 
+import os
+import re
+import resource
+import signal
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,6 +14,7 @@ import torch
 from memory_store import PIPELINE, MemoryStore
 from torch.utils.data import DataLoader
 
+from abawfw.apis import cli
 from abawfw.datasets.clip_dataset import ClipDataset
 from abawfw.datasets.collate import SampleList
 from abawfw.datasets.loader import build_dataloader
@@ -188,3 +194,133 @@ def test_an_error_in_a_worker_stays_a_data_error():
 def test_unknown_and_missing_keys_are_refused():
     with pytest.raises(ConfigError, match='unknown or missing: batch_size, num_workers'):
         build_dataloader({'dataset': {}, 'sampler': {}, 'batch_size': 4}, seed=0)
+
+
+def shared_memory(monkeypatch: pytest.MonkeyPatch, megabytes: float) -> None:
+    """Let /dev/shm be as small as in a container."""
+    real = os.statvfs
+
+    def small(path: Any) -> Any:
+        found = real(path)
+        if str(path) != '/dev/shm':
+            return found
+        return SimpleNamespace(f_bavail=round(megabytes * 2**20 / found.f_frsize), f_frsize=found.f_frsize)
+
+    monkeypatch.setattr(os, 'statvfs', small)
+
+
+def large(lengths: list[int], workers: int, sampler: dict[str, Any]) -> DataLoader:
+    """Clips of up to 32 frames, 16 kB of inputs each: half a megabyte a clip."""
+    cfg = {
+        'dataset': {
+            'type': 'ClipDataset',
+            'store': MemoryStore(lengths, dims={'face': (4096,)}),
+            'features': ['face'],
+            'partition': 'train',
+            'clips': {'type': 'Segments', 'length': 32},
+            'pipeline': PIPELINE,
+        },
+        'sampler': {'shuffle': False, **sampler},
+        'num_workers': workers,
+    }
+    return build_dataloader(cfg, seed=0)
+
+
+@pytest.mark.parametrize(
+    ('sampler', 'clips'),
+    [
+        ({'type': 'ClipSampler', 'batch_size': 2}, 2),
+        ({'type': 'LaneBatchSampler', 'lanes': 3}, 3),
+        ({'type': 'LaneBatchSampler', 'lanes': 9}, 4),  # there are no more videos
+    ],
+)
+def test_shared_memory_that_is_too_small_is_found_out_before_a_worker_fails(
+    sampler: dict[str, Any], clips: int, monkeypatch: pytest.MonkeyPatch
+):
+    lengths = [64, 64, 32, 40]
+    needed = clips * 0.5 * 5  # two workers, two batches in advance each, and one that is being used
+    shared_memory(monkeypatch, needed)
+    large(lengths, 2, sampler)
+    shared_memory(monkeypatch, needed - 0.5)
+    large(lengths, 0, sampler)
+    with pytest.raises(ConfigError) as error:
+        large(lengths, 2, sampler)
+    (said,) = str(error.value).splitlines()
+    assert said.startswith(
+        f'/dev/shm, the memory that processes share, has {needed - 0.5:.1f} MB free, but 2 workers hold up '
+        f'to 5 batches of {clips * 0.5:.1f} MB in it, {needed:.1f} MB: '
+    )
+    for way_out in ('docker run --shm-size=', 'train_dataloader.num_workers=0 val_dataloader.num_workers=0'):
+        assert way_out in said
+    monkeypatch.setenv('LOCAL_WORLD_SIZE', '2')
+    with pytest.raises(ConfigError, match='hold up to 10 batches'):
+        large(lengths, 2, sampler)
+
+
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    """No file, nor piece of shared memory, of more than 64 kB can be made."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**16, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.usefixtures('small_files')
+def test_a_batch_that_does_not_fit_ends_the_pass_instead_of_halting_it(capfd: pytest.CaptureFixture[str]):
+    loader = large([64, 64], 1, {'type': 'ClipSampler', 'batch_size': 2})
+    loader.batch_sampler.set_epoch(0)
+    with pytest.raises(SystemExit) as leaving:
+        cli.run(lambda: len(list(loader)))
+    assert leaving.value.code == 2
+    (said,) = capfd.readouterr().err.splitlines()
+    assert said.startswith(
+        'error: a worker process of the data loader cannot put a batch into shared memory ('
+    )
+    assert 'docker run --shm-size=' in said
+
+
+class DiesOfABusError:
+    """What the kernel does to a process that touches shared memory that is not there."""
+
+    def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
+        signal.signal(signal.SIGBUS, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGBUS)
+        return results
+
+
+def test_a_worker_that_is_killed_is_one_message(capfd: pytest.CaptureFixture[str]):
+    TRANSFORMS.register_module(module=DiesOfABusError)
+    try:
+        dataset = {
+            'type': 'ClipDataset',
+            'store': MemoryStore([4]),
+            'features': ['face'],
+            'partition': 'train',
+            'clips': {'type': 'Segments', 'length': 4},
+            'pipeline': [PIPELINE[0], {'type': 'DiesOfABusError'}, PIPELINE[1]],
+        }
+        with pytest.MonkeyPatch.context() as patch:
+            # which would kill this process
+            patch.setattr('abawfw.datasets.loader.batch_bytes', lambda loader: 0)
+            loader = build_dataloader(
+                {'dataset': dataset, 'sampler': SAMPLERS['clips'], 'num_workers': 1}, seed=0
+            )
+    finally:
+        TRANSFORMS.module_dict.pop('DiesOfABusError')
+    loader.batch_sampler.set_epoch(0)
+    with pytest.raises(SystemExit) as leaving:
+        cli.run(lambda: len(list(loader)))
+    assert leaving.value.code == 2
+    (said,) = capfd.readouterr().err.splitlines()
+    # torch notices it by the signal or by the silence, whichever comes first
+    ends = r'(is killed by signal: Bus error|exited unexpectedly)'
+    assert re.match(
+        rf'error: a worker process of the data loader {ends}; most often memory is full \(/dev/shm has ', said
+    )
+    assert 'num_workers=0' in said
+
+
+def test_other_errors_of_torch_stay_what_they_are():
+    with pytest.raises(RuntimeError, match='size mismatch'):
+        cli.run(lambda: (_ for _ in ()).throw(RuntimeError('size mismatch')))

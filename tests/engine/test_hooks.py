@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
+import re
 import shutil
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
+from rich.console import Console
 from same_run import assert_same_run
 from tiny_runs import tiny_config, tiny_overrides
 
 from abawfw.apis.build import build_loader, load_model
 from abawfw.apis.predict import predict
 from abawfw.config import load_config, resolve
+from abawfw.engine.hooks import EpochLogHook, TrainingMetricHook, progress_hook
 from abawfw.evaluation.functional import Moments, moments
 
 FLAT = {'lr': 0.0, 'epochs': 6, 'constant_epochs': 6}  # weights that never change give equal scores
@@ -128,8 +134,8 @@ def test_training_figures(train, tiny_data: Path, tmp_path: Path, model: str) ->
 def test_columns_and_output(train, tmp_path: Path) -> None:
     found = train(tmp_path / 'run', epochs=2)
     assert found['codes'] == [0]
-    lines = found['output'].splitlines()
-    assert [line.split(' - ')[-1].split('  ')[0] for line in lines] == ['epoch 1/2', 'epoch 2/2']
+    rows_of_log = re.findall(r'^\d\d/\d\d [\d:]{8} (epoch \d/\d)  ', found['output'], re.MULTILINE)
+    assert rows_of_log == ['epoch 1/2', 'epoch 2/2']
     first, second = rows(tmp_path / 'run')
     assert list(first) == list(second)
     assert [r['epoch'] for r in (first, second)] == ['1', '2']
@@ -192,6 +198,8 @@ def test_a_second_signal_stops_at_once(train, tmp_path: Path) -> None:
     assert found['codes'] == [130], found['output']
     assert 'Traceback' not in found['output']
     assert not list((tmp_path / 'run').glob('epoch_*'))
+    end = 'interrupted before the first training state was saved; the same command begins anew\n'
+    assert found['output'].endswith(end)
     assert summary(tmp_path / 'run')['status'] == 'interrupted'
 
     job['signals'] = [[0.05, signal.SIGINT], [0.12, signal.SIGTERM]]
@@ -205,21 +213,126 @@ def test_status_while_running(train, tmp_path: Path) -> None:
     assert summary(tmp_path / 'run')['status'] == 'running'
 
 
-def test_the_progress_bar_leaves_the_terminal_whole_when_a_run_ends_early(monkeypatch) -> None:
-    import io
-    from types import SimpleNamespace
+class FakeRunner(SimpleNamespace):
+    """As much of a runner as the progress of an epoch needs: two of three epochs done, 4 batches each."""
 
-    from rich.console import Console
+    def __init__(self) -> None:
+        metric = TrainingMetricHook()
+        metric.counts = torch.tensor([2.0, 1.5, 0, 0, 0])  # two updates whose losses add up to 1.5
+        lines: list[str] = []
+        super().__init__(
+            rank=0, epoch=1, max_epochs=3, hooks=[metric], lines=lines,
+            train_loop=SimpleNamespace(batch=0, val_seconds=6.0),
+            train_dataloader=SimpleNamespace(batch_sampler=range(4)),
+            val_dataloader=SimpleNamespace(batch_sampler=range(2)),
+            logger=SimpleNamespace(info=lines.append),
+        )  # fmt: skip
 
-    from abawfw.engine.hooks import progress_hook
 
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """Time as the test says."""
+    clock = SimpleNamespace(now=100.0)
+    monkeypatch.setattr(progress_hook, 'time', SimpleNamespace(monotonic=lambda: clock.now))
+    return clock
+
+
+def screen_of(monkeypatch: pytest.MonkeyPatch, terminal: bool) -> io.StringIO:
     screen = io.StringIO()
-    monkeypatch.setattr(progress_hook, 'Console', lambda stderr: Console(file=screen, force_terminal=True))
-    loop = SimpleNamespace(batch=0)
-    loader = SimpleNamespace(batch_sampler=[0, 1])
-    runner = SimpleNamespace(rank=0, epoch=0, max_epochs=1, train_loop=loop, train_dataloader=loader)
+    monkeypatch.setattr(
+        progress_hook,
+        'Console',
+        lambda stderr: Console(file=screen, force_terminal=terminal, width=120),
+    )
+    return screen
+
+
+BATCH = {'data_samples': [SimpleNamespace(num_frames=500), SimpleNamespace(num_frames=100)]}
+# after 2 of 4 batches in 20 s: 20 s of the epoch are left, 40 s of the next, and 6 s of validation after each
+STATE = 'loss 0.750  60 frames/s  left 0:00:20, run 0:01:12'
+
+
+def test_into_a_pipe_a_line_a_minute(monkeypatch, clock: SimpleNamespace) -> None:
+    screen, runner = screen_of(monkeypatch, False), FakeRunner()
+    hook = progress_hook.ProgressHook(every=15)
+    hook.before_train_epoch(runner)
+    for batch in range(2):
+        clock.now += 10
+        hook.after_train_iter(runner, batch, BATCH, {})
+    assert runner.lines == [f'epoch 2/3, batch 2/4  {STATE}']
+    clock.now += 10
+    hook.after_train_iter(runner, 2, BATCH, {})
+    assert len(runner.lines) == 1
+    assert screen.getvalue() == ''
+
+
+def test_on_a_terminal_a_bar_with_loss_and_time_left(monkeypatch, clock: SimpleNamespace) -> None:
+    screen, runner = screen_of(monkeypatch, True), FakeRunner()
+    hook = progress_hook.ProgressHook(every=0)
+    hook.before_train_epoch(runner)
+    for batch in range(2):
+        clock.now += 10
+        hook.after_train_iter(runner, batch, BATCH, {})
+    assert hook.bar is not None
+    hook.bar.refresh()
+    assert 'epoch 2/3' in screen.getvalue()
+    assert f'2/4 {STATE}' in re.sub(r'\x1b\[[\d;?]*[a-zA-Z]', '', screen.getvalue())
+    hook.after_train_epoch(runner)
+    hook.before_val_epoch(runner)
+    hook.after_val_iter(runner, 0)
+    assert hook.bar is not None
+    hook.bar.refresh()
+    assert 'validating' in screen.getvalue()
+    hook.after_val_epoch(runner)
+    assert hook.bar is None
+    assert runner.lines == []
+
+
+def test_other_ranks_show_nothing(monkeypatch) -> None:
+    screen, runner = screen_of(monkeypatch, True), FakeRunner()
+    runner.rank = 1
+    hook = progress_hook.ProgressHook(every=0)
+    hook.before_train_epoch(runner)
+    hook.after_train_iter(runner, 0, BATCH, {})
+    hook.before_val_epoch(runner)
+    assert (screen.getvalue(), runner.lines) == ('', [])
+
+
+def test_the_progress_bar_leaves_the_terminal_whole_when_a_run_ends_early(monkeypatch) -> None:
+    screen, runner = screen_of(monkeypatch, True), FakeRunner()
     hook = progress_hook.ProgressHook()
     hook.before_train_epoch(runner)
     assert screen.getvalue().count('\x1b[?25l') == 1  # the cursor is hidden
     hook.after_stop(runner, status='interrupted')
     assert screen.getvalue().count('\x1b[?25h') == 1  # and shown again
+
+
+def test_a_tracker_that_fails_does_not_end_the_run(tmp_path: Path) -> None:
+    calls, lines = [], []
+
+    def fails(*args: Any, **options: Any) -> None:
+        calls.append(args)
+        raise ConnectionError('the server is gone\nand more')
+
+    record = {
+        'epoch': 1.0,
+        'loss': 0.5,
+        'train_ccc_valence': 0.1,
+        'val_ccc_valence': 0.2,
+        'train_seconds': 2.0,
+    }
+    runner = SimpleNamespace(
+        rank=0, epoch=1, max_epochs=2, work_dir=str(tmp_path), train_loop=SimpleNamespace(record=record),
+        visualizer=SimpleNamespace(add_scalars=fails, close=fails),
+        logger=SimpleNamespace(info=lambda text: None, warning=lines.append),
+    )  # fmt: skip
+    hook = EpochLogHook()
+    for _ in range(2):
+        hook.after_epoch(runner)
+    hook.after_run(runner)
+    assert len(calls) == 1
+    assert lines == [
+        'the tracker fails and is not asked again (ConnectionError: the server is gone); every figure is in '
+        f'{tmp_path}/metrics.csv'
+    ]
+    assert len(rows(tmp_path)) == 2

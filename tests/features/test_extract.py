@@ -52,7 +52,7 @@ def stored(out: Path, report: ExtractionReport, *extractors: Any) -> TrialStore:
 def test_rows_are_frames(tmp_path: Path) -> None:
     out = tmp_path / 'store'
     report = extract(made(tmp_path / 'a.mp4'), out, faces=MadeDetector(without=range(3, 7)))
-    assert (report.video, report.faces, report.notes) == ('a', {'a': 12}, ())
+    assert (report.video, report.faces, report.notes) == ('a', {'a': (8, 4)}, ())
     assert report.seconds == pytest.approx(11 / 25)
     store = stored(out, report)
     (video,) = store.videos()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -75,6 +76,25 @@ def test_what_a_killed_process_leaves(tmp_path: Path) -> None:
         assert [v.video_id for v in open_store(root).videos()] == ['b']
 
 
+def test_killed_at_the_very_first_write(tmp_path: Path) -> None:
+    """Before the settings have their name nothing shows whose folder it is."""
+    root = tmp_path / 'store'
+    code = (
+        'import os, signal, sys; from pathlib import Path; from test_feature_store import open_growing\n'
+        'os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n'
+        'open_growing(Path(sys.argv[1]))'
+    )
+    environment = os.environ | {'PYTHONPATH': os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, '-c', code, str(root)], env=environment, check=False)
+    assert done.returncode == -signal.SIGKILL
+    (left,) = root.iterdir()
+    assert left.name.startswith('.extraction.json.')
+    (root / '.trials.json.7.tmp').touch()  # of one killed a little later
+    with open_growing(root) as store:
+        store.add([put(root, 'a')])
+    assert sorted(path.name for path in root.iterdir()) == ['a', 'extraction.json', 'trials.json']
+
+
 @pytest.mark.parametrize(
     ('changes', 'told'),
     [
@@ -113,7 +133,7 @@ def test_folders_that_are_not_written_into(tmp_path: Path) -> None:
     open_growing(tmp_path / 'other').close()  # empty folders are fine
     (tmp_path / 'full').mkdir()
     (tmp_path / 'full/thesis.txt').touch()
-    with pytest.raises(DataError, match='holds files and is no store'):
+    with pytest.raises(DataError, match=r'full: holds files \(thesis.txt\) and is no store'):
         open_growing(tmp_path / 'full', resume=True)
     with pytest.raises(DataError, match='is a file'):
         open_growing(tmp_path / 'full/thesis.txt', resume=True)

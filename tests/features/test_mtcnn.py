@@ -43,7 +43,13 @@ def one(faces: list[Face]) -> Face:
 def test_it_is_ready(detector: MTCNNDetector) -> None:
     detector.check()
     assert pickle.loads(pickle.dumps(detector)).settings() == detector.settings()
-    assert detector.settings() == {'detector': 'mtcnn', 'min_face': 40, 'longest': 640}
+    assert detector.settings() == {
+        'detector': 'mtcnn',
+        'min_face': 40,
+        'longest': 640,
+        'confidence': 0.9,
+        'shortest': 0.5,
+    }
 
 
 def test_points_lie_in_the_face_as_a_face_has_them(detector: MTCNNDetector, picture: np.ndarray) -> None:
@@ -140,6 +146,14 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_sizes_that_find_nothing(min_face: int, longest: int) -> None:
     with pytest.raises(ConfigError, match=f'min_face={min_face}, longest={longest}'):
         MTCNNDetector(min_face, longest)
+
+
+@pytest.mark.parametrize(
+    ('confidence', 'shortest'), [(1.1, 0.5), (-0.1, 0.5), (np.nan, 0.5), (0.9, -1), (0.9, np.inf)]
+)
+def test_rules_that_cannot_be(confidence: float, shortest: float) -> None:
+    with pytest.raises(ConfigError, match=f'confidence={confidence}, shortest={shortest}'):
+        MTCNNDetector(confidence=confidence, shortest=shortest)
 
 
 @given(BOXES, BOXES)

@@ -123,12 +123,12 @@ def test_links_are_followed_once(tmp_path: Path) -> None:
     os.mkfifo(videos / 'f.mp4')
     found = find_videos(videos)
     assert [v.video_id for v in found.videos] == ['a', 'b', 'd', 'e']
-    assert sorted(note.removeprefix(f'{videos}/') for note in found.notes) == [
-        f'again/up: the same folder as {videos}, taken once',
-        'c.mp4: a link to nothing, left out',
-        'f.mp4: no plain file, left out',
-        f'linked: the same folder as {videos}/again, taken once',
-        f'sub/a.mp4: the same file as {videos}/a.mp4, taken once',
+    assert [note.removeprefix(f'{videos}/') for note in found.notes] == [
+        f'again/up: is the folder {videos} again, left out',
+        'c.mp4: is a link to nothing, left out',
+        'f.mp4: is no plain file, left out',
+        f'linked: is the folder {videos}/again again, left out',
+        f'sub/a.mp4: is the file {videos}/a.mp4 again, left out',
     ]
 
 
@@ -206,3 +206,35 @@ def test_what_is_done_is_told() -> None:
     for frames in (2, 8):
         with pytest.raises(DataError, match=f'a: 5 rows for {frames} frames, more than 2 apart'):
             match_rows(labels, frames, 'a')
+
+
+def test_links_to_folders_and_videos_are_followed(tmp_path: Path) -> None:
+    videos = touch(tmp_path / 'videos', 'a.mp4', 'inside/b.mp4')
+    elsewhere = touch(tmp_path / 'disk2', 'season/c.mp4', '.trash/x.mp4')
+    (videos / 'linked').symlink_to(elsewhere)
+    (videos / 'd.mp4').symlink_to(touch(tmp_path / 'disk3', 'long_name.mp4') / 'long_name.mp4')
+    found = find_videos(videos)
+    assert [(v.video_id, v.path) for v in found.videos] == [
+        ('a', videos / 'a.mp4'),
+        ('b', videos / 'inside/b.mp4'),
+        ('c', videos / 'linked/season/c.mp4'),
+        ('d', videos / 'd.mp4'),
+    ]
+    assert found.notes == ()
+
+
+def test_links_in_a_circle_end_and_what_cannot_be_read_is_named(tmp_path: Path) -> None:
+    videos = touch(tmp_path / 'videos', 'inside/a.mp4', '.hidden/b.mp4')
+    (videos / 'inside/up').symlink_to(videos)
+    (videos / 'twice').symlink_to(videos / 'inside')
+    (videos / 'shown').symlink_to(videos / '.hidden')
+    (videos / 'gone.mp4').symlink_to(tmp_path / 'nowhere.mp4')
+    os.mkfifo(videos / 'pipe.mp4')
+    found = find_videos(videos)
+    assert [v.path for v in found.videos] == [videos / 'inside/a.mp4', videos / 'shown/b.mp4']
+    assert found.notes == (
+        f'{videos}/gone.mp4: is a link to nothing, left out',
+        f'{videos}/inside/up: is the folder {videos} again, left out',
+        f'{videos}/pipe.mp4: is no plain file, left out',
+        f'{videos}/twice: is the folder {videos}/inside again, left out',
+    )

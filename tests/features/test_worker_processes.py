@@ -37,6 +37,8 @@ class Task:
             os._exit(3)
         if item == 'disk':
             raise OSError(errno.ENOSPC, 'No space left on device', 'a.npy')
+        if item == 'limit':
+            raise OSError(errno.EFBIG, 'File too large', 'a.npy')
         if item == 'file':
             (self.folder / 'gone').read_text()
         if item == 'slow':
@@ -47,7 +49,7 @@ class Task:
 
 
 def test_every_item_has_its_own_fate(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    items = ['a', 'data', 'bug', 'killed', 'crash', 'b', 'exit', 'memory', 'file', 'c']
+    items = ['a', 'data', 'bug', 'killed', 'crash', 'b', 'exit', 'memory', 'file', 'limit', 'c']
     ticks: list[tuple[str, float]] = []
     outcomes = {o.item: o for o in work_through(Task(tmp_path), items, 2, lambda *t: ticks.append(t))}
     assert set(outcomes) == set(items)
@@ -61,7 +63,8 @@ def test_every_item_has_its_own_fate(tmp_path: Path, capfd: pytest.CaptureFixtur
     assert outcomes['crash'].failure.startswith('its process ended by signal SIGABRT')
     assert outcomes['exit'].failure.startswith('its process ended with exit code 3')
     assert outcomes['memory'].failure.startswith('not enough memory')
-    assert 'No such file or directory' in outcomes['file'].failure
+    assert outcomes['file'].failure == f'{tmp_path}/gone: No such file or directory'
+    assert outcomes['limit'].failure == 'a.npy: File too large (limited by ulimit -f)'
     assert [t for t in ticks if t[0] == 'a'] == [('a', i / 10) for i in range(1, 10)]
 
 
@@ -69,7 +72,7 @@ def test_a_full_disk_ends_all(tmp_path: Path) -> None:
     start = time.monotonic()
     work = work_through(Task(tmp_path), ['a', 'slow', 'disk', 'b'], 2, lambda *_: None)
     assert next(work).item == 'a'
-    with pytest.raises(DataError, match='No space left on device'):
+    with pytest.raises(DataError, match=r'^a\.npy: No space left on device; nothing more is started'):
         next(work)
     assert time.monotonic() - start < 30
     assert not multiprocessing.active_children()

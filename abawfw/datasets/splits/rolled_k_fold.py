@@ -42,8 +42,12 @@ class RolledKFold:
         Raises:
             DataError: fewer than 5 training videos, or none to validate, among ``videos``.
         """
+        return [video for part in self.parts(videos, partition) for video in part]
+
+    def parts(self, videos: Sequence[VideoInfo], partition: str) -> list[list[VideoInfo]]:
+        """The same, fold by fold: five for 'train', one for any other partition. Raises as ``videos``."""
         if partition not in ('train', 'val'):
-            return [video for video in videos if video.partition == partition]
+            return [[video for video in videos if video.partition == partition]]
         train = [video for video in videos if video.partition == 'train']
         val = [video for video in videos if video.partition == 'val']
         if len(train) < TRAIN_RANGES or not val:
@@ -54,4 +58,4 @@ class RolledKFold:
         starts = [i * len(train) // TRAIN_RANGES for i in range(TRAIN_RANGES + 1)]
         ranges = [train[start:stop] for start, stop in pairwise(starts)] + [val]
         rolled = ranges[len(ranges) - self.fold :] + ranges[: len(ranges) - self.fold]
-        return rolled[-1] if partition == 'val' else [video for part in rolled[:-1] for video in part]
+        return rolled[-1:] if partition == 'val' else rolled[:-1]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -17,6 +18,17 @@ Rows = np.ndarray | Iterable[np.ndarray]
 """An array (rows, *dims), or consecutive pieces of one."""
 
 
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Name the file in what the system reports while it is written: a full disk, a limit on its size."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
 class NpyWriter:
     """Appends rows to a .npy file; memory holds one piece at a time.
 
@@ -24,32 +36,36 @@ class NpyWriter:
         path: file to make.
         shape: shape of the whole array; None as its first number: as many rows as will be written.
         dtype: numpy name of its type.
+
+    Raises:
+        OSError: it cannot be written, or not to its end; the error names the file.
     """
 
     def __init__(self, path: Path, shape: tuple[int | None, ...], dtype: str) -> None:
         self.dtype = np.dtype(dtype)
         self.rows = 0
+        self._path = path
         self._shape = shape
         self._file = path.open('wb')
-        self._write_header()
+        with naming(path):
+            self._write_header()
 
     def __enter__(self) -> NpyWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
-        try:
+        with naming(self._path), self._file:
             if kind is None:  # on the disk before the folder gets its final name
                 if self._shape[0] is None:
                     self._file.seek(0)
                     self._write_header()  # of the same size: numpy leaves room for more rows
                 self._file.flush()
                 os.fsync(self._file.fileno())
-        finally:
-            self._file.close()
 
     def write(self, rows: np.ndarray) -> None:
         """Append rows, (rows, *shape[1:])."""
-        self._file.write(np.ascontiguousarray(rows, dtype=self.dtype).data)
+        with naming(self._path):
+            self._file.write(np.ascontiguousarray(rows, dtype=self.dtype).data)
         self.rows += len(rows)
 
     def _write_header(self) -> None:

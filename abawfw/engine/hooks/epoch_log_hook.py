@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,19 @@ class EpochLogHook(Hook):
     """Write the figures of every epoch.
 
     ``metrics.csv`` holds one row per epoch and is rewritten whole, so a resumed run has no row twice. The
-    same figures go to the visualizer's backends, TensorBoard for instance.
+    same figures go to the visualizer's backends, TensorBoard for instance; one that fails, such as a server
+    that is gone, is not asked again, and the run goes on.
     """
 
     priority = 'LOW'
 
     def __init__(self) -> None:
         self.rows: list[dict[str, float]] = []
+        self.recording = True
+
+    def before_train(self, runner: Runner) -> None:
+        """Say how the lines of the log are read."""
+        runner.logger.info('a line per epoch: mean loss, CCC in training/validation, seconds of training')
 
     def after_epoch(self, runner: Runner) -> None:
         """Write this epoch's record."""
@@ -40,24 +47,36 @@ class EpochLogHook(Hook):
         writer.writeheader()
         writer.writerows([{k: f'{v:.8g}' for k, v in row.items()} for row in self.rows])
         write_text(Path(runner.work_dir) / 'metrics.csv', text.getvalue())
-        runner.visualizer.add_scalars(record, step=int(record['epoch']))
-        scores = '  '.join(
-            f'{name} {record[f"train_{name}"]:.3f} -> {record[f"val_{name}"]:.3f}'
-            for name in (k.removeprefix('train_') for k in record if k.startswith('train_ccc_'))
-            if f'val_{name}' in record
-        )
-        runner.logger.info(
-            f'epoch {runner.epoch}/{runner.max_epochs}  loss {record["loss"]:.4f}  {scores} (train -> val)  '
-            f'{record["train_seconds"]:.1f} s, {record["frames_per_second"]:,.0f} frames/s'
-        )
+        self._record(runner, runner.visualizer.add_scalars, record, step=int(record['epoch']))
+        scores = [
+            f'{target} {record[f"train_ccc_{target}"]:.3f}/{record[f"val_ccc_{target}"]:.3f}'
+            for target in (k.removeprefix('train_ccc_') for k in record if k.startswith('train_ccc_'))
+            if f'val_ccc_{target}' in record
+        ]
+        where = f'epoch {runner.epoch}/{runner.max_epochs}'
+        parts = [where, f'loss {record["loss"]:.4f}', *scores, f'{record["train_seconds"]:,.1f} s']
+        runner.logger.info('  '.join(parts))
 
     def after_run(self, runner: Runner) -> None:
         """Have the recorders write what they hold back."""
-        runner.visualizer.close()
+        self._record(runner, runner.visualizer.close)
 
     def after_stop(self, runner: Runner, status: str) -> None:
         """The same for a run that failed or was interrupted."""
-        runner.visualizer.close()
+        self._record(runner, runner.visualizer.close)
+
+    def _record(self, runner: Runner, call: Callable[..., None], *values: Any, **options: Any) -> None:
+        if not self.recording:
+            return
+        try:
+            call(*values, **options)
+        except Exception as error:  # of whatever tracker: no reason to lose a run
+            self.recording = False
+            reason = str(error).strip().partition('\n')[0]
+            runner.logger.warning(
+                f'the tracker fails and is not asked again ({type(error).__name__}: {reason}); every figure '
+                f'is in {runner.work_dir}/metrics.csv'
+            )
 
     def state_dict(self) -> dict[str, Any]:
         """The rows so far."""

@@ -28,6 +28,7 @@ class VATrainLoop(EpochBasedTrainLoop):
     Attributes:
         batch (int): batches of the current epoch that are done.
         record (dict): figures of the current epoch; hooks add to it, the log writes it as one row.
+        val_seconds (float): how long the last validation took; 0 before the first.
     """
 
     def __init__(self, runner: Any, dataloader: DataLoader, max_epochs: int) -> None:
@@ -37,6 +38,7 @@ class VATrainLoop(EpochBasedTrainLoop):
         self._random_state: dict[str, Any] | None = None
         self.stop_training = False
         self.record: dict[str, float] = {}
+        self.val_seconds = 0.0
 
     @property
     def max_iters(self) -> int:
@@ -56,7 +58,7 @@ class VATrainLoop(EpochBasedTrainLoop):
             if self.runner.val_loop is not None:
                 started = time.perf_counter()
                 self.record.update({f'val_{k}': v for k, v in self.runner.val_loop.run().items()})
-                self.record['val_seconds'] = time.perf_counter() - started
+                self.record['val_seconds'] = self.val_seconds = time.perf_counter() - started
             self.runner.call_hook('after_epoch')
             self.runner.call_hook('between_epochs')
             self.runner.call_hook('save_state')

@@ -10,6 +10,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.visualization.vis_backend import BaseVisBackend, force_init_env
 
+from abawfw.errors import ConfigError
 from abawfw.registry import VISBACKENDS
 
 
@@ -23,6 +24,9 @@ class WandbVisBackend(BaseVisBackend):
     Args:
         save_dir: where W&B keeps its files, below the run's folder of this start.
         init_kwargs: arguments of ``wandb.init``, such as ``project`` and ``mode``.
+
+    Raises:
+        ConfigError: with the first use, W&B does not begin, such as without network or login.
     """
 
     needs = (('wandb',), 'wandb')
@@ -36,7 +40,15 @@ class WandbVisBackend(BaseVisBackend):
         folder = Path(self._save_dir)
         folder.mkdir(parents=True, exist_ok=True)
         # save_dir is RUN/DATE/vis_data
-        self._run = wandb.init(**{'dir': str(folder), 'name': folder.parents[1].name, **self._init_kwargs})
+        options = {'dir': str(folder), 'name': folder.parents[1].name, **self._init_kwargs}
+        try:
+            self._run = wandb.init(**options)
+        except Exception as error:
+            reason = str(error).strip().partition('\n')[0]
+            raise ConfigError(
+                f'Weights & Biases does not begin ({reason}): record offline with --cfg-options '
+                'wandb_mode=offline, or log in first (wandb login)'
+            ) from error
         self._run.define_metric('*', step_metric='epoch')
 
     @property

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+FACES = 'faces'
+"""Name of the options of the detector, and of the settings of a store that say where its faces come from."""
+OFFICIAL = 'official crops'
+"""In the place of a detector's name, where faces were cut out by somebody else."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +44,19 @@ def scaled_points(points: NDArray, factor: NDArray | float) -> NDArray[np.float3
 class FaceDetector(ABC):
     """Finds faces in a picture, and follows known ones into the next picture at a fraction of the cost.
 
+    What one frame shows is weak evidence: foliage, digits and balls pass for a face now and then. Which
+    tracks are of a face, the detector says on its own scale of scores.
+
     Attributes:
         longest: long side in pixels to which pictures are shrunk before they are given; None takes any size.
+        confidence: median score that a person's track must have; 0 takes any.
+        shortest: seconds for which the person must be found, or half of the video where that is less; 0 takes
+            a single frame.
     """
 
     longest: int | None = None
+    confidence: float = 0.0
+    shortest: float = 0.0
 
     @abstractmethod
     def detect(self, rgb: NDArray[np.uint8]) -> list[Face]:
@@ -78,3 +92,14 @@ class FaceDetector(ABC):
         Raises:
             DataError: a package or file that the detector needs is missing or another one.
         """
+
+
+def recorded(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a detector as a store has them, complete.
+
+    Version 0.1.0 recorded neither ``confidence`` nor ``shortest``, since it took every track for a face.
+    Official crops have no tracks.
+    """
+    if not settings or settings.get('detector') == OFFICIAL:
+        return dict(settings)
+    return {'confidence': 0.0, 'shortest': 0.0, **settings}

@@ -87,6 +87,7 @@ class ComparisonPage:
         texts = [f'There are no intervals and p-values. {c.obstacle}.'] if c.obstacle else []
         if c.tuned:
             texts.append(f'Note: {c.tuned}.')
+        texts += [f'{n}: {line}.' for n, run in zip(c.names, c.runs, strict=True) for line in run.doubts]
         return [Paragraph(text, warning=True) for text in texts]
 
     def _config(self, name: str) -> Block:

@@ -30,6 +30,7 @@ def run_page(run: TestedRun) -> Page:
     missing: list[Block] = [
         Paragraph(f'No frame has a label of {t}: nothing is measured.', warning=True) for t in without
     ]
+    missing += [Paragraph(f'{line[0].upper()}{line[1:]}.', warning=True) for line in run.doubts]
     page.section('Scores', *missing, *scores_table(run, measured), note=SCORES)
     page.section('Training', *training_blocks(run))
     if measured:

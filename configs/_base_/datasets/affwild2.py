@@ -5,8 +5,12 @@ targets = ['valence', 'arousal']
 windows = dict(
     valence=50, arousal=20
 )  # one-sided smoothing windows of the reference (spec/rucaim3.md, Inference)
+normalized = []  # features to give zero mean and unit deviation, per dimension (spec/rucaim3.md)
+debug = None  # take only so many videos of each partition
 
-pipeline = [dict(type='LoadFeatures'), dict(type='PackVA')]
+# method='sequence': by the statistics of each video instead of the training partition's
+normalize = dict(type='Normalize', method='train', features='${normalized}')
+pipeline = [dict(type='LoadFeatures'), '${normalize}', dict(type='PackVA')]
 
 train_dataloader = dict(
     dataset=dict(
@@ -14,6 +18,7 @@ train_dataloader = dict(
         store='${data_root}',
         features='${features}',
         partition='train',
+        debug='${debug}',
         clips=dict(type='Segments', length='${segment_length}'),
         pipeline='${pipeline}',
     ),
@@ -26,6 +31,7 @@ val_dataloader = dict(
         store='${data_root}',
         features='${features}',
         partition='val',
+        debug='${debug}',
         clips=dict(type='Segments', length='${segment_length}'),
         pipeline='${pipeline}',
     ),

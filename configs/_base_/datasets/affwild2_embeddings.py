@@ -5,7 +5,7 @@ optional = []
 targets = ['valence', 'arousal']
 windows = dict(valence=50, arousal=20)  # one-sided smoothing windows, in frames
 fold = 0  # the official split; 1 to 5 validate another sixth of the videos (spec/tagf.md, Data)
-debug = None  # take only so many videos of each partition
+debug = None  # take only so many videos of each fold (spec/tagf.md): five of the six train, one validates
 window = 300  # spec/tagf.md, Data
 hop = 200
 masked = False  # True: frames without a face count as not observed

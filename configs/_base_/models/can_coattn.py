@@ -1,6 +1,7 @@
 # CAN with co-attention in place of attention over channels (spec/tagf.md, Models).
 _base_ = './can.py'
 regressor = [192]
+fusion_dropout = 0.6
 model = dict(
     fusion=dict(
         _delete_=True,
@@ -10,6 +11,6 @@ model = dict(
         length='${window}',
         steps=2,
         states='last',
-        dropout=0.6,
+        dropout='${fusion_dropout}',
     ),
 )

@@ -2,6 +2,7 @@
 video_channels = [256, 256, 128, 128]
 audio_channels = [64, 64, 32, 32]
 text_channels = [256, 256, 128, 128]
+fusion_dropout = 0.1
 losses = [dict(type='WindowCCCLoss')]
 batch_size = 12
 
@@ -15,6 +16,6 @@ model = dict(
     encoders=dict(
         video_embedding='${video_encoder}', audio_embedding='${audio_encoder}', bert='${text_encoder}'
     ),
-    fusion=dict(type='LeaderFollowerFusion', dim=32, heads=2, dropout=0.1),
+    fusion=dict(type='LeaderFollowerFusion', dim=32, heads=2, dropout='${fusion_dropout}'),
     head=dict(type='TanhHead', layers=[], losses='${losses}'),
 )

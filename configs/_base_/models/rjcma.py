@@ -3,6 +3,7 @@ video_channels = [512, 512, 256, 256]
 audio_channels = [128, 128, 128, 128]
 text_channels = [256, 256, 128, 128]
 regressor = [256]
+fusion_dropout = 0.6
 losses = [dict(type='WindowCCCLoss')]
 batch_size = 12
 
@@ -23,7 +24,7 @@ model = dict(
         length='${window}',
         steps=2,
         states='last',
-        dropout=0.6,
+        dropout='${fusion_dropout}',
     ),
     head=dict(type='TanhHead', layers='${regressor}', losses='${losses}'),
 )

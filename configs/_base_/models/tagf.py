@@ -3,6 +3,7 @@ video_channels = [512, 512, 256, 256]
 audio_channels = [128, 128, 128, 128]
 time_mix = 'linear'
 gate = 'lstm'
+fusion_dropout = 0.6  # of what co-attention scores and adds, before the gate weighs it
 regressor = [256]
 losses = [dict(type='WindowCCCLoss')]
 batch_size = 12
@@ -23,7 +24,7 @@ model = dict(
         states='all',
         gate='${gate}',
         normalize=True,
-        dropout=0.6,
+        dropout='${fusion_dropout}',
     ),
     head=dict(type='TanhHead', layers='${regressor}', losses='${losses}'),
 )

@@ -1,0 +1,76 @@
+"""How far a command is, for who waits for it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, TypeAlias
+
+Report: TypeAlias = Callable[[str, int, int], None]
+"""Called with what is being done, how many steps of it are done, and how many there are."""
+
+
+def unseen(what: str, done: int, total: int) -> None:
+    """Nobody waits."""
+
+
+class Progress:
+    """A bar on a terminal, and otherwise a line now and then, on standard error.
+
+    Used as a context, which leaves the terminal clean however it ends, and called as a `Report`.
+
+    Args:
+        every: seconds between two lines where there is no terminal; what is done before is not mentioned.
+    """
+
+    def __init__(self, every: float = 30.0) -> None:
+        self._every = every
+        self._bar: Any = None
+        self._what: str | None = None
+        self._begun = self._said = time.monotonic()
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """Show it."""
+        now = time.monotonic()
+        new, self._what = what != self._what, what
+        if new:
+            self._begun = now
+        if sys.stderr.isatty():
+            self._draw(new, what, done, total)
+        elif now - self._said >= self._every:
+            self._said = now
+            left = f', about {clock((now - self._begun) / done * (total - done))} left' if done else ''
+            sys.stderr.write(f'{what}: {done:,} of {total:,}{left}\n')
+            sys.stderr.flush()
+
+    def _draw(self, new: bool, what: str, done: int, total: int) -> None:
+        if self._bar is None:
+            from rich.console import Console
+            from rich.progress import Progress as Bar
+
+            self._bar = Bar(console=Console(stderr=True), transient=True)
+            self._bar.start()
+        if new:
+            for task in self._bar.task_ids:
+                self._bar.remove_task(task)
+            self._task = self._bar.add_task(what, total=total)
+        self._bar.update(self._task, completed=done, total=total)
+
+
+def clock(seconds: float) -> str:
+    """A time to wait, such as 0:05 or 1:02:03."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f'{hours}:{minutes:02}:{rest:02}' if hours else f'{minutes}:{rest:02}'
