@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -61,10 +62,14 @@ class Frame:
     def __init__(self, index: int, time: float, picture: Any, convert: Any, ratio: float = 1.0) -> None:
         self.index = index
         self.time = time
-        self.orientation = _orientation(picture)
         self._picture = picture
         self._convert = convert
         self._ratio = ratio
+
+    @cached_property
+    def orientation(self) -> Orientation:
+        """How it was made upright."""
+        return _orientation(self._picture)
 
     @property
     def size(self) -> tuple[int, int]:

@@ -302,7 +302,7 @@ def test_several_videos_and_folders(
     found = call(capfd, 'infer', single, folder, '--device', 'cpu', store, run, '--out', out)
     assert found.code == 1
     lines = [line for line in found.out.splitlines() if not line.startswith(' ')]
-    assert lines[0] == f'{folder}/notes.txt: is no video by its ending, left out'
+    assert lines[0] == f'{folder}: left out, since they are no videos by their ending: notes.txt'
     names = [line.split(':')[0] for line in lines[3:-1]]
     assert names == ['c', 'a', 'b', 'known', 'learnt', 'new']
     assert 'b: failed, see the end' in lines
@@ -497,7 +497,7 @@ def test_refused(
         ([tmp_path / 'cut.mp4', run], 'cut.mp4'),
         ([tmp_path / 'sound.mp4', run], 'sound.mp4: has no video stream'),
         ([tmp_path / 'nowhere.mp4', run], 'nowhere.mp4: no such video, folder of videos or store'),
-        ([tmp_path / 'folder', run], 'no video in it; files ending in .mp4'),
+        ([tmp_path / 'folder', run], 'no video in it; files ending in .3g2'),
         ([tmp_path / 'folder', run], 'and it is no store of a known kind (packed, rucaim3, trials)'),
         ([clip, tmp_path / 'folder'], 'no such config file'),
         ([clip, run, '--out', tmp_path / 'file/out'], 'cannot be written (Not a directory); choose another'),
