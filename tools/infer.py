@@ -56,7 +56,7 @@ def main(argv: list[str] | None = None) -> int:
     from abawfw.apis.inferencer import VAInferencer
 
     options = parse_options(args.options)
-    sources, notes = find_sources(args.sources)
+    sources, notes, refused = find_sources(args.sources)
     for note in notes:
         print(note)
     inferencer = VAInferencer(args.run, args.device)
@@ -91,12 +91,13 @@ def main(argv: list[str] | None = None) -> int:
         f'{counted(len(found.done), "video")}, {counted(frames, "frame")}: ' if len(found.done) > 1 else ''
     )
     print(f'{total}{counted(files, "file")} written to {out}')
-    if found.failed:
+    failed = refused | found.failed
+    if failed:
         sys.stdout.flush()
-        print(f'{counted(len(found.failed), "video")} failed:', file=sys.stderr)
-        for video, reason in sorted(found.failed.items()):
+        print(f'{counted(len(failed), "video")} failed:', file=sys.stderr)
+        for video, reason in sorted(failed.items()):
             print(f'  {video}: {reason}', file=sys.stderr)
-    return 1 if found.failed else 0
+    return 1 if failed else 0
 
 
 def _tell(video: Inferred, targets: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import sys
@@ -17,13 +18,16 @@ def run(main: Callable[[], int | None], interrupted: str = NOTHING_KEPT) -> None
 
     An error that abawfw raises on purpose, or that the operating system reports, becomes one message on
     standard error and exit code 2, without a traceback; Ctrl-C becomes exit code 130; anything else is a bug
-    and keeps its traceback.
+    and keeps its traceback. What the encoding of the terminal cannot show is written as escapes.
 
     Args:
         main: returns the exit code.
         interrupted: what is kept at Ctrl-C and how to go on, for where nobody says it better
             (``Interrupted``).
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors='backslashreplace')
     try:
         code = main()
     except AbawfwError as error:

@@ -17,7 +17,7 @@ from abawfw.features.extraction_plan import ExtractionPlan
 from abawfw.features.extraction_progress import Progress, ProgressWatch
 from abawfw.features.feature_store import GrowingStore
 from abawfw.features.finished_trial import FinishedTrial, digests
-from abawfw.features.source_videos import SourceVideo, find_videos
+from abawfw.features.source_videos import SourceVideo, find_videos, not_creatable
 from abawfw.features.worker_processes import work_through
 
 
@@ -91,7 +91,15 @@ def extract_features(
         tell(note)
     with GrowingStore(root, plan.infos, plan.settings(), resume) as store:
         kept = [video for video in found.videos if _is_kept(store, video)]
-        waiting = [video for video in found.videos if video not in kept]
+        waiting, failed = [], dict(found.refused)
+        for video in found.videos:
+            name = video.video_id
+            if video in kept:
+                continue
+            if problem := not_creatable(store.root, name, f'.{name}.tmp-{"0" * 7}'):
+                failed[name] = problem
+            else:
+                waiting.append(video)
         waiting.sort(key=lambda video: -video.path.stat().st_size)  # the longest last would leave others idle
         if elsewhere := sorted({trial.video for trial in store.trials} - {v.video_id for v in found.videos}):
             tell(
@@ -104,7 +112,6 @@ def extract_features(
                 + (f', {len(kept)} finished before' if kept else '')
             )
         watch = ProgressWatch(waiting, progress)
-        failed = {}
         try:
             with closing(work_through(plan, waiting, jobs, watch.tick)) as outcomes:
                 for outcome in outcomes:

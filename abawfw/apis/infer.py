@@ -20,11 +20,16 @@ from abawfw.datasets.stores.checks import plain_name
 from abawfw.datasets.stores.kinds import find_store_kind, store_kinds
 from abawfw.datasets.stores.npy_writer import naming
 from abawfw.errors import AbawfwError, ConfigError, DataError, Interrupted
+from abawfw.features.source_videos import not_creatable
 from abawfw.files import write_text
 from abawfw.visualization.va_picture import Thumbnail, draw_curves, thumbnail_rows
 
 if TYPE_CHECKING:
     from abawfw.features.face_track import FaceTrack
+    from abawfw.features.sound_stream import SoundStream
+
+LONGER = 28
+"""Bytes by which the name of a file is longer while it is written."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +99,8 @@ def infer_video(
     from abawfw.features.recording import Recording
 
     check_writable(out)
+    _check_name(video.stem, video, out)
+    sound, silent = _sound_of(video) if overlay else (None, [])
     found = inferencer.predict_video(video, options=options, progress=progress)
     thumbnails = [] if found.track is None else _thumbnails_of_video(video, found.track)
     files = _write(inferencer, video.stem, found.table, out, thumbnails, found.notes)
@@ -103,7 +110,8 @@ def infer_video(
 
         path = out / f'{video.stem}.va.mp4'
         boxes = None if found.track is None else found.track.boxes
-        notes += write_overlay(path, Recording(video).frames(), found.table, boxes, video)
+        more = write_overlay(path, Recording(video).frames(), found.table, boxes, sound)
+        notes += [note for note in (*silent, *more) if note not in notes]
         files.append(path)
     held = None if found.track is None else int(found.track.filled.sum())
     return Inferred(video.stem, found.table, tuple(files), tuple(notes), held)
@@ -132,8 +140,8 @@ def infer_store(
     of_store = tuple(inferencer.notes_on(store))
     found, failed = dict[str, list[str]](), dict[str, str]()
     for video in store.videos():
-        plain_name(video.video_id, store.root)
         try:
+            _check_name(video.video_id, store.root, out)
             found[video.video_id] = inferencer.check_video(store, video.video_id)
         except DataError as error:
             failed[video.video_id] = str(error)
@@ -219,11 +227,12 @@ def infer(
     return Inference(tuple(done), failed)
 
 
-def find_sources(paths: Sequence[Path]) -> tuple[list[Source], list[str]]:
+def find_sources(paths: Sequence[Path]) -> tuple[list[Source], list[str], dict[str, str]]:
     """What lies at these places: videos, folders of videos, and stores.
 
     Returns:
-        One entry per video and per store, in the order given, and what of folders is not used, a line each.
+        One entry per video and per store, in the order given; what of folders is not used, a line each; and
+        the names of videos in folders that cannot be used, with the reason.
 
     Raises:
         DataError: there is nothing, or neither a video nor a store in a folder; or two videos of one name,
@@ -231,7 +240,7 @@ def find_sources(paths: Sequence[Path]) -> tuple[list[Source], list[str]]:
     """
     from abawfw.features.source_videos import find_videos
 
-    sources, notes = list[Source](), list[str]()
+    sources, notes, refused = list[Source](), list[str](), dict[str, str]()
     for path in paths:
         if not path.exists():
             raise DataError(f'{path}: no such video, folder of videos or store')
@@ -248,6 +257,7 @@ def find_sources(paths: Sequence[Path]) -> tuple[list[Source], list[str]]:
                 raise DataError(f'{error}; and it is no store of a known kind ({kinds})') from None
             sources += [Source(video.path) for video in folder.videos]
             notes += folder.notes
+            refused |= folder.refused
         else:
             sources.append(Source(path, kind(path)))
     seen: dict[str, Path] = {}
@@ -259,7 +269,7 @@ def find_sources(paths: Sequence[Path]) -> tuple[list[Source], list[str]]:
                     'replace those of the other; rename one, or give them apart with another --out'
                 )
             seen[name] = source.path
-    return sources, notes
+    return sources, notes, refused
 
 
 def check_writable(folder: Path) -> None:
@@ -276,6 +286,22 @@ def check_writable(folder: Path) -> None:
         raise DataError(
             f'{folder}: cannot be written ({error.strerror}); choose another folder with --out'
         ) from error
+
+
+def _sound_of(video: Path) -> tuple[SoundStream | None, list[str]]:
+    """The sound for an annotated video; or a note on why it has none."""
+    from abawfw.features.sound_stream import SoundStream
+
+    try:
+        return SoundStream(video), []
+    except DataError as error:
+        return None, [f'the annotated video has no sound: {error}']
+
+
+def _check_name(name: str, where: Path, out: Path) -> None:
+    """Refuse a name of which no files can be made in a folder: DataError."""
+    if problem := not_creatable(out, name, f'.{plain_name(name, where)}.va.json.{"0" * LONGER}'):
+        raise DataError(problem)
 
 
 def _write(

@@ -14,6 +14,7 @@ from abawfw.errors import DataError, nearest
 from abawfw.features.face_alignment import SIZE
 from abawfw.features.face_track import FaceTrack
 from abawfw.features.packages import optional_package
+from abawfw.features.source_videos import named
 
 KINDS = ('.jpg', '.jpeg', '.png')
 SLACK = 2  # frames by which counts of Aff-Wild2 differ from what a video decodes to (spec/affwild2.md)
@@ -88,7 +89,7 @@ class CropFolder:
 
     def _files(self, video: str, num_frames: int | None) -> dict[int, Path]:
         """The pictures of a video by their number."""
-        folder = self.root / video
+        folder = named(self.root, video)
         if not folder.is_dir():
             known = (path.name for path in self.root.iterdir() if path.is_dir())
             raise DataError(f"{self.root}: no crops of the video '{video}': {nearest(video, known)}")

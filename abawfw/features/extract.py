@@ -89,10 +89,10 @@ def extract_video(
     recording = WatchedRecording(path, progress, 1 + bool(of_faces))
     temporary = out / f'.{path.stem}.tmp-{os.getpid()}'
     try:
+        sound = Sound(path) if of_sound else None  # opened before the long work, decoded after it
         trials = find_trials(recording, faces if of_faces else None, labels, persons)
         _check_whole(recording, labels, faces if of_faces else None)
         times, notes = trials.times, list(trials.notes)
-        sound = Sound(path) if of_sound else None
         temporary.mkdir(parents=True)
         names = {suffix: path.stem + suffix for suffix in trials.tracks}
         finished = []
@@ -147,8 +147,7 @@ def _check_whole(
     if recording.damaged and given:
         raise DataError(
             f'{recording.path}: {recording.damaged} damaged packets cannot be decoded, so that rows of the '
-            f'{" and ".join(given)} can no longer be told to frames; repair or re-encode the video from a '
-            'whole copy'
+            f'{" and ".join(given)} can no longer be told to frames; take a whole copy of the video'
         )
 
 

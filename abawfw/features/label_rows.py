@@ -32,7 +32,7 @@ def match_rows(labels: NDArray, num_frames: int, what: str) -> tuple[NDArray[np.
     if abs(difference) > TOLERANCE:
         raise DataError(
             f'{lengths}, more than {TOLERANCE} apart; is it the annotation of this video, and is the video '
-            'whole?'
+            'whole? One that is re-encoded must keep every frame: ffmpeg -i OLD -fps_mode passthrough NEW.mp4'
         )
     rows = np.full((num_frames, 2), np.nan, np.float32)
     rows[: len(labels)] = labels[:num_frames]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,17 @@ import numpy as np
 
 from abawfw.errors import DataError
 from abawfw.features.frame import Frame
+from abawfw.features.media_file import MediaFile
 from abawfw.features.packages import optional_package
+
+BY_DECODING = ('avi', 'asf')
+"""Containers, by PyAV's names, that store when a picture is decoded, and not when it is shown."""
+TICK = 0.001
+"""Seconds from a frame to one that the file says is shown at the same time, or before it."""
+BACK = 1.0
+"""Seconds; a clock that goes back by more is no rounded one, but another one."""
+NEW_TIMES = 'ffmpeg -i OLD -vf setpts=N/FRAME_RATE/TB -fps_mode passthrough -an NEW.mp4'
+"""Command that keeps every frame and gives it a time from its number."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +36,8 @@ class RecordingInfo:
         fps: mean frames per second, for display only: times of frames come from the frames.
         width: of the upright picture, in pixels.
         height: of the upright picture.
-        rotation: degrees by which stored pictures are turned counter-clockwise to stand upright.
+        rotation: degrees, 0 to 270, by which stored pictures are turned counter-clockwise to stand upright.
+        mirrored: whether left and right of stored pictures are swapped before that.
         sound_streams: number of streams of sound.
     """
 
@@ -33,15 +46,18 @@ class RecordingInfo:
     width: int
     height: int
     rotation: int
+    mirrored: bool
     sound_streams: int
 
 
 class Recording:
     """A video file, opened when its pictures are asked for, and anew each time.
 
-    Frame i is the i-th that is decoded, its time its presentation time stamp. No more than one picture is
-    held at a time. `notes` fills while frames are read with whatever is not as it should be: fewer frames
-    than the file states, no time stamps, packets that cannot be decoded.
+    Frame i is the i-th that is decoded, its time its presentation time stamp, counted from the earlier of the
+    starts of the file's pictures and sound (`MediaFile.start`). An AVI or WMV stores the order of decoding
+    only; there frame i gets the i-th of those times. No more than one picture is held at a time. `notes`
+    fills while frames are read with whatever is not as it should be: fewer frames than the file states, no
+    time stamps, packets that cannot be decoded.
 
     Args:
         path: the file.
@@ -59,6 +75,7 @@ class Recording:
         self.notes: list[str] = []
         self.damaged = 0
         self._packets = 0  # that were there when the frames were last read to the end
+        self._repeats = False  # whether the stated number counts frames that are shown longer several times
         self._av: Any = optional_package('av', 'features', 'reading videos')
 
     @cached_property
@@ -68,24 +85,25 @@ class Recording:
         Raises:
             DataError: the file is missing, is no video, or has not a single picture.
         """
-        with self._open() as file:
-            stream = self._stream(file)
+        with MediaFile(self.path) as file:
+            stream = file.pictures()
             rate = stream.average_rate
             stated, fps = stream.frames or None, float(rate) if rate else None
-            sounds = len(file.streams.audio)
             for frame in self._decoded(file, stream):
-                width, height = frame.size
-                return RecordingInfo(stated, fps, width, height, frame.rotation, sounds)
+                turn = frame.orientation
+                return RecordingInfo(
+                    stated, fps, *frame.size, turn.rotation, turn.mirrored, sound_streams=file.sounds
+                )
         raise DataError(f'{self.path}: has a video stream, but no picture in it can be decoded')
 
     def frames(self) -> Iterator[Frame]:
         """All frames in the order in which they are shown.
 
         Raises:
-            DataError: the file is missing, is no video, or has not a single picture.
+            DataError: the file is missing, is no video, or has not a single picture; or its clock goes back.
         """
-        with self._open() as file:
-            stream = self._stream(file)
+        with MediaFile(self.path) as file:
+            stream = file.pictures(self.note)
             stated, count = stream.frames, 0
             for frame in self._decoded(file, stream):
                 count += 1
@@ -93,50 +111,29 @@ class Recording:
                 del frame
         if not count:
             raise DataError(f'{self.path}: has a video stream, but no picture in it can be decoded')
-        if stated and count != stated:
+        if stated and count != stated and not self._repeats:
             cause = ', it may be cut off' if self._packets < stated else ''
             self.note(f'{count} frames could be decoded, the file states {stated}{cause}')
 
-    def _open(self) -> Any:
-        if not self.path.is_file():
-            raise DataError(f'{self.path}: no such file')
-        if not self.path.stat().st_size:
-            raise DataError(f'{self.path}: empty file')
-        try:
-            return self._av.open(str(self.path))
-        except (self._av.error.FFmpegError, OSError) as error:
-            raise DataError(f'{self.path}: no video, or a damaged one ({error.strerror})') from error
-
-    def _stream(self, file: Any) -> Any:
-        """The first stream of moving pictures."""
-        cover = self._av.stream.Disposition.attached_pic
-        streams = [s for s in file.streams.video if not s.disposition & cover]
-        if not streams:
-            kinds = ', '.join(sorted({s.type for s in file.streams})) or 'none'
-            raise DataError(f'{self.path}: has no video stream (streams: {kinds})')
-        if len(streams) > 1:
-            self.note(f'{len(streams)} video streams, the first one is taken')
+    def _decoded(self, file: MediaFile, stream: Any) -> Iterator[Frame]:
         # a video per process costs less than threads for one video
-        streams[0].codec_context.thread_count = 1
-        return streams[0]
-
-    def _decoded(self, file: Any, stream: Any) -> Iterator[Frame]:
+        stream.codec_context.thread_count = 1
         convert = self._av.video.reformatter.VideoReformatter()
-        last, ratio = -np.inf, float(stream.sample_aspect_ratio or 1)
-        for count, picture in enumerate(self._pictures(file, stream)):
-            time = self._time(picture, stream, count)
-            if time <= last:
-                self.note(f'frame {count} is shown at {time:.3f} s, the one before it at {last:.3f} s')
-            if picture.rotation % 90:
-                self.note(f'turned by {picture.rotation} degrees: taken to the nearest quarter')
-            last = time
-            yield Frame(count, time, picture, convert, ratio)
-            del picture
+        times, ratio = _Times(self, file, stream), float(stream.sample_aspect_ratio or 1)
+        for count, (picture, decoded) in enumerate(self._pictures(file, stream)):
+            frame = Frame(count, times.of(picture, decoded, count), picture, convert, ratio)
+            if not frame.orientation.exact:
+                self.note('its display matrix is no turn by quarters or flip: the nearest of these is taken')
+            yield frame
+            del frame, picture
+        times.finish()
 
-    def _pictures(self, file: Any, stream: Any) -> Iterator[Any]:
-        """Decoded pictures; packets that cannot be decoded are left out and counted."""
+    def _pictures(self, file: MediaFile, stream: Any) -> Iterator[tuple[Any, int | None]]:
+        """Decoded pictures, and the decoding time of as many packets; packets that fail are counted."""
         damaged = there = 0
-        packets = file.demux(stream)
+        last: int | None = None
+        packets = file.container.demux(stream)
+        slots: deque[int | None] = deque()
         while True:
             try:
                 packet = next(packets, None)
@@ -145,25 +142,107 @@ class Recording:
                 break
             if packet is None:
                 break
-            there += packet.size > 0  # the last one is empty and asks for what the decoder still holds
+            if packet.size:  # the last one is empty and asks for what the decoder still holds
+                there += 1
+                slots.append(packet.dts)
+                last = packet.dts
             try:
-                yield from packet.decode()
+                for picture in packet.decode():
+                    yield picture, slots.popleft() if slots else None
+                    del picture
             except self._av.error.FFmpegError:
                 damaged += 1
+                if slots:
+                    slots.popleft()
         self.damaged, self._packets = damaged, there
+        if file.container.format.name == 'avi' and last is not None:
+            self._repeats = last + 1 > there  # its times are numbers of chunks, and some of these are empty
         if damaged:
             self.note(f'{damaged} packets of the video could not be decoded: their frames are missing')
-
-    def _time(self, picture: Any, stream: Any, count: int) -> float:
-        if picture.pts is not None:
-            return float(picture.pts * picture.time_base)
-        rate = stream.average_rate or stream.guessed_rate
-        if not rate:
-            raise DataError(f'{self.path}: frame {count} has no time, and the file states no rate: remux it')
-        self.note(f'no presentation times: frame i is taken to be shown at i / {float(rate):g} s')
-        return float(count / rate)
 
     def note(self, text: str) -> None:
         """Add a line to `notes`, once."""
         if text not in self.notes:
             self.notes.append(text)
+
+
+class _Times:
+    """Times of the frames of a recording, each later than the one before.
+
+    Args:
+        recording: gets the notes.
+        file: that is read.
+        stream: of its pictures.
+    """
+
+    def __init__(self, recording: Recording, file: MediaFile, stream: Any) -> None:
+        self._recording = recording
+        self._start = file.start
+        self._base: Fraction = stream.time_base
+        self._by_decoding = file.container.format.name in BY_DECODING
+        self._rate = stream.average_rate or stream.guessed_rate
+        self._states_rate = bool(stream.average_rate)
+        self._last = -np.inf
+        self._timed = False
+        self._untimed = self._late = 0
+        self._first = ''  # of those that are late
+
+    def of(self, picture: Any, decoded: int | None, count: int) -> float:
+        """Seconds at which a picture is shown.
+
+        Args:
+            picture: PyAV's frame.
+            decoded: decoding time of the packet of its number.
+            count: frames before it.
+
+        Raises:
+            DataError: there is no time and no rate, or the clock goes back.
+        """
+        path = self._recording.path
+        shown = picture.pts
+        if self._by_decoding and decoded is not None:
+            if shown != decoded:
+                self._recording.note(
+                    'the file stores the order of decoding, not the times of frames: frame i is taken to be '
+                    'shown at the i-th of the times of decoding'
+                )
+            shown = decoded
+        if shown is not None:
+            self._timed = True
+            time = float(shown * self._base - self._start)
+        elif not self._rate or (self._timed and not self._states_rate):
+            raise DataError(
+                f'{path}: frame {count} has no time, and the file states no rate; write it anew with its '
+                'rate, such as 25: ffmpeg -r 25 -i OLD -fps_mode passthrough NEW.mp4'
+            )
+        else:
+            self._untimed += 1
+            time = self._last + 1 / float(self._rate) if self._timed else float(count / self._rate)
+        if time <= self._last:
+            where = f'frame {count} at {time:.3f} s after {self._last:.3f} s'
+            if time < self._last - BACK:
+                raise DataError(
+                    f'{path}: its clock goes back, {where}, as in files joined from several; split it '
+                    f'there, or write it anew without its sound: {NEW_TIMES}'
+                )
+            self._late, self._first = self._late + 1, self._first or where
+            time = self._last + TICK
+        self._last = time
+        return time
+
+    def finish(self) -> None:
+        """Note what was found in all frames."""
+        if self._untimed and not self._timed:
+            self._recording.note(
+                f'no presentation times: frame i is taken to be shown at i / {float(self._rate):g} s'
+            )
+        elif self._untimed:
+            self._recording.note(
+                f'{self._untimed} frames without a time: each is taken to be shown 1 / {float(self._rate):g} '
+                's after the one before'
+            )
+        if self._late:
+            self._recording.note(
+                f'{self._late} frames are not later than the one before, the first is {self._first}: taken '
+                f'to be shown {1000 * TICK:g} ms after it'
+            )

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from abawfw.features.sound_stream import RATE, SoundStream
 from abawfw.files import temporary_files
 
-SLACK = 0.02
-"""Seconds by which the times of packets may be off before they count as a gap: containers round them."""
 MISSING = 0.25
 """Seconds; in a longer gap nothing counts as heard."""
 BLOCK = 30 * RATE  # samples of a gap written at a time
+OPPOSED = 0.1
+"""Fraction of the power of left and right; where their mean has less, one of them is taken instead."""
 
 
 class Chunk(NamedTuple):
@@ -39,16 +39,18 @@ class Chunk(NamedTuple):
 class Sound:
     """16 kHz mono sound of a recording; sample k is heard at k / 16000 s on the clock of the frames' times.
 
-    The first stream of sound is taken, its channels averaged. What is missing at the start or between is
+    The first stream of sound is taken, its channels averaged; where left and right are out of phase and their
+    mean is nearly silent, the louder of them is taken alone. What is missing at the start or between is
     filled with zeros, what was sounded before time 0 or a second time left out; `notes` tells. The sound is
-    decoded once, when first asked for, to a temporary file of 32 kB a second, so memory does not grow with
-    its length; the file goes away with the object.
+    decoded when first asked for, to a temporary file of 32 kB a second, so memory does not grow with its
+    length; the file goes away with the object.
 
     Args:
         path: a video, or a file of sound alone.
 
     Raises:
-        DataError: the file is missing or cannot be read, or PyAV is not installed.
+        DataError: the file is missing, cannot be read, or has sound that cannot be decoded; or PyAV is not
+            installed.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -150,49 +152,31 @@ class Sound:
         if not self._stream.count:
             self._notes.append('no sound')
             return file, 0
-        if self._stream.count > 1:
-            self._notes.append(f'{self._stream.count} streams of sound: the first one is taken')
-        length = 0
-        missing, double = _Places(), _Places()
-        for start, samples in self._stream.pieces(self._notes):
-            gap = 0 if start is None else start - length
-            if length and abs(gap) <= SLACK * RATE:
-                gap = 0
-            if gap > SLACK * RATE:
-                missing.add(length, gap)
-                if gap > MISSING * RATE:
-                    self._gaps.append((length, length + gap))
-            elif length and gap < 0:
-                double.add(length, -gap)
-            for k in range(0, gap, BLOCK):
-                file.write(bytes(2 * min(BLOCK, gap - k)))
-            kept = samples[max(0, -gap) :]
-            file.write(kept.tobytes())
-            length += max(0, gap) + len(kept)
-        self._notes += missing.told('of sound missing', 'zeros instead')
-        self._notes += double.told('of sound a second time', 'left out')
+        notes: list[str] = []
+        length = self._write(file, notes, None)
+        if (kept := self._stream.kept) < OPPOSED:
+            file.seek(0)
+            file.truncate()
+            channel, notes = self._stream.louder, []
+            length = self._write(file, notes, channel)
+            notes.append(
+                f'left and right are out of phase, their mean has {kept:.1%} of their power: the '
+                f'{("left", "right")[channel]} channel alone is taken'
+            )
+        self._notes += notes
         if not length:
             self._notes.append('no sound: its stream has no sample')
         return file, length
 
-
-class _Places:
-    """Where something was found, and how much."""
-
-    def __init__(self) -> None:
-        self.count = self.samples = self.first = 0
-
-    def add(self, at: int, samples: int) -> None:
-        """Take note of one."""
-        self.first = self.first if self.count else at
-        self.count += 1
-        self.samples += samples
-
-    def told(self, what: str, remedy: str) -> list[str]:
-        """One line, or none."""
-        if not self.count:
-            return []
-        where = f'at {self.first / RATE:.3f} s'
-        if self.count > 1:
-            where = f'in {self.count} places, the first {where}'
-        return [f'{self.samples / RATE:.3f} s {what} {where}: {remedy}']
+    def _write(self, file: IO[bytes], notes: list[str], channel: int | None) -> int:
+        """Decode the sound to a file: one of two channels, or the mean; returns the number of samples."""
+        length = 0
+        self._gaps = []
+        for gap, samples in self._stream.laid_out(notes, stereo=channel is not None):
+            if gap > MISSING * RATE:
+                self._gaps.append((length, length + gap))
+            for k in range(0, gap, BLOCK):
+                file.write(bytes(2 * min(BLOCK, gap - k)))
+            file.write(samples[channel or 0].tobytes())
+            length += gap + samples.shape[1]
+        return length

@@ -13,7 +13,7 @@ from abawfw.features.crop_folder import CropFolder
 from abawfw.features.detectors.base import FaceDetector
 from abawfw.features.face_track import FaceTrack, find_faces
 from abawfw.features.recording import Recording
-from abawfw.features.source_videos import SUFFIXES, annotated_persons
+from abawfw.features.source_videos import SUFFIXES, annotated_persons, named
 
 HOLD = 0.5
 """Seconds over which a face is held while it is not found."""
@@ -84,7 +84,7 @@ def find_trials(
 def _from_crops(recording: Recording, crops: CropFolder, annotated: Collection[str]) -> TrialTracks:
     times, known = np.array([frame.time for frame in recording.frames()], np.float64), len(crops.notes)
     name = recording.path.stem
-    there = [suffix for suffix in SUFFIXES if (crops.root / f'{name}{suffix}').is_dir()]
+    there = [suffix for suffix in SUFFIXES if named(crops.root, f'{name}{suffix}').is_dir()]
     wanted = [suffix for suffix in SUFFIXES if suffix in annotated] or there
     missing = [f'{name}{suffix}' for suffix in wanted if suffix not in there]
     if missing or not wanted:

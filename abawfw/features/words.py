@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from abawfw.datasets.converters.feature_folder import stems
 from abawfw.errors import DataError
+from abawfw.features.source_videos import named
 from abawfw.json_files import read_json
 
 
@@ -35,7 +36,7 @@ def words_file(folder: Path, video: str) -> Path:
     """
     for name in stems(video):
         for kind in ('.csv', '.json'):
-            path = folder / f'{name}{kind}'
+            path = named(folder, f'{name}{kind}')
             if path.is_file():
                 return path
     raise DataError(

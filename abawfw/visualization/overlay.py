@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -19,6 +20,11 @@ PLAYED = ('aac', 'mp3', 'ac3', 'eac3', 'opus', 'flac', 'alac')
 """Kinds of sound in MP4 that players know; the format takes others, too."""
 
 
+AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
+"""Samples per second that AAC has."""
+SILENCE = 48000  # samples of it that are encoded at a time
+
+
 class VideoFrame(Protocol):
     """What is needed of a decoded frame; ``features.recording.Frame`` is one."""
 
@@ -33,12 +39,34 @@ class VideoFrame(Protocol):
         """The upright picture, (height, width, 3)."""
 
 
+class StoredSound(Protocol):
+    """What is needed of the sound of a video; ``features.sound_stream.SoundStream`` is one.
+
+    Attributes:
+        count: streams of sound in the file.
+        kind: codec of the one that is taken.
+        rate: its samples per second.
+        channels: in it.
+    """
+
+    count: int
+    kind: str
+    rate: int
+    channels: int
+
+    def packets(self) -> Iterator[Any]:
+        """PyAV's packets as they are stored, on the clock of the frames."""
+
+    def laid_out(self, notes: list[str], rate: int, stereo: bool) -> Iterator[tuple[int, NDArray[np.int16]]]:
+        """Samples missing before a piece, and the piece (channels, k), from time 0 on."""
+
+
 def write_overlay(
     path: Path,
     frames: Iterable[VideoFrame],
     table: pd.DataFrame,
     boxes: NDArray[np.float32] | None,
-    sound: Path | None = None,
+    sound: StoredSound | None = None,
 ) -> list[str]:
     """Write the annotated video (H.264 in MP4), one picture per frame at the time of the frame.
 
@@ -48,7 +76,7 @@ def write_overlay(
         table: as ``VAInferencer`` gives it, one row per frame, with times.
         boxes: (frames, 4) left, top, right, bottom of the face, NaN where there is none; None where none was
             looked for.
-        sound: file whose first stream of sound is copied.
+        sound: of the video; copied, or encoded anew if few players know its kind.
 
     Returns:
         Notes: what was done to the sound.
@@ -58,19 +86,23 @@ def write_overlay(
         OSError: the file cannot be written.
     """
     av = _av()
+    # times of whole streams are stored in ticks of the movie, else of 1 ms
+    options = {'movie_timescale': str(CLOCK)}
     notes: list[str] = []
     try:
-        with Replacement(path) as temporary, av.open(str(temporary), 'w', format='mp4') as out:
+        with (
+            Replacement(path) as temporary,
+            av.open(f'file:{temporary}', 'w', format='mp4', container_options=options) as out,
+        ):
             video = _video_stream(out)
-            packets = _Sound(av, sound, out, notes) if sound is not None else None
+            packets = None if sound is None else _Sound(av, sound, out, notes)
             for picture in _pictures(av, frames, table, boxes):
                 out.mux(video.encode(picture))
                 if packets is not None:
                     packets.write(float(picture.pts) / CLOCK)
             out.mux(video.encode(None))
             if packets is not None:
-                packets.write(np.inf)
-                packets.close()
+                packets.write(math.inf)
     except av.error.FFmpegError as error:
         raise OSError(f'{path}: cannot be written ({error.strerror})') from error
     return notes
@@ -112,51 +144,62 @@ def _video_stream(out: Any) -> Any:
 
 
 class _Sound:
-    """Copies packets of sound between the pictures, so that a player finds both nearby.
+    """Puts the sound between the pictures, so that a player finds both nearby.
 
-    A kind of sound that few players know in MP4 is encoded anew as AAC, and noted.
+    A kind of sound that few players know in MP4 is encoded anew as AAC, and noted. It starts at time 0 then,
+    with silence up to its own start: what the encoder needs before its first sample lies before time 0, where
+    every player leaves it out.
     """
 
-    def __init__(self, av: Any, path: Path, out: Any, notes: list[str]) -> None:
-        self._file = av.open(str(path))
+    def __init__(self, av: Any, source: StoredSound, out: Any, notes: list[str]) -> None:
+        self._av = av
         self._out = out
-        streams = self._file.streams.audio
-        self._stream: Any = None
+        self._source = source
+        self._notes = notes
         self._ahead: Any = None
-        if not streams:
+        if not source.count:
             notes.append('the video has no sound')
             return
-        source = streams[0]
-        if len(streams) > 1:
-            notes.append(f'the first of {len(streams)} streams of sound is copied')
-        kind = source.codec_context.codec.canonical_name
-        if kind not in PLAYED:
-            notes.append(f'few players know sound of the kind {kind} in MP4: it was encoded anew as AAC')
-            self._stream = out.add_stream('aac', rate=source.codec_context.sample_rate)
-            # a source may tell the number of channels only, and an encoder needs their layout
-            channels = source.codec_context.layout.nb_channels
-            self._stream.codec_context.layout = 'mono' if channels == 1 else 'stereo'
-            self._packets = self._encoded(source)
-        else:
-            self._stream = out.add_stream_from_template(source)
-            self._packets = (p for p in self._file.demux(source) if p.dts is not None)
+        if source.kind in PLAYED:
+            if source.count > 1:
+                notes.append(f'one of {source.count} streams of sound is copied')
+            self._packets = source.packets()
+            self._ahead = next(self._packets, None)
+            if self._ahead is None:
+                notes.append('the video has no sound: its stream of it is empty')
+                return
+            self._stream = out.add_stream_from_template(self._ahead.stream)
+            return
+        notes.append(f'few players know sound of the kind {source.kind} in MP4: it was encoded anew as AAC')
+        rate = source.rate if source.rate in AAC_RATES else 48000
+        self._stream = out.add_stream('aac', rate=rate)
+        self._stream.codec_context.layout = 'mono' if source.channels == 1 else 'stereo'
+        self._packets = self._encoded(rate, source.channels != 1)
         self._ahead = next(self._packets, None)
 
     def write(self, until: float) -> None:
-        """Copy what is heard before a time in seconds."""
+        """Write what is heard before a time in seconds."""
         while self._ahead is not None and float(self._ahead.dts * self._ahead.time_base) <= until:
             self._ahead.stream = self._stream
             self._out.mux(self._ahead)
             self._ahead = next(self._packets, None)
 
-    def close(self) -> None:
-        """Close the file that the sound comes from."""
-        self._file.close()
-
-    def _encoded(self, source: Any) -> Iterator[Any]:
-        for frame in self._file.decode(source):
-            yield from self._stream.encode(frame)
+    def _encoded(self, rate: int, stereo: bool) -> Iterator[Any]:
+        done = 0
+        for gap, samples in self._source.laid_out(self._notes, rate, stereo):
+            for k in range(0, gap, SILENCE):
+                silence = np.zeros((len(samples), min(SILENCE, gap - k)), np.int16)
+                yield from self._stream.encode(self._frame(silence, rate, done))
+                done += silence.shape[1]
+            yield from self._stream.encode(self._frame(samples, rate, done))
+            done += samples.shape[1]
         yield from self._stream.encode(None)
+
+    def _frame(self, samples: NDArray[np.int16], rate: int, at: int) -> Any:
+        layout = 'mono' if len(samples) == 1 else 'stereo'
+        frame = self._av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), format='s16p', layout=layout)
+        frame.sample_rate, frame.pts, frame.time_base = rate, at, Fraction(1, rate)
+        return frame
 
 
 def _av() -> Any:

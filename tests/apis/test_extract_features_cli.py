@@ -126,7 +126,9 @@ def test_bad_videos_do_not_keep_the_others(tmp_path: Path, capfd: pytest.Capture
     assert [line.split(':')[0].strip() for line in failed] == ['cut', 'empty', 'sound', 'text']
     assert f'{videos}/empty.mp4: empty file' in failed[1]
     assert 'has no video stream' in failed[2]
-    assert found.out.splitlines()[0] == f'{videos}/notes.txt: is no video by its ending, left out'
+    assert found.out.splitlines()[0] == (
+        f'{videos}: left out, since they are no videos by their ending: notes.txt'
+    )
     assert found.out.splitlines()[1] == '8 videos to extract'
     assert {f'{name}: failed, see the end' for name in ('cut', 'empty', 'sound', 'text')} <= {
         *found.out.splitlines()
@@ -150,6 +152,24 @@ def test_bad_videos_do_not_keep_the_others(tmp_path: Path, capfd: pytest.Capture
     assert 'faces: min_face is 40 in the store, 30 now' in found.err
     found = call(capfd, 'extract_features', videos, store, '--features', 'face48', 'logmel', '--resume')
     assert found.code == 0, found.err
+
+
+def test_names_are_looked_at_before_the_work(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    videos, store = tmp_path / 'videos', tmp_path / 'store'
+    made(videos / '12:30:45.mp4', 4)
+    made(videos / 'caf\N{LATIN SMALL LETTER E WITH ACUTE}.mp4', 4)
+    for name in ('twice.mp4', 'twice.mkv', f'{"long" * 62}.mp4'):
+        (videos / name).touch()
+    found = call(capfd, 'extract_features', videos, store, *SOUND, '--jobs', 2)
+    assert found.code == 1
+    title, *failed = found.err.splitlines()
+    assert title == '2 videos failed:'
+    assert failed[0].endswith('rename it, 6 bytes shorter')
+    assert 'two videos of the name' in failed[1]
+    assert [v.video_id for v in open_store(store).videos()] == [
+        '12:30:45',
+        'caf\N{LATIN SMALL LETTER E WITH ACUTE}',
+    ]
 
 
 @pytest.mark.parametrize(

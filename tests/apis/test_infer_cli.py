@@ -8,18 +8,22 @@ import resource
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import matplotlib.image
 import numpy as np
+import pandas as pd
 import pytest
 from command_line import ROOT, call
-from features.made_videos import constant_rate, plain, write_video
+from features.made_videos import constant_rate, patched, plain, write_video
 from numpy.typing import NDArray
 from random_runs import make_run
 
 from abawfw.apis import VAInferencer
 from abawfw.apis.face_frames import face_text
+from abawfw.apis.infer import infer_video
+from abawfw.apis.video_prediction import VideoPrediction
 from abawfw.datasets.stores import open_store
 from abawfw.datasets.stores.base import FeatureInfo
 from abawfw.datasets.stores.pack import pack_store
@@ -298,7 +302,7 @@ def test_several_videos_and_folders(
     found = call(capfd, 'infer', single, folder, '--device', 'cpu', store, run, '--out', out)
     assert found.code == 1
     lines = [line for line in found.out.splitlines() if not line.startswith(' ')]
-    assert lines[0] == f'{folder}/notes.txt: is no video by its ending, left out'
+    assert lines[0] == f'{folder}: left out, since they are no videos by their ending: notes.txt'
     names = [line.split(':')[0] for line in lines[3:-1]]
     assert names == ['c', 'a', 'b', 'known', 'learnt', 'new']
     assert 'b: failed, see the end' in lines
@@ -493,7 +497,7 @@ def test_refused(
         ([tmp_path / 'cut.mp4', run], 'cut.mp4'),
         ([tmp_path / 'sound.mp4', run], 'sound.mp4: has no video stream'),
         ([tmp_path / 'nowhere.mp4', run], 'nowhere.mp4: no such video, folder of videos or store'),
-        ([tmp_path / 'folder', run], 'no video in it; files ending in .mp4'),
+        ([tmp_path / 'folder', run], 'no video in it; files ending in .3g2'),
         ([tmp_path / 'folder', run], 'and it is no store of a known kind (packed, rucaim3, trials)'),
         ([clip, tmp_path / 'folder'], 'no such config file'),
         ([clip, run, '--out', tmp_path / 'file/out'], 'cannot be written (Not a directory); choose another'),
@@ -509,6 +513,53 @@ def test_refused(
         assert message in found.err, found.err
         assert 'Traceback' not in found.err
     assert not list((tmp_path / 'out').glob('*'))
+
+
+def test_names_are_looked_at_before_the_work(
+    run: Path, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    longer = shutil.copy(clip, tmp_path / f'{"x" * 240}.mp4')
+    monkeypatch.setattr(VAInferencer, 'predict_video', lambda *_, **__: pytest.fail('the work was begun'))
+    found = call(capfd, 'infer', longer, run, '--out', tmp_path / 'out', '--device', 'cpu')
+    assert found.code == 2
+    assert (
+        'the name of this video is too long for the files made of it; rename it, 23 bytes shorter'
+        in found.err
+    )
+    assert not list((tmp_path / 'out').iterdir())
+
+
+@pytest.mark.parametrize('overlay', [False, True])
+def test_sound_without_a_decoder(
+    run: Path, tmp_path: Path, overlay: bool, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A run that listens refuses it before it looks for faces."""
+    path = write_video(tmp_path / 'a.mov', pictures(20), constant_rate(20), voice(1), sound_codec='pcm_s16le')
+    patched(path, b'sowt', b'zzzz')
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PlainDetector, 'detect', lambda *_: pytest.fail('faces were looked for'))
+        options = ['--overlay'] if overlay else []
+        found = call(capfd, 'infer', path, run, '--out', tmp_path / 'out', '--device', 'cpu', *options)
+    assert found.code == 2
+    assert 'a.mov: there is no decoder for its sound (none (zzzz' in found.err
+    assert 'Traceback' not in found.err
+
+
+def test_an_annotated_video_without_its_sound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that does not listen goes on."""
+    path = write_video(tmp_path / 'a.mov', pictures(5), constant_rate(5), voice(1), sound_codec='pcm_s16le')
+    patched(path, b'sowt', b'zzzz')
+    times = pd.Index([f.time for f in Recording(path).frames()], name='time')
+    face = pd.array([None] * 5, dtype='boolean')
+    columns = {'frame': range(5), 'valence': 0.1, 'valence_raw': 0.1, 'face': face}
+    predicted = VideoPrediction(pd.DataFrame(columns, index=times), None, ())
+    stand_in: Any = SimpleNamespace(
+        run=tmp_path, checkpoints={}, postprocess={}, predict_video=lambda *_, **__: predicted
+    )
+    done = infer_video(stand_in, path, tmp_path / 'out', overlay=True)
+    (note,) = done.notes
+    assert note.startswith(f'the annotated video has no sound: {path}: there is no decoder for its sound')
+    assert Recording(done.files[-1]).info.sound_streams == 0
 
 
 def test_cut_off_video_is_told(run: Path, tmp_path: Path) -> None:

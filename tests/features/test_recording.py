@@ -10,7 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from made_videos import constant_rate, index_of, plain, write_sound, write_video
+from made_videos import constant_rate, index_of, patched, plain, remuxed, write_sound, write_video
 
 from abawfw.errors import DataError
 from abawfw.features.recording import Recording
@@ -50,10 +50,18 @@ def test_every_frame_comes_with_its_time(tmp_path: Path, kind: str, b_frames: in
     assert recording.info.sound_streams == 1
 
 
-def test_times_do_not_start_at_zero(tmp_path: Path) -> None:
+def test_times_start_where_the_file_does(tmp_path: Path) -> None:
     times = np.array(constant_rate(5)) + 0.5
-    recording = Recording(write_video(tmp_path / 'late.mp4', plain(5), times, SILENCE))
-    np.testing.assert_allclose([f.time for f in recording.frames()], times, atol=1e-5)
+    late = write_video(tmp_path / 'late.mp4', plain(5), times, SILENCE)  # sound from 0 on
+    np.testing.assert_allclose([f.time for f in Recording(late).frames()], times, atol=1e-5)
+    alone = write_video(tmp_path / 'alone.mp4', plain(5), times)
+    np.testing.assert_allclose([f.time for f in Recording(alone).frames()], times - 0.5, atol=1e-5)
+    for name in ('a.mp4', 'a.mkv', 'a.ts', 'a.m2ts'):
+        shifted = remuxed(tmp_path / name, late, later=20000)
+        found = np.array([f.time for f in Recording(shifted).frames()])
+        np.testing.assert_allclose(np.diff(found), np.diff(times), atol=1e-3)
+        # without an edit list, the 1024 samples with which AAC begins are heard before the first one
+        assert 0.499 < found[0] < 0.501 + 1024 / 48000
 
 
 @pytest.mark.parametrize('rotation', [90, -90, 180])
@@ -69,6 +77,45 @@ def test_pictures_stand_upright(tmp_path: Path, rotation: int) -> None:
         np.testing.assert_allclose(corners, [30, 100, 60, 200], atol=4)
         assert frame.rgb(longest=48).shape == (32, 48, 3)
         np.testing.assert_allclose(frame.rgb(longest=48)[28, [4, 44], 0], [60, 200], atol=4)
+
+
+FLIPS_AND_TURNS = [(a, 0, 0, d) for a in (1, -1) for d in (1, -1)] + [
+    (0, b, c, 0) for b in (1, -1) for c in (1, -1)
+]
+
+
+@pytest.mark.parametrize('matrix', FLIPS_AND_TURNS)
+def test_flips_are_flips(tmp_path: Path, matrix: tuple[int, int, int, int]) -> None:
+    path = write_video(tmp_path / 'flipped.mp4', half(3, 60, 200), constant_rate(3), matrix=matrix)
+    recording = Recording(path)
+    assert (recording.info.width, recording.info.height) == (96, 64)
+    a, b, c, d = matrix
+    assert recording.info.mirrored == (a * d - b * c < 0)
+    for frame in recording.frames():
+        rgb = frame.rgb()
+        corners = [rgb[y, x, 0] for y in (4, 60) for x in (8, 88)]
+        np.testing.assert_allclose(corners, [30, 100, 60, 200], atol=4)
+        np.testing.assert_allclose(frame.rgb(longest=48)[28, [4, 44], 0], [60, 200], atol=4)
+    assert recording.notes == []
+
+
+@pytest.mark.parametrize(
+    ('matrix', 'corners'),
+    [
+        ((0.9, 0.43, -0.43, 0.9), [30, 100, 60, 200]),  # by 25 degrees: none
+        ((-0.9, 0.43, 0.43, 0.9), [100, 30, 200, 60]),  # the same, and flipped
+        ((1, 0.3, 0, 1), [30, 100, 60, 200]),  # sheared
+    ],
+)
+def test_other_matrices_are_reported(
+    tmp_path: Path, matrix: tuple[float, float, float, float], corners: list[int]
+) -> None:
+    path = write_video(tmp_path / 'slanted.mp4', half(3, 60, 200), constant_rate(3), matrix=matrix)
+    recording = Recording(path)
+    rgb = next(recording.frames()).rgb()
+    np.testing.assert_allclose([rgb[y, x, 0] for y in (4, 60) for x in (8, 88)], corners, atol=4)
+    (note,) = recording.notes
+    assert note == 'its display matrix is no turn by quarters or flip: the nearest of these is taken'
 
 
 @pytest.mark.parametrize('size', [(97, 65), (33, 150), (64, 64)])
@@ -107,6 +154,118 @@ def test_a_stream_without_times_says_so(tmp_path: Path) -> None:
     assert recording.notes == [f'no presentation times: frame i is taken to be shown at i / {fps:g} s']
 
 
+@pytest.mark.parametrize('ending', ['avi', 'wmv'])
+def test_containers_that_store_no_times_of_display(tmp_path: Path, ending: str) -> None:
+    """H.264 with B-frames: the pictures come in order, and so do their times."""
+    times = constant_rate(40, 25)
+    path = write_video(tmp_path / f'a.{ending}', plain(40), times, b_frames=3)
+    recording = Recording(path)
+    seen = [(f.time, index_of(f.rgb())) for f in recording.frames()]
+    assert [k for _, k in seen] == list(range(40))
+    np.testing.assert_allclose([t for t, _ in seen], times, rtol=0, atol=0.0021)
+    (note,) = recording.notes
+    assert note.startswith('the file stores the order of decoding, not the times of frames: frame i is')
+
+
+def test_frames_of_one_time_stay_frames(tmp_path: Path) -> None:
+    whole = write_video(tmp_path / 'whole.mkv', plain(12), constant_rate(12, 25))
+
+    def change(packet: av.Packet) -> bool:
+        if packet.pts in (160, 320):  # frames 4 and 8 at the times of those before
+            packet.pts, packet.dts = packet.pts - 40, packet.dts - 40
+        return True
+
+    recording = Recording(remuxed(tmp_path / 'same.mkv', whole, change=change))
+    expected = np.arange(12) * 0.04
+    expected[[4, 8]] = [0.121, 0.281]
+    np.testing.assert_allclose([f.time for f in recording.frames()], expected, atol=1e-6)
+    (note,) = recording.notes
+    assert note == (
+        '2 frames are not later than the one before, the first is frame 4 at 0.120 s after 0.120 s: taken to '
+        'be shown 1 ms after it'
+    )
+
+
+def test_a_clock_that_goes_back_is_refused(tmp_path: Path) -> None:
+    """Two recordings in one file: nothing tells when the second one was."""
+    first = write_video(tmp_path / 'first.ts', plain(10), [t + 50 for t in constant_rate(10)])
+    second = write_video(tmp_path / 'second.ts', plain(10), constant_rate(10))
+    joined = tmp_path / 'joined.ts'
+    joined.write_bytes(first.read_bytes() + second.read_bytes())
+    with pytest.raises(DataError, match=r'joined\.ts: its clock goes back, frame 10 at .* write it anew'):
+        list(Recording(joined).frames())
+
+
+def test_frames_without_a_time_or_a_rate(tmp_path: Path) -> None:
+    path = write_video(tmp_path / 'a.mpg', plain(30), constant_rate(30), b_frames=3)
+    with pytest.raises(
+        DataError, match=r'a\.mpg: frame 1 has no time, and the file states no rate; write it'
+    ):
+        list(Recording(path).frames())
+
+
+def test_the_largest_of_two_video_streams(tmp_path: Path) -> None:
+    small = write_video(tmp_path / 'small.mp4', plain(9, (64, 48)), constant_rate(9), SILENCE)
+    large = write_video(tmp_path / 'large.mp4', plain(5, (96, 64)), constant_rate(5))
+    recording = Recording(remuxed(tmp_path / 'both.mp4', small, large))
+    assert [index_of(f.rgb()) for f in recording.frames()] == list(range(5))
+    assert recording.info.width == 96
+    assert recording.notes == ['2 video streams: number 2 is taken, the largest (96 x 64)']
+
+
+def test_cover_images_are_no_video(tmp_path: Path) -> None:
+    still = write_video(tmp_path / 'still.mp4', plain(1, (640, 480)), [0.0])
+    with av.open(str(tmp_path / 'cover.mkv'), 'w') as file:
+        stream = file.add_stream('mjpeg', rate=1, width=640, height=480, pix_fmt='yuvj420p')
+        file.mux(stream.encode(av.VideoFrame.from_ndarray(next(Recording(still).frames()).rgb())))
+        file.mux(stream.encode(None))
+    cover = tmp_path / 'cover.mkv'
+    moving = write_video(tmp_path / 'moving.mp4', plain(7), constant_rate(7), SILENCE)
+    both = Recording(remuxed(tmp_path / 'both.mp4', moving, cover, covers=[cover]))
+    assert (both.info.width, sum(1 for _ in both.frames()), both.notes) == (96, 7, [])
+    sound = write_sound(tmp_path / 'sound.mp3', SILENCE, codec='libmp3lame')
+    song = Recording(remuxed(tmp_path / 'song.mp3', sound, cover, covers=[cover]))
+    with pytest.raises(DataError, match=r'song\.mp3: has no video stream \(streams: audio, cover image\)'):
+        next(song.frames())
+
+
+def test_text_that_is_not_utf8(tmp_path: Path) -> None:
+    path = write_video(tmp_path / 'old.avi', plain(5), constant_rate(5, 25), title='Xqxq ab')
+    recording = Recording(patched(path, b'Xqxq ab', 'Café ñ!'.encode('latin-1')))
+    assert sum(1 for _ in recording.frames()) == 5
+
+
+def test_a_codec_without_a_decoder(tmp_path: Path) -> None:
+    path = write_video(tmp_path / 'new.mp4', plain(5), constant_rate(5), SILENCE, title='Xqxq ab')
+    patched(path, b'avc1', b'zzz1')
+    patched(path, b'Xqxq ab', 'Café ñ!'.encode('latin-1'))
+    with pytest.raises(
+        DataError, match=r'new\.mp4: there is no decoder for its video \(none \(zzz1 / .*convert'
+    ):
+        next(Recording(path).frames())
+
+
+def test_a_gif(tmp_path: Path) -> None:
+    path = tmp_path / 'a.gif'
+    with av.open(str(path), 'w') as file:
+        stream = file.add_stream('gif', rate=10, width=96, height=64, pix_fmt='gray')
+        for picture in plain(6):
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(picture).reformat(format='gray')))
+        file.mux(stream.encode(None))
+    recording = Recording(path)
+    seen = [(f.time, index_of(f.rgb())) for f in recording.frames()]
+    assert [k for _, k in seen] == list(range(6))
+    np.testing.assert_allclose([t for t, _ in seen], np.arange(6) / 10, atol=1e-6)
+    assert recording.notes == []
+
+
+def test_a_colon_in_a_path_is_no_protocol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_video(tmp_path / 'a.mp4', plain(5), constant_rate(5), SILENCE).rename('12:30:45.mp4')
+    for name in ('12:30:45.mp4', './12:30:45.mp4'):
+        assert sum(1 for _ in Recording(name).frames()) == 5
+
+
 def test_a_file_cut_off_gives_what_is_there_and_says_so(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (30, 64, 96, 3), dtype=np.uint8)
     path = write_video(tmp_path / 'whole.mp4', noise, constant_rate(30), front=True)
@@ -140,15 +299,18 @@ def test_damaged_packets_are_counted(tmp_path: Path) -> None:
 
 def test_what_is_no_video(tmp_path: Path) -> None:
     (tmp_path / 'empty.mp4').touch()
+    (tmp_path / 'list.mp4').write_text('ffconcat version 1.0\nfile one.mp4\n')
+    write_video(tmp_path / 'one.mp4', plain(1), [0.0])
     (tmp_path / 'text.mp4').write_text('hello\n' * 100)
     write_sound(tmp_path / 'sound.m4a', SILENCE)
     write_video(tmp_path / 'pictureless.mp4', [], [], SILENCE)
     (tmp_path / 'folder.mp4').mkdir()
     cases = {
         'missing.mp4': 'no such file',
-        'folder.mp4': 'no such file',
+        'folder.mp4': 'is a folder, a plain file is expected',
         'empty.mp4': 'empty file',
         'text.mp4': 'no video, or a damaged one',
+        'list.mp4': 'is no video but a list of other files',
         'sound.m4a': r'has no video stream \(streams: audio\)',
         'pictureless.mp4': r'has no video stream \(streams: audio\)',
     }

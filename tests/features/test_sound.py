@@ -7,9 +7,10 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from made_videos import constant_rate, plain, write_sound, write_video
+from made_videos import constant_rate, patched, plain, remuxed, write_sound, write_video
 
 from abawfw.errors import DataError
+from abawfw.features.recording import Recording
 from abawfw.features.sound import RATE, Sound
 
 
@@ -74,6 +75,36 @@ def test_channels_are_averaged(tmp_path: Path) -> None:
     np.testing.assert_allclose(sound.read(0, 8000), both.mean(axis=0), atol=1e-4)
 
 
+@pytest.mark.parametrize('codec', ['pcm_s16le', 'pcm_u8', 'pcm_f32le', 'aac'])
+def test_channels_out_of_phase_are_not_mixed_to_silence(tmp_path: Path, codec: str) -> None:
+    """A microphone of two balanced lines, taken for stereo: the same twice, once upside down."""
+    voice = np.repeat(noise(0.5), 8)[:RATE]  # below 1 kHz, which AAC keeps
+    for left, right, taken, channel in ((1, -0.9, 1, 'left'), (0.4, -0.5, -0.5, 'right')):
+        both = np.stack([left * voice, right * voice])
+        sound = Sound(write_sound(tmp_path / 'a.mkv', both, RATE, codec))
+        (note,) = sound.notes
+        assert note.startswith('left and right are out of phase, their mean has ')
+        assert float(note.split('has ')[1].split('%')[0]) < 2
+        assert note.endswith(f' of their power: the {channel} channel alone is taken')
+        found = sound.read(0, RATE)
+        assert np.corrcoef(found, taken * voice)[0, 1] > 0.97
+        assert np.mean(found**2) > 0.9 * np.mean((taken * voice) ** 2)  # of the mean: .000 and .007
+
+
+@pytest.mark.parametrize('right', ['the same', 'silent', 'another', 'half upside down'])
+def test_other_channels_are_averaged(tmp_path: Path, right: str) -> None:
+    voice, other = noise(0.5), noise(0.5, seed=1)
+    second = {
+        'the same': voice,
+        'silent': 0 * voice,
+        'another': other,
+        'half upside down': (other - voice) / 2,
+    }[right]
+    sound = Sound(write_sound(tmp_path / 'a.mkv', np.stack([voice, second]), RATE, 'pcm_s16le'))
+    np.testing.assert_allclose(sound.read(0, 8000), (voice + second) / 2, atol=1e-4)
+    assert sound.notes == []
+
+
 def test_the_first_of_several_streams(tmp_path: Path) -> None:
     streams = [noise(0.5), noise(0.5, seed=1)]
     path = write_video(
@@ -122,16 +153,48 @@ def test_sound_that_starts_late(tmp_path: Path) -> None:
 
 def without(path: Path, out: Path, first: float, last: float) -> Path:
     """The same file without the packets of sound between two times."""
-    with av.open(str(path)) as old, av.open(str(out), 'w') as new:
-        streams = {s.index: new.add_stream_from_template(s) for s in old.streams}
-        for packet in old.demux():
-            if packet.dts is None:
-                continue
-            if packet.stream.type == 'audio' and first <= packet.pts * packet.time_base < last:
-                continue
-            packet.stream = streams[packet.stream.index]
-            new.mux(packet)
-    return out
+
+    def outside(packet: av.Packet) -> bool:
+        return packet.stream.type != 'audio' or not first <= packet.pts * packet.time_base < last
+
+    return remuxed(out, path, change=outside)
+
+
+@pytest.mark.parametrize(
+    ('ending', 'codec'), [('mkv', 'pcm_s16le'), ('ts', 'mp2'), ('mp4', 'aac'), ('mpg', 'mp2')]
+)
+@pytest.mark.parametrize('later', [0, 1.4, 20000])
+def test_a_clock_that_starts_anywhere(tmp_path: Path, ending: str, codec: str, later: float) -> None:
+    """A picture that is white and a click at the same moment stay together."""
+    at, rate = 30, 48000
+    pictures = [np.full((64, 96, 3), 255 * (i == at), np.uint8) for i in range(60)]
+    click = np.zeros(2 * rate, np.float32)
+    click[rate + 480 : rate + 960] = 0.8 * np.sin(np.arange(480) / 4)  # 10 ms from the picture on, of 10 ms
+    path = tmp_path / f'a.{ending}'
+    if ending == 'mpg':  # whose clock always starts later, and which has no place for H.264's times
+        with av.open(str(path), 'w') as file:
+            video, sound = file.add_stream('mpeg2video', rate=30), file.add_stream(codec, rate=rate)
+            video.width, video.height, video.pix_fmt = 96, 64, 'yuv420p'
+            sound.codec_context.layout = 'mono'
+            for picture in pictures:
+                file.mux(video.encode(av.VideoFrame.from_ndarray(picture)))
+            block = av.AudioFrame.from_ndarray(click[None], format='fltp', layout='mono')
+            block.sample_rate = rate
+            file.mux([*video.encode(None), *sound.encode(block), *sound.encode(None)])
+    else:
+        made = write_video(
+            tmp_path / f'b.{ending}', pictures, constant_rate(60), click, rate, sound_codec=codec
+        )
+        remuxed(path, made, later=later)
+    frames = [(f.time, f.rgb().mean()) for f in Recording(path).frames()]
+    (flash,) = [time for time, bright in frames if bright > 128]
+    heard = Sound(path)
+    samples = heard.read(0, heard.num_samples)
+    middle = (np.arange(len(samples)) * samples**2).sum() / (samples**2).sum() / RATE
+    delay = 481 / rate if ending == 'mpg' else 0  # that of the encoder, which was given no times
+    assert middle - flash == pytest.approx(0.015 + delay, abs=0.002)
+    assert frames[0][0] < 0.05
+    assert heard.notes == []
 
 
 @pytest.mark.parametrize('codec', ['pcm_s16le', 'aac'])
@@ -215,16 +278,33 @@ def test_half_a_file(tmp_path: Path) -> None:
     assert any('the file says 4' in note for note in sound.notes)
 
 
-@pytest.mark.parametrize('content', [b'', b'no video at all\n' * 50])
-def test_what_is_no_recording(tmp_path: Path, content: bytes) -> None:
+def test_what_is_no_recording(tmp_path: Path) -> None:
     path = tmp_path / 'a.mp4'
-    path.write_bytes(content)
-    with pytest.raises(DataError, match=r'a\.mp4: cannot be read as video or sound'):
-        Sound(path)
+    for content, message in ((b'', 'empty file'), (b'no video at all\n' * 50, 'no video, or a damaged one')):
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=rf'a\.mp4: {message}'):
+            Sound(path)
+
+
+def test_a_codec_without_a_decoder(tmp_path: Path) -> None:
+    path = write_sound(tmp_path / 'a.mov', noise(0.2), RATE, 'pcm_s16le')
+    with pytest.raises(
+        DataError, match=r'a\.mov: there is no decoder for its sound \(none \(zzzz / .*convert it'
+    ):
+        Sound(patched(path, b'sowt', b'zzzz'))
+    first, second = (noise(seconds) for seconds in (0.2, 0.3))
+    two = write_video(
+        tmp_path / 'b.mov', plain(3), constant_rate(3), [first, second], RATE, sound_codec='pcm_s16le'
+    )
+    content = two.read_bytes()
+    two.write_bytes(content.replace(b'sowt', b'zzzz', 1))
+    sound = Sound(two)
+    assert sound.num_samples in (len(first), len(second))
+    assert sound.notes[0].startswith('2 streams of sound: ')
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r'b\.mp4.*No such file'):
+    with pytest.raises(DataError, match=r'b\.mp4: no such file'):
         Sound(tmp_path / 'b.mp4')
 
 

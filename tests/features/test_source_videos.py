@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from abawfw.errors import DataError
+from abawfw.features.crop_folder import CropFolder
 from abawfw.features.label_rows import match_rows
-from abawfw.features.source_videos import annotated_persons, find_videos
+from abawfw.features.source_videos import ENDINGS, annotated_persons, find_videos, not_creatable
+from abawfw.features.words import words_file
 
 
 def touch(root: Path, *names: str) -> Path:
@@ -41,7 +43,7 @@ def test_partitions_follow_the_annotations(tmp_path: Path) -> None:
     ]
     assert found.videos[2].annotations['_left'] == labels / 'VA_Estimation_Challenge/Train_Set/c_left.txt'
     assert found.notes == (
-        f'{videos}/list.csv: is no video by its ending, left out',
+        f'{videos}: left out, since they are no videos by their ending: list.csv',
         f'{labels}: no video for 2 annotations: x, y_left',
     )
     assert [v.partition for v in find_videos(videos).videos] == ['test'] * 4
@@ -55,18 +57,118 @@ def test_a_video_named_like_a_person(tmp_path: Path) -> None:
     assert [sorted(v.annotations) for v in found] == [[''], ['']]
 
 
+def test_every_ending_and_what_the_page_says(tmp_path: Path) -> None:
+    root = touch(tmp_path, *(f'{ending[1:]}{ending}' for ending in ENDINGS), 'a.MP4', 'b.jpg', 'c.mp3')
+    assert {video.path.suffix for video in find_videos(root).videos} == {*ENDINGS, '.MP4'}
+    assert {'.m2ts', '.ps', '.gif', '.3gp', '.wmv'} <= set(ENDINGS)
+    page = (Path(__file__).parents[2] / 'docs/your_data.md').read_text()
+    assert ' '.join(f'`{ending}`' for ending in ENDINGS) in page.replace('\n', ' ')
+
+
+def test_two_files_of_one_name_do_not_keep_the_others(tmp_path: Path) -> None:
+    videos = touch(tmp_path / 'videos', 'a.mp4', 'a.mkv', 'b.mp4', 'batch/c.mp4', 'c.mp4', 'batch/d.mp4')
+    found = find_videos(videos, annotations(tmp_path / 'labels', ('a', 'b'), ('d',)))
+    assert [(v.video_id, v.partition) for v in found.videos] == [('b', 'train'), ('d', 'val')]
+    assert found.refused.keys() == {'a', 'c'}
+    assert found.refused['a'] == (
+        f"{videos}/a.mkv and {videos}/a.mp4: two videos of the name 'a'; rename one of them, since the name "
+        'tells them apart'
+    )
+    assert found.notes == ()  # the annotation of a is not said to have no video
+
+
+COMPOSED, DECOMPOSED = 'caf\N{LATIN SMALL LETTER E WITH ACUTE}', 'cafe\N{COMBINING ACUTE ACCENT}'
+
+
+def test_names_are_the_same_in_any_unicode_form(tmp_path: Path) -> None:
+    videos = touch(tmp_path / 'videos', f'{DECOMPOSED}.mp4', 'b.mp4')
+    labels = annotations(tmp_path / 'labels', (f'{COMPOSED}_left',), ('b',))
+    found = find_videos(videos, labels)
+    assert [(v.video_id, sorted(v.annotations)) for v in found.videos] == [
+        ('b', ['']),
+        (DECOMPOSED, ['_left']),
+    ]
+    (note,) = found.notes
+    assert note.endswith(
+        f'{COMPOSED}_left.txt: taken for the annotation of {DECOMPOSED}.mp4, whose name is the same in '
+        'another Unicode form'
+    )
+    touch(labels, f'VA_Estimation_Challenge/Validation_Set/{DECOMPOSED}_left.txt')
+    with pytest.raises(DataError, match='one name in two Unicode forms; remove one of them'):
+        find_videos(videos, labels)
+    found = find_videos(touch(videos, f'{COMPOSED}.mp4'))
+    assert [v.video_id for v in found.videos] == ['b']
+    (reason,) = found.refused.values()
+    assert 'two videos of the name' in reason
+    assert 'that differ in Unicode form only; rename one of them' in reason
+
+
+def test_words_and_crops_of_a_name_in_another_form(tmp_path: Path) -> None:
+    words = touch(tmp_path / 'words', f'{DECOMPOSED}.csv')
+    assert words_file(words, f'{COMPOSED}_left').name == f'{DECOMPOSED}.csv'
+    touch(tmp_path / 'crops', f'{COMPOSED}/00002.jpg')
+    assert CropFolder(tmp_path / 'crops').track(DECOMPOSED, 3).found.tolist() == [False, True, False]
+
+
+def test_links_are_followed_once(tmp_path: Path) -> None:
+    other = touch(tmp_path / 'disk', 'batch/b.mp4', 'batch/e.mp4')
+    videos = touch(tmp_path / 'videos', 'a.mp4')
+    (videos / 'linked').symlink_to(other / 'batch')
+    (videos / 'again').symlink_to(other / 'batch')
+    (other / 'batch/up').symlink_to(videos)  # a circle
+    (videos / 'c.mp4').symlink_to(tmp_path / 'gone.mp4')
+    (videos / 'd.mp4').symlink_to(other / 'batch/e.mp4')  # another name: another video
+    (videos / 'sub').mkdir()
+    (videos / 'sub/a.mp4').symlink_to(videos / 'a.mp4')
+    os.mkfifo(videos / 'f.mp4')
+    found = find_videos(videos)
+    assert [v.video_id for v in found.videos] == ['a', 'b', 'd', 'e']
+    assert [note.removeprefix(f'{videos}/') for note in found.notes] == [
+        f'again/up: is the folder {videos} again, left out',
+        'c.mp4: is a link to nothing, left out',
+        'f.mp4: is no plain file, left out',
+        f'linked: is the folder {videos}/again again, left out',
+        f'sub/a.mp4: is the file {videos}/a.mp4 again, left out',
+    ]
+
+
+def test_names_that_no_file_can_have(tmp_path: Path) -> None:
+    bytes_of = os.fsencode(tmp_path) + b'/videos/'
+    touch(tmp_path / 'videos', 'a.mp4')
+    with open(bytes_of + b'caf\xe9.mp4', 'wb'):
+        pass
+    found = find_videos(tmp_path / 'videos')
+    assert [v.video_id for v in found.videos] == ['a']
+    (reason,) = found.refused.values()
+    assert reason.startswith(
+        r"'caf\udce9': this name is no text in the encoding of this locale (utf-8); rename"
+    )
+    assert not_creatable(tmp_path, 'caf\udce9', 'caf\udce9.va.json') == reason
+    assert not_creatable(tmp_path, 'a', 'a.va.json') is None
+    longest = os.pathconf(tmp_path, 'PC_NAME_MAX')
+    assert not_creatable(tmp_path, 'x', 'x' * longest) is None
+    for letter, size in (('x', 1), ('\N{LATIN SMALL LETTER E WITH ACUTE}', 2)):
+        name = letter * (longest // size)
+        assert not_creatable(tmp_path, name, f'{name}.va.json') == (
+            f'{name!r}: the name of this video is too long for the files made of it; rename it, '
+            f'{len(name.encode()) + 8 - longest} bytes shorter'
+        )
+    assert 'no file of the name' in str(not_creatable(tmp_path / 'gone', 'a', 'a.va.json'))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['videos']
+
+
 def test_what_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match='no such folder'):
         find_videos(tmp_path / 'gone')
     with pytest.raises(DataError, match='no video in it'):
         find_videos(touch(tmp_path / 'texts', 'a.txt'))
-    with pytest.raises(DataError, match=r"two videos of the name 'a'"):
-        find_videos(touch(tmp_path / 'twice', 'a.mp4', 'batch/a.mov'))
     videos = touch(tmp_path / 'videos', 'a.mp4')
     with pytest.raises(DataError, match='no such folder'):
         find_videos(videos, tmp_path / 'gone')
     with pytest.raises(DataError, match='no annotation files'):
         find_videos(videos, annotations(tmp_path / 'half', ('a',), ()))
+    with pytest.raises(DataError, match=r'no video in it can be used:\n  .*two videos of the name'):
+        find_videos(touch(tmp_path / 'twice', 'a.mp4', 'batch/a.mov'))
     with pytest.raises(DataError, match='one video in two sets'):
         find_videos(videos, annotations(tmp_path / 'both', ('a',), ('a',)))
     with pytest.raises(DataError, match='the persons of one video are in two sets'):

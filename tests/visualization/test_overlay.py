@@ -8,10 +8,12 @@ import av
 import numpy as np
 import pandas as pd
 import pytest
-from features.made_videos import constant_rate, plain, write_video
+from features.made_videos import constant_rate, plain, remuxed, write_video
 
 from abawfw.errors import DataError
 from abawfw.features.recording import Recording
+from abawfw.features.sound import RATE, Sound
+from abawfw.features.sound_stream import SoundStream
 from abawfw.visualization.overlay import write_overlay
 from abawfw.visualization.overlay_canvas import FOUND, HELD, OverlayCanvas, layout, rgb_of
 
@@ -46,7 +48,7 @@ def boxes() -> np.ndarray:
 def test_times_and_sound_stay(tmp_path: Path, times: list[float]) -> None:
     video = write_video(tmp_path / 'in.mp4', plain(COUNT), times, sound())
     out = tmp_path / 'out.mp4'
-    notes = write_overlay(out, Recording(video).frames(), table(times), boxes(), video)
+    notes = write_overlay(out, Recording(video).frames(), table(times), boxes(), SoundStream(video))
     assert notes == []
     frames = list(Recording(out).frames())
     np.testing.assert_allclose([f.time for f in frames], times, atol=1e-4)
@@ -55,30 +57,115 @@ def test_times_and_sound_stay(tmp_path: Path, times: list[float]) -> None:
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith('.')] == []
 
 
-def test_sound_that_few_players_know(tmp_path: Path) -> None:
-    times = constant_rate(COUNT)
-    clock = np.arange(48000) / 48000
-    sweep = (0.5 * np.sin(2 * np.pi * (200 + 600 * clock) * clock)).astype(np.float32)
-    video = write_video(tmp_path / 'in.mkv', plain(COUNT), times, sweep, sound_codec='pcm_s16le')
+def speech(seconds: float = 2.0, rate: int = 48000) -> np.ndarray:
+    """A tone that rises, on and off, as no shift of it resembles."""
+    clock = np.arange(int(rate * seconds)) / rate
+    tone = 0.3 * np.sin(2 * np.pi * (200 + 600 * clock) * clock)
+    return (tone * (np.sin(2 * np.pi * 3.1 * clock) > 0.5)).astype(np.float32)
+
+
+def delay(before: np.ndarray, after: np.ndarray) -> float:
+    """Milliseconds by which one sound, in 16 kHz, is later than the other: the peak of their correlation."""
+    count = 2 * max(len(before), len(after))
+    found = np.fft.irfft(np.conj(np.fft.rfft(before, count)) * np.fft.rfft(after, count), count)
+    at = int(found.argmax())
+    return (at - count if at > count // 2 else at) * 1000 / RATE
+
+
+@pytest.mark.parametrize(
+    ('name', 'codec', 'rate', 'start', 'kind'),
+    [
+        ('in.mkv', 'pcm_s16le', 48000, 0, 'pcm_s16le'),
+        ('in.mkv', 'pcm_s16le', 44100, 0.5, 'pcm_s16le'),
+        ('in.mkv', 'pcm_s16le', 22050, 0.013, 'pcm_s16le'),
+        ('in.mkv', 'pcm_s16le', 192000, 0.1, 'pcm_s16le'),
+        ('in.ts', 'mp2', 48000, 0.3, 'mp2'),
+        ('in.avi', 'adpcm_ms', 44100, 0, 'adpcm_ms'),
+        ('in.wmv', 'wmav2', 44100, 0, 'wmav2'),
+        ('in.mkv', 'aac', 44100, 0.5, None),
+        ('in.ts', 'aac', 48000, 0.3, None),
+        ('in.mp4', 'aac', 48000, 0, None),
+    ],
+)
+def test_sound_stays_where_it_is(
+    tmp_path: Path, name: str, codec: str, rate: int, start: float, kind: str | None
+) -> None:
+    """Within 1 ms, copied or encoded anew, wherever it starts."""
+    times = constant_rate(COUNT, 10)
+    heard = np.stack([speech(rate=rate)] * (2 if codec == 'wmav2' else 1))
+    made = write_video(
+        tmp_path / f'made_{name}', plain(COUNT), times, heard, rate, sound_codec=codec, sound_start=start
+    )
+    video = remuxed(tmp_path / name, made, later=7)
+    shown = [frame.time for frame in Recording(video).frames()]
     out = tmp_path / 'out.mp4'
-    notes = write_overlay(out, Recording(video).frames(), table(times), None, video)
-    assert notes == ['few players know sound of the kind pcm_s16le in MP4: it was encoded anew as AAC']
-    before, after = samples_of(video).astype(float).ravel() / 32768, samples_of(out).ravel()
-    n = min(len(before), len(after))
-    assert np.corrcoef(before[:n], after[:n])[0, 1] > 0.95  # and not late
+    notes = write_overlay(out, Recording(video).frames(), table(shown), None, SoundStream(video))
+    anew = f'few players know sound of the kind {kind} in MP4: it was encoded anew as AAC'
+    assert (anew in notes) == (kind is not None)
+    np.testing.assert_allclose([frame.time for frame in Recording(out).frames()], shown, atol=1e-4)
+    before, after = Sound(video), Sound(out)
+    count = before.num_samples
+    assert abs(delay(before.read(0, count), after.read(0, count))) < 1
+    if kind is not None:
+        # from time 0 on, so that what the encoder needs before lies where no player plays it
+        assert after.notes == []
+        with av.open(str(out)) as file:
+            assert file.streams.audio[0].start_time == 0
+
+
+def test_a_colon_in_a_path_is_no_protocol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    times = constant_rate(COUNT)
+    write_video(tmp_path / 'in.mp4', plain(COUNT), times, sound()).rename('12:30.mp4')
+    out, video = Path('run:1/12:30.va.mp4'), Path('12:30.mp4')
+    out.parent.mkdir()
+    assert write_overlay(out, Recording(video).frames(), table(times), None, SoundStream(video)) == []
+    assert [path.name for path in out.parent.iterdir()] == [out.name]
+
+
+def test_gaps_stay_gaps(tmp_path: Path) -> None:
+    times = constant_rate(COUNT, 10)
+    whole = write_video(tmp_path / 'whole.mkv', plain(COUNT), times, speech(), sound_codec='pcm_s16le')
+
+    def outside(packet: av.Packet) -> bool:
+        return packet.stream.type != 'audio' or not 0.5 <= packet.pts * packet.time_base < 0.9
+
+    video = remuxed(tmp_path / 'gap.mkv', whole, change=outside)
+    out = tmp_path / 'out.mp4'
+    notes = write_overlay(out, Recording(video).frames(), table(times), None, SoundStream(video))
+    assert any(note.endswith('of sound missing at 0.512 s: zeros instead') for note in notes)
+    before, after = (Sound(path).read(16000, 32000) for path in (video, out))  # what follows the gap
+    assert abs(delay(before, after)) < 1
+
+
+def test_damaged_sound_is_no_end(tmp_path: Path) -> None:
+    times = constant_rate(COUNT, 10)
+    whole = write_video(tmp_path / 'whole.mov', plain(COUNT), times, speech(), sound_codec='mp2')
+
+    def spoil(packet: av.Packet) -> bool:
+        if packet.stream.type == 'audio' and 0.5 <= packet.pts * packet.time_base < 0.6:
+            packet.update(b'\xff' * packet.size)
+        return True
+
+    video = remuxed(tmp_path / 'spoilt.mov', whole, change=spoil)
+    out = tmp_path / 'out.mp4'
+    notes = write_overlay(out, Recording(video).frames(), table(times), None, SoundStream(video))
+    assert any('damaged packets of sound: left out' in note for note in notes)
+    before, after = (Sound(path).read(16000, 32000) for path in (whole, out))
+    assert abs(delay(before, after)) < 1
 
 
 def test_no_sound_and_several(tmp_path: Path) -> None:
     times = constant_rate(COUNT)
     out = tmp_path / 'out.mp4'
     silent = write_video(tmp_path / 'silent.mp4', plain(COUNT), times)
-    notes = write_overlay(out, Recording(silent).frames(), table(times), None, silent)
+    notes = write_overlay(out, Recording(silent).frames(), table(times), None, SoundStream(silent))
     assert notes == ['the video has no sound']
     with av.open(str(out)) as file:
         assert not file.streams.audio
     two = write_video(tmp_path / 'two.mkv', plain(COUNT), times, [sound(), sound() * 0.1])
-    notes = write_overlay(out, Recording(two).frames(), table(times), None, two)
-    assert notes == ['the first of 2 streams of sound is copied']
+    notes = write_overlay(out, Recording(two).frames(), table(times), None, SoundStream(two))
+    assert notes == ['one of 2 streams of sound is copied']
 
 
 def test_another_number_of_frames(tmp_path: Path) -> None:
