@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mmengine.config import DictAction
-
 from abawfw.apis.cli import run
+from abawfw.apis.overrides import Overrides
 from abawfw.config import load_config
 from abawfw.errors import ConfigError
 
@@ -37,7 +36,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         '--out', type=Path, help='folder for the files; default: predictions/ beside the checkpoint'
     )
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, default={}, metavar='K=V', help='overrides'
+        '--cfg-options', nargs='+', action=Overrides, default={}, metavar='K=V', help='overrides'
     )
     return parser.parse_args(argv)
 

@@ -6,10 +6,9 @@ import argparse
 import shlex
 from pathlib import Path
 
-from mmengine.config import DictAction
-
 from abawfw.apis.check import check_config
 from abawfw.apis.cli import run
+from abawfw.apis.overrides import Overrides
 from abawfw.config import load_config
 
 
@@ -39,7 +38,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--launcher', default='none', choices=['none', 'pytorch', 'slurm', 'mpi'])
     parser.add_argument('--check-only', action='store_true', help='check config and data root, build nothing')
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, default={}, metavar='K=V', help='overrides'
+        '--cfg-options', nargs='+', action=Overrides, default={}, metavar='K=V', help='overrides'
     )
     # given by some launchers
     parser.add_argument('--local-rank', '--local_rank', type=int, help=argparse.SUPPRESS)

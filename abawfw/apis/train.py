@@ -18,11 +18,13 @@ from mmengine.dist import barrier, get_dist_info, is_distributed
 from abawfw.apis.build import build_loader, model_config
 from abawfw.apis.check import check_config
 from abawfw.checkpoints import resumable_checkpoints
+from abawfw.components import building
 from abawfw.config import resolve
 from abawfw.datasets.never_observed import never_observed
 from abawfw.engine.distributed import init_distributed
 from abawfw.engine.empty_logs import no_empty_logs
 from abawfw.engine.va_runner import VARunner
+from abawfw.engine.vis_backends.tracker_packages import recorder
 from abawfw.engine.work_dir_lock import work_dir_lock
 from abawfw.errors import CheckpointError, TrainingError
 
@@ -55,7 +57,9 @@ def train(cfg: Config, work_dir: Path, resume: bool | Path = False, launcher: st
         with work_dir_lock(work_dir):
             _check_work_dir(work_dir, resume)
             with no_empty_logs(work_dir):
-                _run(build_runner(cfg, work_dir, resume, launcher))
+                with building(str(cfg.filename)):
+                    runner = build_runner(cfg, work_dir, resume, launcher)
+                _run(runner)
             barrier()  # rank 0 has written the summary
     finally:
         if launcher != 'none' and is_distributed():
@@ -95,7 +99,7 @@ def build_runner(
         'default_hooks',
         'custom_hooks',
     )
-    parts = {k: v for k, v in resolved.to_dict().items() if k in (*keys, 'visualizer', 'default_scope')}
+    parts = {k: v for k, v in resolved.to_dict().items() if k in (*keys, 'default_scope')}
     # other dropout masks on every rank; weights are rank 0's everywhere, whatever the seed
     randomness = {'diff_rank_seed': True, **resolved.get('randomness', {})}
     with warnings.catch_warnings():
@@ -107,6 +111,7 @@ def build_runner(
             train_dataloader=training,
             val_dataloader=validation,
             **parts,
+            visualizer=recorder(resolved.to_dict()),
             randomness=randomness,
             resume=resume,
             load_from=resolved.get('load_from'),

@@ -23,6 +23,7 @@ FLOORS = {
     'engine': 2,
     'config': 2,
     'registry': 1,
+    'components': 1,
     'structures': 1,
     'errors': 0,
     'files': 1,

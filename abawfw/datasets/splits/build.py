@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from abawfw.components import build
 from abawfw.datasets.stores.base import FeatureStore
 from abawfw.registry import SPLITS
 
@@ -21,7 +22,7 @@ def build_split(cfg: dict | None, store: FeatureStore) -> Any:
     Raises:
         ConfigError, DataError: as the rule does.
     """
-    split = SPLITS.build(dict(cfg or {'type': 'OfficialSplit'}))
+    split = build(SPLITS, cfg or {'type': 'OfficialSplit'}, 'split')
     if hasattr(split, 'fit'):
         split.fit(store)
     return split
