@@ -26,7 +26,7 @@ WholeNumber = Annotated[int, Ge(0), Le(10**9)]
 """0 or more: frames, epochs."""
 Count = Annotated[int, Ge(1), Le(10**9)]
 """1 or more: frames, epochs, videos."""
-Width = Annotated[int, Ge(1), Le(10**6)]
+Width = Annotated[int, Ge(1), Le(2**16)]
 """Length of vectors, channels of a layer, heads."""
 Depth = Annotated[int, Ge(1), Le(1000)]
 """Layers, steps, stages: parts that are built one by one."""
@@ -52,13 +52,13 @@ _KINDS = {
     'dict_type': 'a dict',
     'mapping_type': 'a dict',
     'none_required': 'None',
-    'greater_than': 'above {gt}',
-    'greater_than_equal': '{ge} or more',
-    'less_than': 'below {lt}',
-    'less_than_equal': '{le} or less',
-    'too_short': 'a list of {min_length} or more',
-    'too_long': 'a list of {max_length} or fewer',
-    'missing': 'a list with one more value',
+    'greater_than': 'above {gt:g}',
+    'greater_than_equal': '{ge:g} or more',
+    'less_than': 'below {lt:g}',
+    'less_than_equal': '{le:,} or less',
+    'too_short': 'a list of at least {min_length}',
+    'too_long': 'a list of at most {max_length}',
+    'missing': 'there, as a value of the list',
     'literal_error': '{expected}',
 }
 _INSTANCES = {'Sequence': 'a list', 'Mapping': 'a dict'}
@@ -109,7 +109,7 @@ def _evaluated(annotation: Any, function: Any) -> Any:
         return Any
 
 
-def wrong_value(annotation: Any, value: Any) -> tuple[str, str] | None:
+def wrong_value(annotation: Any, value: Any) -> tuple[str, str, Any] | None:
     """What is wrong with a value of a config, if anything.
 
     Nothing is converted: a text is no number and no bool, ``True`` is no number, ``1.0`` no whole one. A list
@@ -120,8 +120,8 @@ def wrong_value(annotation: Any, value: Any) -> tuple[str, str] | None:
         value: plain, as in a config.
 
     Returns:
-        Where within the value, such as ``[2]``, and what is expected there; None if it is right, or if the
-        annotation names classes only, of which a config can hold no instance.
+        Where within the value, such as ``[2]``, what is expected there, and what is there; None if it is
+        right, or if the annotation names classes only, of which a config can hold no instance.
     """
     from pydantic import ValidationError  # here: nothing but the check needs it
 
@@ -145,7 +145,8 @@ def wrong_value(annotation: Any, value: Any) -> tuple[str, str] | None:
     united = len({e['loc'] for e in errors}) > 1 and isinstance(errors[0]['loc'][0], str)
     steps = () if united else errors[0]['loc']
     place = ''.join(f'[{step}]' if isinstance(step, int) else f'.{step}' for step in steps if step != '[key]')
-    return place, ' or '.join(wanted if united else wanted[:1])
+    found = value if united or errors[0]['type'] == 'missing' else errors[0]['input']
+    return place, ' or '.join(wanted if united else wanted[:1]), found
 
 
 @functools.cache
@@ -204,9 +205,14 @@ def build(registry: Registry, cfg: Mapping[str, Any], place: str, **supplied: An
     Raises:
         ConfigError: it cannot be built.
     """
-    with building(place):
-        known = arguments(component_of(registry, cfg, place))
-        return registry.build(dict(cfg), default_args={k: v for k, v in supplied.items() if k in known})
+    component = component_of(registry, cfg, place)
+    given = {k: v for k, v in supplied.items() if k in arguments(component)}
+    try:
+        with building(place):
+            return registry.build(dict(cfg), default_args=given)
+    except ConfigError as error:
+        text = str(error)
+        raise error if text.startswith(place) else ConfigError(f'{place}: {text}') from error
 
 
 def component_of(registry: Registry, cfg: Any, place: str) -> Any:
@@ -216,7 +222,19 @@ def component_of(registry: Registry, cfg: Any, place: str) -> Any:
         ConfigError: there is none of this name.
     """
     name = cfg.get('type') if isinstance(cfg, Mapping) else None
-    component = registry.get(name) if isinstance(name, str) else name
-    if component is None:
+    component = registered(registry, name) if isinstance(name, str) else name
+    if not callable(component):
         raise ConfigError(f'{place}: no {registry.name} is called {name!r}')
     return component
+
+
+def registered(registry: Registry, name: str) -> Any:
+    """The component of a registry that has this name; None if there is none.
+
+    MMEngine also imports whatever module or object of Python the name could mean.
+    """
+    try:
+        found = registry.get(name)
+    except Exception:  # importing the name may do anything
+        return None
+    return found if inspect.isclass(found) or inspect.isroutine(found) else None

@@ -96,11 +96,13 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, PurePath) else value
 
 
+def not_plain(config: Config) -> list[str]:
+    """Values that cannot be written down, a line each."""
+    return list(_not_plain(config.to_dict(), ''))
+
+
 def written_problems(config: Config) -> list[str]:
-    """What a run could not read again of its config, as it writes it: a line for each value."""
-    problems = list(_not_plain(config.to_dict(), ''))
-    if problems:
-        return problems
+    """What a run would not read again of its config as it is: it is written to a file and loaded."""
     text = VAConfig(config.to_dict()).pretty_text
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / 'config.py'

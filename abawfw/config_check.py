@@ -14,21 +14,22 @@ from abawfw import registry as registries
 from abawfw.components import (
     Argument,
     Count,
-    Fraction,
     NonNegative,
     Positive,
+    Probability,
     WholeNumber,
     arguments,
+    registered,
     wrong_value,
 )
 from abawfw.config import (
     OWN_KEYS,
     RUNNER_KEYS,
     TRACKERS,
+    not_plain,
     referenced_names,
     resolve_references,
     stands_at,
-    written_problems,
 )
 from abawfw.errors import nearest
 
@@ -59,7 +60,7 @@ TOP_LEVEL: dict[str, Any] = {
     'custom_hooks': Parts | None,
     'load_from': str | None,
     'visualizer': Part | None,
-    'default_scope': str,
+    'default_scope': Literal['abawfw'],
     'randomness': Part,
     'custom_imports': Part,
 }
@@ -146,12 +147,22 @@ RANGES: dict[str, dict[str, Any]] = {
     'optimizer': {
         'lr': Positive,
         'weight_decay': NonNegative,
-        'betas': tuple[Annotated[float, Ge(0)], Annotated[float, Ge(0)]],
+        'betas': tuple[Probability, Probability],
         'momentum': NonNegative,
         'eps': NonNegative,
     },
     'optim wrapper': {'clip_grad': Part | None, 'accumulative_counts': Count},
-    'parameter scheduler': {'begin': WholeNumber, 'end': Count, 'by_epoch': bool, 'factor': Fraction},
+    'parameter scheduler': {
+        'begin': WholeNumber,
+        'end': Count,
+        'by_epoch': bool,
+        'gamma': Positive,
+        'step_size': Count,
+        'T_max': Count,
+        'milestones': Sequence[WholeNumber],
+        'power': Positive,
+    },
+    'weight initializer': {'std': NonNegative},
 }
 
 # Arguments whose keys are names of the user's choice and no settings.
@@ -168,15 +179,15 @@ def config_problems(config: Config) -> list[str]:
     """
     partly_resolved, problems = resolve_references(config)
     resolved = partly_resolved.to_dict()
-    problems += written_problems(config)
+    problems += not_plain(config)
     problems += _top_level(config)
     problems += _postprocess(resolved)
     check = _Check(config)
     with DefaultScope.overwrite_default_scope('abawfw'):
         for key in (RUNNER_KEYS | OWN_KEYS) & resolved.keys():
-            if check.value(key, resolved[key], TOP_LEVEL[key], key) and key in REGISTRY_OF.keys() | GROUPS:
+            if check.value(key, resolved[key], TOP_LEVEL[key]) and key in REGISTRY_OF.keys() | GROUPS:
                 check.walk(resolved[key], key, REGISTRY_OF.get(key))
-    return sorted(dict.fromkeys([*problems, *check.problems]))
+    return sorted(dict.fromkeys([*problems, *check.lines()]))
 
 
 def _top_level(config: Config) -> Iterator[str]:
@@ -209,16 +220,25 @@ class _Check:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.problems: list[str] = []
+        self.wrong: dict[str, dict[str, None]] = {}
 
-    def value(self, place: str, value: Any, annotation: Any, said: str) -> bool:
-        """Hold a value against its type and range; ``said`` is what the message calls it."""
+    def value(self, place: str, value: Any, annotation: Any, whose: str = '') -> bool:
+        """Hold a value against its type and range; ``whose`` argument it is stands behind the message."""
         wrong = wrong_value(annotation, value)
         if wrong is None:
             return True
-        inner, wanted = wrong
-        at = stands_at(self.config, place + inner)
-        self.problems.append(f'{at}: {said}={_short(value)}: must be {wanted}')
+        inner, wanted, found = wrong
+        line = f'{stands_at(self.config, place + inner)}: must be {wanted}, not {_short(found)}'
+        self.wrong.setdefault(line, {})[whose] = None
         return False
+
+    def lines(self) -> list[str]:
+        """One per problem; a value that several arguments take has one."""
+        values = []
+        for line, owners in self.wrong.items():
+            named = ', '.join(owner for owner in owners if owner)
+            values.append(f'{line} ({named})' if named else line)
+        return [*self.problems, *values]
 
     def walk(self, node: Any, place: str, registry: Registry | None) -> None:
         """Go through a value and all that is in it; ``registry`` is the one that its components are of."""
@@ -235,7 +255,7 @@ class _Check:
                 if key in GROUPS and name not in GROUPS[key]:
                     hint = nearest(name, GROUPS[key])
                     self.problems.append(f'{place}.{name}: there is no such setting: {hint}')
-                elif key in GROUPS and not self.value(f'{place}.{name}', value, GROUPS[key][name], name):
+                elif key in GROUPS and not self.value(f'{place}.{name}', value, GROUPS[key][name]):
                     continue
                 self.walk(value, f'{place}.{name}', registry if key in NAMED else REGISTRY_OF.get(name))
             for name in ('dataset', 'sampler', 'num_workers'):
@@ -256,12 +276,27 @@ class _Check:
                 f'{registry.name}'
             )
             return
-        component = registry.get(node['type'])
+        component = registered(registry, node['type'])
         if component is None:
             hint = nearest(node['type'], _names(registry))
             self.problems.append(f"{place}: no {registry.name} is called '{node['type']}': {hint}")
             return
         self._arguments(component, given, place, registry)
+        if registry is registries.OPTIM_WRAPPERS:
+            self._constructor(given, place)
+
+    def _constructor(self, given: dict[str, Any], place: str) -> None:
+        """What builds the optimiser, and the options that it gives to parts of the model."""
+        name, options = given.get('constructor'), given.get('paramwise_cfg')
+        builders = registries.OPTIM_WRAPPER_CONSTRUCTORS
+        if isinstance(name, str) and registered(builders, name) is None:
+            hint = nearest(name, _names(builders))
+            self.problems.append(f"{place}.constructor: no {builders.name} is called '{name}': {hint}")
+        if name == 'SubnetworkConstructor' and isinstance(options, dict):
+            self.value(f'{place}.paramwise_cfg', options, dict[str, Part])
+            for part, changed in options.items():
+                for key in RANGES['optimizer'].keys() & (changed if isinstance(changed, dict) else {}):
+                    self.value(f'{place}.paramwise_cfg.{part}.{key}', changed[key], RANGES['optimizer'][key])
 
     def _arguments(self, component: Any, given: dict[str, Any], place: str, registry: Registry) -> None:
         name = component.__name__
@@ -270,7 +305,8 @@ class _Check:
             known = dict(list(known.items())[3:])  # a function of predictions, labels and a mask
         supplied = SUPPLIED.get(registry.name, set())
         taken_out = TAKEN_OUT.get(registry.name, {})
-        stated = {**taken_out, **{k: a.annotation for k, a in known.items()}, **RANGES.get(registry.name, {})}
+        own = {k: a.annotation for k, a in known.items()}
+        stated = {**own, **taken_out, **RANGES.get(registry.name, {})}
         for key, value in given.items():
             if key in supplied - taken_out.keys():
                 self.problems.append(f'{place}.{key}: is set by what {name} is built from; leave it away')
@@ -278,7 +314,7 @@ class _Check:
                 hint = nearest(str(key), known.keys() - supplied)
                 self.problems.append(f'{place}.{key}: {name} has no such argument: {hint}')
             elif not _is_default(value, known.get(key)):
-                self.value(f'{place}.{key}', value, stated[key], f'{name}: {key}')
+                self.value(f'{place}.{key}', value, stated[key], f'{key} of {name}')
         for key, argument in known.items():
             if argument.required and key not in supplied | given.keys():
                 self.problems.append(f"{place}: {name} needs the argument '{key}'")

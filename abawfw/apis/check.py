@@ -7,7 +7,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from abawfw.config import raise_problems, resolve_references
+from abawfw.config import raise_problems, resolve_references, written_problems
 from abawfw.config_check import config_problems
 from abawfw.datasets.stores import open_store
 from abawfw.datasets.stores.base import FeatureStore
@@ -41,6 +41,11 @@ def check_config(cfg: Config, training: bool = False, weights: bool = False) -> 
         from abawfw.engine.vis_backends.tracker_packages import missing_trackers
 
         problems += missing_trackers(resolved)
+    if training and not problems:
+        problems += written_problems(cfg)
+    start = resolved.get('load_from')
+    if training and isinstance(start, str) and not Path(start).is_file():
+        problems.append(f'load_from: {start}: no such checkpoint')
     if training or weights:
         from abawfw.models.weight_files import missing_weights  # brings torch along
 

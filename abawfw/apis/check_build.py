@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
+from mmengine.model import initialize
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
+from mmengine.runner import ValLoop
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
@@ -26,7 +30,7 @@ from abawfw.datasets.stores.base import FeatureStore
 from abawfw.datasets.transforms import Normalize
 from abawfw.engine.loops import VATrainLoop
 from abawfw.engine.optim import VAOptimWrapper
-from abawfw.errors import AbawfwError, ConfigError, DataError
+from abawfw.errors import AbawfwError, ConfigError, DataError, nearest
 from abawfw.evaluation.postprocess import Pipeline
 from abawfw.models.contracts import contract_problems
 from abawfw.registry import DATASETS, HOOKS, LOOPS, METRICS, MODELS, PARAM_SCHEDULERS, SAMPLERS
@@ -67,12 +71,14 @@ def build_problems(cfg: Config, store: FeatureStore) -> list[str]:
             model = check.step('model', lambda: _without_memory(given))
             if model is not None:
                 check.add(_too_large(model))
+                check.step('model.init_cfg', lambda: _initial_weights(model))
                 check.add(_too_long(model, dataset))
                 is_bytes = {f for f in dataset.features if store.feature(f).dtype == 'uint8'}
                 longest = max(clip.stop - clip.start for clip in dataset.clips)
                 check.step('model', lambda: check.add(contract_problems(given, model, longest, is_bytes)))
                 check.step('optim_wrapper', lambda: _optimisation(cfg, model, check))
         check.step('train_cfg', lambda: _derived(LOOPS, cfg.train_cfg, VATrainLoop))
+        check.step('val_cfg', lambda: _derived(LOOPS, cfg.val_cfg, ValLoop))
         for i, metric in enumerate(_listed(cfg.val_evaluator)):
             check.step(f'val_evaluator[{i}]', lambda metric=metric: METRICS.build(metric))
         hooks = {f'default_hooks.{k}': v for k, v in cfg.get('default_hooks', {}).items()}
@@ -211,6 +217,19 @@ class _NormsWithoutValues(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
+def _initial_weights(model: Any) -> None:
+    """Draw initial weights of no memory, as ``init_cfg`` says."""
+    if not model.init_cfg:
+        return
+    names = {base.__name__ for module in model.modules() for base in type(module).__mro__}
+    for given in model.init_cfg if isinstance(model.init_cfg, list) else [model.init_cfg]:
+        layers = given.get('layer') or []
+        for layer in [layers] if isinstance(layers, str) else layers:
+            if layer not in names:
+                raise ConfigError(f'the model has no layer {layer!r}: {nearest(layer, names)}')
+    initialize(model, model.init_cfg)
+
+
 def _too_large(model: nn.Module) -> Iterator[str]:
     """Parameters that do not fit into the memory of this machine."""
     needed = sum(p.numel() * p.element_size() for p in model.parameters())
@@ -241,7 +260,8 @@ def _optimisation(cfg: Config, model: Any, check: _Check) -> None:
         for name, parameter in list(module._parameters.items()):
             if parameter is not None:
                 module._parameters[name] = nn.Parameter(torch.zeros(1), parameter.requires_grad)
-    wrapper = build_optim_wrapper(model, cfg.optim_wrapper.to_dict())
+    with _optimizers_without_compiler():
+        wrapper = build_optim_wrapper(model, cfg.optim_wrapper.to_dict())
     if not isinstance(wrapper, VAOptimWrapper):
         raise ConfigError(
             f'{type(wrapper).__name__} lacks what training uses: take VAOptimWrapper, or derive yours from it'
@@ -255,6 +275,27 @@ def _optimisation(cfg: Config, model: Any, check: _Check) -> None:
                 {'optimizer': wrapper, **end, **schedule}
             ),
         )
+
+
+@contextmanager
+def _optimizers_without_compiler() -> Iterator[None]:
+    """Torch's optimisers without what they share, which imports torch's compiler: longer than all the rest.
+
+    Each one's own constructor, which looks at its values, runs as it is.
+    """
+    shared = torch.optim.Optimizer.__init__
+
+    def light(self: Any, params: Any, defaults: dict[str, Any]) -> None:
+        if not type(self).__module__.startswith('torch.optim.'):
+            shared(self, params, defaults)
+            return
+        self.defaults, self.state = defaults, {}
+        groups = list(params)
+        groups = groups if isinstance(groups[0], dict) else [{'params': groups}]
+        self.param_groups = [{**defaults, **group, 'params': list(group['params'])} for group in groups]
+
+    with mock.patch.object(torch.optim.Optimizer, '__init__', light):
+        yield
 
 
 def _derived(registry: Any, given: Any, base: type) -> None:
