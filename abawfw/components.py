@@ -30,9 +30,9 @@ Width = Annotated[int, Ge(1), Le(2**16)]
 """Length of vectors, channels of a layer, heads."""
 Depth = Annotated[int, Ge(1), Le(1000)]
 """Layers, steps, stages: parts that are built one by one."""
-Positive = Annotated[float, Gt(0)]
+Positive = Annotated[float, Gt(0), Le(10**9)]
 """A rate, a weight, a norm."""
-NonNegative = Annotated[float, Ge(0)]
+NonNegative = Annotated[float, Ge(0), Le(10**9)]
 """A deviation, a decay."""
 Probability = Annotated[float, Ge(0), Lt(1)]
 """Probability of dropping a value; with 1 nothing would be left."""
@@ -183,7 +183,7 @@ def building(place: str) -> Iterator[None]:
     except (AbawfwError, OSError):
         raise
     except Exception as error:
-        raise ConfigError(f'{place}: {described(error)}') from error
+        raise ConfigError(f'{place}: {described(error)}' if place else described(error)) from error
 
 
 def described(error: Exception) -> str:

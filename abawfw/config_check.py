@@ -55,7 +55,7 @@ TOP_LEVEL: dict[str, Any] = {
     'val_cfg': Part,
     'optim_wrapper': Part,
     'param_scheduler': Parts | Part | None,
-    'val_evaluator': Parts | Part,
+    'val_evaluator': Annotated[Parts, MinLen(1)] | Part,
     'default_hooks': dict[str, Part | None],
     'custom_hooks': Parts | None,
     'load_from': str | None,
@@ -162,7 +162,10 @@ RANGES: dict[str, dict[str, Any]] = {
         'milestones': Sequence[WholeNumber],
         'power': Positive,
     },
-    'weight initializer': {'std': NonNegative},
+    'weight initializer': {
+        'std': NonNegative,
+        'layer': Annotated[str, MinLen(1)] | Annotated[Sequence[str], MinLen(1)] | None,
+    },
 }
 
 # Arguments whose keys are names of the user's choice and no settings.

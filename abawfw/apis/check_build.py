@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 from unittest import mock
 
@@ -27,9 +28,20 @@ from abawfw.components import arguments, build, component_of, described
 from abawfw.datasets.clip_request import ClipRequest
 from abawfw.datasets.samplers.epoch_batch_sampler import EpochBatchSampler
 from abawfw.datasets.stores.base import FeatureStore
-from abawfw.datasets.transforms import Normalize
+from abawfw.datasets.transforms.normalize import Normalize, refuse_pictures
+from abawfw.engine.hooks import (
+    EarlyStopHook,
+    GradualReleaseHook,
+    ParamSchedulerHook,
+    ReloadBestHook,
+    SummaryHook,
+    TrainingMetricHook,
+    VACheckpointHook,
+)
 from abawfw.engine.loops import VATrainLoop
+from abawfw.engine.monitor import check_name
 from abawfw.engine.optim import VAOptimWrapper
+from abawfw.engine.schedulers import WarmupPlateauLR
 from abawfw.errors import AbawfwError, ConfigError, DataError, nearest
 from abawfw.evaluation.postprocess import Pipeline
 from abawfw.models.contracts import contract_problems
@@ -58,34 +70,31 @@ def build_problems(cfg: Config, store: FeatureStore) -> list[str]:
     check = _Check(cfg)
     with DefaultScope.overwrite_default_scope('abawfw'), warnings.catch_warnings():
         warnings.simplefilter('ignore')  # of layers without elements: they are repeated when the run is built
-        dataset = None
+        datasets = {}
         for key, partition in LOADERS.items():
-            found = check.step(f'{key}.dataset', lambda key=key: _unfitted(cfg, key, store))
-            dataset = found if key == 'train_dataloader' else dataset
             check.add(_partition_problems(cfg, key, partition))
+            found = check.step(f'{key}.dataset', partial(_unfitted, cfg, key, store))
             if found is not None:
-                check.step(f'{key}.sampler', lambda key=key, found=found: _sampler(cfg, key, found))
-                check.step(f'{key}.dataset', lambda found=found: _one_clip(found))
-        if dataset is not None:
-            given = model_config(cfg, dataset.input_dims)
-            model = check.step('model', lambda: _without_memory(given))
-            if model is not None:
-                check.add(_too_large(model))
-                check.step('model.init_cfg', lambda: _initial_weights(model))
-                check.add(_too_long(model, dataset))
-                is_bytes = {f for f in dataset.features if store.feature(f).dtype == 'uint8'}
-                longest = max(clip.stop - clip.start for clip in dataset.clips)
-                check.step('model', lambda: check.add(contract_problems(given, model, longest, is_bytes)))
-                check.step('optim_wrapper', lambda: _optimisation(cfg, model, check))
-        check.step('train_cfg', lambda: _derived(LOOPS, cfg.train_cfg, VATrainLoop))
-        check.step('val_cfg', lambda: _derived(LOOPS, cfg.val_cfg, ValLoop))
+                datasets[key] = found
+                check.step(f'{key}.sampler', partial(_sampler, cfg, key, found))
+                check.step(f'{key}.dataset', partial(_one_clip, found))
+        dims = {key: dataset.input_dims for key, dataset in datasets.items()}
+        if len(dims) > 1 and len({repr(sizes) for sizes in dims.values()}) > 1:
+            check.add(
+                f'{key}.dataset: gives frames of {sizes}, and so must the other'
+                for key, sizes in dims.items()
+            )
+        model = None
+        if 'train_dataloader' in datasets:
+            model = _model(cfg, check, datasets['train_dataloader'])
+        schedules = (
+            [] if model is None else check.step('optim_wrapper', partial(_optimisation, cfg, model, check))
+        )
+        check.step('train_cfg', partial(_derived, LOOPS, cfg.train_cfg, VATrainLoop))
+        check.step('val_cfg', partial(_derived, LOOPS, cfg.val_cfg, ValLoop))
         for i, metric in enumerate(_listed(cfg.val_evaluator)):
-            check.step(f'val_evaluator[{i}]', lambda metric=metric: METRICS.build(metric))
-        hooks = {f'default_hooks.{k}': v for k, v in cfg.get('default_hooks', {}).items()}
-        hooks |= {f'custom_hooks[{i}]': v for i, v in enumerate(cfg.get('custom_hooks') or ())}
-        for place, hook in hooks.items():
-            if hook is not None:
-                check.step(place, lambda hook=hook: _hook(hook))
+            check.step(f'val_evaluator[{i}]', partial(METRICS.build, metric))
+        _hooks(cfg, check, model, schedules or [])
     return [*check.lines(), *_postprocess_problems(cfg)]
 
 
@@ -107,7 +116,7 @@ class _Check:
                 places.append(place)
             return None
 
-    def add(self, lines: Iterator[str]) -> None:
+    def add(self, lines: Iterable[str]) -> None:
         """Problems that name their place."""
         for line in lines:
             self.found.setdefault(line, [])
@@ -140,6 +149,20 @@ def _partition_problems(cfg: Config, key: str, partition: str) -> Iterator[str]:
         )
 
 
+def _model(cfg: Config, check: _Check, dataset: Any) -> Any:
+    """The model without memory, or None, and what is wrong with it."""
+    given = model_config(cfg, dataset.input_dims)
+    model = check.step('model', partial(_without_memory, given))
+    if model is not None:
+        check.add(_too_large(model))
+        check.add(_too_long(model, dataset))
+        check.step('model.init_cfg', partial(_initial_weights, model))
+        is_bytes = {f for f in dataset.features if dataset.store.feature(f).dtype == 'uint8'}
+        longest = max(clip.stop - clip.start for clip in dataset.clips)
+        check.step('model', lambda: check.add(contract_problems(given, model, longest, is_bytes)))
+    return model
+
+
 def _unfitted(cfg: Config, key: str, store: FeatureStore) -> Any:
     """The dataset of a loader, unfitted; None where it cannot be built without a pass over the data."""
     dataset = cfg[key].to_dict()['dataset']
@@ -147,7 +170,7 @@ def _unfitted(cfg: Config, key: str, store: FeatureStore) -> Any:
         return None
     if dataset['store'] == cfg.data_root:
         dataset['store'] = store  # it is open already
-    return build(DATASETS, {**dataset, 'fit': False}, f'{key}.dataset')
+    return build(DATASETS, {**dataset, 'fit': False}, '')  # the places of both loaders stand before one line
 
 
 def _sampler(cfg: Config, key: str, dataset: Any) -> None:
@@ -167,6 +190,8 @@ def _one_clip(dataset: Any) -> None:
     """Run the longest clip through the pipeline, as far as that needs no statistics of the data."""
     for transform in dataset.pipeline:
         if isinstance(transform, Normalize):
+            for feature in transform.features or ():
+                refuse_pictures(dataset.store, feature)
             transform.load(dict.fromkeys(transform.features or (), (np.float32(0), np.float32(1))))
         elif hasattr(transform, 'fit'):
             return
@@ -223,7 +248,7 @@ def _initial_weights(model: Any) -> None:
         return
     names = {base.__name__ for module in model.modules() for base in type(module).__mro__}
     for given in model.init_cfg if isinstance(model.init_cfg, list) else [model.init_cfg]:
-        layers = given.get('layer') or []
+        layers = given.get('layer') or ()
         for layer in [layers] if isinstance(layers, str) else layers:
             if layer not in names:
                 raise ConfigError(f'the model has no layer {layer!r}: {nearest(layer, names)}')
@@ -254,8 +279,8 @@ def _too_long(model: Any, dataset: Any) -> Iterator[str]:
             )
 
 
-def _optimisation(cfg: Config, model: Any, check: _Check) -> None:
-    """Optimiser, wrapper and schedules of the model's parameters, each shrunk to one number."""
+def _optimisation(cfg: Config, model: Any, check: _Check) -> list[Any]:
+    """The schedules, for optimiser and wrapper of the model's parameters, each shrunk to one number."""
     for module in model.modules():
         for name, parameter in list(module._parameters.items()):
             if parameter is not None:
@@ -266,15 +291,12 @@ def _optimisation(cfg: Config, model: Any, check: _Check) -> None:
         raise ConfigError(
             f'{type(wrapper).__name__} lacks what training uses: take VAOptimWrapper, or derive yours from it'
         )
-    epochs = cfg.train_cfg.get('max_epochs')
+    end = {'end': cfg.train_cfg.get('max_epochs')}
+    built = []
     for i, schedule in enumerate(_listed(cfg.get('param_scheduler') or ())):
-        end = {'end': epochs} if isinstance(epochs, int) else {}
-        check.step(
-            f'param_scheduler[{i}]',
-            lambda schedule=schedule, end=end: PARAM_SCHEDULERS.build(
-                {'optimizer': wrapper, **end, **schedule}
-            ),
-        )
+        given = {'optimizer': wrapper, **end, **schedule}
+        built.append(check.step(f'param_scheduler[{i}]', partial(PARAM_SCHEDULERS.build, given)))
+    return built
 
 
 @contextmanager
@@ -306,10 +328,39 @@ def _derived(registry: Any, given: Any, base: type) -> None:
         )
 
 
-def _hook(given: Any) -> None:
-    hook = {k: v for k, v in given.to_dict().items() if k != 'priority'}
-    if not isinstance(HOOKS.build(hook), Hook):
-        raise ConfigError(f'{hook["type"]} is no hook: derive it from mmengine.hooks.Hook')
+# Without these nothing is measured, kept, or said of a run.
+NEEDED_HOOKS = (TrainingMetricHook, VACheckpointHook, SummaryHook)
+
+
+def _hooks(cfg: Config, check: _Check, model: Any, schedules: list[Any]) -> None:
+    """Build the hooks, and hold what they name against the model."""
+    named = {f'default_hooks.{k}': v for k, v in cfg.get('default_hooks', {}).items() if v is not None}
+    named |= {f'custom_hooks[{i}]': v for i, v in enumerate(cfg.get('custom_hooks') or ())}
+    plateaus = [schedule for schedule in schedules if isinstance(schedule, WarmupPlateauLR)]
+    built = {place: check.step(place, partial(_hook, given)) for place, given in named.items()}
+    needed = NEEDED_HOOKS if not cfg.get('param_scheduler') else (*NEEDED_HOOKS, ParamSchedulerHook)
+    for kind in needed:
+        if not any(isinstance(hook, kind) for hook in built.values()) and None not in built.values():
+            check.add([f'default_hooks: a run needs {kind.__name__}: see configs/_base_/default_runtime.py'])
+    if model is None:
+        return
+    watching = {**built, **{f'param_scheduler[{i}]': schedule for i, schedule in enumerate(schedules)}}
+    for place, owner in watching.items():
+        if isinstance(owner, (EarlyStopHook, ReloadBestHook, GradualReleaseHook, WarmupPlateauLR)):
+            check.step(place, partial(check_name, model.targets, type(owner).__name__, owner.monitor))
+        if isinstance(owner, GradualReleaseHook):
+            check.step(place, partial(owner.check_parts, model))
+            if not plateaus:
+                check.add(
+                    [f"{place}: GradualReleaseHook needs param_scheduler=[dict(type='WarmupPlateauLR', ...)]"]
+                )
+
+
+def _hook(given: Any) -> Hook:
+    hook = HOOKS.build({k: v for k, v in given.to_dict().items() if k != 'priority'})
+    if not isinstance(hook, Hook):
+        raise ConfigError(f'{given["type"]} is no hook: derive it from mmengine.hooks.Hook')
+    return hook
 
 
 def _listed(given: Any) -> list[Any]:

@@ -46,6 +46,8 @@ def read_space(path: Path) -> Values:
             )
         elif not _is_distribution(values):
             problems += [f'{key}: {text}' for text in map(_word_problem, values) if text]
+            twice = [v for i, v in enumerate(values) if _word(v) in map(_word, values[:i])]
+            problems += [f'{key}: {value!r} stands there twice: it would be run once' for value in twice]
     if problems:
         raise ConfigError('\n'.join([f'{path}: {len(problems)} problem(s)', *(f'  {p}' for p in problems)]))
     return space
@@ -145,7 +147,7 @@ def _word_problem(value: Any) -> str:
     value = value.item() if isinstance(value, np.generic) else value
     try:
         read = parse_words([f'key={_word(value)}'])['key']
-    except AssertionError as error:  # brackets that do not match
+    except ConfigError as error:
         read = error
     if type(read) is type(value) and read == value:
         return ''

@@ -63,7 +63,7 @@ class GradualReleaseHook(Hook):
         """
         check_monitor(runner, 'GradualReleaseHook', self.monitor)
         VACheckpointHook.of(runner, 'GradualReleaseHook')
-        self._check_parts(bare_model(runner))
+        self.check_parts(bare_model(runner))
         schedule = _schedule(runner)
         if not self.stage:
             self._release(runner)
@@ -93,7 +93,8 @@ class GradualReleaseHook(Hook):
             f'stage {self.stage} of {len(self.stages)}: {", ".join(names)} trained from here on'
         )
 
-    def _check_parts(self, model: Any) -> None:
+    def check_parts(self, model: Any) -> None:
+        """ConfigError if a stage names a part that the model does not have, or that is not frozen."""
         trainable = [n for n, m in model.named_modules() if n and any(True for _ in m.parameters())]
         problems = []
         for number, names in enumerate(self.stages, 1):
