@@ -189,7 +189,9 @@ def building(place: str) -> Iterator[None]:
 def described(error: Exception) -> str:
     """An unexpected error in one line: its type, its text, and where it was raised."""
     frames = traceback.extract_tb(error.__traceback__)
-    where = f' ({Path(frames[-1].filename).name}, line {frames[-1].lineno})' if frames else ''
+    # the innermost line that is no library's: torch raises within its own what a component lacks
+    own = [frame for frame in frames if 'site-packages' not in frame.filename] or frames
+    where = f' ({Path(own[-1].filename).name}, line {own[-1].lineno})' if own else ''
     return f'{type(error).__name__}: {error}{where}'
 
 

@@ -35,7 +35,7 @@ OWN_KEYS = frozenset(
     ['data_root', 'features', 'targets', 'seed', 'windows', 'postprocess', 'trial_files', *TRACKERS]
 )
 
-_REFERENCE = re.compile(r'\$\{(\w+)\}')
+REFERENCE = re.compile(r'\$\{(\w+)\}')
 # What MMEngine fills in before a file is Python: `{{$NAME:default}}`, `{{_base_.name}}`, `{{fileDirname}}`.
 _FILLED_IN = re.compile(r'\{\{.*?\}\}')
 
@@ -77,7 +77,7 @@ def load_config(path: str | Path, overrides: dict[str, Any] | None = None) -> VA
         _override(config, key, _plain(value))
     _import_modules(config.get('custom_imports'), path)
     own = {*own_names, *(key.partition('.')[0] for key in overrides or {})}
-    drop_unused(config, set(_REFERENCE.findall(loaded.text)) - own - RUNNER_KEYS - OWN_KEYS)
+    drop_unused(config, set(REFERENCE.findall(loaded.text)) - own - RUNNER_KEYS - OWN_KEYS)
     return VAConfig(config, filename=str(path))
 
 
@@ -247,10 +247,10 @@ def resolve_references(config: Config) -> tuple[VAConfig, list[str]]:
             return type(node)(walk(v, f'{place}[{i}]', seen) for i, v in enumerate(node))
         if not isinstance(node, str):
             return node
-        whole = _REFERENCE.fullmatch(node)
+        whole = REFERENCE.fullmatch(node)
         if whole:
             return value_of(whole[1], place, seen)
-        return _REFERENCE.sub(lambda m: str(value_of(m[1], place, seen)), node)
+        return REFERENCE.sub(lambda m: str(value_of(m[1], place, seen)), node)
 
     # a top-level value counts as seen within itself, whether or not something refers to it
     resolved = {key: walk(value, key, (key,)) for key, value in top.items()}
@@ -266,7 +266,7 @@ def raise_problems(config: Config, problems: list[str]) -> None:
 
 def referenced_names(config: Config) -> set[str]:
     """Top-level names that some value of the config refers to."""
-    return set(_REFERENCE.findall(pprint.pformat(config.to_dict())))
+    return set(REFERENCE.findall(pprint.pformat(config.to_dict())))
 
 
 def stands_at(config: Config, place: str) -> str:
@@ -285,7 +285,7 @@ def stands_at(config: Config, place: str) -> str:
         except (KeyError, IndexError, TypeError):
             return place
         here += f'[{index}]' if index else f'.{name}' if here else name
-        while isinstance(node, str) and (whole := _REFERENCE.fullmatch(node)) and whole[1] in top:
+        while isinstance(node, str) and (whole := REFERENCE.fullmatch(node)) and whole[1] in top:
             here, node = whole[1], top[whole[1]]
     return here
 
@@ -311,7 +311,7 @@ def _override(config: dict[str, Any], key: str, value: Any) -> None:
         raise ConfigError(f'{key}: no value of a config can have this name')
     for i, name in enumerate(names):
         node = node.setdefault(name, {}) if isinstance(node, dict) else _element(node, name, key)
-        if isinstance(node, str) and (whole := _REFERENCE.fullmatch(node)):
+        if isinstance(node, str) and (whole := REFERENCE.fullmatch(node)):
             stands = '.'.join([whole[1], *names[i + 1 :], last])
             raise ConfigError(f"{key}: {'.'.join(names[: i + 1])} is '{node}'; set {stands} instead")
     if isinstance(node, dict):

@@ -24,6 +24,7 @@ from abawfw.components import (
 )
 from abawfw.config import (
     OWN_KEYS,
+    REFERENCE,
     RUNNER_KEYS,
     TRACKERS,
     not_plain,
@@ -45,7 +46,7 @@ TOP_LEVEL: dict[str, Any] = {
     'targets': Annotated[Sequence[Target], MinLen(1)],
     'seed': Seed,
     'windows': Mapping[Target, WholeNumber],
-    'postprocess': Parts | dict[str, Parts],
+    'postprocess': Any,  # by target or for all: see _postprocess
     'trial_files': bool,
     **dict.fromkeys(TRACKERS, Part | None),
     'model': Part,
@@ -131,6 +132,9 @@ SUPPLIED = {
     'visualizer': {'name', 'save_dir'},
     'visualizer backend': {'save_dir'},
 }
+
+# Arguments that are supplied where a config does not state them.
+DEFAULTED = {'parameter scheduler': {'end'}}
 
 # Arguments that are taken out before the component is called.
 PRIORITIES = Literal[
@@ -231,6 +235,8 @@ class _Check:
         if wrong is None:
             return True
         inner, wanted, found = wrong
+        if isinstance(found, str) and REFERENCE.search(found):
+            return True  # to nothing, which is reported by itself
         line = f'{stands_at(self.config, place + inner)}: must be {wanted}, not {_short(found)}'
         self.wrong.setdefault(line, {})[whose] = None
         return False
@@ -319,7 +325,7 @@ class _Check:
             elif not _is_default(value, known.get(key)):
                 self.value(f'{place}.{key}', value, stated[key], f'{key} of {name}')
         for key, argument in known.items():
-            if argument.required and key not in supplied | given.keys():
+            if argument.required and key not in supplied | DEFAULTED.get(registry.name, set()) | given.keys():
                 self.problems.append(f"{place}: {name} needs the argument '{key}'")
 
 

@@ -20,6 +20,10 @@ def test_a_plain_file_a_link_to_one_and_a_missing_one_pass(tmp_path: Path) -> No
 
 def test_everything_else_is_refused_by_its_kind(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / 'pipe')
-    for path, kind in ((tmp_path / 'pipe', 'a pipe'), (tmp_path, 'a folder'), (Path('/dev/null'), 'a device')):
+    for path, kind in (
+        (tmp_path / 'pipe', 'a pipe'),
+        (tmp_path, 'a folder'),
+        (Path('/dev/null'), 'a device'),
+    ):
         with pytest.raises(DataError, match=f'{path}: is {kind}'):
             check_plain(path)

@@ -72,7 +72,10 @@ def build_problems(cfg: Config, store: FeatureStore) -> list[str]:
         warnings.simplefilter('ignore')  # of layers without elements: they are repeated when the run is built
         datasets = {}
         for key, partition in LOADERS.items():
-            check.add(_partition_problems(cfg, key, partition))
+            other = list(_partition_problems(cfg, key, partition))
+            check.add(other)
+            if other:
+                continue
             found = check.step(f'{key}.dataset', partial(_unfitted, cfg, key, store))
             if found is not None:
                 datasets[key] = found

@@ -90,7 +90,7 @@ def _tried(place: str, make: Callable[[], Any], check: Callable[..., None], *kno
     try:
         check(part, *known)
     except ConfigError as error:
-        yield f'{place}: {name} {error}'
+        yield f'{place}: {name}: {error}'
     except Exception as error:
         yield f'{place}: {name}, run on a small batch: {described(error)}'
 
