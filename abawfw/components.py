@@ -21,7 +21,7 @@ from abawfw.errors import AbawfwError, ConfigError
 if TYPE_CHECKING:
     from mmengine.registry import Registry
 
-# Upper ends are far beyond what anybody wants: what lies above is a slip, and would fill the memory.
+# Upper ends are far beyond what anybody wants: what lies above is a slip that fills memory, or no float32.
 WholeNumber = Annotated[int, Ge(0), Le(10**9)]
 """0 or more: frames, epochs."""
 Count = Annotated[int, Ge(1), Le(10**9)]
@@ -30,9 +30,9 @@ Width = Annotated[int, Ge(1), Le(2**16)]
 """Length of vectors, channels of a layer, heads."""
 Depth = Annotated[int, Ge(1), Le(1000)]
 """Layers, steps, stages: parts that are built one by one."""
-Positive = Annotated[float, Gt(0), Le(10**9)]
+Positive = Annotated[float, Gt(0), Le(3e38)]
 """A rate, a weight, a norm."""
-NonNegative = Annotated[float, Ge(0), Le(10**9)]
+NonNegative = Annotated[float, Ge(0), Le(3e38)]
 """A deviation, a decay."""
 Probability = Annotated[float, Ge(0), Lt(1)]
 """Probability of dropping a value; with 1 nothing would be left."""
@@ -55,7 +55,7 @@ _KINDS = {
     'greater_than': 'above {gt:g}',
     'greater_than_equal': '{ge:g} or more',
     'less_than': 'below {lt:g}',
-    'less_than_equal': '{le:,} or less',
+    'less_than_equal': '{le:,.9g} or less',
     'too_short': 'a list of at least {min_length}',
     'too_long': 'a list of at most {max_length}',
     'missing': 'there, as a value of the list',
