@@ -130,9 +130,9 @@ def wrong_value(annotation: Any, value: Any) -> tuple[str, str, Any] | None:
     except Exception:  # a type that pydantic cannot check; the constructor will
         return None
     first = None
-    for given in (value, _sequences(value, list), _sequences(value, tuple)):
+    for kind in (None, list, tuple):
         try:
-            validator.validate_python(given)
+            validator.validate_python(value if kind is None else _sequences(value, kind))
         except ValidationError as error:
             first = first or error
         else:
@@ -142,7 +142,9 @@ def wrong_value(annotation: Any, value: Any) -> tuple[str, str, Any] | None:
     if wanted in ([], ['None']):
         return None
     # of a union every member fails, each under its own name
-    united = len({e['loc'] for e in errors}) > 1 and isinstance(errors[0]['loc'][0], str)
+    first_step = errors[0]['loc'][0] if errors[0]['loc'] else 0
+    inner = not isinstance(first_step, str) or (isinstance(value, dict) and first_step in value)
+    united = len({e['loc'] for e in errors}) > 1 and not inner
     steps = () if united else errors[0]['loc']
     place = ''.join(f'[{step}]' if isinstance(step, int) else f'.{step}' for step in steps if step != '[key]')
     found = value if united or errors[0]['type'] == 'missing' else errors[0]['input']

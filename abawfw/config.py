@@ -266,7 +266,7 @@ def raise_problems(config: Config, problems: list[str]) -> None:
 
 def referenced_names(config: Config) -> set[str]:
     """Top-level names that some value of the config refers to."""
-    return set(REFERENCE.findall(pprint.pformat(config.to_dict())))
+    return set(REFERENCE.findall(repr(config.to_dict())))
 
 
 def stands_at(config: Config, place: str) -> str:

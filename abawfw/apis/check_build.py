@@ -44,6 +44,7 @@ from abawfw.engine.optim import VAOptimWrapper
 from abawfw.engine.schedulers import WarmupPlateauLR
 from abawfw.errors import AbawfwError, ConfigError, DataError, nearest
 from abawfw.evaluation.postprocess import Pipeline
+from abawfw.evaluation.va_metric import VAMetric
 from abawfw.models.contracts import contract_problems
 from abawfw.registry import DATASETS, HOOKS, LOOPS, METRICS, MODELS, PARAM_SCHEDULERS, SAMPLERS
 
@@ -81,12 +82,7 @@ def build_problems(cfg: Config, store: FeatureStore) -> list[str]:
                 datasets[key] = found
                 check.step(f'{key}.sampler', partial(_sampler, cfg, key, found))
                 check.step(f'{key}.dataset', partial(_one_clip, found))
-        dims = {key: dataset.input_dims for key, dataset in datasets.items()}
-        if len(dims) > 1 and len({repr(sizes) for sizes in dims.values()}) > 1:
-            check.add(
-                f'{key}.dataset: gives frames of {sizes}, and so must the other'
-                for key, sizes in dims.items()
-            )
+        check.add(_unlike(datasets))
         model = None
         if 'train_dataloader' in datasets:
             model = _model(cfg, check, datasets['train_dataloader'])
@@ -95,8 +91,12 @@ def build_problems(cfg: Config, store: FeatureStore) -> list[str]:
         )
         check.step('train_cfg', partial(_derived, LOOPS, cfg.train_cfg, VATrainLoop))
         check.step('val_cfg', partial(_derived, LOOPS, cfg.val_cfg, ValLoop))
-        for i, metric in enumerate(_listed(cfg.val_evaluator)):
+        metrics = [
             check.step(f'val_evaluator[{i}]', partial(METRICS.build, metric))
+            for i, metric in enumerate(_listed(cfg.val_evaluator))
+        ]
+        if None not in metrics and not any(isinstance(metric, VAMetric) for metric in metrics):
+            check.add(['val_evaluator: a run needs VAMetric, whose scores choose the best weights'])
         _hooks(cfg, check, model, schedules or [])
     return [*check.lines(), *_postprocess_problems(cfg)]
 
@@ -150,6 +150,18 @@ def _partition_problems(cfg: Config, key: str, partition: str) -> Iterator[str]:
             f'{key}.dataset.partition: {found!r}: a run is {what} {partition!r}; dataset.split chooses other '
             'videos for it, and tools/test.py predicts other partitions'
         )
+
+
+def _unlike(datasets: dict[str, Any]) -> Iterator[str]:
+    """Frames that are validated on of other sizes than those that are trained on."""
+    sizes = [dataset.input_dims for dataset in datasets.values()]
+    for name in sizes[0] if len(sizes) == len(LOADERS) else ():
+        trained, validated = sizes[0][name], sizes[1].get(name)
+        if trained != validated:
+            yield (
+                f'val_dataloader.dataset.pipeline: gives frames of {name} of {validated}, and the '
+                f'train_pipeline of {trained}: what one does to the size of features, the other must do, too'
+            )
 
 
 def _model(cfg: Config, check: _Check, dataset: Any) -> Any:
