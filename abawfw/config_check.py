@@ -191,7 +191,7 @@ def config_problems(config: Config) -> list[str]:
     problems += _postprocess(resolved)
     check = _Check(config)
     with DefaultScope.overwrite_default_scope('abawfw'):
-        for key in (RUNNER_KEYS | OWN_KEYS) & resolved.keys():
+        for key in [key for key in resolved if key in TOP_LEVEL]:
             if check.value(key, resolved[key], TOP_LEVEL[key]) and key in REGISTRY_OF.keys() | GROUPS:
                 check.walk(resolved[key], key, REGISTRY_OF.get(key))
     return sorted(dict.fromkeys([*problems, *check.lines()]))

@@ -68,7 +68,8 @@ def test_a_value_that_a_component_refuses(trials: Path, key: str, value: Any, pr
     title, line = str(error.value).splitlines()
     assert title == f'{CONFIG}: 1 problem(s)'
     assert line.startswith(f'  {problem}')
-    check_config(cfg)  # only training needs videos of both partitions
+    if line.startswith(('  train', '  val', '  model')):
+        check_config(cfg)  # only training needs videos of both partitions, and a model
 
 
 def test_misspelt_names_come_first(trials: Path) -> None:

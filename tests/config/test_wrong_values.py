@@ -15,6 +15,7 @@ from abawfw.config import VAConfig, load_config
 from abawfw.config_check import config_problems
 from abawfw.datasets.demo import make_demo_data
 from abawfw.datasets.demo_trials import make_demo_trials
+from abawfw.datasets.stores.rucaim3_writer import RUCAIM3Writer
 from abawfw.datasets.stores.trial_writer import TrialWriter
 from abawfw.errors import ConfigError
 
@@ -181,7 +182,7 @@ def plain(stores: dict[str, Path]) -> dict[str, Any]:
             'optim_wrapper.max_norm: inf is no number that a config can hold; give a finite one',
         ),
         ('train_sampler.shuffle', 'no', "train_sampler.shuffle: must be True or False, not 'no'"),
-        ('targets', 'valence', "targets: must be a list, not 'valence' (targets of VAEstimator"),
+        ('targets', 'valence', "targets: must be a list, not 'valence'"),
         ('data_root', 2023, 'data_root: must be a text, not 2023'),
         ('seed', -1, 'seed: must be 0 or more, not -1'),
         ('train_dataloader.num_workers', -1, 'train_dataloader.num_workers: must be 0 or more, not -1'),
@@ -189,7 +190,7 @@ def plain(stores: dict[str, Path]) -> dict[str, Any]:
         ('losses.0.weight', -1.0, 'losses[0].weight: must be above 0, not -1.0 (weight of CCCLoss)'),
         ('windows.valence', 'a', "windows.valence: must be a whole number, not 'a' (windows of VAMetric)"),
         ('model.context.0', 'abc', "model.context[0]: must be a dict, not 'abc' (context of VAEstimator)"),
-        ('val_evaluator', {'type': 'DumpResults', 'out_file_path': 'x'}, 'val_evaluator: a run needs VAMetric'),
+        ('val_evaluator', [{'type': 'DumpResults', 'out_file_path': 'x.pkl'}], 'a run needs VAMetric'),
         ('load_from', 'nowhere.pth', 'load_from: nowhere.pth: no such checkpoint'),
         ('default_hooks.summary', None, 'default_hooks: a run needs SummaryHook'),
         (
@@ -213,11 +214,6 @@ def plain(stores: dict[str, Path]) -> dict[str, Any]:
             'optim_wrapper.paramwise_cfg.head.lr: must be above 0, not -1',
         ),
         ('hidden', 30, 'model.context[0]: 4 attention heads do not divide a width of 30: change one of them'),
-        (
-            'segment_length',
-            600,
-            'model.context[0]: TransformerContext takes clips of at most 512 frames, and the longest has 600',
-        ),
         ('features', ['affectnet,vggish'], 'separate names by spaces on the command line: '),
     ],
 )  # fmt: skip
@@ -228,6 +224,20 @@ def test_one_line_names_the_key_and_what_is_right(
     found = problems_with(plain, path, value).splitlines()
     assert len([text for text in found if line in text]) == 1, found
     assert len(found) <= 2, 'a title at most'
+
+
+def test_clips_longer_than_the_model_takes(tmp_path: Path) -> None:
+    features = ('affectnet', 'vggish', 'egemaps')
+    with RUCAIM3Writer(tmp_path / 'store', dict.fromkeys(features, (2,))) as writer:
+        for partition in ('train', 'val'):
+            values = {name: np.zeros((700, 2)) for name in features}
+            writer.add(partition, partition, values, labels=np.zeros((700, 2)))
+    plain = load_config(BASE, {'data_root': str(tmp_path / 'store')}).to_dict()
+    (_, line) = problems_with(plain, ('segment_length',), 600).splitlines()
+    assert line.startswith(
+        '  model.context[0]: TransformerContext takes clips of at most 512 frames, and the longest has 600'
+    )
+    assert problems_with(plain, ('segment_length',), 512) == ''
 
 
 def test_a_model_that_no_memory_holds(plain: dict[str, Any]) -> None:
