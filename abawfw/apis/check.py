@@ -38,7 +38,7 @@ def check_config(cfg: Config, training: bool = False, weights: bool = False) -> 
 
         problems += build_problems(partly_resolved, store)
     if training:
-        from abawfw.engine.vis_backends.tracker_packages import missing_trackers
+        from abawfw.apis.trackers import missing_trackers
 
         problems += missing_trackers(resolved)
     if training and not problems:

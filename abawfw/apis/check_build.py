@@ -207,7 +207,8 @@ def _one_clip(dataset: Any) -> None:
         if isinstance(transform, Normalize):
             for feature in transform.features or ():
                 refuse_pictures(dataset.store, feature)
-            transform.load(dict.fromkeys(transform.features or (), (np.float32(0), np.float32(1))))
+            nothing = np.zeros(1, np.float32), np.ones(1, np.float32)
+            transform.load(dict.fromkeys(transform.features or (), nothing))
         elif hasattr(transform, 'fit'):
             return
     lengths = [clip.stop - clip.start for clip in dataset.clips]
@@ -378,10 +379,9 @@ def _hook(given: Any) -> Hook:
     return hook
 
 
-def _listed(given: Any) -> list[Any]:
+def _listed(given: Any) -> list[dict[str, Any]]:
     """Plain configs, of which there may be one or several."""
-    items = [given] if isinstance(given, dict) else given
-    return [item.to_dict() for item in items]
+    return [item.to_dict() for item in ([given] if isinstance(given, dict) else given)]
 
 
 def _text(error: Exception, root: Any) -> str:

@@ -17,6 +17,7 @@ from mmengine.dist import barrier, get_dist_info, is_distributed
 
 from abawfw.apis.build import build_loader, model_config
 from abawfw.apis.check import check_config
+from abawfw.apis.trackers import recorder
 from abawfw.checkpoints import resumable_checkpoints
 from abawfw.components import building
 from abawfw.config import resolve
@@ -24,7 +25,6 @@ from abawfw.datasets.never_observed import never_observed
 from abawfw.engine.distributed import init_distributed
 from abawfw.engine.empty_logs import no_empty_logs
 from abawfw.engine.va_runner import VARunner
-from abawfw.engine.vis_backends.tracker_packages import recorder
 from abawfw.engine.work_dir_lock import work_dir_lock
 from abawfw.errors import CheckpointError, TrainingError
 

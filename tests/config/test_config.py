@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from abawfw.apis.trackers import recorder
 from abawfw.config import (
     VAConfig,
     load_config,
@@ -19,7 +20,6 @@ from abawfw.config import (
     written_problems,
 )
 from abawfw.config_diff import config_diff
-from abawfw.engine.vis_backends.tracker_packages import recorder
 from abawfw.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
