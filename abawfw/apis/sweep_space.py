@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from abawfw.apis.overrides import parse_words
+from abawfw.apis.overrides import parse_value
 from abawfw.apis.runs import Trial
 from abawfw.errors import ConfigError, nearest
 
@@ -139,19 +139,23 @@ def _draw(choices: Any, rng: np.random.Generator) -> Any:
 
 
 def _word(value: Any) -> str:
-    """A value as it stands on a command line."""
-    return str(value).replace(' ', '').replace("'", '') if isinstance(value, (list, tuple)) else str(value)
+    """A value as it stands on a command line: without quotes and blanks where it is read all the same."""
+    value = value.item() if isinstance(value, np.generic) else value
+    short = str(value)
+    if isinstance(value, (list, tuple)):
+        short = short.replace(' ', '').replace("'", '')
+    return short if _is_read_as(short, value) else repr(value)
+
+
+def _is_read_as(word: str, value: Any) -> bool:
+    try:
+        return repr(parse_value(word)) == repr(value)
+    except ConfigError:
+        return False
 
 
 def _word_problem(value: Any) -> str:
     value = value.item() if isinstance(value, np.generic) else value
-    try:
-        read = parse_words([f'key={_word(value)}'])['key']
-    except ConfigError as error:
-        read = error
-    if type(read) is type(value) and read == value:
+    if _is_read_as(_word(value), value):
         return ''
-    return (
-        f'{value!r} cannot stand on a command line: give numbers, texts or lists of them; '
-        'for parts (dicts), sweep over a config for each'
-    )
+    return f'{value!r} cannot stand on a command line: give numbers, texts, and lists and dicts of them'
