@@ -235,8 +235,8 @@ class _Check:
         if wrong is None:
             return True
         inner, wanted, found = wrong
-        if isinstance(found, str) and REFERENCE.search(found):
-            return True  # to nothing, which is reported by itself
+        if (isinstance(found, str) and REFERENCE.search(found)) or not_plain(Config({'x': found})):
+            return True  # a reference to nothing, or no value of a config: reported by itself
         line = f'{stands_at(self.config, place + inner)}: must be {wanted}, not {_short(found)}'
         self.wrong.setdefault(line, {})[whose] = None
         return False

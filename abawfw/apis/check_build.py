@@ -381,7 +381,8 @@ def _hook(given: Any) -> Hook:
 
 def _listed(given: Any) -> list[dict[str, Any]]:
     """Plain configs, of which there may be one or several."""
-    return [item.to_dict() for item in ([given] if isinstance(given, dict) else given)]
+    items: Any = [given] if isinstance(given, dict) else given
+    return [item.to_dict() for item in items]
 
 
 def _text(error: Exception, root: Any) -> str:
