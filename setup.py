@@ -61,10 +61,12 @@ setup(
     python_requires='>=3.11',
     install_requires=[
         'addict>=2.4',
+        'annotated-types>=0.8',
         'h5py>=3.16',
         'mmengine>=0.10.7',
         'numpy>=2.4',
         'pandas>=3.1',
+        'pydantic>=2.14',
         'rich>=15',
         'scipy>=1.17',
         'setuptools>=77.0.3',

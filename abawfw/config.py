@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import ast
 import copy
+import importlib
+import math
 import pprint
 import re
+import tempfile
+import types
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 from unittest import mock
 
+import numpy as np
 from mmengine.config import Config
+from mmengine.config.config import RESERVED_KEYS
 
+from abawfw.components import described
 from abawfw.errors import ConfigError, nearest
 from abawfw.files import shipped
 
-# Keys of MMEngine's Runner that abawfw uses, and our own. `custom_imports` (users' own packages) is carried
-# out by Config when it reads the file.
+# Keys of MMEngine's Runner that abawfw uses, and our own. `custom_imports` names users' own packages.
 RUNNER_KEYS = frozenset(
     [
         *('model', 'train_dataloader', 'val_dataloader', 'train_cfg', 'val_cfg', 'optim_wrapper'),
@@ -25,9 +32,15 @@ RUNNER_KEYS = frozenset(
         *('default_scope', 'randomness', 'custom_imports'),
     ]
 )
-OWN_KEYS = frozenset(['data_root', 'features', 'targets', 'seed', 'windows', 'postprocess', 'trial_files'])
+# Experiment trackers: each a key of its own, so that the bases that turn them on add up.
+TRACKERS = ('tensorboard', 'wandb', 'mlflow')
+OWN_KEYS = frozenset(
+    ['data_root', 'features', 'targets', 'seed', 'windows', 'postprocess', 'trial_files', *TRACKERS]
+)
 
-_REFERENCE = re.compile(r'\$\{(\w+)\}')
+REFERENCE = re.compile(r'\$\{(\w+)\}')
+# What MMEngine fills in before a file is Python: `{{$NAME:default}}`, `{{_base_.name}}`, `{{fileDirname}}`.
+_FILLED_IN = re.compile(r'\{\{.*?\}\}')
 
 
 class VAConfig(Config):
@@ -43,26 +56,30 @@ class VAConfig(Config):
 def load_config(path: str | Path, overrides: dict[str, Any] | None = None) -> VAConfig:
     """Load a config file; references (``'${name}'``) are kept, see :func:`resolve`.
 
-    A config is a Python program, as in all of MMEngine: load only files you trust.
+    A config is a Python program, as in all of MMEngine: load only files you trust. Numbers of numpy and paths
+    become plain values; classes, functions and modules at the top level are helpers of the program.
 
     Args:
         path: the config file, or one that comes with abawfw, such as ``rucaim3/transformer_demo.py``.
         overrides: values by dotted key, as given on a command line; they come last and replace what is there.
 
     Raises:
-        ConfigError: the file is missing or is not a valid config, or there is no place for an override.
+        ConfigError: the file is missing or is not a valid config, there is no place for an override, or a
+            module of ``custom_imports`` cannot be imported.
     """
     path = find_config(path)
+    own_names = _check_files(path)
     try:
         with mock.patch.object(Config, '_get_cfg_path', staticmethod(base_path)):
-            loaded = Config.fromfile(path, lazy_import=False)
+            loaded = Config.fromfile(path, lazy_import=False, import_custom_modules=False)
     except Exception as error:
-        raise ConfigError(f'{path}: {type(error).__name__}: {error}') from error
-    config = loaded.to_dict()
+        raise ConfigError(f'{path}: {_failure(error)}') from error
+    config = {k: _plain(v) for k, v in loaded.to_dict().items() if not isinstance(v, _HELPERS)}
     for key, value in (overrides or {}).items():
-        _override(config, key, value)
-    own = {*_assigned_names(path), *(key.partition('.')[0] for key in overrides or {})}
-    drop_unused(config, set(_REFERENCE.findall(loaded.text)) - own - RUNNER_KEYS - OWN_KEYS)
+        _override(config, key, _plain(value))
+    _import_modules(config.get('custom_imports'), path)
+    own = {*own_names, *(key.partition('.')[0] for key in overrides or {})}
+    drop_unused(config, set(REFERENCE.findall(loaded.text)) - own - RUNNER_KEYS - OWN_KEYS)
     return VAConfig(config, filename=str(path))
 
 
@@ -96,8 +113,138 @@ def base_path(base: str, child: str) -> tuple[str, None]:
     if not colons:
         return str(Path(child).parent / base), None
     if package != 'abawfw':
-        raise ConfigError(f"_base_ = '{base}': only 'abawfw::NAME' and paths are known")
+        raise ConfigError(f"{child}: _base_ = '{base}': only 'abawfw::NAME' and paths are known")
     return str(find_config(shipped('configs') / name)), None
+
+
+_HELPERS = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType)
+
+
+def _plain(value: Any) -> Any:
+    """A value as it can be written down: numbers of numpy and paths as plain ones, the rest as it is."""
+    if isinstance(value, Mapping):
+        return {_plain(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        items = [_plain(v) for v in value]
+        return tuple(items) if isinstance(value, tuple) else items
+    if isinstance(value, np.generic):
+        return value.item()
+    return str(value) if isinstance(value, PurePath) else value
+
+
+def not_plain(config: Config) -> list[str]:
+    """Values that cannot be written down, a line each."""
+    return list(_not_plain(config.to_dict(), ''))
+
+
+def written_problems(config: Config) -> list[str]:
+    """What a run would not read again of its config as it is: it is written to a file and loaded."""
+    text = VAConfig(config.to_dict()).pretty_text
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / 'config.py'
+        path.write_text(text, encoding='utf-8', errors='backslashreplace')
+        try:
+            again = load_config(path)
+        except ConfigError as error:
+            return [f'a run could not read its own config again: {str(error).removeprefix(f"{path}")}']
+    after = again.to_dict()
+    changed = [k for k, v in config.to_dict().items() if repr(after.get(k)) != repr(v)]
+    return [f'{key}: {config[key]!r} is another value when a run reads its config again' for key in changed]
+
+
+def _not_plain(value: Any, place: str) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            here = f'{place}.{key}' if place else str(key)
+            yield from _not_plain(key, f'{here} (the key)') if not isinstance(key, str) else ()
+            yield from _not_plain(item, here)
+    elif isinstance(value, (list, tuple)):
+        for i, item in enumerate(value):
+            yield from _not_plain(item, f'{place}[{i}]')
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield f'{place}: {value} is no number that a config can hold; give a finite one, or None for no limit'
+    elif value is not None and type(value) not in (str, int, float, bool):
+        kind = 'a class or function' if isinstance(value, _HELPERS) else f'of type {type(value).__name__}'
+        text = ' '.join(repr(value).split())
+        yield (
+            f'{place}: {text[:60]} is {kind}, which cannot be written into the config of a run: give '
+            'numbers, texts, None, True, False, and lists and dicts of them'
+        )
+
+
+def _failure(error: Exception) -> str:
+    """Why MMEngine could not read a file."""
+    text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    if 'Duplicate key' in text:
+        keys = text.rpartition('Duplicate keys: ')[2]
+        return f'two of its bases set the same: {keys}; keep one of them, or let one inherit the other'
+    return f'{type(error).__name__}: {text}'
+
+
+def _check_files(path: Path, above: tuple[Path, ...] = ()) -> set[str]:
+    """Look at a file and its bases as text, for what MMEngine would fail at without a hint.
+
+    Returns:
+        The top-level names that the file itself sets.
+    """
+    if path.suffix != '.py':
+        raise ConfigError(f'{path}: a config is a Python file, NAME.py: write these values as Python')
+    try:
+        tree = ast.parse(_FILLED_IN.sub('None', path.read_text(encoding='utf-8')))
+    except SyntaxError as error:
+        raise ConfigError(f'{path}: SyntaxError: {error.msg}, line {error.lineno}') from error
+    except (ValueError, RecursionError, MemoryError) as error:  # bytes that are no text, brackets without end
+        raise ConfigError(f'{path}: {type(error).__name__}: {error}') from error
+    for node in ast.walk(tree):
+        if isinstance(node, ast.With) and 'read_base' in ast.dump(node.items[0]):
+            raise ConfigError(
+                f'{path}, line {node.lineno}: `with read_base()` is the other style of MMEngine, in which '
+                "classes stand in a config; here bases are named by path, _base_ = ['./other.py'], and "
+                'components by text'
+            )
+    names = set()
+    for statement in tree.body:
+        match statement:
+            case ast.Assign(targets=targets, value=value):
+                names |= {t.id for t in targets if isinstance(t, ast.Name)}
+                if '_base_' in names and any(isinstance(t, ast.Name) and t.id == '_base_' for t in targets):
+                    _check_bases(value, path, above)
+            case ast.AnnAssign(target=ast.Name(id=name)):
+                names.add(name)
+    return names
+
+
+def _check_bases(node: ast.expr, path: Path, above: tuple[Path, ...]) -> None:
+    try:
+        bases = ast.literal_eval(node)
+    except ValueError:  # made by the program
+        return
+    for name in [bases] if isinstance(bases, str) else bases:
+        base = Path(base_path(str(name), str(path))[0])
+        if base.resolve() in (*above, path.resolve()):
+            raise ConfigError(f'{base} inherits from itself')
+        if base.is_file():
+            _check_files(base, (*above, path.resolve()))
+
+
+def _import_modules(given: Any, path: Path) -> None:
+    """Import what ``custom_imports`` names."""
+    if given is None:
+        return
+    imports = given.get('imports') if isinstance(given, dict) else None
+    names = [imports] if isinstance(imports, str) else imports
+    if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
+        raise ConfigError(f"{path}: custom_imports must be dict(imports=['my_package']), not {given!r}")
+    for name in names:
+        try:
+            importlib.import_module(name)
+        except Exception as error:
+            if isinstance(error, ImportError) and given.get('allow_failed_imports') is True:
+                continue
+            raise ConfigError(
+                f'{path}: custom_imports: {name} cannot be imported ({described(error)}); say with '
+                'PYTHONPATH where Python finds your package'
+            ) from error
 
 
 def resolve(config: Config) -> VAConfig:
@@ -136,10 +283,10 @@ def resolve_references(config: Config) -> tuple[VAConfig, list[str]]:
             return type(node)(walk(v, f'{place}[{i}]', seen) for i, v in enumerate(node))
         if not isinstance(node, str):
             return node
-        whole = _REFERENCE.fullmatch(node)
+        whole = REFERENCE.fullmatch(node)
         if whole:
             return value_of(whole[1], place, seen)
-        return _REFERENCE.sub(lambda m: str(value_of(m[1], place, seen)), node)
+        return REFERENCE.sub(lambda m: str(value_of(m[1], place, seen)), node)
 
     # a top-level value counts as seen within itself, whether or not something refers to it
     resolved = {key: walk(value, key, (key,)) for key, value in top.items()}
@@ -155,14 +302,28 @@ def raise_problems(config: Config, problems: list[str]) -> None:
 
 def referenced_names(config: Config) -> set[str]:
     """Top-level names that some value of the config refers to."""
-    return set(_REFERENCE.findall(pprint.pformat(config.to_dict())))
+    return set(REFERENCE.findall(repr(config.to_dict())))
 
 
-def _assigned_names(path: Path) -> set[str]:
-    """Top-level names that this file itself sets, not its bases."""
-    statements = ast.parse(path.read_text(encoding='utf-8')).body
-    targets = [t for s in statements if isinstance(s, ast.Assign) for t in s.targets]
-    return {t.id for t in targets if isinstance(t, ast.Name)}
+def stands_at(config: Config, place: str) -> str:
+    """Where the value at a place of the resolved config stands in the config: references are followed.
+
+    Args:
+        config: references not resolved.
+        place: such as ``model.context[0].hidden``, which may stand at ``hidden``.
+    """
+    top = config.to_dict()
+    node: Any = top
+    here = ''
+    for index, name in re.findall(r'\[(\d+)\]|([^.\[\]]+)', place):
+        try:
+            node = node[int(index)] if index else node[name]
+        except (KeyError, IndexError, TypeError):
+            return place
+        here += f'[{index}]' if index else f'.{name}' if here else name
+        while isinstance(node, str) and (whole := REFERENCE.fullmatch(node)) and whole[1] in top:
+            here, node = whole[1], top[whole[1]]
+    return here
 
 
 def drop_unused(config: dict[str, Any], candidates: set[str]) -> None:
@@ -182,9 +343,11 @@ def _override(config: dict[str, Any], key: str, value: Any) -> None:
     """
     node: Any = config
     *names, last = key.split('.')
+    if not all((*names, last)) or (names or [last])[0] in RESERVED_KEYS:
+        raise ConfigError(f'{key}: no value of a config can have this name')
     for i, name in enumerate(names):
         node = node.setdefault(name, {}) if isinstance(node, dict) else _element(node, name, key)
-        if isinstance(node, str) and (whole := _REFERENCE.fullmatch(node)):
+        if isinstance(node, str) and (whole := REFERENCE.fullmatch(node)):
             stands = '.'.join([whole[1], *names[i + 1 :], last])
             raise ConfigError(f"{key}: {'.'.join(names[: i + 1])} is '{node}'; set {stands} instead")
     if isinstance(node, dict):

@@ -31,7 +31,7 @@ class BackboneRegistry(Registry):
             return backbone(name=name, **arguments)
 
         build.__name__ = key
-        signature = inspect.signature(backbone)
+        signature = inspect.signature(backbone, eval_str=True)
         given = [p for p in signature.parameters.values() if p.name != 'name']
         build.__signature__ = signature.replace(parameters=given)  # type: ignore[attr-defined]
         return build

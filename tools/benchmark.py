@@ -7,10 +7,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import DictAction
-
 from abawfw.apis.benchmark.timing import Spread
 from abawfw.apis.cli import run
+from abawfw.apis.overrides import Overrides
 from abawfw.config import load_config
 from abawfw.errors import ConfigError
 from abawfw.files import write_text
@@ -56,7 +55,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('--json', type=Path, help='also write the figures to this file')
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, default={}, metavar='K=V', help='overrides'
+        '--cfg-options', nargs='+', action=Overrides, default={}, metavar='K=V', help='overrides'
     )
     return parser.parse_intermixed_args(argv)
 

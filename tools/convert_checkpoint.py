@@ -9,9 +9,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mmengine.config import DictAction
-
 from abawfw.apis.cli import run
+from abawfw.apis.overrides import Overrides
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 SYSTEMS = ('rucaim3', 'tagf', 'lfan', 'can', 'rcma')
@@ -32,7 +31,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('--config', type=Path, help='config of the same system (not for rucaim3)')
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, default={}, metavar='K=V', help='overrides'
+        '--cfg-options', nargs='+', action=Overrides, default={}, metavar='K=V', help='overrides'
     )
     args = parser.parse_args(argv)
     rucaim3 = args.system == 'rucaim3'

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from abawfw.apis.cli import run
-from abawfw.errors import DataError, counted
+from abawfw.errors import ConfigError, DataError, counted
 from abawfw.submission.contribution import Contribution
 from abawfw.submission.ensemble import Ensemble
 from abawfw.submission.formats import FORMATS, check_format
@@ -125,6 +125,8 @@ def notes(found: TargetEnsemble, rule: str) -> list[str]:
 def main() -> None:
     """Print what the ensemble reaches on val, then write its test predictions."""
     args = parse_args()
+    if args.allow_repair < 0:
+        raise ConfigError(f'--allow-repair {args.allow_repair}: a number of frames, 0 or more')
     for note in check_output(args.out, args.overwrite):
         print(note)
     sample = SampleFile(args.sample) if args.sample else None

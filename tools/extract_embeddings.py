@@ -10,9 +10,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmengine.config import DictAction
-
 from abawfw.apis.cli import run
+from abawfw.apis.overrides import Overrides
 from abawfw.config import load_config
 from abawfw.errors import counted
 
@@ -33,7 +32,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('--data-root', help='folder of the store, instead of data_root of the config')
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, default={}, metavar='K=V', help='overrides'
+        '--cfg-options', nargs='+', action=Overrides, default={}, metavar='K=V', help='overrides'
     )
     args = parser.parse_args(argv)
     if len(args.paths) > (1 if args.run.is_dir() else 2):

@@ -6,9 +6,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmengine.config import DictAction
-
 from abawfw.apis.cli import run
+from abawfw.apis.overrides import Overrides
 from abawfw.config import load_config, resolve
 from abawfw.config_diff import config_diff
 
@@ -19,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('config', type=Path, help='config file')
     parser.add_argument('--diff', type=Path, metavar='OTHER', help='print only what differs: CONFIG -> OTHER')
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, default={}, metavar='K=V', help='overrides of CONFIG'
+        '--cfg-options', nargs='+', action=Overrides, default={}, metavar='K=V', help='overrides of CONFIG'
     )
     args = parser.parse_args(argv)
     config = load_config(args.config, args.cfg_options)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from abawfw.apis.cli import run, waits_for
+from abawfw.apis.overrides import Overrides
 from abawfw.errors import AbawfwError, ConfigError, Interrupted, counted
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         help='folder for the files; default: RUN/predictions, or predictions_NAME beside CHECKPOINT NAME.pth',
     )
     parser.add_argument(
-        '--cfg-options', nargs='+', action='extend', default=[], metavar='K=V', help='overrides'
+        '--cfg-options', nargs='+', action=Overrides, default={}, metavar='K=V', help='overrides'
     )
     return parser.parse_intermixed_args(argv)
 
@@ -128,12 +129,11 @@ def one_run(
     """Test a run, or a config file with a checkpoint, and print what came of it."""
     is_run = checkpoint is None
     waits_for(f'testing {place}')
-    from abawfw.apis.overrides import parse_words
     from abawfw.apis.postprocessing import predictions_of
     from abawfw.apis.progress import Progress
     from abawfw.config import load_config
 
-    overrides = parse_words(args.cfg_options)
+    overrides = dict(args.cfg_options)
     overrides |= ({'data_root': args.data_root} if args.data_root else {}) | windows
     cfg = load_config(place / 'config.py' if is_run else place, overrides)
     if windows and 'postprocess' in cfg:

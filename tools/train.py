@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 
 from abawfw.apis.cli import run, waits_for
+from abawfw.apis.overrides import Overrides
 from abawfw.errors import counted
 
 
@@ -36,7 +37,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--launcher', default='none', choices=['none', 'pytorch', 'slurm', 'mpi'])
     parser.add_argument('--check-only', action='store_true', help='check config and data root, build nothing')
     parser.add_argument(
-        '--cfg-options', nargs='+', action='extend', default=[], metavar='K=V', help='overrides'
+        '--cfg-options', nargs='+', action=Overrides, default={}, metavar='K=V', help='overrides'
     )
     # given by some launchers
     parser.add_argument('--local-rank', '--local_rank', type=int, help=argparse.SUPPRESS)
@@ -48,10 +49,9 @@ def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
     waits_for(f'checking {args.config}')
     from abawfw.apis.check import check_config
-    from abawfw.apis.overrides import parse_words
     from abawfw.config import load_config
 
-    overrides = parse_words(args.cfg_options)
+    overrides = dict(args.cfg_options)
     named = {'data_root': args.data_root, 'features': args.features, 'seed': args.seed}
     overrides |= {k: v for k, v in named.items() if v is not None}
     if args.amp:

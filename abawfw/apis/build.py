@@ -11,6 +11,7 @@ from mmengine.dist import get_dist_info
 
 from abawfw.apis.check import with_check_data
 from abawfw.checkpoints import load_checkpoint, load_state_dict
+from abawfw.components import build, building
 from abawfw.datasets.loader import build_dataloader
 from abawfw.datasets.stores.base import FeatureStore
 from abawfw.errors import CheckpointError, DataError
@@ -50,7 +51,8 @@ def build_loader(
         loader['num_workers'] = 0
     rank, world_size = get_dist_info()
     try:
-        return build_dataloader(loader, seed=cfg.seed, rank=rank, world_size=world_size)
+        with building(key):
+            return build_dataloader(loader, seed=cfg.seed, rank=rank, world_size=world_size)
     except DataError as error:
         if not isinstance(loader['dataset']['store'], str):
             raise
@@ -101,6 +103,6 @@ def restore_model(cfg: Config, checkpoint: Path, stored: dict[str, Any], input_d
                 f'{checkpoint}: trained with {name} {then}, but config and data give {here}; '
                 f'use the config and the features (in their order) it was trained with'
             )
-    model = MODELS.build(model_config(cfg, dict(dims)))
+    model = build(MODELS, model_config(cfg, dict(dims)), 'model')
     load_state_dict(model, stored['state_dict'], checkpoint)
     return model.eval()

@@ -7,7 +7,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from abawfw.config import raise_problems, resolve_references
+from abawfw.config import raise_problems, resolve_references, written_problems
 from abawfw.config_check import config_problems
 from abawfw.datasets.stores import open_store
 from abawfw.datasets.stores.base import FeatureStore
@@ -37,10 +37,15 @@ def check_config(cfg: Config, training: bool = False, weights: bool = False) -> 
         from abawfw.apis.check_build import build_problems
 
         problems += build_problems(partly_resolved, store)
-    if training and 'visualizer' in resolved:
-        from abawfw.engine.vis_backends.tracker_packages import missing_trackers
+    if training:
+        from abawfw.apis.trackers import missing_trackers
 
-        problems += missing_trackers(resolved['visualizer'])
+        problems += missing_trackers(resolved)
+    if training and not problems:
+        problems += written_problems(cfg)
+    start = resolved.get('load_from')
+    if training and isinstance(start, str) and not Path(start).is_file():
+        problems.append(f'load_from: {start}: no such checkpoint')
     if training or weights:
         from abawfw.models.weight_files import missing_weights  # brings torch along
 
@@ -57,20 +62,23 @@ def with_check_data(error: DataError, root: Any) -> str:
 
 def _data_problems(root: Any, features: Any, optional: Any) -> tuple[FeatureStore | None, list[str]]:
     """The store, and problems of it and of the features asked of it; missing keys are reported elsewhere."""
-    problems = []
-    names = features if isinstance(features, (list, tuple)) else []
-    if features is not None and not names:
-        problems.append(f"features: must be a list such as ['affectnet', 'vggish'], not {features!r}")
-    twice = sorted({str(name) for name in names if names.count(name) > 1})
+    problems: list[str] = []
+    names = (
+        [name for name in features if isinstance(name, str)] if isinstance(features, (list, tuple)) else []
+    )
+    twice = sorted({name for name in names if names.count(name) > 1})
     problems += [f"features: '{name}' is named twice" for name in twice]
-    if root is None:
+    if not isinstance(root, str):
         return None, problems
     try:
         store = open_store(root)
         known = store.feature_names()
     except DataError as error:
         return None, [*problems, f'data_root: {with_check_data(error, root)}']
-    unknown = [name for name in names if name not in known and name not in optional]
-    return store, problems + [
-        f"features: {root} has no feature '{name}': {nearest(name, known)}" for name in unknown
-    ]
+    optional = optional if isinstance(optional, (list, tuple)) else ()
+    for name in [name for name in names if name not in known and name not in optional]:
+        hint = nearest(name, known)
+        if ',' in name:
+            hint = f'separate names by spaces on the command line: --features {name.replace(",", " ")}'
+        problems.append(f"features: {root} has no feature '{name}': {hint}")
+    return store, problems

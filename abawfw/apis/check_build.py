@@ -2,32 +2,64 @@
 
 from __future__ import annotations
 
+import os
 import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
+from unittest import mock
 
+import numpy as np
 import torch
 from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.model import initialize
+from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
+from mmengine.runner import ValLoop
+from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from abawfw.apis.build import model_config
 from abawfw.apis.check import with_check_data
 from abawfw.apis.postprocessing import configured
-from abawfw.config_check import signature
+from abawfw.components import arguments, build, component_of, described
+from abawfw.datasets.clip_request import ClipRequest
+from abawfw.datasets.samplers.epoch_batch_sampler import EpochBatchSampler
 from abawfw.datasets.stores.base import FeatureStore
-from abawfw.errors import AbawfwError, ConfigError, DataError
+from abawfw.datasets.transforms.normalize import Normalize, refuse_pictures
+from abawfw.engine.hooks import (
+    EarlyStopHook,
+    GradualReleaseHook,
+    ParamSchedulerHook,
+    ReloadBestHook,
+    SummaryHook,
+    TrainingMetricHook,
+    VACheckpointHook,
+)
+from abawfw.engine.loops import VATrainLoop
+from abawfw.engine.monitor import check_name
+from abawfw.engine.optim import VAOptimWrapper
+from abawfw.engine.schedulers import WarmupPlateauLR
+from abawfw.errors import AbawfwError, ConfigError, DataError, nearest
 from abawfw.evaluation.postprocess import Pipeline
-from abawfw.registry import DATASETS, MODELS
+from abawfw.evaluation.va_metric import VAMetric
+from abawfw.models.contracts import contract_problems
+from abawfw.registry import DATASETS, HOOKS, LOOPS, METRICS, MODELS, PARAM_SCHEDULERS, SAMPLERS
 
-LOADERS = ('train_dataloader', 'val_dataloader')
+# Which partition a loader reads: another one would be trained on, or measured, without anybody noticing.
+LOADERS = {'train_dataloader': 'train', 'val_dataloader': 'val'}
 
 
 def build_problems(cfg: Config, store: FeatureStore) -> list[str]:
-    """Build datasets without a pass over the data, the model without memory for its weights, post-processing.
+    """Build what a run is made of, without a pass over the data and without memory for weights.
+
+    Components of the model that are not from this package are also run on a small batch.
 
     A component of the user's that reads its weights while it is built cannot be built without memory: what is
-    wrong with such a one is told when the run is built. So is what is wrong with a dataset of the user's that
-    has no argument ``fit``, and with a model behind it.
+    wrong with such a one is reported when the run is built. So is what is wrong with a dataset of the user's
+    that has no argument ``fit``, and with a model behind it.
 
     Args:
         cfg: resolved config whose keys, components and arguments are right.
@@ -36,24 +68,65 @@ def build_problems(cfg: Config, store: FeatureStore) -> list[str]:
     Returns:
         One line per problem.
     """
-    problems: dict[str, list[str]] = {}
-    dims = None
+    check = _Check(cfg)
     with DefaultScope.overwrite_default_scope('abawfw'), warnings.catch_warnings():
-        warnings.simplefilter('ignore')  # of layers without elements: they are told again
-        for key in LOADERS:
-            try:
-                dataset = _unfitted(cfg, key, store)
-                if dataset is not None and key == LOADERS[0]:
-                    dims = dataset.input_dims
-            except (AbawfwError, TypeError, ValueError) as error:
-                problems.setdefault(_text(error, cfg.data_root), []).append(f'{key}.dataset')
-        if dims is not None:
-            try:
-                _build_without_memory(model_config(cfg, dims))
-            except (AbawfwError, TypeError, ValueError) as error:
-                problems.setdefault(_text(error, cfg.data_root), []).append('model')
-    found = [f'{", ".join(places)}: {text}' for text, places in problems.items()]
-    return found + _postprocess_problems(cfg)
+        warnings.simplefilter('ignore')  # of layers without elements: they are repeated when the run is built
+        datasets = {}
+        for key, partition in LOADERS.items():
+            other = list(_partition_problems(cfg, key, partition))
+            check.add(other)
+            if other:
+                continue
+            found = check.step(f'{key}.dataset', partial(_unfitted, cfg, key, store))
+            if found is not None:
+                datasets[key] = found
+                check.step(f'{key}.sampler', partial(_sampler, cfg, key, found))
+                check.step(f'{key}.dataset', partial(_one_clip, found))
+        check.add(_unlike(datasets))
+        model = None
+        if 'train_dataloader' in datasets:
+            model = _model(cfg, check, datasets['train_dataloader'])
+        schedules = (
+            [] if model is None else check.step('optim_wrapper', partial(_optimisation, cfg, model, check))
+        )
+        check.step('train_cfg', partial(_derived, LOOPS, cfg.train_cfg, VATrainLoop))
+        check.step('val_cfg', partial(_derived, LOOPS, cfg.val_cfg, ValLoop))
+        metrics = [
+            check.step(f'val_evaluator[{i}]', partial(METRICS.build, metric))
+            for i, metric in enumerate(_listed(cfg.val_evaluator))
+        ]
+        if None not in metrics and not any(isinstance(metric, VAMetric) for metric in metrics):
+            check.add(['val_evaluator: a run needs VAMetric, whose scores choose the best weights'])
+        _hooks(cfg, check, model, schedules or [])
+    return [*check.lines(), *_postprocess_problems(cfg)]
+
+
+class _Check:
+    """Gathers what is wrong with each step; the same text of several places makes one line."""
+
+    def __init__(self, cfg: Config) -> None:
+        self.root = cfg.data_root
+        self.found: dict[str, list[str]] = {}
+
+    def step(self, place: str, make: Callable[[], Any]) -> Any:
+        """What a step gives; None if it fails."""
+        try:
+            return make()
+        except Exception as error:  # of a constructor, which may raise anything
+            text = _text(error, self.root)
+            places = self.found.setdefault(text, [])
+            if place not in places and not text.startswith(place.partition('[')[0]):
+                places.append(place)
+            return None
+
+    def add(self, lines: Iterable[str]) -> None:
+        """Problems that name their place."""
+        for line in lines:
+            self.found.setdefault(line, [])
+
+    def lines(self) -> list[str]:
+        """One per problem."""
+        return [f'{", ".join(places)}: {text}' if places else text for text, places in self.found.items()]
 
 
 def _postprocess_problems(cfg: Config) -> list[str]:
@@ -69,24 +142,103 @@ def _postprocess_problems(cfg: Config) -> list[str]:
     return []
 
 
+def _partition_problems(cfg: Config, key: str, partition: str) -> Iterator[str]:
+    found = cfg[key].dataset.get('partition', partition)
+    if found != partition:
+        what = 'trained on' if partition == 'train' else 'validated on'
+        yield (
+            f'{key}.dataset.partition: {found!r}: a run is {what} {partition!r}; dataset.split chooses other '
+            'videos for it, and tools/test.py predicts other partitions'
+        )
+
+
+def _unlike(datasets: dict[str, Any]) -> Iterator[str]:
+    """Frames that are validated on of other sizes than those that are trained on."""
+    sizes = [dataset.input_dims for dataset in datasets.values()]
+    for name in sizes[0] if len(sizes) == len(LOADERS) else ():
+        trained, validated = sizes[0][name], sizes[1].get(name)
+        if trained != validated:
+            yield (
+                f'val_dataloader.dataset.pipeline: gives frames of {name} of {validated}, and the '
+                f'train_pipeline of {trained}: what one does to the size of features, the other must do, too'
+            )
+
+
+def _model(cfg: Config, check: _Check, dataset: Any) -> Any:
+    """The model without memory, or None, and what is wrong with it."""
+    given = model_config(cfg, dataset.input_dims)
+    model = check.step('model', partial(_without_memory, given))
+    if model is not None:
+        check.add(_too_large(model))
+        check.add(_too_long(model, dataset))
+        check.step('model.init_cfg', partial(_initial_weights, model))
+        is_bytes = {f for f in dataset.features if dataset.store.feature(f).dtype == 'uint8'}
+        longest = max(clip.stop - clip.start for clip in dataset.clips)
+        check.step('model', lambda: check.add(contract_problems(given, model, longest, is_bytes)))
+    return model
+
+
 def _unfitted(cfg: Config, key: str, store: FeatureStore) -> Any:
     """The dataset of a loader, unfitted; None where it cannot be built without a pass over the data."""
     dataset = cfg[key].to_dict()['dataset']
-    component = DATASETS.get(dataset['type']) if isinstance(dataset['type'], str) else dataset['type']
-    if 'fit' not in signature(component)[0]:
+    if 'fit' not in arguments(component_of(DATASETS, dataset, f'{key}.dataset')):
         return None
     if dataset['store'] == cfg.data_root:
         dataset['store'] = store  # it is open already
-    return DATASETS.build({**dataset, 'fit': False})
+    return build(DATASETS, {**dataset, 'fit': False}, '')  # the places of both loaders stand before one line
 
 
-def _build_without_memory(model: dict[str, Any]) -> None:
-    """Build a model whose tensors have shapes and no values."""
+def _sampler(cfg: Config, key: str, dataset: Any) -> None:
+    given = cfg[key].to_dict()['sampler']
+    sampler = build(SAMPLERS, given, f'{key}.sampler', dataset=dataset, seed=cfg.seed, rank=0, world_size=1)
+    if not isinstance(sampler, EpochBatchSampler):
+        raise ConfigError(
+            f'{type(sampler).__name__} cannot start in mid-epoch: derive it from EpochBatchSampler '
+            '(abawfw.datasets.samplers), as ClipSampler and LaneBatchSampler are'
+        )
+    sampler.set_epoch(0)
+    if not len(sampler):
+        raise ConfigError(f'{type(sampler).__name__} makes no batch of {len(dataset.clips)} clips')
+
+
+def _one_clip(dataset: Any) -> None:
+    """Run the longest clip through the pipeline, as far as that needs no statistics of the data."""
+    for transform in dataset.pipeline:
+        if isinstance(transform, Normalize):
+            for feature in transform.features or ():
+                refuse_pictures(dataset.store, feature)
+            nothing = np.zeros(1, np.float32), np.ones(1, np.float32)
+            transform.load(dict.fromkeys(transform.features or (), nothing))
+        elif hasattr(transform, 'fit'):
+            return
+    lengths = [clip.stop - clip.start for clip in dataset.clips]
+    try:
+        item = dataset[ClipRequest(lengths.index(max(lengths)))]
+    except DataError:
+        return  # of the data, not of the config: reported when they are read
+    for name in ('inputs', 'data_sample'):
+        if not isinstance(item, dict) or name not in item:
+            raise ConfigError(
+                f"the pipeline gives no '{name}': its last transform must be PackVA, or do as it does"
+            )
+    for name, dims in dataset.input_dims.items():
+        shape = tuple(item['inputs'][name].shape[1:])
+        if shape != ((dims,) if isinstance(dims, int) else tuple(dims)):
+            raise ConfigError(
+                f'the pipeline gives frames of {name} of shape {shape}, and says {dims}: a transform that '
+                'changes it must say so in output_dims(input_dims)'
+            )
+
+
+def _without_memory(model: dict[str, Any]) -> Any:
+    """The model with tensors that have shapes and no values; None if a component looks at values."""
     try:
         with torch.device('meta'), _NormsWithoutValues():
-            MODELS.build(model)
-    except RuntimeError:
-        return  # a component looks at values
+            return MODELS.build(model)
+    except (RuntimeError, ConfigError) as error:
+        if 'meta' in str(error):
+            return None
+        raise
 
 
 class _NormsWithoutValues(TorchFunctionMode):
@@ -106,9 +258,136 @@ class _NormsWithoutValues(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
+def _initial_weights(model: Any) -> None:
+    """Draw initial weights of no memory, as ``init_cfg`` says."""
+    if not model.init_cfg:
+        return
+    names = {base.__name__ for module in model.modules() for base in type(module).__mro__}
+    for given in model.init_cfg if isinstance(model.init_cfg, list) else [model.init_cfg]:
+        layers = given.get('layer') or ()
+        for layer in [layers] if isinstance(layers, str) else layers:
+            if layer not in names:
+                raise ConfigError(f'the model has no layer {layer!r}: {nearest(layer, names)}')
+    initialize(model, model.init_cfg)
+
+
+def _too_large(model: nn.Module) -> Iterator[str]:
+    """Parameters that do not fit into the memory of this machine."""
+    needed = sum(p.numel() * p.element_size() for p in model.parameters())
+    there = os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')
+    if needed > there:
+        largest = max(model.named_parameters(), key=lambda named: named[1].numel())
+        yield (
+            f'model: its parameters take {needed / 1e9:,.0f} GB, and this machine has {there / 1e9:,.0f} GB; '
+            f'the largest is {largest[0]} of shape {tuple(largest[1].shape)}'
+        )
+
+
+def _too_long(model: Any, dataset: Any) -> Iterator[str]:
+    """Clips that a part of the model cannot take."""
+    longest = max(clip.stop - clip.start for clip in dataset.clips)
+    for i, context in enumerate(model.context):
+        limit = getattr(context, 'max_length', None)
+        if limit is not None and longest > limit:
+            yield (
+                f'model.context[{i}]: {type(context).__name__} takes clips of at most {limit} frames, and '
+                f'the longest has {longest}: cut shorter ones (train_dataloader.dataset.clips)'
+            )
+
+
+def _optimisation(cfg: Config, model: Any, check: _Check) -> list[Any]:
+    """The schedules, for optimiser and wrapper of the model's parameters, each shrunk to one number."""
+    for module in model.modules():
+        for name, parameter in list(module._parameters.items()):
+            if parameter is not None:
+                module._parameters[name] = nn.Parameter(torch.zeros(1), parameter.requires_grad)
+    with _optimizers_without_compiler():
+        wrapper = build_optim_wrapper(model, cfg.optim_wrapper.to_dict())
+    if not isinstance(wrapper, VAOptimWrapper):
+        raise ConfigError(
+            f'{type(wrapper).__name__} lacks what training uses: take VAOptimWrapper, or derive yours from it'
+        )
+    end = {'end': cfg.train_cfg.get('max_epochs')}
+    built = []
+    for i, schedule in enumerate(_listed(cfg.get('param_scheduler') or ())):
+        given = {'optimizer': wrapper, **end, **schedule}
+        built.append(check.step(f'param_scheduler[{i}]', partial(PARAM_SCHEDULERS.build, given)))
+    return built
+
+
+@contextmanager
+def _optimizers_without_compiler() -> Iterator[None]:
+    """Torch's optimisers without what they share, which imports torch's compiler: longer than all the rest.
+
+    Each one's own constructor, which looks at its values, runs as it is.
+    """
+    shared = torch.optim.Optimizer.__init__
+
+    def light(self: Any, params: Any, defaults: dict[str, Any]) -> None:
+        if not type(self).__module__.startswith('torch.optim.'):
+            shared(self, params, defaults)
+            return
+        self.defaults, self.state = defaults, {}
+        groups = list(params)
+        groups = groups if isinstance(groups[0], dict) else [{'params': groups}]
+        self.param_groups = [{**defaults, **group, 'params': list(group['params'])} for group in groups]
+
+    with mock.patch.object(torch.optim.Optimizer, '__init__', light):
+        yield
+
+
+def _derived(registry: Any, given: Any, base: type) -> None:
+    component = component_of(registry, given, '')
+    if not (isinstance(component, type) and issubclass(component, base)):
+        raise ConfigError(
+            f'{component.__name__} lacks what training uses: take {base.__name__}, or derive yours from it'
+        )
+
+
+# Without these nothing is measured, kept, or said of a run.
+NEEDED_HOOKS = (TrainingMetricHook, VACheckpointHook, SummaryHook)
+
+
+def _hooks(cfg: Config, check: _Check, model: Any, schedules: list[Any]) -> None:
+    """Build the hooks, and hold what they name against the model."""
+    named = {f'default_hooks.{k}': v for k, v in cfg.get('default_hooks', {}).items() if v is not None}
+    named |= {f'custom_hooks[{i}]': v for i, v in enumerate(cfg.get('custom_hooks') or ())}
+    plateaus = [schedule for schedule in schedules if isinstance(schedule, WarmupPlateauLR)]
+    built = {place: check.step(place, partial(_hook, given)) for place, given in named.items()}
+    needed = NEEDED_HOOKS if not cfg.get('param_scheduler') else (*NEEDED_HOOKS, ParamSchedulerHook)
+    for kind in needed:
+        if not any(isinstance(hook, kind) for hook in built.values()) and None not in built.values():
+            check.add([f'default_hooks: a run needs {kind.__name__}: see configs/_base_/default_runtime.py'])
+    if model is None:
+        return
+    watching = {**built, **{f'param_scheduler[{i}]': schedule for i, schedule in enumerate(schedules)}}
+    for place, owner in watching.items():
+        if isinstance(owner, (EarlyStopHook, ReloadBestHook, GradualReleaseHook, WarmupPlateauLR)):
+            check.step(place, partial(check_name, model.targets, type(owner).__name__, owner.monitor))
+        if isinstance(owner, GradualReleaseHook):
+            check.step(place, partial(owner.check_parts, model))
+            if not plateaus:
+                check.add(
+                    [f"{place}: GradualReleaseHook needs param_scheduler=[dict(type='WarmupPlateauLR', ...)]"]
+                )
+
+
+def _hook(given: Any) -> Hook:
+    hook = HOOKS.build({k: v for k, v in given.to_dict().items() if k != 'priority'})
+    if not isinstance(hook, Hook):
+        raise ConfigError(f'{given["type"]} is no hook: derive it from mmengine.hooks.Hook')
+    return hook
+
+
+def _listed(given: Any) -> list[dict[str, Any]]:
+    """Plain configs, of which there may be one or several."""
+    items: Any = [given] if isinstance(given, dict) else given
+    return [item.to_dict() for item in items]
+
+
 def _text(error: Exception, root: Any) -> str:
     if isinstance(error, DataError):
         text = with_check_data(error, root)
     else:
-        text = str(error) if isinstance(error, AbawfwError) else f'{type(error).__name__}: {error}'
+        text = str(error) if isinstance(error, AbawfwError) else described(error)
     return text.replace('\n', '\n    ')

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from abawfw.apis.frame_pipeline import FramePipeline
 from abawfw.apis.load_run import LoadedRun
 from abawfw.errors import ConfigError
+from abawfw.models.parts import is_stateful
 
 EXAMPLE = 20  # frames of the clip that is traced; any number would do
 
@@ -53,7 +54,7 @@ class ExportGraph(nn.Module):
         for network in run.networks:
             before = f'{"_".join(network.targets)}.' if len(run.networks) > 1 else ''
             for i, context in enumerate(network.model.context):
-                if context.stateful:
+                if is_stateful(context):
                     self._add_state(f'{before}{i}', context)
 
     def _add_state(self, place: str, context: Any) -> None:

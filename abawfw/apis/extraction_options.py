@@ -12,8 +12,7 @@ from abawfw.errors import ConfigError
 def parse_options(words: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Arguments by feature, of words such as ``face_embedding.weights=FILE``.
 
-    Values are read as those of ``--cfg-options``, but a path keeps its blanks; what stands behind further
-    dots goes into a dict.
+    Values are read as those of ``--cfg-options``; what stands behind further dots goes into a dict.
 
     Raises:
         ConfigError: a word without '=', or without the name of a feature and a dot.
@@ -21,9 +20,6 @@ def parse_options(words: Sequence[str]) -> dict[str, dict[str, Any]]:
     options: dict[str, dict[str, Any]] = {}
     for word in words:
         ((key, value),) = parse_words([word], '--options').items()
-        text = word.partition('=')[2]
-        if isinstance(value, str) and ' ' in text:  # which the parser takes out
-            value = text
         feature, *path = key.split('.')
         if not path or not all((feature, *path)):
             raise ConfigError(f'--options {key}=...: give FEATURE.OPTION=VALUE')

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from abawfw.apis.overrides import parse_words
+from abawfw.apis.overrides import parse_value
 from abawfw.apis.runs import Trial
 from abawfw.errors import ConfigError, nearest
 
@@ -46,6 +46,8 @@ def read_space(path: Path) -> Values:
             )
         elif not _is_distribution(values):
             problems += [f'{key}: {text}' for text in map(_word_problem, values) if text]
+            twice = [v for i, v in enumerate(values) if _word(v) in map(_word, values[:i])]
+            problems += [f'{key}: {value!r} stands there twice: it would be run once' for value in twice]
     if problems:
         raise ConfigError('\n'.join([f'{path}: {len(problems)} problem(s)', *(f'  {p}' for p in problems)]))
     return space
@@ -137,19 +139,23 @@ def _draw(choices: Any, rng: np.random.Generator) -> Any:
 
 
 def _word(value: Any) -> str:
-    """A value as it stands on a command line."""
-    return str(value).replace(' ', '').replace("'", '') if isinstance(value, (list, tuple)) else str(value)
+    """A value as it stands on a command line: without quotes and blanks where it is read all the same."""
+    value = value.item() if isinstance(value, np.generic) else value
+    short = str(value)
+    if isinstance(value, (list, tuple)):
+        short = short.replace(' ', '').replace("'", '')
+    return short if _is_read_as(short, value) else repr(value)
+
+
+def _is_read_as(word: str, value: Any) -> bool:
+    try:
+        return repr(parse_value(word)) == repr(value)
+    except ConfigError:
+        return False
 
 
 def _word_problem(value: Any) -> str:
     value = value.item() if isinstance(value, np.generic) else value
-    try:
-        read = parse_words([f'key={_word(value)}'])['key']
-    except AssertionError as error:  # brackets that do not match
-        read = error
-    if type(read) is type(value) and read == value:
+    if _is_read_as(_word(value), value):
         return ''
-    return (
-        f'{value!r} cannot stand on a command line: give numbers, texts or lists of them; '
-        'for parts (dicts), sweep over a config for each'
-    )
+    return f'{value!r} cannot stand on a command line: give numbers, texts, and lists and dicts of them'

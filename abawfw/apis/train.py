@@ -20,7 +20,9 @@ from mmengine.dist import barrier, get_dist_info, is_distributed
 
 from abawfw.apis.build import build_loader, model_config
 from abawfw.apis.check import check_config
+from abawfw.apis.trackers import recorder
 from abawfw.checkpoints import resumable_checkpoints
+from abawfw.components import building
 from abawfw.config import resolve
 from abawfw.datasets.never_observed import never_observed
 from abawfw.engine.distributed import init_distributed
@@ -69,7 +71,9 @@ def train(
             if say is not None and is_main_process():
                 say('reading the data: which videos there are, and statistics for what is normalised')
             with no_empty_logs(work_dir):
-                _run(build_runner(cfg, work_dir, resume, launcher))
+                with building(str(cfg.filename)):
+                    runner = build_runner(cfg, work_dir, resume, launcher)
+                _run(runner)
             barrier()  # rank 0 has written the summary
     finally:
         if launcher != 'none' and is_distributed():
@@ -109,7 +113,7 @@ def build_runner(
         'default_hooks',
         'custom_hooks',
     )
-    parts = {k: v for k, v in resolved.to_dict().items() if k in (*keys, 'visualizer', 'default_scope')}
+    parts = {k: v for k, v in resolved.to_dict().items() if k in (*keys, 'default_scope')}
     # other dropout masks on every rank; weights are rank 0's everywhere, whatever the seed
     randomness = {'diff_rank_seed': True, **resolved.get('randomness', {})}
     with warnings.catch_warnings():
@@ -121,6 +125,7 @@ def build_runner(
             train_dataloader=training,
             val_dataloader=validation,
             **parts,
+            visualizer=recorder(resolved.to_dict()),
             randomness=randomness,
             resume=resume,
             load_from=resolved.get('load_from'),

@@ -7,11 +7,13 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
+from annotated_types import MinLen
 from torch.utils.data import Dataset
 
+from abawfw.components import Count, build
 from abawfw.datasets.clip_request import ClipRequest
 from abawfw.datasets.splits.build import build_split
 from abawfw.datasets.stores import open_store
@@ -75,13 +77,13 @@ class ClipDataset(Dataset):
     def __init__(
         self,
         store: str | dict | FeatureStore,
-        features: Sequence[str],
+        features: Annotated[Sequence[str], MinLen(1)],
         partition: str,
         clips: dict,
-        pipeline: Sequence[dict],
+        pipeline: Annotated[Sequence[dict], MinLen(1)],
         split: dict | None = None,
         optional: Sequence[str] = (),
-        debug: int | None = None,
+        debug: Count | None = None,
         fitted: Sequence[dict[str, Any]] | None = None,
         fit: bool = True,
     ) -> None:
@@ -99,14 +101,14 @@ class ClipDataset(Dataset):
             found = Counter(video.partition for video in self.store.videos())
             listed = ', '.join(f'{name} ({count})' for name, count in found.items()) or 'no videos at all'
             raise DataError(f'{self.store.root}: no video in partition {partition!r}; the store has {listed}')
-        rule = CLIPS.build(clips)
+        rule = build(CLIPS, clips, 'clips')
         self.clips = [
             Clip(index, start, stop, position)
             for index, video in enumerate(self.videos)
             for position, (start, stop) in enumerate(self._cut(rule, video))
         ]
 
-        self.pipeline = [TRANSFORMS.build(transform) for transform in pipeline]
+        self.pipeline = [build(TRANSFORMS, t, f'pipeline[{i}]') for i, t in enumerate(pipeline)]
         for transform in self.pipeline:
             self._settle_features(transform, set(optional) - set(self.features))
             if hasattr(transform, 'output_dims'):
@@ -224,7 +226,7 @@ def _first_of_each_fold(fold: Any, store: FeatureStore, partition: str, count: i
 def _open(store: str | dict | FeatureStore) -> FeatureStore:
     if isinstance(store, FeatureStore):
         return store
-    return STORES.build(store) if isinstance(store, dict) else open_store(Path(store))
+    return build(STORES, store, 'store') if isinstance(store, dict) else open_store(Path(store))
 
 
 def _emptied(item: dict[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, get_worker_info
 
+from abawfw.components import build
 from abawfw.datasets.collate import collate_clips
 from abawfw.errors import ConfigError, DataError
 from abawfw.registry import DATASETS, SAMPLERS
@@ -52,13 +53,15 @@ def build_dataloader(cfg: dict[str, Any], seed: int, rank: int = 0, world_size: 
         raise ConfigError(
             f'dataloader: unknown or missing: {", ".join(wrong)}; it takes {", ".join(sorted(keys))}'
         )
-    dataset = DATASETS.build(cfg['dataset'])
+    dataset = build(DATASETS, cfg['dataset'], 'dataset')
     dataset.seed = seed
-    context = {'dataset': dataset, 'seed': seed, 'rank': rank, 'world_size': world_size}
+    sampler = build(
+        SAMPLERS, cfg['sampler'], 'sampler', dataset=dataset, seed=seed, rank=rank, world_size=world_size
+    )
     workers = cfg['num_workers']
     loader = DataLoader(
         dataset,
-        batch_sampler=SAMPLERS.build(cfg['sampler'], default_args=context),
+        batch_sampler=sampler,
         collate_fn=_collate_in_worker if workers else collate_clips,
         num_workers=workers,
         prefetch_factor=PREFETCH if workers else None,

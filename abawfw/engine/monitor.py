@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from abawfw.engine.training_state import bare_model
@@ -22,7 +23,12 @@ def check_monitor(runner: Runner, owner: str, monitor: str) -> None:
     Raises:
         ConfigError: validation does not give this score.
     """
-    known = ['ccc', *(f'ccc_{t}' for t in bare_model(runner).targets)]
+    check_name(bare_model(runner).targets, owner, monitor)
+
+
+def check_name(targets: Iterable[str], owner: str, monitor: str) -> None:
+    """As :func:`check_monitor`, for the targets of a model."""
+    known = ['ccc', *(f'ccc_{t}' for t in targets)]
     if monitor not in known:
         raise ConfigError(f'{owner}.monitor {monitor!r} is not validated; choose from {", ".join(known)}')
 

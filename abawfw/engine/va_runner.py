@@ -26,6 +26,7 @@ from abawfw.checkpoints import (
     resumable_name,
     save_checkpoint,
 )
+from abawfw.components import building
 from abawfw.engine.hooks import ParamSchedulerHook
 from abawfw.engine.no_recorder import NoRecorder
 from abawfw.engine.same_videos import refuse_other_videos
@@ -99,13 +100,29 @@ class VARunner(Runner):
         Raises:
             ConfigError: ``default_hooks`` has no ``ParamSchedulerHook`` of abawfw.
         """
-        built = super().build_param_scheduler(scheduler)
+        with building('param_scheduler'):
+            built = super().build_param_scheduler(scheduler)
         plateau = any(isinstance(s, WarmupPlateauLR) for s in built)
         if plateau and not any(isinstance(hook, ParamSchedulerHook) for hook in self.hooks):
             raise ConfigError(
                 "WarmupPlateauLR needs default_hooks.param_scheduler=dict(type='ParamSchedulerHook')"
             )
         return built
+
+    def build_optim_wrapper(self, optim_wrapper: Any) -> Any:
+        """MMEngine's; what goes wrong names the key of the config."""
+        with building('optim_wrapper'):
+            return super().build_optim_wrapper(optim_wrapper)
+
+    def build_train_loop(self, loop: Any) -> Any:
+        """MMEngine's; what goes wrong names the key of the config."""
+        with building('train_cfg'):
+            return super().build_train_loop(loop)
+
+    def build_val_loop(self, loop: Any) -> Any:
+        """MMEngine's; what goes wrong names the key of the config."""
+        with building('val_cfg'):
+            return super().build_val_loop(loop)
 
     def release(self, names: Sequence[str]) -> None:
         """Train parts of the model that were frozen; every rank must call this at the same point.

@@ -9,6 +9,7 @@ import numpy as np
 from mmengine.dist import all_gather_object
 from mmengine.evaluator import BaseMetric
 
+from abawfw.components import WholeNumber
 from abawfw.errors import ConfigError, DataError, counted
 from abawfw.evaluation.functional import Moments, assemble, moments, smooth_and_clip
 from abawfw.registry import METRICS
@@ -53,7 +54,9 @@ class VAMetric(BaseMetric):
     """
 
     def __init__(
-        self, targets: Sequence[str] = ('valence', 'arousal'), windows: Mapping[str, int] | None = None
+        self,
+        targets: Sequence[str] = ('valence', 'arousal'),
+        windows: Mapping[str, WholeNumber] | None = None,
     ) -> None:
         # MMEngine warns about a metric without prefix; ours has keys that are clear without one.
         super().__init__(prefix='va')

@@ -9,10 +9,11 @@ import torch
 from mmengine.model import BaseModel, initialize
 from torch import Tensor, nn
 
+from abawfw.components import build, building
 from abawfw.errors import ConfigError
 from abawfw.models.lane_states import LaneStates, State
 from abawfw.models.modalities import to_vectors
-from abawfw.models.parts import build_per_modality, find_part, load_part
+from abawfw.models.parts import build_per_modality, find_part, is_stateful, load_part, out_dim
 from abawfw.registry import BACKBONES, CONTEXTS, ENCODERS, FUSIONS, HEADS, MODELS
 from abawfw.structures import VADataSample
 
@@ -75,13 +76,14 @@ class VAEstimator(BaseModel):
             if not isinstance(dim, int):
                 raise ConfigError(f'modality {name} has frames of shape {tuple(dim)}: it needs a backbone')
         self.encoders = build_per_modality(ENCODERS, 'encoders', encoders, dims)
-        self.fusion = FUSIONS.build(fusion or {'type': 'ConcatFusion'}, default_args={'in_dims': dims})
-        dim = self.fusion.out_dim
+        self.fusion = build(FUSIONS, fusion or {'type': 'ConcatFusion'}, 'model.fusion', in_dims=dims)
+        dim = out_dim(self.fusion, 'model.fusion', None)
         self.context = nn.ModuleList()
-        for cfg in context:
-            self.context.append(CONTEXTS.build(cfg, default_args={'in_dim': dim}))
-            dim = self.context[-1].out_dim
-        self.head = HEADS.build(head, default_args={'in_dim': dim, 'targets': self.targets})
+        for i, cfg in enumerate(context):
+            place = f'model.context[{i}]'
+            self.context.append(build(CONTEXTS, cfg, place, in_dim=dim))
+            dim = out_dim(self.context[-1], place, dim)
+        self.head = build(HEADS, head, 'model.head', in_dim=dim, targets=self.targets)
         self.pretrained = dict(pretrained or {})
         self.frozen = tuple(frozen)
         self.released: tuple[str, ...] = ()
@@ -168,7 +170,7 @@ class VAEstimator(BaseModel):
         x = self.fusion(sequences, observed)
         after: list[State] = []
         for context in self.context:
-            if context.stateful:
+            if is_stateful(context):
                 x, state = context(x, valid, before[len(after)])
                 after.append(state)
             else:
@@ -178,7 +180,7 @@ class VAEstimator(BaseModel):
     @property
     def stateful(self) -> list[Any]:
         """The contexts that carry state from clip to clip, in order."""
-        return [c for c in self.context if c.stateful]
+        return [c for c in self.context if is_stateful(c)]
 
     def train(self, mode: bool = True) -> VAEstimator:
         """Switch between training and evaluation; frozen parts stay in evaluation mode, without dropout."""
@@ -208,7 +210,8 @@ class VAEstimator(BaseModel):
             CheckpointError: a file cannot be read or does not hold the part.
         """
         if self.init_cfg:
-            initialize(self, self.init_cfg)
+            with building('model.init_cfg'):
+                initialize(self, self.init_cfg)
         for part in (
             *self.backbones.values(),
             *self.encoders.values(),

@@ -9,6 +9,7 @@ from mmengine.registry import Registry
 from torch import nn
 
 from abawfw.checkpoints import best_checkpoint, load_checkpoint, load_state_dict
+from abawfw.components import build
 from abawfw.errors import ConfigError, nearest
 
 
@@ -18,15 +19,42 @@ def build_per_modality(
     """Build the component of each modality and put its output dim into ``dims``.
 
     Raises:
-        ConfigError: a config is given for a modality that does not exist.
+        ConfigError: a config is given for a modality that does not exist, or a component cannot be built.
     """
     built = nn.ModuleDict()
     for name, cfg in (cfgs or {}).items():
         if name not in dims:
             raise ConfigError(f'{slot} names the modality {name}: {nearest(name, list(dims))}')
-        built[name] = registry.build(cfg, default_args={'in_dim': dims[name]})
-        dims[name] = built[name].out_dim
+        place = f'model.{slot}.{name}'
+        built[name] = build(registry, cfg, place, in_dim=dims[name])
+        dims[name] = out_dim(built[name], place, dims[name])
     return built
+
+
+def out_dim(part: nn.Module, place: str, in_dim: Any) -> int:
+    """Length of the vectors that a part gives, which it says in ``out_dim``; by default, that of its input.
+
+    Args:
+        part: a component of a slot.
+        place: of its config, for errors.
+        in_dim: of its input; no int where it takes no vectors, or several.
+
+    Raises:
+        ConfigError: it says none, and there is no default, or one that is no length.
+    """
+    found = getattr(part, 'out_dim', in_dim)
+    if not isinstance(found, int) or isinstance(found, bool) or found < 1:
+        said = f'out_dim={part.out_dim!r}' if hasattr(part, 'out_dim') else 'no out_dim'
+        raise ConfigError(
+            f'{place}: {type(part).__name__} has {said}: set self.out_dim to the length of the vectors that '
+            'it gives'
+        )
+    return found
+
+
+def is_stateful(context: nn.Module) -> bool:
+    """Whether a context carries state from clip to clip; one that does not say so does not."""
+    return bool(getattr(context, 'stateful', False))
 
 
 def find_part(model: nn.Module, name: str) -> nn.Module:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from abawfw.errors import DataError, counted
+from abawfw.errors import ConfigError, DataError, counted
 from abawfw.evaluation.group_file import read_val_groups
 from abawfw.evaluation.made_with import doubts
 from abawfw.evaluation.prediction_files import predictions_folder, read_predictions
@@ -107,9 +107,8 @@ class RunFolder:
 def expand(paths: Sequence[Path | str]) -> list[RunFolder]:
     """The runs that are meant: a folder that is none itself stands for those in it, fold2 before fold10.
 
-    A run that is named twice, however it is spelt, is one run.
-
     Raises:
+        ConfigError: a run is named twice, however it is spelt: it would count twice.
         DataError: a folder lacks a run of its cross-validation.
     """
     found: dict[Path, RunFolder] = {}
@@ -117,7 +116,11 @@ def expand(paths: Sequence[Path | str]) -> list[RunFolder]:
         inner = [] if _is_run(path) or not path.is_dir() else [p for p in path.iterdir() if _is_run(p)]
         _check_complete(path, inner)
         for run in sorted(inner, key=_natural) or [path]:
-            found.setdefault(run.resolve(), RunFolder(run))
+            before = len(found)
+            other = found.setdefault(run.resolve(), RunFolder(run))
+            if len(found) == before:
+                also = '' if other.path == run else f', also as {other.path}'
+                raise ConfigError(f'{run} is named twice{also}: it would count twice; name every run once')
     return list(found.values())
 
 

@@ -1,5 +1,3 @@
 # Add '../_base_/mlflow.py' to the bases of an experiment: its figures for MLflow (extra `mlflow`).
 mlflow_uri = 'sqlite:///work_dirs/mlflow.db'  # or the address of a server
-visualizer = dict(
-    type='Visualizer', vis_backends=[dict(type='MLflowVisBackend', tracking_uri='${mlflow_uri}')]
-)
+mlflow = dict(type='MLflowVisBackend', tracking_uri='${mlflow_uri}')

@@ -48,16 +48,16 @@ DATASETS = 'train_dataloader.dataset, val_dataloader.dataset: '
 @pytest.mark.parametrize(
     ('key', 'value', 'problem'),
     [
-        ('fold', 6, DATASETS + 'RolledKFold(fold=6): there are folds 0 to 5'),
-        ('fold', 'x', DATASETS + "RolledKFold(fold='x'): there are folds 0 to 5"),
-        ('debug', 0, DATASETS + 'ClipDataset(debug=0): a number of videos'),
-        ('hop', 400, DATASETS + 'SlidingWindow(length=300, hop=400): hop must lie in 1 .. length'),
-        ('window', 0, DATASETS + 'SlidingWindow(length=0, hop=200): hop must lie in 1 .. length'),
-        ('window', 'wide', DATASETS + "TypeError: '<=' not supported"),
+        ('fold', 6, 'fold: must be 5 or less, not 6 (fold of RolledKFold)'),
+        ('fold', 'x', "fold: must be a whole number, not 'x' (fold of RolledKFold)"),
+        ('debug', 0, 'debug: must be 1 or more, not 0 (debug of ClipDataset)'),
+        ('hop', 400, DATASETS + 'clips: SlidingWindow(length=300, hop=400): hop must lie in 1 .. length'),
+        ('window', 0, 'window: must be 1 or more, not 0 (length of SlidingWindow, length of PadTo, '),
+        ('window', 'wide', "window: must be a whole number, not 'wide' (length of SlidingWindow, "),
         ('normalized', ['bert'], DATASETS + "Normalize(features=...): 'bert' is not loaded"),
-        ('val_dataloader.dataset.partition', 'vall', 'val_dataloader.dataset: '),
-        ('time_mix', 'fourier', "model: CoAttentionFusion has no time_mix='fourier'"),
-        ('gate', 'nonsense', "model: CoAttentionFusion has no gate='nonsense'"),
+        ('val_dataloader.dataset.partition', 'vall', "val_dataloader.dataset.partition: 'vall': a run is"),
+        ('time_mix', 'fourier', "model.fusion: CoAttentionFusion has no time_mix='fourier'"),
+        ('gate', 'nonsense', "model.fusion: CoAttentionFusion has no gate='nonsense'"),
         ('targets', ['arousal', 'valence'], 'model: targets must be valence, arousal or both in this order'),
     ],
 )
@@ -68,13 +68,14 @@ def test_a_value_that_a_component_refuses(trials: Path, key: str, value: Any, pr
     title, line = str(error.value).splitlines()
     assert title == f'{CONFIG}: 1 problem(s)'
     assert line.startswith(f'  {problem}')
-    check_config(cfg)  # only training needs videos of both partitions
+    if line.startswith(('  train', '  val', '  model')):
+        check_config(cfg)  # only training needs videos of both partitions, and a model
 
 
 def test_misspelt_names_come_first(trials: Path) -> None:
     with pytest.raises(ConfigError) as error:
         check_config(
-            load_config(CONFIG, {'data_root': str(trials), 'fold': 6, 'model.typ': 1}), training=True
+            load_config(CONFIG, {'data_root': str(trials), 'hop': 400, 'model.typ': 1}), training=True
         )
     (line,) = str(error.value).splitlines()[1:]
     assert line.startswith('  model.typ: VAEstimator has no such argument')

@@ -81,7 +81,7 @@ SCALARS = st.one_of(
 )
 
 
-@given(st.one_of(SCALARS, st.lists(SCALARS, min_size=1, max_size=3)))
+@given(st.one_of(SCALARS, st.text(max_size=6), st.lists(SCALARS | st.text(max_size=6), max_size=3)))
 def test_values_reach_the_run_as_they_are(value: Any) -> None:
     trial = to_trial({'key': value})
     read = parse_words(trial.words)['key']
@@ -108,8 +108,10 @@ def test_names_of_runs_are_stable_and_differ() -> None:
         ('space = {"lr": []}', 'lr: a list'),
         ('space = {3: [1]}', '3: a key is a text'),
         ('from scipy import stats\nspace = {"lr": stats.norm}', 'lr: a list, or a frozen distribution'),
-        ('space = {"losses": [[dict(type="MSELoss")]]}', 'losses: .*cannot stand on a command line'),
-        ('space = {"name": ["a b", "1.0", "x,(1"]}', '3 problem'),
+        ('space = {"losses": [[dict]]}', 'losses: .*cannot stand on a command line'),
+        ('space = {"name": [object(), {1, 2}, float("nan"), 1 + 2j]}', '3 problem'),
+        ('space = {"lr": [1e-3, 1e-4, 0.001]}', 'lr: 0.001 stands there twice: it would be run once'),
+        ('space = {"features": [["a", "b"], ["a", "b"]]}', r"features: \['a', 'b'\] stands there twice"),
         ('space = 1 /', 'SyntaxError'),
         ('import no_such_module', 'ModuleNotFoundError'),
     ],

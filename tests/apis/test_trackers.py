@@ -163,15 +163,15 @@ def test_a_tracker_that_is_not_installed_is_told_before_the_run(
     found = call(capfd, 'train', config, '--data-root', demo_data)
     assert found.code == 2
     extra = needed.split()[2].rstrip(',')
-    assert f'vis_backends[0]: {needed}, which is not installed: pip install -e .[{extra}]' in found.err
+    assert f'{extra}: {needed}, which is not installed: pip install -e .[{extra}]' in found.err
     assert not (tmp_path / 'work_dirs').exists()
 
 
 def test_no_tracker_is_on_by_default(demo_data: Path) -> None:
-    from abawfw.config import load_config
+    from abawfw.config import TRACKERS, load_config
 
     for path in (ROOT / 'configs').rglob('*.py'):
-        assert path.parent.name == '_base_' or 'visualizer' not in load_config(path), path
+        assert path.parent.name == '_base_' or not {'visualizer', *TRACKERS} & set(load_config(path)), path
 
 
 class Answers(BaseHTTPRequestHandler):
@@ -222,7 +222,7 @@ def test_a_server_that_does_not_answer_is_told_before_the_run(
     title, problem = found.err.splitlines()
     assert title == f'error: {config}: 1 problem(s)'
     told = rf'the MLflow server at tracking_uri {uri} cannot be reached \({why}\): '
-    assert re.match(rf'  visualizer.vis_backends\[0\]: {told}', problem)
+    assert re.match(rf'  mlflow: {told}', problem)
     assert 'mlflow_uri=' in problem
     assert not (tmp_path / 'work_dirs').exists()
 

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from abawfw.config import VAConfig, load_config, referenced_names, resolve
+from abawfw.apis.trackers import recorder
+from abawfw.config import (
+    VAConfig,
+    load_config,
+    not_plain,
+    referenced_names,
+    resolve,
+    stands_at,
+    written_problems,
+)
 from abawfw.config_diff import config_diff
 from abawfw.errors import ConfigError
+
+ROOT = Path(__file__).parents[2]
 
 BASE = """
 hidden = 8
@@ -144,3 +157,156 @@ def test_diff_compares_what_takes_effect() -> None:
     written_out = VAConfig({'lr': 1, 'opt': {'lr': 1}, 'flag': True})
     referring = VAConfig({'lr': 1, 'opt': {'lr': '${lr}'}, 'flag': 1})
     assert config_diff(written_out, referring) == ['flag: True -> 1']
+
+
+@pytest.fixture
+def text_of(tmp_path: Path) -> Callable[[str], Path]:
+    """A config of this text beside base.py."""
+
+    def write(text: str, name: str = 'mine.py') -> Path:
+        (tmp_path / name).write_text(text)
+        return tmp_path / name
+
+    return write
+
+
+def test_an_environment_variable_may_stand_without_quotes(
+    text_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = text_of("hidden = {{$ABAWFW_HIDDEN:16}}\nroot = '{{$ABAWFW_ROOT:/x}}/y'\n")
+    assert load_config(path).to_dict() == {'hidden': 16, 'root': '/x/y'}
+    monkeypatch.setenv('ABAWFW_HIDDEN', '32')
+    assert load_config(path).hidden == 32
+
+
+@pytest.mark.parametrize('suffix', ['yaml', 'json', 'txt'])
+def test_a_file_that_is_no_python(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f'mine.{suffix}'
+    path.write_text('{}')
+    with pytest.raises(ConfigError, match=f'mine.{suffix}: a config is a Python file, NAME.py'):
+        load_config(path)
+
+
+LAZY = 'from mmengine.config import read_base\n\nwith read_base():\n    from .base import *\n'
+
+
+@pytest.mark.parametrize('text', [LAZY, "_base_ = './lazy.py'\n", "_base_ = ['./base.py', './lazy.py']\n"])
+def test_a_config_of_mmengines_other_style(base: Path, text_of: Callable[..., Path], text: str) -> None:
+    text_of(LAZY, 'lazy.py')
+    with pytest.raises(
+        ConfigError, match=r'(lazy|mine)\.py, line 3: `with read_base\(\)` is the other style'
+    ):
+        load_config(text_of(text))
+
+
+def test_a_mistake_in_a_base_is_named_there(text_of: Callable[..., Path]) -> None:
+    text_of('hidden = (\n', 'broken.py')
+    with pytest.raises(ConfigError, match=r"broken\.py: SyntaxError: '\(' was never closed, line 1"):
+        load_config(text_of("_base_ = './broken.py'\n"))
+
+
+def test_a_config_that_inherits_from_itself(text_of: Callable[..., Path]) -> None:
+    text_of("_base_ = './mine.py'\n", 'other.py')
+    with pytest.raises(ConfigError, match=r'mine\.py inherits from itself'):
+        load_config(text_of("_base_ = './other.py'\n"))
+
+
+def test_two_bases_that_set_the_same(text_of: Callable[..., Path]) -> None:
+    text_of('lr = 1\n', 'a.py')
+    text_of('lr = 2\n', 'b.py')
+    with pytest.raises(ConfigError, match=r"two of its bases set the same: \{'lr'\}; keep one of them"):
+        load_config(text_of("_base_ = ['./a.py', './b.py']\n"))
+
+
+def test_numbers_of_numpy_and_paths_become_plain(text_of: Callable[..., Path]) -> None:
+    path = text_of(
+        'import numpy as np\nfrom math import sqrt\nfrom pathlib import Path\n\n'
+        'lr = np.logspace(-4, -2, 3)[1]\n'
+        "layers = [np.int64(3), np.float32(0.5), np.bool_(True), np.str_('x')]\n"
+        "data_root = Path('data') / 'demo'\nkeys = {np.int64(1): sqrt(4)}\n\n\ndef helper():\n    return 1\n"
+    )
+    cfg = load_config(path, {'path': Path('x'), 'n': np.int32(7)})
+    assert cfg.to_dict() == {
+        'lr': pytest.approx(1e-3),
+        'layers': [3, 0.5, True, 'x'],
+        'data_root': 'data/demo',
+        'keys': {1: 2.0},
+        'path': 'x',
+        'n': 7,
+    }
+    assert [type(value) for value in cfg.layers] == [int, float, bool, str]
+    again = text_of(cfg.pretty_text, 'again.py')
+    assert load_config(again).pretty_text == cfg.pretty_text
+    assert not_plain(cfg) == written_problems(cfg) == []
+
+
+@pytest.mark.parametrize(
+    ('value', 'line'),
+    [
+        ("float('inf')", 'model.parts[0].x: inf is no number that a config can hold'),
+        ("float('nan')", 'model.parts[0].x: nan is no number that a config can hold'),
+        ('np.zeros(3)', 'model.parts[0].x: array([0., 0., 0.]) is of type ndarray, which cannot be written'),
+        ('dict', "model.parts[0].x: <class 'dict'> is a class or function, which cannot be written"),
+        ('len', 'model.parts[0].x: <built-in function len> is a class or function'),
+        ('{1, 2}', 'model.parts[0].x: {1, 2} is of type set'),
+        ("b'x'", "model.parts[0].x: b'x' is of type bytes"),
+        ('1 + 2j', 'model.parts[0].x: (1+2j) is of type complex'),
+    ],
+)
+def test_what_cannot_be_written_down_is_named(text_of: Callable[..., Path], value: str, line: str) -> None:
+    cfg = load_config(text_of(f'import numpy as np\nmodel = dict(parts=[dict(x={value})])\n'))
+    (found,) = not_plain(cfg)
+    assert found.startswith(line)
+    assert len(found.splitlines()) == 1
+
+
+@pytest.mark.parametrize('value', ['a {{$HOME:x}} b', '{{fileBasename}}'])
+def test_a_text_that_would_be_another_one_when_it_is_read_again(value: str) -> None:
+    (found,) = written_problems(VAConfig({'data_root': value}))
+    assert found.startswith(f'data_root: {value!r} is another value when a run reads its config again')
+
+
+def test_a_module_of_custom_imports_that_is_not_there(base: Path) -> None:
+    overrides = {'custom_imports': {'imports': ['no_such_package']}}
+    with pytest.raises(ConfigError, match=r'custom_imports: no_such_package cannot be imported \(ModuleNot'):
+        load_config(base, overrides)
+    with pytest.raises(ConfigError, match=r"custom_imports must be dict\(imports=\['my_package'\]\), not 3"):
+        load_config(base, {'custom_imports': 3})
+    overrides['custom_imports']['allow_failed_imports'] = True  # type: ignore[assignment]
+    assert load_config(base, overrides).hidden == 8
+
+
+@pytest.mark.parametrize('key', ['', 'a..b', 'filename', 'text.x'])
+def test_a_key_that_no_value_can_have(base: Path, key: str) -> None:
+    with pytest.raises(ConfigError, match='no value of a config can have this name'):
+        load_config(base, {key: 1})
+
+
+@pytest.mark.parametrize(
+    ('place', 'found'),
+    [
+        ('model.head.layers[0]', 'hidden'),
+        ('model.parts[0].size', 'hidden'),
+        ('model.parts[1].names[1]', 'features[1]'),
+        ('layers[1]', 'layers[1]'),
+        ('nowhere.x', 'nowhere.x'),
+    ],
+)
+def test_where_a_value_stands(base: Path, place: str, found: str) -> None:
+    assert stands_at(load_config(base), place) == found
+
+
+def test_trackers_add_up(text_of: Callable[..., Path]) -> None:
+    names = ('tensorboard', 'wandb', 'mlflow')
+    bases = [str(ROOT / f'configs/_base_/{name}.py') for name in names]
+    cfg = resolve(load_config(text_of(f'_base_ = {bases!r}\n'))).to_dict()
+    kinds = ['TensorboardVisBackend', 'WandbVisBackend', 'MLflowVisBackend']
+    found = recorder(cfg)
+    assert found is not None
+    assert [backend['type'] for backend in found['vis_backends']] == kinds
+    own = {'type': 'Visualizer', 'vis_backends': [{'type': 'Own'}]}
+    found = recorder({**cfg, 'visualizer': own})
+    assert found is not None
+    assert [backend['type'] for backend in found['vis_backends']] == ['Own', *kinds]
+    assert recorder({'visualizer': own}) == own
+    assert recorder({}) is None

@@ -24,6 +24,7 @@ FLOORS: dict[str, float] = {
     'engine': 2,
     'config': 2,
     'registry': 1,
+    'components': 1,
     'structures': 1,
     'groups': 1,
     'checkpoints': 1,

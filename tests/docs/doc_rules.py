@@ -58,6 +58,8 @@ NEEDS_SHARED = re.compile(r'\bvideos?\b|\bdata/own|_own\b|\bdamaged\b|SRC_DIR|ce
 # Sizes and numbers of epochs of trainings: by the name of the config.
 NO_WORKERS = 'train_dataloader.num_workers=0 val_dataloader.num_workers=0'
 TINY = [
+    (r'mine/parts', 'epochs=1 segment_length=40'),
+    (r'mine/pixels', 'epochs=1 warmup=1'),
     (r'rucaim3/transformer|mine/', 'epochs=4 constant_epochs=4 lr=1e-2 hidden=16 regressor=[8] '
      'segment_length=40 heads=2 ffn=16 layers=1'),
     (r'tagf/tagf_(free_length_)?embeddings', 'epochs=1 warmup=1 batch_size=4 video_channels=[8,8] '

@@ -161,12 +161,19 @@ def test_runs_that_differ_are_listed_and_nothing_is_written(tmp_path: Path) -> N
 def test_val_alone_is_measured_but_not_submitted(tmp_path: Path) -> None:
     labels = curves(0)
     run = make_run(tmp_path / 'run', noisy(labels, 1, 0.2), labels)
-    done = command(run, run, '--out', tmp_path / 'out', '--weights', 'fit')
+    other = make_run(tmp_path / 'other', noisy(labels, 2, 0.2), labels)
+    done = command(run, other, '--out', tmp_path / 'out', '--weights', 'fit')
     assert done.returncode == 2
     assert done.stdout.count('ensemble') == 2
     assert done.stdout.count('cross-validated over 6 videos, no groups known: ccc') == 2
     assert 'no test predictions of valence, arousal, so no submission is written' in done.stderr
     assert not (tmp_path / 'out').exists()
+
+
+def test_a_negative_number_of_repairs(tmp_path: Path) -> None:
+    done = command(tmp_path / 'run', '--out', tmp_path / 'out', '--allow-repair', '-5')
+    assert done.returncode == 2
+    assert done.stderr == 'error: --allow-repair -5: a number of frames, 0 or more\n'
 
 
 def test_missing_run(tmp_path: Path) -> None:

@@ -148,17 +148,24 @@ def test_a_fold_whose_folder_is_gone_is_missed(tmp_path: Path, seeds: tuple[int,
     assert len(Ensemble(left, ['valence']).targets['valence'].runs) == len(left)
 
 
-def test_a_run_that_is_named_by_two_paths_counts_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ('paths', 'named'),
+    [
+        (['cv/fold0', 'cv/fold0'], 'cv/fold0 is named twice: '),
+        (['cv/fold1', 'link'], 'link is named twice, also as cv/fold1: '),
+        (['link', 'cv'], 'cv/fold1 is named twice, also as link: '),
+        (['cv', 'cv/../cv/fold2'], r'cv/\.\./cv/fold2 is named twice, also as cv/fold2: '),
+    ],
+)
+def test_a_run_that_is_named_twice_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, paths: list[str], named: str
 ) -> None:
     for k in FOLDS:
         make_fold(tmp_path / f'cv/fold{k}', k)
     (tmp_path / 'link').symlink_to(tmp_path / 'cv/fold1')
     monkeypatch.chdir(tmp_path)
-    paths = ['cv/fold0', tmp_path / 'cv/fold0', 'link', 'cv/../cv', tmp_path / 'cv']
-    found = Ensemble(paths, ['valence']).targets['valence']
-    assert list(map(str, found.runs)) == ['cv/fold0', 'link', 'cv/../cv/fold2']
-    assert found.weights == pytest.approx([1 / 3] * 3)
+    with pytest.raises(ConfigError, match=f'^{named}it would count twice; name every run once'):
+        Ensemble(paths, ['valence'])
 
 
 def test_text_files_count_as_a_run_without_val(tmp_path: Path) -> None:

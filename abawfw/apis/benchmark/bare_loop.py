@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from abawfw.engine.optim.va_optim_wrapper import PRECISIONS
 from abawfw.models import VAEstimator
+from abawfw.models.parts import is_stateful
 from abawfw.registry import OPTIMIZERS
 
 
@@ -105,7 +106,7 @@ class BareLoop:
         x = self.model.fusion(batch.inputs, batch.valid)
         after: list[Any] = []
         for context in self.model.context:
-            if not context.stateful:
+            if not is_stateful(context):
                 x = context(x, batch.valid)
                 continue
             if states:

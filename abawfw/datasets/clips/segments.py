@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abawfw.components import Count
 from abawfw.errors import ConfigError
 from abawfw.registry import CLIPS
 
@@ -17,7 +18,7 @@ class Segments:
         ConfigError: a length below 1.
     """
 
-    def __init__(self, length: int) -> None:
+    def __init__(self, length: Count) -> None:
         if length < 1:
             raise ConfigError(f'Segments(length={length}): a segment has at least one frame')
         self.length = length

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abawfw.components import Count
 from abawfw.errors import ConfigError
 from abawfw.registry import CLIPS
 
@@ -20,7 +21,7 @@ class SlidingWindow:
         ConfigError: a hop below 1, or longer than the window, which would leave frames out.
     """
 
-    def __init__(self, length: int, hop: int) -> None:
+    def __init__(self, length: Count, hop: Count) -> None:
         if not 1 <= hop <= length:
             raise ConfigError(
                 f'SlidingWindow(length={length}, hop={hop}): hop must lie in 1 .. length, '

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from abawfw.components import Count
 from abawfw.datasets.clip_request import ClipRequest
 from abawfw.datasets.samplers.epoch_batch_sampler import Batch, EpochBatchSampler
 from abawfw.errors import ConfigError
@@ -37,7 +38,7 @@ class ClipSampler(EpochBatchSampler):
     def __init__(
         self,
         dataset: ClipDataset,
-        batch_size: int,
+        batch_size: Count,
         shuffle: bool,
         seed: int = 0,
         rank: int = 0,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import heapq
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
+from annotated_types import Ge, Le
 
 from abawfw.datasets.clip_request import ClipRequest
 from abawfw.datasets.samplers.epoch_batch_sampler import Batch, EpochBatchSampler
@@ -44,7 +45,7 @@ class LaneBatchSampler(EpochBatchSampler):
     def __init__(
         self,
         dataset: ClipDataset,
-        lanes: int,
+        lanes: Annotated[int, Ge(1), Le(10_000)],
         shuffle: bool,
         seed: int = 0,
         rank: int = 0,

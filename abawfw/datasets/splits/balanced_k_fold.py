@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import numpy as np
+from annotated_types import Ge, Le
 
+from abawfw.components import WholeNumber
 from abawfw.datasets.stores.base import FeatureStore, VideoInfo, groups_of
 from abawfw.errors import ConfigError, DataError, counted
 from abawfw.registry import SPLITS
@@ -37,7 +40,7 @@ class BalancedKFold:
         ConfigError: fewer than 2 folds, or a fold that there is not.
     """
 
-    def __init__(self, fold: int, folds: int = 6) -> None:
+    def __init__(self, fold: WholeNumber, folds: Annotated[int, Ge(2), Le(10**6)] = 6) -> None:
         if folds < 2:
             raise ConfigError(f'BalancedKFold(folds={folds}): there must be at least 2')
         if fold not in range(folds):

@@ -8,6 +8,7 @@ from typing import Any
 
 from mmengine.logging import print_log
 
+from abawfw.components import build
 from abawfw.datasets.stores.base import FeatureStore, VideoInfo, groups_of
 from abawfw.errors import counted
 from abawfw.registry import SPLITS
@@ -31,7 +32,7 @@ def build_split(cfg: dict | None, store: FeatureStore) -> Any:
     Raises:
         ConfigError, DataError: as the rule does.
     """
-    split = SPLITS.build(dict(cfg or {'type': 'OfficialSplit'}))
+    split = build(SPLITS, cfg or {'type': 'OfficialSplit'}, 'split')
     if hasattr(split, 'fit'):
         split.fit(store)
     if text := _parted(split, store.videos()):

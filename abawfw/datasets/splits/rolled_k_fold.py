@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Annotated
+
+from annotated_types import Ge, Le
 
 from abawfw.datasets.stores.base import VideoInfo
 from abawfw.errors import ConfigError, DataError
@@ -32,7 +35,7 @@ class RolledKFold:
         ConfigError: another fold.
     """
 
-    def __init__(self, fold: int) -> None:
+    def __init__(self, fold: Annotated[int, Ge(0), Le(TRAIN_RANGES)]) -> None:
         if fold not in FOLDS:
             raise ConfigError(
                 f'RolledKFold(fold={fold!r}): there are folds 0 to {FOLDS[-1]}, and 0 is the official split'

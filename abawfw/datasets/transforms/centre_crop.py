@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from abawfw.components import Width
 from abawfw.datasets.transforms.crops import Dims, check_size, cropped_dims, room
 from abawfw.registry import TRANSFORMS
 
@@ -23,7 +24,7 @@ class CentreCrop:
 
     per_frame = True
 
-    def __init__(self, features: Sequence[str], size: int = 40) -> None:
+    def __init__(self, features: Sequence[str], size: Width = 40) -> None:
         check_size('CentreCrop', size)
         self.features = list(features)
         self.size = size

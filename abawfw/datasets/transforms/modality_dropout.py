@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from abawfw.components import Probability
 from abawfw.errors import ConfigError
 from abawfw.registry import TRANSFORMS
 
@@ -26,7 +27,7 @@ class ModalityDropout:
         ConfigError: another probability.
     """
 
-    def __init__(self, p: float, features: Sequence[str] | None = None) -> None:
+    def __init__(self, p: Probability, features: Sequence[str] | None = None) -> None:
         if not 0 <= p < 1:
             raise ConfigError(f'ModalityDropout(p={p}): a probability of at least 0 and below 1')
         self.p = p

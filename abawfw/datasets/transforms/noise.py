@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from abawfw.components import NonNegative
 from abawfw.errors import ConfigError
 from abawfw.registry import TRANSFORMS
 
@@ -23,7 +24,7 @@ class Noise:
         ConfigError: a negative deviation, or a feature of bytes, whose unit is a grey level.
     """
 
-    def __init__(self, std: float, features: Sequence[str] | None = None) -> None:
+    def __init__(self, std: NonNegative, features: Sequence[str] | None = None) -> None:
         if not std >= 0:
             raise ConfigError(f'Noise(std={std}): a deviation is 0 or more')
         self.std = std

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from abawfw.components import Count
 from abawfw.errors import ConfigError
 from abawfw.registry import TRANSFORMS
 
@@ -24,7 +25,7 @@ class PadTo:
         ConfigError: a length below 1, or a clip that is longer.
     """
 
-    def __init__(self, length: int) -> None:
+    def __init__(self, length: Count) -> None:
         if length < 1:
             raise ConfigError(f'PadTo(length={length}): a clip has at least one frame')
         self.length = length

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from abawfw.components import WholeNumber
 from abawfw.errors import ConfigError
 from abawfw.registry import TRANSFORMS
 
@@ -24,7 +25,7 @@ class ShiftLabels:
         ConfigError: a negative lag, another ``within``, or a clip that was padded before.
     """
 
-    def __init__(self, frames: int, within: str = 'video') -> None:
+    def __init__(self, frames: WholeNumber, within: str = 'video') -> None:
         if frames < 0:
             raise ConfigError(
                 f'ShiftLabels(frames={frames}): labels lag behind the video, by 0 frames or more'

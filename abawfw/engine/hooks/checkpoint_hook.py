@@ -10,6 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from abawfw.checkpoints import load_checkpoint, load_state_dict, save_checkpoint
+from abawfw.components import WholeNumber
 from abawfw.engine.training_state import bare_model, model_meta
 from abawfw.errors import ConfigError
 from abawfw.registry import HOOKS
@@ -29,7 +30,7 @@ class VACheckpointHook(Hook):
 
     priority = 'VERY_LOW'
 
-    def __init__(self, batches: int = 0) -> None:
+    def __init__(self, batches: WholeNumber = 0) -> None:
         self.batches = batches
         self.best: dict[str, dict[str, Any]] = {}
 

@@ -7,6 +7,7 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from abawfw.components import Count, WholeNumber
 from abawfw.engine.monitor import check_monitor, monitored_score
 from abawfw.registry import HOOKS
 
@@ -25,7 +26,7 @@ class EarlyStopHook(Hook):
         start: epochs at the beginning, and after each release, that are not counted: those of a warm-up.
     """
 
-    def __init__(self, patience: int, monitor: str = 'ccc', start: int = 0) -> None:
+    def __init__(self, patience: Count, monitor: str = 'ccc', start: WholeNumber = 0) -> None:
         self.patience, self.monitor, self.start = patience, monitor, start
         self.best = -float('inf')
         self.epochs = self.waited = 0

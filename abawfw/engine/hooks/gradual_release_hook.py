@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
+from annotated_types import MinLen
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from abawfw.components import Positive
 from abawfw.engine.hooks.checkpoint_hook import VACheckpointHook
 from abawfw.engine.monitor import check_monitor
 from abawfw.engine.schedulers import WarmupPlateauLR
@@ -38,7 +40,12 @@ class GradualReleaseHook(Hook):
 
     priority = 80  # between epochs: after EarlyStopHook has counted and ParamSchedulerHook set the rate
 
-    def __init__(self, stages: Sequence[Sequence[str]], min_lr: float = 1e-8, monitor: str = 'ccc') -> None:
+    def __init__(
+        self,
+        stages: Annotated[Sequence[Sequence[str]], MinLen(1)],
+        min_lr: Positive = 1e-8,
+        monitor: str = 'ccc',
+    ) -> None:
         if not stages or any(isinstance(names, str) or not names for names in stages):
             raise ConfigError(
                 f'GradualReleaseHook.stages: a list of lists of part names, one list for each release, not '
@@ -56,7 +63,7 @@ class GradualReleaseHook(Hook):
         """
         check_monitor(runner, 'GradualReleaseHook', self.monitor)
         VACheckpointHook.of(runner, 'GradualReleaseHook')
-        self._check_parts(bare_model(runner))
+        self.check_parts(bare_model(runner))
         schedule = _schedule(runner)
         if not self.stage:
             self._release(runner)
@@ -86,7 +93,8 @@ class GradualReleaseHook(Hook):
             f'stage {self.stage} of {len(self.stages)}: {", ".join(names)} trained from here on'
         )
 
-    def _check_parts(self, model: Any) -> None:
+    def check_parts(self, model: Any) -> None:
+        """ConfigError if a stage names a part that the model does not have, or that is not frozen."""
         trainable = [n for n, m in model.named_modules() if n and any(True for _ in m.parameters())]
         problems = []
         for number, names in enumerate(self.stages, 1):

@@ -41,7 +41,7 @@ class ValidationLossHook(Hook):
         """Add this batch; clips without frames, which only keep ranks in step, do not count."""
         model = bare_model(runner)
         samples = [s for s in outputs or () if s.num_frames]
-        if model.head.classifies or not samples:
+        if getattr(model.head, 'classifies', False) or not samples:
             return
         device = next(model.head.parameters()).device
         gt = torch.stack([s.gt_va for s in samples])[..., model.target_columns].to(device)

@@ -9,6 +9,7 @@ import torch
 from mmengine.runner.loops import BaseLoop, EpochBasedTrainLoop
 from torch.utils.data import DataLoader
 
+from abawfw.components import Count
 from abawfw.engine.distributed import average_buffers
 from abawfw.engine.training_state import bare_model, set_random_state
 from abawfw.registry import LOOPS
@@ -31,7 +32,7 @@ class VATrainLoop(EpochBasedTrainLoop):
         val_seconds (float): how long the last validation took; 0 before the first.
     """
 
-    def __init__(self, runner: Any, dataloader: DataLoader, max_epochs: int) -> None:
+    def __init__(self, runner: Any, dataloader: DataLoader, max_epochs: Count) -> None:
         BaseLoop.__init__(self, runner, dataloader)
         self._max_epochs = int(max_epochs)
         self._epoch = self._iter = self.batch = 0

@@ -9,6 +9,7 @@ import torch
 from mmengine.device import get_device
 from mmengine.optim import OptimWrapper
 
+from abawfw.components import Positive
 from abawfw.errors import ConfigError
 from abawfw.registry import OPTIM_WRAPPERS
 
@@ -35,7 +36,7 @@ class VAOptimWrapper(OptimWrapper):
     """
 
     def __init__(
-        self, optimizer: torch.optim.Optimizer, precision: str = 'fp32', max_norm: float | None = None
+        self, optimizer: torch.optim.Optimizer, precision: str = 'fp32', max_norm: Positive | None = None
     ) -> None:
         super().__init__(optimizer)
         if precision not in PRECISIONS:

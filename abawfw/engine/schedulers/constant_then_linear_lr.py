@@ -6,6 +6,7 @@ from typing import Any
 
 from mmengine.optim import LinearLR
 
+from abawfw.components import Count, WholeNumber
 from abawfw.registry import PARAM_SCHEDULERS
 
 
@@ -22,7 +23,7 @@ class ConstantThenLinearLR(LinearLR):
         end: epochs of the whole training.
     """
 
-    def __init__(self, optimizer: Any, constant_epochs: int, end: int) -> None:
+    def __init__(self, optimizer: Any, constant_epochs: WholeNumber, end: Count) -> None:
         self.constant_epochs, self.decay_epochs = constant_epochs, max(0, end - constant_epochs)
         super().__init__(optimizer, start_factor=1.0, end_factor=0.0, end=end + 1)
 

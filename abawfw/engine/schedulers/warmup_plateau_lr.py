@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from abawfw.components import Fraction, WholeNumber
 from abawfw.errors import ConfigError
 from abawfw.registry import PARAM_SCHEDULERS
 
@@ -42,9 +43,9 @@ class WarmupPlateauLR:
     def __init__(
         self,
         optimizer: Any,
-        warmup: int = 5,
-        patience: int = 5,
-        factor: float = 0.1,
+        warmup: WholeNumber = 5,
+        patience: WholeNumber = 5,
+        factor: Fraction = 0.1,
         monitor: str = 'ccc',
         restarting: bool = False,
         end: int | None = None,

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated, Literal
 
+from annotated_types import Len
 from torch import Tensor, nn
 from torch.nn.functional import batch_norm, normalize
 
+from abawfw.components import Depth, Probability, Width
 from abawfw.errors import ConfigError
 from abawfw.models.backbones.frame_backbone import FrameBackbone
 from abawfw.models.backbones.pixels import scale_pixels
@@ -43,10 +46,10 @@ class IResNet(FrameBackbone):
     def __init__(
         self,
         in_dim: Sequence[int],
-        size: int = 40,
-        units: Sequence[int] = (3, 4, 14, 3),
-        width: int = 64,
-        dropout: float = 0.4,
+        size: Literal[40, 112] = 40,
+        units: Annotated[Sequence[Depth], Len(4, 4)] = (3, 4, 14, 3),
+        width: Width = 64,
+        dropout: Probability = 0.4,
         weights: str | None = None,
     ) -> None:
         if size not in SIZES:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from abawfw.components import Width
 from abawfw.models.backbones.frame_backbone import FrameBackbone
 from abawfw.registry import BACKBONES
 
@@ -35,8 +36,8 @@ class VGGish(FrameBackbone):
     def __init__(
         self,
         in_dim: Sequence[int],
-        hidden: int = 4096,
-        width: int = 64,
+        hidden: Width = 4096,
+        width: Width = 64,
         weights: str | None = None,
     ) -> None:
         super().__init__(in_dim, (96, 64), 128, weights)

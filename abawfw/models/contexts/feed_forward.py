@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from abawfw.components import Probability, Width
 from abawfw.models.layers import Dropout
 from abawfw.registry import CONTEXTS
 
@@ -22,7 +23,7 @@ class FeedForward(nn.Module):
     stateful = False
     per_frame = True
 
-    def __init__(self, in_dim: int, hidden: int = 256, dropout: float = 0.1) -> None:
+    def __init__(self, in_dim: int, hidden: Width = 256, dropout: Probability = 0.1) -> None:
         super().__init__()
         self.linear = nn.Linear(in_dim, hidden)
         self.dropout = Dropout(dropout)

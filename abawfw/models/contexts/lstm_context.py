@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from abawfw.components import Width
 from abawfw.registry import CONTEXTS
 
 State = tuple[Tensor, Tensor]
@@ -22,7 +23,7 @@ class LSTMContext(nn.Module):
     stateful = True
     state_names = ('output', 'cell')
 
-    def __init__(self, in_dim: int, hidden: int = 256) -> None:
+    def __init__(self, in_dim: int, hidden: Width = 256) -> None:
         super().__init__()
         self.rnn = nn.LSTM(in_dim, hidden, batch_first=True)
         self.out_dim = hidden

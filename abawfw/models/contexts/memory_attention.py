@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.distributed import is_available, is_initialized
 
+from abawfw.components import Count, Width
 from abawfw.errors import ConfigError
 from abawfw.models.layers import MultiheadAttention
 from abawfw.registry import CONTEXTS
@@ -40,10 +43,10 @@ class MemoryAttention(nn.Module):
     def __init__(
         self,
         in_dim: int,
-        mode: str = 'multihead',
-        heads: int = 4,
-        average: int = 10,
-        capacity: int | None = 100,
+        mode: Literal['multihead', 'single', 'none'] = 'multihead',
+        heads: Width = 4,
+        average: Count = 10,
+        capacity: Count | None = 100,
     ) -> None:
         super().__init__()
         if mode not in MODES:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from abawfw.components import Depth, Probability, Width
 from abawfw.errors import ConfigError
 from abawfw.models.layers import EncoderLayer, PositionTable
 from abawfw.registry import CONTEXTS
@@ -35,11 +36,11 @@ class TransformerContext(nn.Module):
     def __init__(
         self,
         in_dim: int,
-        hidden: int = 256,
-        layers: int = 4,
-        heads: int = 4,
-        ffn: int = 1024,
-        dropout: float = 0.1,
+        hidden: Width = 256,
+        layers: Depth = 4,
+        heads: Width = 4,
+        ffn: Width = 1024,
+        dropout: Probability = 0.1,
         affine: bool = True,
         position: bool = True,
         residual: bool = False,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from annotated_types import Len
 from torch import Tensor, nn
 
+from abawfw.components import Count, Probability, Width
 from abawfw.models.layers import MaskedBatchNorm, TemporalConvNet
 from abawfw.registry import ENCODERS
 
@@ -30,7 +32,13 @@ class TCN(nn.Module):
         ConfigError: there is no level, or the kernel is below 1.
     """
 
-    def __init__(self, in_dim: int, channels: Sequence[int], kernel: int = 5, dropout: float = 0.1) -> None:
+    def __init__(
+        self,
+        in_dim: int,
+        channels: Annotated[Sequence[Width], Len(1, 24)],
+        kernel: Count = 5,
+        dropout: Probability = 0.1,
+    ) -> None:
         super().__init__()
         self.tcn = TemporalConvNet(in_dim, channels, kernel, dropout)
         self.norm = MaskedBatchNorm(channels[-1])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from abawfw.components import Width
 from abawfw.models.layers.linear import Linear
 from abawfw.registry import FUSIONS
 
@@ -25,7 +26,7 @@ class ChannelAttentionFusion(nn.Module):
 
     per_frame = True
 
-    def __init__(self, in_dims: dict[str, int], dim: int = 128) -> None:
+    def __init__(self, in_dims: dict[str, int], dim: Width = 128) -> None:
         super().__init__()
         self.dim = dim
         self.projections = nn.ModuleDict({name: Linear(size, dim) for name, size in in_dims.items()})

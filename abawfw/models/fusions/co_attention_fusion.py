@@ -7,6 +7,7 @@ from collections.abc import Collection
 import torch
 from torch import Tensor, nn
 
+from abawfw.components import Count, Depth, Probability
 from abawfw.errors import ConfigError, nearest
 from abawfw.models.layers.co_attention import JOINTS, CoAttentionStep
 from abawfw.models.layers.gates import GATES
@@ -54,12 +55,12 @@ class CoAttentionFusion(nn.Module):
         in_dims: dict[str, int],
         joint: str = 'projected',
         time_mix: str = 'linear',
-        length: int | None = None,
-        steps: int = 2,
+        length: Count | None = None,
+        steps: Depth = 2,
         states: str = 'last',
         gate: str | None = None,
         normalize: bool = False,
-        dropout: float = 0.6,
+        dropout: Probability = 0.6,
     ) -> None:
         super().__init__()
         if len(in_dims) < 2 or steps < 1:

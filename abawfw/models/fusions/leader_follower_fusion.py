@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from abawfw.components import Probability, Width
 from abawfw.errors import ConfigError
 from abawfw.models.layers import Dropout
 from abawfw.models.layers.linear import Linear
@@ -35,7 +36,9 @@ class LeaderFollowerFusion(nn.Module):
 
     per_frame = True
 
-    def __init__(self, in_dims: dict[str, int], dim: int = 32, heads: int = 2, dropout: float = 0.1) -> None:
+    def __init__(
+        self, in_dims: dict[str, int], dim: Width = 32, heads: Width = 2, dropout: Probability = 0.1
+    ) -> None:
         super().__init__()
         if dim % heads:
             raise ConfigError(f'{heads} attention heads do not divide a width of {dim}: change one of them')

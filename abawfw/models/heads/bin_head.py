@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
+from annotated_types import MinLen
 from torch import Tensor
 
+from abawfw.components import Probability, Width
 from abawfw.models.heads.bins import Bins, make_bins
 from abawfw.models.heads.head_output import HeadOutput
 from abawfw.models.heads.relu_layers import relu_layers
@@ -43,9 +45,12 @@ class BinHead(VAHead):
         self,
         in_dim: int,
         targets: Sequence[str],
-        layers: Sequence[int] = (256, 256),
-        dropout: float = 0.3,
-        losses: Sequence[dict[str, Any]] = ({'type': 'CCCLoss'}, {'type': 'BinnedCrossEntropyLoss'}),
+        layers: Sequence[Width] = (256, 256),
+        dropout: Probability = 0.3,
+        losses: Annotated[Sequence[dict[str, Any]], MinLen(1)] = (
+            {'type': 'CCCLoss'},
+            {'type': 'BinnedCrossEntropyLoss'},
+        ),
         bins: str = 'uniform',
         ends: bool = True,
     ) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
+from annotated_types import MinLen
 from torch import Tensor
 
+from abawfw.components import Probability, Width
 from abawfw.models.heads.head_output import HeadOutput
 from abawfw.models.heads.relu_layers import relu_layers
 from abawfw.models.heads.va_head import VAHead
@@ -36,9 +38,9 @@ class RegressionHead(VAHead):
         self,
         in_dim: int,
         targets: Sequence[str],
-        layers: Sequence[int] = (256, 256),
-        dropout: float = 0.3,
-        losses: Sequence[dict[str, Any]] = ({'type': 'CCCLoss'},),
+        layers: Sequence[Width] = (256, 256),
+        dropout: Probability = 0.3,
+        losses: Annotated[Sequence[dict[str, Any]], MinLen(1)] = ({'type': 'CCCLoss'},),
     ) -> None:
         super().__init__(relu_layers(in_dim, layers, dropout), [in_dim, *layers][-1], targets, losses)
 

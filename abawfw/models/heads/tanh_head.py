@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Annotated, Any
 
 import torch.nn.functional as F
+from annotated_types import MinLen
 from torch import Tensor, nn
 
+from abawfw.components import Width
 from abawfw.models.heads.head_output import HeadOutput
 from abawfw.models.heads.va_head import VAHead
 from abawfw.models.layers import MaskedBatchNorm
@@ -53,8 +55,8 @@ class TanhHead(VAHead):
         self,
         in_dim: int,
         targets: Sequence[str],
-        layers: Sequence[int] = (256,),
-        losses: Sequence[dict[str, Any]] = ({'type': 'WindowCCCLoss'},),
+        layers: Sequence[Width] = (256,),
+        losses: Annotated[Sequence[dict[str, Any]], MinLen(1)] = ({'type': 'WindowCCCLoss'},),
     ) -> None:
         widths = [in_dim, *layers]
         hidden = nn.ModuleList(_Layer(width, out) for width, out in pairwise(widths))

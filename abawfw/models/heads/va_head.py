@@ -10,8 +10,7 @@ from torch import Tensor, nn
 
 from abawfw.errors import ConfigError
 from abawfw.models.heads.head_output import HeadOutput
-from abawfw.models.losses import VALoss
-from abawfw.registry import LOSSES
+from abawfw.models.losses import VALoss, build_loss
 
 
 class VAHead(nn.Module, ABC):
@@ -46,8 +45,10 @@ class VAHead(nn.Module, ABC):
         self.out = nn.Linear(width, len(self.targets) * classes)
         self.losses = nn.ModuleDict()
         self._columns: dict[str, slice | list[int]] = {}
-        for cfg in losses:
-            self._add_loss(LOSSES.build(dict(cfg)))
+        if not losses:
+            raise ConfigError(f'{type(self).__name__}: losses=[]: nothing would be learnt; give one or more')
+        for i, cfg in enumerate(losses):
+            self._add_loss(build_loss(cfg, f'model.head.losses[{i}]'))
 
     def _add_loss(self, loss: VALoss) -> None:
         if loss.on_classes and not self.classifies:

@@ -3,7 +3,16 @@
 from abawfw.models.losses.binned_cross_entropy_loss import BinnedCrossEntropyLoss
 from abawfw.models.losses.ccc_loss import CCCLoss
 from abawfw.models.losses.mse_loss import MSELoss
+from abawfw.models.losses.plain_loss import PlainLoss, build_loss
 from abawfw.models.losses.va_loss import VALoss
 from abawfw.models.losses.window_ccc_loss import WindowCCCLoss
 
-__all__ = ['BinnedCrossEntropyLoss', 'CCCLoss', 'MSELoss', 'VALoss', 'WindowCCCLoss']
+__all__ = [
+    'BinnedCrossEntropyLoss',
+    'CCCLoss',
+    'MSELoss',
+    'PlainLoss',
+    'VALoss',
+    'WindowCCCLoss',
+    'build_loss',
+]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from abawfw.components import Positive
 from abawfw.errors import ConfigError
 from abawfw.models.losses.va_loss import VALoss
 from abawfw.registry import LOSSES
@@ -35,7 +36,7 @@ class CCCLoss(VALoss):
     name = 'ccc'
 
     def __init__(
-        self, over: str = 'batch', targets: Sequence[str] | None = None, weight: float = 1.0
+        self, over: str = 'batch', targets: Sequence[str] | None = None, weight: Positive = 1.0
     ) -> None:
         super().__init__(targets, weight)
         if over not in ('batch', 'clip'):

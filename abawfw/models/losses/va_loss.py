@@ -9,6 +9,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from abawfw.components import Positive
+
 
 class VALoss(nn.Module, ABC):
     """A masked loss, computed in float32 whatever the precision around it.
@@ -24,7 +26,7 @@ class VALoss(nn.Module, ABC):
     on_classes: ClassVar[bool] = False
     """Whether the loss takes logits and classes in place of predictions and labels."""
 
-    def __init__(self, targets: Sequence[str] | None = None, weight: float = 1.0) -> None:
+    def __init__(self, targets: Sequence[str] | None = None, weight: Positive = 1.0) -> None:
         super().__init__()
         self.targets = None if targets is None else tuple(targets)
         self.weight = weight
