@@ -24,6 +24,7 @@ from abawfw.evaluation.incomplete import writing
 from abawfw.evaluation.postprocess import Pipeline, candidates, tune
 from abawfw.evaluation.prediction_files import write_predictions
 from abawfw.evaluation.report_table import cross_validated_rows, report_rows
+from abawfw.evaluation.time_file import write_times
 from abawfw.evaluation.trial_files import write_trial_files
 from abawfw.files import check_writable
 
@@ -95,6 +96,7 @@ def test(
     trained = TrainedTargets(cfg, checkpoints)
     predictions = {p: trained.predict(p) for p in partitions}
     check_labels(cfg.data_root, {t: labels for t, (_, labels) in predictions.get('val', {}).items()})
+    times = {v: store.times(v) for pred, _ in predictions.get('val', {}).values() for v in pred}
     faces = {p: _faces(store, predicted, cfg.features) for p, predicted in predictions.items()}
     tuned = {t: tune(pipelines, *predictions['val'][t], faces['val']) for t, pipelines in tried.items()}
     report.postprocess |= {t: found.pipeline for t, found in tuned.items()}
@@ -117,6 +119,7 @@ def test(
             report.files += write_faces(
                 out, {v: found for v, found in faces['val'].items() if found is not None}
             )
+            report.files += write_times(out, times)
             # what val was tested with stays, whatever other partitions are tested with
             for target, checkpoint in checkpoints.items():
                 pipeline = report.postprocess[target]
