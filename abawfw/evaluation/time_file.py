@@ -46,7 +46,10 @@ def write_times(folder: Path | str, times: Mapping[str, NDArray[np.float64] | No
             continue
         entry: dict[str, Any] = {'frames': len(known)}
         if len(known) > 1 and evenly_spaced(known):
-            entry |= {'start': float(known[0]), 'fps': float(f'{(len(known) - 1) / (known[-1] - known[0]):.10g}')}
+            entry |= {
+                'start': float(known[0]),
+                'fps': float(f'{(len(known) - 1) / (known[-1] - known[0]):.10g}'),
+            }
         else:
             entry['seconds'] = known.round(4).tolist()
         content[video] = entry

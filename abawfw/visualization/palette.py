@@ -1,8 +1,8 @@
 """The colours of curves, targets and runs: the same on every picture and page.
 
-Whatever shares a figure differs by at least 20 in CIELAB for readers with normal sight, with protanopia and with
-deuteranopia (simulated by Machado et al. 2009), and has a contrast of 3 or more with the ground, light or dark. No
-run has the hue of a target. ``tests/visualization/test_palette.py`` measures all of it.
+Whatever shares a figure differs by at least 20 in CIELAB for readers with normal sight, with protanopia and
+with deuteranopia (simulated by Machado et al. 2009), and has a contrast of 3 or more with the ground, light
+or dark. No run has the hue of a target. ``tests/visualization/test_palette.py`` measures all of it.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ DENSITY = [[0.0, GROUND], [0.02, '#e3edf6'], [0.2, '#9ecae1'], [0.5, '#4a90c2'],
 BAND, BAND_EDGE = '#e6e9ed', '#dde1e6'
 """Stretches of frames behind curves."""
 
-DARK = {
+DARK: dict[str, str] = {
     **{GROUND: '#14191f', INK: '#e8ecf0', FAINT: '#9aa7b4', BAND: '#262e37', BAND_EDGE: '#2f3843'},
     **dict(zip(TARGETS.values(), ('#ff9b70', '#6bb5ff'), strict=True)),
     **dict(zip(RAW.values(), ('#b0542f', '#3f78b5'), strict=True)),
     **dict(zip(SERIES, ('#d287ff', '#1eb487', '#876900', '#a54b87', '#8dee4e'), strict=True)),
-    **dict(zip([c for _, c in DENSITY[1:]], ('#1d2f42', '#2a5f8f', '#62a5dd', '#e3f1ff'), strict=True)),
+    **dict(zip((str(c) for _, c in DENSITY[1:]), ('#1d2f42', '#2a5f8f', '#62a5dd', '#e3f1ff'), strict=True)),
 }
 """What a page draws in place of each colour where the reader's system is set to dark."""
 

@@ -68,8 +68,8 @@ class StoredCurves:
         """What the page holds of a video, ready for JSON.
 
         ``frames``; ``bands``, the stretches without a face as pairs of first frame and frame after the last,
-        or null; ``notes``; ``times``, null, or seconds of frames: the first is ``start`` and they are ``step``
-        apart, or else ``known``, base64 of little-endian float32, holds those of frames 0, ``every``,
+        or null; ``notes``; ``times``, null, or seconds: the first is ``start``, they are ``step`` apart, or
+        else ``known``, base64 of little-endian float32, holds those of frames 0, ``every``,
         2 * ``every`` and so on, and of the last one; and ``curves``: by name ``values``, base64 of
         little-endian int16 to be multiplied by ``scale``, -32,768 for no value, and ``steps``, base64 of
         little-endian uint16: the position of the first value and the distance of every other one from that
@@ -114,14 +114,15 @@ def bands_without(faces: NDArray[np.bool_], most: int = BANDS) -> list[list[int]
 
 
 def _bytes(lengths: NDArray[np.int64], timed: NDArray[np.int64], bucket: int) -> float:
-    """Size of the curves, and of the times of videos of so many frames that are not evenly spaced, as base64."""
+    """Size as base64 of the curves, and of the times of those videos whose frames are not evenly spaced."""
     kept = 2 * -(-lengths // bucket) + 2
     return 4 / 3 * float(np.minimum(2 * lengths, 4 * kept).sum() + 4 * (timed // bucket + 2).sum())
 
 
 def _stored_times(times: NDArray[np.float64], bucket: int) -> dict[str, Any]:
     if evenly_spaced(times):
-        return {'start': float(times[0]), 'step': float((times[-1] - times[0]) / max(len(times) - 1, 1)) or 1.0}
+        step = float(times[-1] - times[0]) / max(len(times) - 1, 1)
+        return {'start': float(times[0]), 'step': step or 1.0}
     at = np.append(np.arange(0, len(times) - 1, bucket), len(times) - 1)
     return {'known': _base64(times[at], '<f4'), 'every': bucket}
 

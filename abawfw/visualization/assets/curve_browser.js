@@ -53,21 +53,22 @@
       hovermode: 'x unified', hoversubplots: 'axis', dragmode: 'zoom', margin: { l: 54, r: 14, t: 30, b: 44 },
       xaxis: {
         title: { text: video.times ? 'time (s)' : 'frame' }, range: [edge(0), edge(video.frames)], anchor: panels.length > 1 ? `y${panels.length}` : 'y', showspikes: false,
-        unifiedhovertitle: { text: video.times ? '%{x:.2f} s, frame %{customdata:,d}' : 'frame %{customdata:,d}' },
+        unifiedhovertitle: { text: video.times ? '%{x:.2f} s' : 'frame %{x:,d}' },
         ...(video.times ? {} : { tickformat: ',d', ...(video.frames < 8 ? { dtick: 1 } : {}) }),
       },
       shapes: video.bands && video.bands.length ? [shaded(video.bands, edge, band)] : [],
     };
     const data = [];
+    const frame = video.times ? ' (frame %{customdata:,d})' : '';
     let top = 1;
     panels.forEach((panel, i) => {
       const bottom = top - panel.height / whole;
-      const traces = panel.lines.filter((line) => video.curves[line.curve]).map((line) => {
+      const traces = panel.lines.filter((line) => video.curves[line.curve]).map((line, k) => {
         const { frames, y } = decode(video.curves[line.curve]);
         const marked = line.mark || video.frames < 4;
         return {
           x: frames.map(clock), y, customdata: frames, type: 'scatter', mode: marked ? 'lines+markers' : 'lines', name: line.name, yaxis: i ? `y${i + 1}` : 'y',
-          line: { color: line.color, width: line.width, dash: line.dash }, hovertemplate: `${line.hover}: %{y:.3f}<extra></extra>`, meta: line.curve,
+          line: { color: line.color, width: line.width, dash: line.dash }, hovertemplate: `${line.hover}: %{y:.3f}${i + k ? '' : frame}<extra></extra>`, meta: line.curve,
           ...(marked ? { marker: { color: line.color, symbol: line.mark || 'circle', size: 7, maxdisplayed: 12 } } : {}),
         };
       });

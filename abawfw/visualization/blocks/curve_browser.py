@@ -40,7 +40,7 @@ class Panel(NamedTuple):
     Attributes:
         title: of the vertical axis.
         lines: what is drawn, the last on top.
-        span: ends of the vertical axis, further apart where values lie beyond; None to fit it to what is drawn.
+        span: ends of the vertical axis, further apart where values lie beyond; None to fit it to the values.
         height: in pixels.
     """
 

@@ -36,7 +36,9 @@ def smoothing_figure(run: TestedRun, targets: Sequence[str]) -> list[Block]:
             used_ones.append(f'{target}: {_steps(run, target) or "not recorded, test the run again"}')
         else:
             used_ones.append(f'{target} uses {used} ({scores[used]:.4f})')
-            data.append(_point(used, scores[used], f'{target}, in use', {'color': color, 'size': 9, 'symbol': mark}))
+            data.append(
+                _point(used, scores[used], f'{target}, in use', {'color': color, 'size': 9, 'symbol': mark})
+            )
     layout = {
         'xaxis': {'title': {'text': 'window w, frames on one side'}, 'rangemode': 'tozero'},
         'yaxis': {'title': {'text': 'CCC'}},
@@ -55,7 +57,7 @@ def _point(x: int, y: float, name: str, marker: dict[str, Any]) -> dict[str, Any
 
 
 def used_window(run: TestedRun, target: str) -> int | None:
-    """The one-sided window of the mean that smoothed a target; None where no such mean did, or it is unknown."""
+    """The one-sided window of the mean that smoothed a target; None if it is unknown, or no mean."""
     windows = run.report.get('windows')  # as older versions say it
     found = windows.get(target) if isinstance(windows, dict) else None
     if isinstance(found, int) and not isinstance(found, bool) and 0 <= found <= LONGEST:
