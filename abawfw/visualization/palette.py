@@ -12,7 +12,7 @@ from typing import NamedTuple
 GROUND, INK, FAINT = '#ffffff', '#1f2933', '#5b6672'
 LABEL = INK
 TARGETS = {'valence': '#b3360d', 'arousal': '#1a5ea8'}
-RAW = {'valence': '#dd7c4f', 'arousal': '#6797cc'}
+RAW = {'valence': '#db7a4d', 'arousal': '#6797cc'}
 """Of predictions that are not smoothed: a lighter tone of their target."""
 
 SERIES = ('#780fa5', '#008769', '#694b00', '#d269b4', '#2da500')

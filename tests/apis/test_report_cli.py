@@ -125,11 +125,12 @@ def test_in_a_browser(run: Path, capfd: pytest.CaptureFixture[str], open_page: O
             expected['raw'] = tested.predictions(target, 'raw')[name]
             for curve, values in expected.items():
                 found = curves[f'{target} {curve}']
-                assert found['x'] == list(range(len(values)))
+                assert found['x'] == pytest.approx(tested.times[name].tolist())
                 y = np.array([np.nan if v is None else v for v in found['y']])
                 np.testing.assert_allclose(y, values, rtol=0, atol=np.nanmax(np.abs(values)) / 60_000)
         shape = page.evaluate('document.querySelector(".curves .plot").layout.shapes[0].path')
-        assert shape == 'M4.5,0V1H14.5V0Z'
+        edges = [(tested.times[name][i - 1] + tested.times[name][i]) / 2 for i in (5, 15)]
+        assert [float(x) for x in re.findall(r'[MH]([\d.]+)', shape)] == pytest.approx(edges)
         assert 'no face was found in 10 frames' in page.locator('.curves .note').text_content()
 
     # both ways of sorting, by every column

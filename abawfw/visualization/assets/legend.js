@@ -38,8 +38,8 @@
     return new DOMParser().parseFromString(name, 'text/html').documentElement.textContent;
   }
 
-  /* Put the legend above a node, an entry for every name; a click hides or shows what has the name. */
-  abawfw.legend = (node, data, hidden) => {
+  /* Put the legend above a node, an entry for every name if there are enough; a click hides or shows what has it. */
+  abawfw.legend = (node, data, hidden, enough) => {
     const named = new Map();
     data.forEach((trace) => trace.name && trace.showlegend !== false && !named.has(trace.name) && named.set(trace.name, trace));
     let list = node.previousElementSibling;
@@ -51,7 +51,7 @@
       node.before(list);
     }
     const focused = [...list.children].indexOf(document.activeElement);
-    list.hidden = named.size < 2;
+    list.hidden = named.size < enough;
     list.replaceChildren(...[...named.values()].map((trace) => {
       const button = document.createElement('button');
       button.type = 'button';

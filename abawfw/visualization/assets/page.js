@@ -43,7 +43,7 @@ const abawfw = (() => {
     drawn.set(node, figure);
     if (!hidden.has(node)) hidden.set(node, new Set());
     const { data, layout } = dark.matches ? themed(figure) : figure;
-    abawfw.legend(node, data, hidden.get(node));
+    abawfw.legend(node, data, hidden.get(node), layout.showlegend ? 1 : 2);
     const traces = data.map((trace) => ({ ...trace, visible: !hidden.get(node).has(trace.name) }));
     return Plotly.react(node, traces, { ...layout, showlegend: false, template: template() }, config);
   }

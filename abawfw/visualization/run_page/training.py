@@ -13,7 +13,7 @@ PARTS = (
     ('val_ccc_{}_smoothed', '{}, val smoothed', 'dash'),
     ('val_ccc_{}', '{}, val raw', 'solid'),
 )
-LOSSES = (('loss', 'train', 'dot'), ('val_loss', 'val', 'solid'))
+LOSSES = (('loss', 'train', 'solid'), ('val_loss', 'val', 'dash'))
 
 
 def training_blocks(run: TestedRun) -> list[Block]:
@@ -37,7 +37,8 @@ def training_blocks(run: TestedRun) -> list[Block]:
         if isinstance(entry, dict) and 'epoch' in entry and name != 'ccc'
     ]
     caption = f'The best checkpoints, by the raw CCC on val: {", ".join(kept)}.' if kept else ''
-    axes = [{'xaxis': axis, 'yaxis': {'title': {'text': name}}} for name in ('loss', 'CCC')]
+    look = {'xaxis': axis, 'showlegend': True}
+    axes = [{**look, 'yaxis': {'title': {'text': name}}} for name in ('loss', 'CCC')]
     label = 'CCC over the epochs, on training and validation data'
     return [
         SideBySide(
