@@ -70,15 +70,8 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
-@pytest.fixture
-def open_page(chromium: Any, tmp_path: Path) -> Iterator[OpenPage]:
-    """A function ``open_page(path, width=1440)`` that opens an HTML file and waits until it is drawn.
-
-    ``scheme`` is 'light' or 'dark', as the reader's system is set; ``fragment`` follows the address.
-
-    Pictures go to the folder that the environment variable ABAWFW_ARTIFACTS names, or to ``tmp_path``.
-    """
-    artifacts = Path(os.environ.get('ABAWFW_ARTIFACTS', tmp_path))
+def _opener(chromium: Any, artifacts: Path) -> Iterator[OpenPage]:
+    artifacts = Path(os.environ.get('ABAWFW_ARTIFACTS', artifacts))
     artifacts.mkdir(parents=True, exist_ok=True)
     pages = []
 
@@ -101,3 +94,19 @@ def open_page(chromium: Any, tmp_path: Path) -> Iterator[OpenPage]:
     yield opened
     for page in pages:
         page.close()
+
+
+@pytest.fixture
+def open_page(chromium: Any, tmp_path: Path) -> Iterator[OpenPage]:
+    """A function ``open_page(path, width=1440)`` that opens an HTML file and waits until it is drawn.
+
+    ``scheme`` is 'light' or 'dark', as the reader's system is set; ``fragment`` follows the address. Pictures
+    go to the folder that the environment variable ABAWFW_ARTIFACTS names, or to ``tmp_path``.
+    """
+    yield from _opener(chromium, tmp_path)
+
+
+@pytest.fixture(scope='module')
+def open_for_all(chromium: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenPage]:
+    """The same for pages that the tests of a module share: to open one takes seconds."""
+    yield from _opener(chromium, tmp_path_factory.mktemp('pictures'))

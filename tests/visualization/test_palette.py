@@ -1,4 +1,4 @@
-"""Colours: told apart by readers with colour blindness, seen on both grounds, and never shared by target and run."""
+"""Colours: told apart by readers with colour blindness, seen on both grounds, of targets or of runs."""
 
 from __future__ import annotations
 

@@ -12,9 +12,9 @@ from abawfw.visualization.embed import escape, to_json
 class Figure(Block):
     """A Plotly figure with its description.
 
-    Fonts, colours of axes, margins and the legend are the page's; give only what is particular. The legend stands
-    above the figure, where there are two names or the layout asks for it, and omits traces with ``showlegend``
-    False. Colours of ``palette`` have counterparts that are drawn on a dark ground.
+    Fonts, colours of axes, margins and the legend are the page's; give only what is particular. The legend
+    stands above the figure, where there are two names or the layout asks for it, and omits traces with
+    ``showlegend`` False. Colours of ``palette`` have counterparts that are drawn on a dark ground.
     Texts that come from outside go through :func:`abawfw.visualization.embed.plot_text`. Give densities
     computed with numpy, not millions of points.
 
