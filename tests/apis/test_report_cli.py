@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import torch
 from command_line import ROOT, call
 
+from abawfw.engine.origin import machine
 from abawfw.evaluation.face_file import write_faces
 from abawfw.evaluation.tested_run import TestedRun
 
@@ -41,6 +43,11 @@ def test_summary_tells_of_config_and_memory(trained: Path) -> None:
     summary = json.loads((trained / 'summary.json').read_text())
     assert summary['config_file'] == str(CONFIG)
     assert 50e6 < summary['peak_memory']['process'] < 50e9
+    # of the best checkpoint as well, which holds nothing but the model's weights
+    weights = torch.load(trained / summary['best']['ccc']['file'], weights_only=True)['state_dict']
+    assert 0 < summary['parameters'] <= sum(value.numel() for value in weights.values())
+    assert summary['machine'] == machine()
+    assert summary['git'] is None or re.fullmatch('[0-9a-f]{40}', summary['git']['commit'])
 
 
 def test_page(run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

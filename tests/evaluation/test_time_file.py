@@ -45,8 +45,8 @@ def test_without_times_no_file_stays(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ('text', 'said'),
     [
-        ('{', 'damaged'),
-        ('[]', 'damaged'),
+        ('{', 'Expecting property name'),
+        ('[]', "'list' object"),
         ('{"a": {"frames": 5, "start": 0, "fps": 25}}', '5 frames of video a, whose predictions have 4'),
         ('{"a": {"frames": 4, "start": 0, "fps": 0}}', 'video a: "fps" is 0'),
         ('{"a": {"frames": 4, "start": NaN, "fps": 25}}', '"start" nan'),
