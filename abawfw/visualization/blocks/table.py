@@ -69,16 +69,17 @@ class Table(Block):
         heads = ''.join(self._head(i, column) for i, column in enumerate(self.columns))
         body = ''.join(self._row(i, row) for i, row in enumerate(self.rows))
         return (
-            f'<div class="table">{self._tools()}'
+            f'<div class="table">{self._tools(uid)}'
             f'<div class="table-box" tabindex="0" role="group" aria-labelledby="{uid}-caption">'
             f'<table id="{uid}"><caption id="{uid}-caption">{escape(self.caption)}</caption>'
             f'<thead>{self._groups()}<tr>{heads}</tr></thead><tbody>{body}</tbody></table></div></div>'
         )
 
-    def _tools(self) -> str:
+    def _tools(self, uid: str) -> str:
         search = '<label>Search <input type="search" autocomplete="off"></label><span role="status"></span>'
-        label = escape(f'Download as CSV: {self.caption}')
-        save = f'<button type="button" class="csv" aria-label="{label}" title="{label}">CSV</button>'
+        name = f'id="{uid}-csv" aria-labelledby="{uid}-csv {uid}-caption"'
+        hint = 'title="Download all rows, with all digits"'
+        save = f'<button type="button" class="csv" {name} {hint}>CSV</button>'
         return f'<div class="tools">{"" if self.keys is None else search}{save}</div>'
 
     def _groups(self) -> str:
