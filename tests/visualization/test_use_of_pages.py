@@ -165,6 +165,13 @@ def test_seconds_where_the_frame_rate_is_known(run: Opened) -> None:
     assert trace(run, 'arousal raw')['x'] == list(range(80))
 
 
+def test_seconds_on_the_page_of_a_data_set(opened_pages: dict[str, Opened]) -> None:
+    opened = opened_pages['data']
+    follow(opened, 'y')
+    assert layout(opened, 'xaxis.title.text') == 'time (s)'
+    np.testing.assert_allclose(trace(opened, 'valence')['x'], np.arange(50) / FPS, atol=1e-6)
+
+
 def test_no_value_lies_outside_of_the_axis(run: Opened) -> None:
     follow(run, 'b')
     low, high = layout(run, 'yaxis.range')

@@ -26,7 +26,7 @@ class VideoFacts:
     info: VideoInfo
     labels: np.ndarray | None
     observed: dict[str, np.ndarray]
-    times: np.ndarray | None
+    times: np.ndarray | None = None
     mean: dict[str, float] = field(init=False)
     std: dict[str, float] = field(init=False)
 
