@@ -31,6 +31,7 @@ TEST = [
     *TENSORBOARD,
     *WANDB,
     *MLFLOW,
+    'axe-playwright-python>=0.1.8',
     'playwright>=1.65',
     'pytest>=9',
     'pytest-timeout>=2.4',

@@ -30,6 +30,14 @@ class Opened:
     errors: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
 
+    @property
+    def violations(self) -> list[str]:
+        """What axe finds that some readers cannot see, read or reach, by rule and place."""
+        from axe_playwright_python.sync_playwright import Axe
+
+        found = Axe().run(self.page).response['violations']
+        return [f'{rule["id"]}: {node["html"][:200]}' for rule in found for node in rule['nodes']]
+
     def screenshot(self, name: str) -> Path:
         """Picture of the whole page, as NAME.png in the folder for pictures."""
         path = self.artifacts / f'{name}.png'
@@ -62,18 +70,15 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
-@pytest.fixture
-def open_page(chromium: Any, tmp_path: Path) -> Iterator[OpenPage]:
-    """A function ``open_page(path, width=1440)`` that opens an HTML file and waits until it is drawn.
-
-    Pictures go to the folder that the environment variable ABAWFW_ARTIFACTS names, or to ``tmp_path``.
-    """
-    artifacts = Path(os.environ.get('ABAWFW_ARTIFACTS', tmp_path))
+def _opener(chromium: Any, artifacts: Path) -> Iterator[OpenPage]:
+    artifacts = Path(os.environ.get('ABAWFW_ARTIFACTS', artifacts))
     artifacts.mkdir(parents=True, exist_ok=True)
     pages = []
 
-    def opened(path: Path, width: int = 1440, height: int = 900) -> Opened:
-        page = chromium.new_page(viewport={'width': width, 'height': height})
+    def opened(
+        path: Path, width: int = 1440, height: int = 900, scheme: str = 'light', fragment: str = ''
+    ) -> Opened:
+        page = chromium.new_page(viewport={'width': width, 'height': height}, color_scheme=scheme)
         pages.append(page)
         found = Opened(page, artifacts)
         page.on('request', lambda request: found.requests.append(request.url))
@@ -82,10 +87,26 @@ def open_page(chromium: Any, tmp_path: Path) -> Iterator[OpenPage]:
             'console',
             lambda said: found.errors.append(said.text) if said.type in ('error', 'warning') else None,
         )
-        page.goto(path.resolve().as_uri())
+        page.goto(path.resolve().as_uri() + fragment)
         page.wait_for_selector(DRAWN, state='attached')
         return found
 
     yield opened
     for page in pages:
         page.close()
+
+
+@pytest.fixture
+def open_page(chromium: Any, tmp_path: Path) -> Iterator[OpenPage]:
+    """A function ``open_page(path, width=1440)`` that opens an HTML file and waits until it is drawn.
+
+    ``scheme`` is 'light' or 'dark', as the reader's system is set; ``fragment`` follows the address. Pictures
+    go to the folder that the environment variable ABAWFW_ARTIFACTS names, or to ``tmp_path``.
+    """
+    yield from _opener(chromium, tmp_path)
+
+
+@pytest.fixture(scope='module')
+def open_for_all(chromium: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenPage]:
+    """The same for pages that the tests of a module share: to open one takes seconds."""
+    yield from _opener(chromium, tmp_path_factory.mktemp('pictures'))

@@ -22,14 +22,17 @@ def main(argv: list[str] | None = None) -> int:
         help='columns of metrics.csv to draw over the epochs; default: the loss, and the CCC of the targets',
     )
     parser.add_argument('--out', type=Path, help='folder for the pictures; default: the run')
+    parser.add_argument(
+        '--format', choices=('png', 'pdf', 'svg'), default='png', help='of the pictures; default: png'
+    )
     args = parser.parse_args(argv)
     tested = TestedRun(args.run)
     from abawfw.visualization.curves import DPI, draw_training, draw_videos
     from abawfw.visualization.save_figure import save_figure
 
     figures = {
-        'curves.png': draw_videos(tested, args.video),
-        'training.png': draw_training(tested, args.keys),
+        f'curves.{args.format}': draw_videos(tested, args.video),
+        f'training.{args.format}': draw_training(tested, args.keys),
     }
     paths = [(args.out or args.run) / name for name in figures]
     for path in paths:

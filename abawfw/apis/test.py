@@ -28,6 +28,7 @@ from abawfw.evaluation.made_with import record
 from abawfw.evaluation.postprocess import Pipeline, candidates, tune
 from abawfw.evaluation.prediction_files import write_predictions
 from abawfw.evaluation.report_table import cross_validated_rows, report_rows
+from abawfw.evaluation.time_file import write_times
 from abawfw.evaluation.trial_files import write_trial_files
 from abawfw.files import check_writable, remove_left_over
 
@@ -104,6 +105,7 @@ def test(
     made_with = {t: record(out, path, cfg.filename, text) for t, path in checkpoints.items()}
     predictions = {p: trained.predict(p, progress=progress) for p in partitions}
     check_labels(cfg.data_root, {t: labels for t, (_, labels) in predictions.get('val', {}).items()})
+    times = {v: store.times(v) for pred, _ in predictions.get('val', {}).values() for v in pred}
     faces = {p: _faces(store, predicted, cfg.features) for p, predicted in predictions.items()}
     groups = {p: groups_of([store.video(v) for v in of]) for p, of in faces.items()}
     tuned = {
@@ -132,6 +134,7 @@ def test(
                 out, {v: found for v, found in faces['val'].items() if found is not None}
             )
             report.files += write_val_groups(out, groups['val'])
+            report.files += write_times(out, times)
             # what val was tested with stays, whatever other partitions are tested with
             for target, checkpoint in checkpoints.items():
                 pipeline = report.postprocess[target]

@@ -24,6 +24,7 @@ from abawfw.evaluation.prediction_files import (
 )
 from abawfw.evaluation.report_table import CROSS_VALIDATED
 from abawfw.evaluation.side_files import read_dict, read_table
+from abawfw.evaluation.time_file import read_times
 from abawfw.groups import Groups
 
 TARGETS = ('valence', 'arousal')
@@ -94,8 +95,16 @@ class TestedRun:
         Raises:
             DataError: the file is damaged, or belongs to other predictions.
         """
-        clipped = {v: len(p) for t in self.targets for v, p in self.predictions(t, 'clipped').items()}
-        return read_faces(self.folder, clipped)
+        return read_faces(self.folder, self._frames)
+
+    @cached_property
+    def times(self) -> dict[str, np.ndarray]:
+        """Seconds at which each frame is shown, (frames,) by video, of those whose times are known.
+
+        Raises:
+            DataError: the file is damaged, or belongs to other predictions.
+        """
+        return read_times(self.folder, self._frames)
 
     @cached_property
     def groups(self) -> Groups:
@@ -140,6 +149,10 @@ class TestedRun:
     def epochs(self) -> list[dict[str, float]]:
         """metrics.csv: one dict per epoch, without what is no finite number; [] without one."""
         return read_table(self.path / 'metrics.csv')
+
+    @property
+    def _frames(self) -> dict[str, int]:
+        return {v: len(p) for t in self.targets for v, p in self.predictions(t, 'clipped').items()}
 
     def _file(self, target: str, stage: str) -> Predictions:
         if (target, stage) not in self._read:

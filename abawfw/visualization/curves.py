@@ -9,17 +9,23 @@ import matplotlib
 matplotlib.use('Agg')  # pictures go to files; no screen is needed
 
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from abawfw.errors import DataError, nearest
 from abawfw.evaluation.tested_run import TestedRun
-from abawfw.visualization.palette import LABEL, RAW, SERIES, SMOOTHED, TARGETS
+from abawfw.visualization.palette import LABEL, RAW, SERIES, TARGETS
 
 DPI = 200  # a picture of 12 inches fills the width of a page in print
+STYLES = ('-', '--', ':', '-.', (0, (8, 3)), (0, (8, 3, 1, 3)))  # of the second line on, one that differs
+BEYOND = 0.08  # of the axis above 1 and below -1
 
 
 def draw_videos(run: TestedRun, videos: Sequence[str] | None = None) -> plt.Figure:
-    """Draw label, raw and smoothed prediction over the frames of some videos of val, a row per target.
+    """Draw label, raw and smoothed prediction over the time of some videos of val, a row per target.
+
+    The axis is in seconds where the times of a video's frames are known, and in frames where they are not. It
+    reaches beyond the values from -1 to 1 that a label can have, so that a saturated one is seen.
 
     Args:
         run: a tested run.
@@ -35,22 +41,36 @@ def draw_videos(run: TestedRun, videos: Sequence[str] | None = None) -> plt.Figu
         raise DataError(f'{run.folder}: no predictions of {", ".join(unknown)}; {nearest(unknown[0], known)}')
     rows = [(v, target) for v in chosen for target in run.targets if v in run.predictions(target)]
     figure, axes = plt.subplots(
-        len(rows), 1, figsize=(12, 1.9 * len(rows) + 0.4), squeeze=False, layout='constrained'
+        len(rows), 1, figsize=(12, 2.0 * len(rows) + 0.4), squeeze=False, layout='constrained'
     )
+    explained = set()
     for axis, (video, target) in zip(axes[:, 0], rows, strict=True):
         _draw(axis, run, video, target)
-    axes[0, 0].legend(loc='upper right', ncols=3, fontsize=8, framealpha=0.9)
-    axes[-1, 0].set_xlabel('frame')
+        if target not in explained:  # every target has colours of its own
+            axis.legend(
+                loc='lower right',
+                bbox_to_anchor=(1, 1),
+                ncols=3,
+                fontsize=8,
+                frameon=False,
+                borderaxespad=0.2,
+            )
+            explained.add(target)
     return figure
 
 
 def _draw(axis: plt.Axes, run: TestedRun, video: str, target: str) -> None:
-    label = run.labels(target)[video]
-    axis.plot(run.predictions(target, 'raw')[video], color=RAW, linewidth=0.7, label='prediction')
-    axis.plot(run.predictions(target)[video], color=SMOOTHED, linewidth=1.3, label='smoothed')
-    axis.plot(label, color=LABEL, linewidth=1.1, label='label')
-    axis.set_ylim(-1, 1)
-    axis.set_xlim(0, max(len(label) - 1, 1))
+    label, raw = run.labels(target)[video], run.predictions(target, 'raw')[video]
+    timed = video in run.times
+    x = run.times[video] if timed else np.arange(len(label))
+    axis.plot(x, raw, color=RAW[target], linewidth=0.7, label='prediction')
+    axis.plot(x, run.predictions(target)[video], color=TARGETS[target], linewidth=1.5, label='smoothed')
+    axis.plot(x, label, color=LABEL, linewidth=1.1, label='label')
+    reach = max(1.0, float(np.abs(raw).max(initial=0.0))) + BEYOND
+    axis.set_ylim(-reach, reach)
+    axis.set_yticks([-1, -0.5, 0, 0.5, 1])
+    axis.set_xlim(x[0], x[-1] if len(x) > 1 else x[0] + 1)
+    axis.set_xlabel('time (s)' if timed else 'frame')
     axis.set_ylabel(target)
     axis.grid(alpha=0.25)
     own = run.moments(target)[video].own_ccc
@@ -93,12 +113,23 @@ def draw_training(run: TestedRun, keys: Sequence[str] | None = None) -> plt.Figu
             color = TARGETS.get(target, SERIES[i % len(SERIES)]) if keys is None else SERIES[i % len(SERIES)]
             x = [row.get('epoch', n) for n, row in enumerate(run.epochs, start=1) if key in row]
             y = [row[key] for row in run.epochs if key in row]
-            style = ':' if key.startswith('train_') else ('-', '--', '-.')[i // len(SERIES) % 3]
+            style = STYLES[i % len(STYLES)] if keys else ':' if key.startswith('train_') else '-'
             # one point alone has no line
             axis.plot(x, y, style, color=color, label=key, marker='o' if len(x) == 1 else None, markersize=4)
         many = {'loc': 'upper left', 'bbox_to_anchor': (1, 1)} if len(panel) > 6 else {}
         axis.legend(fontsize=8, **many)
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.set_xlabel('epoch')
+        axis.set_ylabel(_quantity(panel))
         axis.grid(alpha=0.25)
     return figure
+
+
+def _quantity(keys: Sequence[str]) -> str:
+    """What an axis with these columns shows."""
+    if len(keys) == 1:
+        return keys[0]
+    for word, name in (('ccc', 'CCC'), ('pcc', 'PCC'), ('rmse', 'RMSE'), ('loss', 'loss')):
+        if all(word in key.split('_') for key in keys):
+            return name
+    return 'value'

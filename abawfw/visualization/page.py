@@ -12,9 +12,11 @@ import abawfw
 from abawfw.errors import DataError
 from abawfw.files import write_text
 from abawfw.visualization.blocks import Block
-from abawfw.visualization.embed import escape
+from abawfw.visualization.embed import escape, to_json
+from abawfw.visualization.palette import DARK
 
 ASSETS = Path(__file__).parent / 'assets'
+SCRIPTS = ('page.js', 'legend.js', 'table.js', 'curve_browser.js')
 # The browser itself then refuses whatever would go over the network.
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; "
@@ -77,14 +79,16 @@ class Page:
                 '<html lang="en"><head><meta charset="utf-8">',
                 f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">',
                 '<meta name="viewport" content="width=device-width, initial-scale=1">',
+                '<meta name="color-scheme" content="light dark">',
                 f'<title>{escape(self.title)}</title>',
                 f'<style>{_asset("page.css")}</style></head><body>',
                 f'<header><h1>{escape(self.title)}</h1>{intro}',
                 f'<nav aria-label="Contents"><ul>{"".join(contents)}</ul></nav></header>',
                 f'<main>{"".join(sections)}</main>',
                 f'<footer>Written by abawfw {escape(abawfw.__version__)} on {written}.</footer>',
+                f'<script type="application/json" id="dark-colors">{to_json(DARK)}</script>',
                 f'<script>{_plotly()}</script>',
-                *(f'<script>{_asset(name)}</script>' for name in ('page.js', 'curve_browser.js')),
+                *(f'<script>{_asset(name)}</script>' for name in SCRIPTS),
                 '</body></html>\n',
             ]
         )

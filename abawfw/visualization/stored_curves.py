@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from abawfw.evaluation.functional import stretches
+from abawfw.evaluation.time_file import evenly_spaced
 from abawfw.visualization.decimate import LONGEST_BUCKET, decimate
 
 BUDGET = 20_000_000  # bytes of a page's curves; plotly.js takes 5 million more, everything else less than 2
@@ -23,13 +24,15 @@ class VideoCurves(NamedTuple):
 
     Attributes:
         curves: (frames,) by name, NaN where there is no value.
-        faces: (frames,) bool, where a face was found; None where nothing tells.
+        faces: (frames,) bool, where a face was found; None where that is unknown.
         notes: lines of text shown with the curves.
+        times: (frames,) seconds at which each frame is shown; None where they are unknown.
     """
 
     curves: Mapping[str, NDArray]
     faces: NDArray[np.bool_] | None = None
     notes: tuple[str, ...] = ()
+    times: NDArray[np.float64] | None = None
 
     @property
     def frames(self) -> int:
@@ -54,8 +57,10 @@ class StoredCurves:
     def __init__(self, videos: Mapping[str, VideoCurves], budget: int = BUDGET) -> None:
         self.videos = videos
         lengths = np.array([len(c) for v in videos.values() for c in v.curves.values()], dtype=np.int64)
+        uneven = [v.times for v in videos.values() if v.times is not None and not evenly_spaced(v.times)]
+        timed = np.array([len(times) for times in uneven], dtype=np.int64)
         self.bucket = 1
-        while self.bucket < LONGEST_BUCKET and _bytes(lengths, self.bucket) > budget:
+        while self.bucket < LONGEST_BUCKET and _bytes(lengths, timed, self.bucket) > budget:
             self.bucket += max(1, self.bucket // 20)
         self.frames = sum(v.frames for v in videos.values())
 
@@ -63,9 +68,12 @@ class StoredCurves:
         """What the page holds of a video, ready for JSON.
 
         ``frames``; ``bands``, the stretches without a face as pairs of first frame and frame after the last,
-        or null; ``notes``; and ``curves``: by name ``values``, base64 of little-endian int16 to be multiplied
-        by ``scale``, -32,768 for no value, and ``steps``, base64 of little-endian uint16: the position of the
-        first value and the distance of every other one from that before, where not all frames are kept.
+        or null; ``notes``; ``times``, null, or seconds: the first is ``start``, they are ``step`` apart, or
+        else ``known``, base64 of little-endian float32, holds those of frames 0, ``every``,
+        2 * ``every`` and so on, and of the last one; and ``curves``: by name ``values``, base64 of
+        little-endian int16 to be multiplied by ``scale``, -32,768 for no value, and ``steps``, base64 of
+        little-endian uint16: the position of the first value and the distance of every other one from that
+        before, where not all frames are kept.
         """
         found = self.videos[video]
         bands, notes = None, list(found.notes)
@@ -74,7 +82,8 @@ class StoredCurves:
             if len(bands) < len(stretches(~found.faces)):
                 notes.append(f'at most {BANDS} stretches without a face are drawn: the closest are joined')
         curves = {name: _stored(np.asarray(curve), self.bucket) for name, curve in found.curves.items()}
-        return {'frames': found.frames, 'bands': bands, 'notes': notes, 'curves': curves}
+        times = None if found.times is None else _stored_times(found.times, self.bucket)
+        return {'frames': found.frames, 'bands': bands, 'notes': notes, 'times': times, 'curves': curves}
 
     @property
     def note(self) -> str:
@@ -104,10 +113,18 @@ def bands_without(faces: NDArray[np.bool_], most: int = BANDS) -> list[list[int]
     return [[int(start), int(stop)] for start, stop in bands]
 
 
-def _bytes(lengths: NDArray[np.int64], bucket: int) -> float:
-    """Size of the curves as base64."""
+def _bytes(lengths: NDArray[np.int64], timed: NDArray[np.int64], bucket: int) -> float:
+    """Size as base64 of the curves, and of the times of those videos whose frames are not evenly spaced."""
     kept = 2 * -(-lengths // bucket) + 2
-    return 4 / 3 * float(np.minimum(2 * lengths, 4 * kept).sum())
+    return 4 / 3 * float(np.minimum(2 * lengths, 4 * kept).sum() + 4 * (timed // bucket + 2).sum())
+
+
+def _stored_times(times: NDArray[np.float64], bucket: int) -> dict[str, Any]:
+    if evenly_spaced(times):
+        step = float(times[-1] - times[0]) / max(len(times) - 1, 1)
+        return {'start': float(times[0]), 'step': step or 1.0}
+    at = np.append(np.arange(0, len(times) - 1, bucket), len(times) - 1)
+    return {'known': _base64(times[at], '<f4'), 'every': bucket}
 
 
 def _stored(values: NDArray, bucket: int) -> dict[str, Any]:

@@ -17,9 +17,9 @@ from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from matplotlib.transforms import blended_transform_factory
 from numpy.typing import NDArray
 
+from abawfw.visualization.palette import TARGETS as COLORS
 from abawfw.visualization.save_figure import save_figure
 
-COLORS = {'valence': '#c0392b', 'arousal': '#2563a8'}
 GREY, GAP = '#555555', '#e3e3e3'
 DPI = 120
 WIDTH = 12.0  # inches

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import torch
 from command_line import ROOT, call
 
+from abawfw.engine.origin import machine
 from abawfw.evaluation.face_file import write_faces
 from abawfw.evaluation.tested_run import TestedRun
 
@@ -41,6 +43,11 @@ def test_summary_tells_of_config_and_memory(trained: Path) -> None:
     summary = json.loads((trained / 'summary.json').read_text())
     assert summary['config_file'] == str(CONFIG)
     assert 50e6 < summary['peak_memory']['process'] < 50e9
+    # of the best checkpoint as well, which holds nothing but the model's weights
+    weights = torch.load(trained / summary['best']['ccc']['file'], weights_only=True)['state_dict']
+    assert 0 < summary['parameters'] <= sum(value.numel() for value in weights.values())
+    assert summary['machine'] == machine()
+    assert summary['git'] is None or re.fullmatch('[0-9a-f]{40}', summary['git']['commit'])
 
 
 def test_page(run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -125,11 +132,12 @@ def test_in_a_browser(run: Path, capfd: pytest.CaptureFixture[str], open_page: O
             expected['raw'] = tested.predictions(target, 'raw')[name]
             for curve, values in expected.items():
                 found = curves[f'{target} {curve}']
-                assert found['x'] == list(range(len(values)))
+                assert found['x'] == pytest.approx(tested.times[name].tolist())
                 y = np.array([np.nan if v is None else v for v in found['y']])
                 np.testing.assert_allclose(y, values, rtol=0, atol=np.nanmax(np.abs(values)) / 60_000)
         shape = page.evaluate('document.querySelector(".curves .plot").layout.shapes[0].path')
-        assert shape == 'M4.5,0V1H14.5V0Z'
+        edges = [(tested.times[name][i - 1] + tested.times[name][i]) / 2 for i in (5, 15)]
+        assert [float(x) for x in re.findall(r'[MH]([\d.]+)', shape)] == pytest.approx(edges)
         assert 'no face was found in 10 frames' in page.locator('.curves .note').text_content()
 
     # both ways of sorting, by every column

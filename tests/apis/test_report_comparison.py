@@ -163,7 +163,7 @@ def test_many_runs_with_long_names_in_a_browser(tmp_path: Path, open_page: OpenP
         text = page.evaluate("document.querySelector('.plot').data[0].text[11].replaceAll('<br>', '')")
         low, high, _ = compared.intervals['valence'][11]
         assert text == f'{runs[11].name}{compared.ccc(11, "valence"):.4f}, {low:.4f} to {high:.4f}'
-        assert 'from run 9 on they come again' in page.locator('.note').all_text_contents()[2]
+        assert 'from run 6 on they come again' in page.locator('.note').all_text_contents()[2]
         assert opened.overflow <= 0
         assert opened.errors == []
         opened.screenshot(f'comparison_of_many_{width}')

@@ -225,3 +225,20 @@ def test_constant_labels_everywhere(tmp_path: Path) -> None:
     assert train.targets['valence'].between is None
     assert train.effective_frames('valence') is None
     assert train.targets['valence'].constant.ccc == 0
+
+
+def test_times_of_frames_where_they_are_known_and_in_order(root: Path, tmp_path: Path) -> None:
+    facts = {v.info.video_id: v.times for part in read_facts(root).partitions.values() for v in part.videos}
+    np.testing.assert_allclose(facts['a'], np.arange(40) / 30)
+    np.testing.assert_allclose(facts['b'], np.arange(25) / 25)
+    assert facts['d'] is None
+    trials = write_trials(tmp_path / 'trials')
+    uneven = [0.0, 0.1, 0.15, 0.4, 0.5, 0.6, 0.7]
+    replace(trials, 'a', 'frame_times', np.array(uneven))
+    replace(trials, 'b', 'frame_times', np.array([0.0, 0.2, 0.1, 0.3, 0.4]))  # falls: reported, not drawn
+    replace(trials, 'c', 'frame_times', np.array([0.0, 0.2]))  # of another number of frames
+    facts = {v.info.video_id: v.times for part in read_facts(trials).partitions.values() for v in part.videos}
+    np.testing.assert_allclose(facts['a'], uneven, atol=1e-6)
+    assert facts['b'] is None
+    assert facts['c'] is None
+    assert facts['d'] is None

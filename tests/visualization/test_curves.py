@@ -16,6 +16,7 @@ from conftest import ROOT
 from abawfw.errors import ConfigError, DataError
 from abawfw.evaluation.prediction_files import write_predictions
 from abawfw.evaluation.tested_run import TestedRun
+from abawfw.evaluation.time_file import write_times
 from abawfw.visualization.curves import DPI, draw_training, draw_videos
 from abawfw.visualization.save_figure import save_figure
 
@@ -67,12 +68,35 @@ def test_a_video_of_one_target_has_one_row(tested_run: TestedRun) -> None:
     ]
 
 
+def test_seconds_where_they_are_known(tested_run: TestedRun) -> None:
+    write_times(tested_run.folder, {'long': 2 + np.arange(300) / 25, 'mid': None})
+    long, mid = draw_videos(tested_run, ['long', 'mid']).axes
+    assert (long.get_xlabel(), mid.get_xlabel()) == ('time (s)', 'frame')
+    np.testing.assert_allclose(long.lines[0].get_xdata(), 2 + np.arange(300) / 25)
+    assert long.get_xlim() == pytest.approx((2, 2 + 299 / 25))
+    assert mid.get_xlim() == (0, 89)
+
+
+def test_saturated_labels_and_raw_values_beyond_lie_inside(tmp_path: Path) -> None:
+    label = np.ones(50)
+    for name, raw in (('a', label), ('b', 1.5 * label)):
+        write_predictions(tmp_path / name / 'predictions', 'val', 'valence', {'v': raw}, {'v': label}, 0)
+        (axis,) = draw_videos(TestedRun(tmp_path / name)).axes
+        low, high = axis.get_ylim()
+        assert low == -high
+        assert high > raw.max() + 0.05
+
+
 def test_training(tested_run: TestedRun) -> None:
     loss, ccc = draw_training(tested_run).axes
     assert [line.get_label() for line in loss.lines] == ['loss']
     assert [line.get_label() for line in ccc.lines] == ['train_ccc_valence', 'val_ccc_valence']
     (one,) = draw_training(tested_run, ['val_ccc_valence']).axes
     assert one.lines[0].get_ydata().tolist() == [0.2, 0.3]
+    assert [axis.get_ylabel() for axis in (loss, ccc, one)] == ['loss', 'CCC', 'val_ccc_valence']
+    (mixed,) = draw_training(tested_run, ['loss', 'train_ccc_valence', 'val_ccc_valence']).axes
+    assert (mixed.get_xlabel(), mixed.get_ylabel()) == ('epoch', 'value')
+    assert len({line.get_linestyle() for line in mixed.lines}) == 3  # colour is not all that tells them apart
 
 
 def test_what_is_missing_is_named(tested_run: TestedRun) -> None:
@@ -104,5 +128,11 @@ def test_the_command_line_writes_both_or_none(
     assert not out.exists()
     tool.main([str(tested_run.path), '--out', str(out)])
     assert sorted(p.name for p in out.iterdir()) == ['curves.png', 'training.png']
+    for kind, begin in (('pdf', b'%PDF'), ('svg', b'<?xml')):
+        tool.main([str(tested_run.path), '--out', str(out), '--format', kind])
+        for name in ('curves', 'training'):
+            content = (out / f'{name}.{kind}').read_bytes()
+            assert content.startswith(begin)
+            assert b'/Type3' not in content  # fonts that publishers refuse
     with pytest.raises(ConfigError, match='choose another place with --out'):
         tool.main([str(tested_run.path), '--out', str(tested_run.path / 'metrics.csv')])

@@ -21,7 +21,7 @@ from abawfw.evaluation.tested_run import TestedRun
 from abawfw.visualization.run_page import run_page
 from abawfw.visualization.run_page.agreement import density, error_bins
 from abawfw.visualization.run_page.scores import calibration_table, score_rows
-from abawfw.visualization.run_page.smoothing import window_scores
+from abawfw.visualization.run_page.smoothing import smoothing_figure, used_window, window_scores
 from abawfw.visualization.run_page.videos import videos_table
 
 if TYPE_CHECKING:
@@ -162,6 +162,38 @@ def test_windows(tmp_path: Path) -> None:
         assert score == pytest.approx(ccc(np.concatenate(list(labels.values())), smoothed))
 
 
+@pytest.mark.parametrize(
+    ('report', 'window', 'said'),
+    [
+        ({'postprocess': {'val': {'valence': ['MeanSmoothing(window=7)']}}}, 7, 'valence uses 7 (0.'),
+        ({'postprocess': {'val': {'valence': []}}}, 0, 'valence uses 0 (0.'),
+        ({'windows': {'valence': 12}}, 12, 'valence uses 12 (0.'),  # of an older version
+        (
+            {'postprocess': {'val': {'valence': ['MedianSmoothing(window=7)']}}},
+            None,
+            'valence: MedianSmoothing',
+        ),
+        ({'postprocess': {'val': {'valence': ['MeanSmoothing(window=50000)']}}}, None, 'valence: MeanSmooth'),
+        ({'postprocess': {'val': 'x'}, 'windows': [3]}, None, 'valence: not recorded, test the run again'),
+        ({}, None, 'valence: not recorded, test the run again'),
+    ],
+)
+def test_the_window_in_use_is_marked(
+    tmp_path: Path, report: dict[str, Any], window: int | None, said: str
+) -> None:
+    folder = make_run(tmp_path, {'a': 100}, ('valence',))
+    (folder / 'predictions/report.json').write_text(json.dumps(report))
+    run = TestedRun(folder)
+    assert used_window(run, 'valence') == window
+    (figure,) = smoothing_figure(run, ['valence'])
+    points = {trace['name']: (trace['x'], trace['y']) for trace in figure.figure['data']}
+    if window is None:
+        assert 'valence, in use' not in points
+    else:
+        assert points['valence, in use'] == ([window], [window_scores(run, 'valence', [window])[window]])
+    assert said in figure.caption
+
+
 at = st.integers(-64, 64).map(lambda i: i / 64)  # on the edges of cells too
 points = st.lists(st.tuples(at, at), min_size=1, max_size=60)
 
@@ -255,6 +287,42 @@ def test_bounds_and_what_each_knows(tmp_path: Path) -> None:
     assert [row[2:] for row in rows] == [['0.0000', '0.0000'], ['0.1250', '–'], upper]
     assert 'is unknown for arousal: test the run again' in page
     assert 'a model that is not above them has learned nothing of use yet' in page
+
+
+def test_the_origin_tells_code_machine_and_parameters(tmp_path: Path) -> None:
+    run = make_run(tmp_path, {'a': 90})
+    machine = {'os': 'Some OS 1', 'cpu': 'Some CPU', 'cores': 8, 'memory': 64_000_000_000, 'cuda': '13.0'}
+    summary: dict[str, Any] = {
+        'status': 'done',
+        'git': {'commit': 'ab' * 20, 'dirty': True},
+        'machine': {**machine, 'gpus': ['GPU X', 'GPU X']},
+        'parameters': 1_234_567,
+    }
+    (run / 'summary.json').write_text(json.dumps(summary))
+    text = text_of(run)
+    for said in (
+        f'git commit of abawfw {"ab" * 20}, with uncommitted changes',
+        'parameters 1,234,567',
+        'operating system Some OS 1 CPU Some CPU, 8 core(s) memory of the machine 64.00 GB',
+        'GPUs 2 x GPU X, CUDA 13.0',
+    ):
+        assert said in text
+    summary |= {'git': None, 'machine': {**machine, 'gpus': []}}
+    (run / 'summary.json').write_text(json.dumps(summary))
+    text = text_of(run)
+    assert 'git commit of abawfw none: the code was no git checkout' in text
+    assert 'GPUs none' in text
+    for wrong in (
+        {},
+        {'git': 3, 'machine': 'x', 'parameters': 'many'},
+        {'git': {'commit': 5}, 'machine': {'gpus': 1}},
+    ):
+        (run / 'summary.json').write_text(json.dumps({'status': 'done', **wrong}))
+        text = text_of(run)
+        for name in ('parameters', 'operating system', 'CPU', 'memory of the machine', 'GPUs'):
+            assert f'{name} not recorded' in text
+    (run / 'summary.json').write_text('{"status": "done"}')
+    assert 'git commit of abawfw not recorded' in text_of(run)
 
 
 def test_what_differs_from_the_base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -108,3 +108,38 @@ def test_the_closest_bands_are_joined() -> None:
     faces = np.ones(30, dtype=bool)
     faces[[2, 4, 20]] = False
     assert bands_without(faces, 2) == [[2, 5], [20, 21]]
+
+
+def stored_times(stored: dict[str, Any], frames: int) -> np.ndarray:
+    """Seconds of all frames, as the page's script reads them."""
+    times = stored['times']
+    if 'step' in times:
+        return times['start'] + np.arange(frames) * times['step']
+    known = np.frombuffer(base64.b64decode(times['known']), '<f4')
+    at = np.append(np.arange(0, frames - 1, times['every']), frames - 1)
+    return np.interp(np.arange(frames), at, known)
+
+
+def test_times_of_frames() -> None:
+    curve = {'c': np.zeros(100)}
+    even, uneven = 3 + np.arange(100) / 29.97, np.cumsum(np.random.default_rng(0).uniform(0.01, 0.07, 100))
+    for times in (even, uneven):
+        found = stored_times(StoredCurves({'v': VideoCurves(curve, times=times)}).entry('v'), 100)
+        np.testing.assert_allclose(found, times, atol=1e-5)
+    assert StoredCurves({'v': VideoCurves(curve)}).entry('v')['times'] is None
+    one = StoredCurves({'v': VideoCurves({'c': np.zeros(1)}, times=np.array([2.0]))}).entry('v')
+    assert stored_times(one, 1).tolist() == [2.0]
+
+
+def test_times_that_are_not_even_count_in_the_budget() -> None:
+    times = np.cumsum(np.random.default_rng(0).uniform(0.01, 0.07, 50_000))
+    curve = {'c': np.random.default_rng(1).normal(size=50_000)}
+    stored = StoredCurves({'v': VideoCurves(curve, times=times)}, budget=140_000)
+    entry = stored.entry('v')
+    assert (
+        sum(len(text) for text in (entry['times']['known'], *map(str, entry['curves']['c'].values())))
+        < 141_000
+    )
+    assert StoredCurves({'v': VideoCurves(curve)}, budget=140_000).bucket < stored.bucket
+    kept = stored_times(entry, 50_000)[:: stored.bucket]
+    np.testing.assert_allclose(kept, times[:: stored.bucket], atol=1e-3)

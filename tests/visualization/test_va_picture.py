@@ -12,10 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
+from PIL import ImageColor
 
+from abawfw.visualization.palette import TARGETS
 from abawfw.visualization.va_picture import Thumbnail, _apart, draw_curves, thumbnail_rows
 
-RED, BLUE = (192, 57, 43), (37, 99, 168)
+RED, BLUE = ImageColor.getrgb(TARGETS['valence']), ImageColor.getrgb(TARGETS['arousal'])
 
 
 def table(length: int = 90, face: Any = True, times: Any = None, targets: str = 'va') -> pd.DataFrame:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import platform
-from pathlib import Path
 from typing import Any
 
 import torch
+
+from abawfw.engine.origin import cpu_info
 
 # What makes bf16 fast on a CPU: matrix units, and before them a vector instruction.
 BF16_FLAGS = ('amx_tile', 'amx_bf16', 'avx512_bf16')
@@ -15,7 +16,7 @@ BF16_FLAGS = ('amx_tile', 'amx_bf16', 'avx512_bf16')
 
 def describe_machine() -> dict[str, Any]:
     """CPU, cores, torch's threads, what the CPU has for bf16, versions, load, and the GPU if there is one."""
-    info = _cpu_info()
+    info = cpu_info()
     flags = set(info.get('flags', '').split())
     return {
         'cpu': info.get('model name', platform.processor() or platform.machine()),
@@ -27,12 +28,3 @@ def describe_machine() -> dict[str, Any]:
         'torch': torch.__version__,
         'gpu': torch.cuda.get_device_name() if torch.cuda.is_available() else None,
     }
-
-
-def _cpu_info() -> dict[str, str]:
-    """The first processor's entry of Linux's list."""
-    try:
-        lines = Path('/proc/cpuinfo').read_text(encoding='utf-8').split('\n\n')[0].splitlines()
-    except OSError:
-        return {}
-    return {key.strip(): value.strip() for key, _, value in (line.partition(':') for line in lines)}

@@ -60,7 +60,8 @@ def read_facts(root: str | Path, progress: Callable[[int, int], None] | None = N
     for done, (video, grouped) in enumerate(zip(videos, report.videos, strict=True)):
         if progress:
             progress(len(videos) + done, 2 * len(videos))
-        partitions[video.partition].add(VideoFacts(grouped, _labels(survey, video), _observed(survey, video)))
+        found = _labels(survey, video), _observed(survey, video), _times(survey, video)
+        partitions[video.partition].add(VideoFacts(grouped, *found))
     _measure_course(partitions)
     return DataFacts(kind.short_name, report, partitions, tuple(_shifts(partitions)))
 
@@ -102,6 +103,16 @@ def _observed(survey: Survey, video: VideoInfo) -> dict[str, np.ndarray]:
             if mask is not None:
                 masks[name] = mask
     return masks
+
+
+def _times(survey: Survey, video: VideoInfo) -> np.ndarray | None:
+    """Seconds of the frames of a video; None where they are unknown, damaged or not in order."""
+    try:
+        times = survey.times(video)
+    except DataError:
+        return None
+    known = times is not None and bool(np.isfinite(times).all() and (np.diff(times) >= 0).all())
+    return times if known else None
 
 
 def _shifts(partitions: dict[str, PartitionFacts]) -> Iterator[PartitionShift]:

@@ -18,6 +18,7 @@ class VideoFacts:
         info: name, partition, frames, fps.
         labels: (frames, 2) float32, NaN where there is no valid label; None where the labels are damaged.
         observed: where a feature was observed, (frames,) bool by feature, of those whose store tells.
+        times: seconds at which each frame is shown, (frames,); None where they are unknown.
         mean: of the labelled frames, by target; {} where there is none.
         std: population standard deviation of the labelled frames, by target, exactly 0 if all are equal.
     """
@@ -25,6 +26,7 @@ class VideoFacts:
     info: VideoInfo
     labels: np.ndarray | None
     observed: dict[str, np.ndarray]
+    times: np.ndarray | None = None
     mean: dict[str, float] = field(init=False)
     std: dict[str, float] = field(init=False)
 

@@ -53,6 +53,10 @@ class Survey(ABC):
         """Where the values of a video are not those that were written, if the store can tell."""
         return []
 
+    def times(self, video: VideoInfo) -> np.ndarray | None:
+        """Seconds at which each frame is shown, (frames,) float64; None where they are unknown."""
+        return None if not video.fps else np.arange(video.num_frames) / video.fps
+
     def recording(self, video: VideoInfo) -> list[Problem]:
         """What is worth knowing of the times and faces of a video, where the store was made from videos."""
         return []
@@ -92,3 +96,7 @@ class StoreSurvey(Survey):
     def valid(self, video: VideoInfo, feature: str) -> np.ndarray | None:
         """The mask of the store."""
         return self._store.valid(video.video_id, feature, 0, video.num_frames)
+
+    def times(self, video: VideoInfo) -> np.ndarray | None:
+        """The times of the store."""
+        return self._store.times(video.video_id)

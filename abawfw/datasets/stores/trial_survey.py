@@ -9,7 +9,7 @@ import numpy as np
 from abawfw.datasets.stores.base import PARTITIONS, VideoInfo
 from abawfw.datasets.stores.problem import Problem
 from abawfw.datasets.stores.survey import Survey
-from abawfw.datasets.stores.trial_files import LABELS, TrialFiles
+from abawfw.datasets.stores.trial_files import LABELS, TIMES, TrialFiles
 from abawfw.datasets.stores.trial_index import Trial
 from abawfw.datasets.stores.trial_pickles import read_scalar_statistics
 from abawfw.datasets.stores.trial_recording import problems_of
@@ -74,6 +74,16 @@ class TrialSurvey(Survey):
     def valid(self, video: VideoInfo, feature: str) -> np.ndarray | None:
         """The mask of a feature, or where its frames of bytes are not black."""
         return self._files.valid(self._trial(video), feature, 0, video.num_frames)
+
+    def times(self, video: VideoInfo) -> np.ndarray | None:
+        """Seconds of frame_times.npy, as exact as float32 is, or else by the frame rate."""
+        trial = self._trial(video)
+        if TIMES not in self._files.names(trial):
+            return super().times(video)
+        array = self._files.array(trial, TIMES)
+        if array.shape != (video.num_frames,):
+            raise DataError(f'{array.path}: shape {array.shape}, expected {(video.num_frames,)}')
+        return array.read(0, video.num_frames).astype(np.float64)
 
     def recording(self, video: VideoInfo) -> list[Problem]:
         """Irregular times, and frames without a face, of a trial that was made from a video."""

@@ -6,6 +6,7 @@ import hashlib
 import json
 import platform
 from pathlib import Path
+from typing import Any
 
 import mmengine
 import numpy as np
@@ -16,6 +17,7 @@ from mmengine.runner import Runner
 import abawfw
 from abawfw.engine.hooks.checkpoint_hook import VACheckpointHook
 from abawfw.engine.hooks.epoch_log_hook import EpochLogHook
+from abawfw.engine.origin import code_version, machine
 from abawfw.files import write_text
 from abawfw.registry import HOOKS
 
@@ -28,17 +30,22 @@ class SummaryHook(Hook):
     and planned, ``best`` (per key: score, epoch, file), ``seed``, ``config_sha256``, ``versions``,
     ``device``, ``processes``, ``seconds`` of training and validation, ``frames_per_second`` of the last
     epoch, ``config_file`` that the run was started from (null without one), and ``peak_memory``: ``process``,
-    and ``gpu`` of PyTorch's tensors, in bytes (null where it is not known).
+    and ``gpu`` of PyTorch's tensors, in bytes (null where it is not known). ``git``: ``commit`` and ``dirty``
+    of the code as it was when this process began (null outside of a checkout); ``machine``, see
+    ``engine.origin``; ``parameters`` of the model.
     """
 
     priority = 'LOWEST'
 
     def __init__(self) -> None:
         self.begun = False
+        self.origin: dict[str, Any] = {}
 
     def before_train(self, runner: Runner) -> None:
         """Say that the run has begun."""
         self.begun = True
+        if runner.rank == 0:  # code that is changed while it trains is not the code that trains
+            self.origin = {'git': code_version(), 'machine': machine()}
         self._write(runner, 'running')
 
     def save_state(self, runner: Runner) -> None:
@@ -83,6 +90,8 @@ class SummaryHook(Hook):
                 'process': _peak_memory(),
                 'gpu': torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None,
             },
+            'parameters': sum(p.numel() for p in runner.model.parameters()),
+            **self.origin,
         }
         write_text(Path(runner.work_dir) / 'summary.json', json.dumps(summary, indent=1) + '\n')
 

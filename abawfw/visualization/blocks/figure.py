@@ -12,7 +12,9 @@ from abawfw.visualization.embed import escape, to_json
 class Figure(Block):
     """A Plotly figure with its description.
 
-    Fonts, colours of axes, margins and the place of the legend are the page's; give only what is particular.
+    Fonts, colours of axes, margins and the legend are the page's; give only what is particular. The legend
+    stands above the figure, where there are two names or the layout asks for it, and omits traces with
+    ``showlegend`` False. Colours of ``palette`` have counterparts that are drawn on a dark ground.
     Texts that come from outside go through :func:`abawfw.visualization.embed.plot_text`. Give densities
     computed with numpy, not millions of points.
 
@@ -38,6 +40,6 @@ class Figure(Block):
         content = {'data': self.figure['data'], 'layout': self.figure.get('layout', {})}
         title = f'<h3>{escape(self.title)}</h3>' if self.title else ''
         caption = f'<figcaption>{escape(self.caption)}</figcaption>' if self.caption else ''
-        look = f'role="img" aria-label="{escape(self.label)}" style="height:{self.height}px"'
+        look = f'role="group" aria-label="{escape(self.label)}" style="height:{self.height}px"'
         script = f'<script type="application/json" data-figure="{uid}">{to_json(content)}</script>'
         return f'<figure>{title}<div class="plot" id="{uid}" {look}></div>{script}{caption}</figure>'

@@ -1,4 +1,4 @@
-"""A table that can be sorted by each of its columns."""
+"""A table that can be sorted by each of its columns, and saved."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Table(Block):
     """Rows under columns; the first column names the row and stays in sight when the table scrolls.
 
     A button in every head sorts, first downwards for numbers and upwards for texts, then the other way.
-    Missing values, None or NaN, come last both ways.
+    Missing values, None or NaN, come last both ways. Another button saves all rows as CSV, with all digits.
 
     Args:
         caption: what the table holds.
@@ -41,7 +41,7 @@ class Table(Block):
         rows: one value per column.
         sort: index of the column that the rows are sorted by at first, and whether downwards.
         keys: one name per row that makes the row selectable, by click or Enter: the page then raises an event
-            ``row-chosen`` with the key at the table.
+            ``row-chosen`` with the key at the table. A search box shows the rows whose key holds a text.
     """
 
     def __init__(
@@ -69,10 +69,18 @@ class Table(Block):
         heads = ''.join(self._head(i, column) for i, column in enumerate(self.columns))
         body = ''.join(self._row(i, row) for i, row in enumerate(self.rows))
         return (
-            f'<div class="table-box" tabindex="0" role="region" aria-labelledby="{uid}-caption">'
+            f'<div class="table">{self._tools(uid)}'
+            f'<div class="table-box" tabindex="0" role="group" aria-labelledby="{uid}-caption">'
             f'<table id="{uid}"><caption id="{uid}-caption">{escape(self.caption)}</caption>'
-            f'<thead>{self._groups()}<tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>'
+            f'<thead>{self._groups()}<tr>{heads}</tr></thead><tbody>{body}</tbody></table></div></div>'
         )
+
+    def _tools(self, uid: str) -> str:
+        search = '<label>Search <input type="search" autocomplete="off"></label><span role="status"></span>'
+        name = f'id="{uid}-csv" aria-labelledby="{uid}-csv {uid}-caption"'
+        hint = 'title="Download all rows, with all digits"'
+        save = f'<button type="button" class="csv" {name} {hint}>CSV</button>'
+        return f'<div class="tools">{"" if self.keys is None else search}{save}</div>'
 
     def _groups(self) -> str:
         if not any(column.group for column in self.columns):
@@ -92,7 +100,8 @@ class Table(Block):
         kind = self._kind(index)
         hint = f' title="{escape(column.hint)}"' if column.hint else ''
         button = f'<button type="button"{hint}>{escape(column.title)}</button>'
-        return f'<th scope="col" class="{kind}" aria-sort="{order}">{button}</th>'
+        name = escape(f'{column.group} {column.title}'.strip())
+        return f'<th scope="col" class="{kind}" aria-sort="{order}" data-name="{name}">{button}</th>'
 
     def _kind(self, index: int) -> str:
         """Classes of the cells of a column: its kind, and whether a group begins or ends before it."""

@@ -8,9 +8,9 @@ from typing import Any
 from abawfw.errors import counted
 from abawfw.evaluation.comparison import Comparison, level_text
 from abawfw.visualization.blocks import Figure
-from abawfw.visualization.comparison_page.looks import look, short_names
+from abawfw.visualization.comparison_page.looks import short_names
 from abawfw.visualization.embed import plot_text
-from abawfw.visualization.palette import FAINT, TARGETS
+from abawfw.visualization.palette import FAINT, TARGET_MARKS, TARGETS, look
 
 APART = {'scattermode': 'group', 'scattergap': 0.4}
 
@@ -24,7 +24,7 @@ def scores_figure(comparison: Comparison) -> Figure:
         ends = [(ccc, ccc) if i.low is None or i.high is None else (i.low, i.high) for i, ccc in intervals]
         above = [high - ccc for (_, high), ccc in zip(ends, pooled, strict=True)]
         below = [ccc - low for (low, _), ccc in zip(ends, pooled, strict=True)]
-        data.append(_dots(target, TARGETS[target], pooled, comparison.names, (above, below)))
+        data.append(_dots(target, pooled, comparison.names, (above, below)))
     axis = _names_axis(comparison.names, comparison.names)
     layout = {'xaxis': {'title': {'text': 'CCC'}}, 'yaxis': axis, **APART}
     return Figure(
@@ -45,8 +45,7 @@ def differences_figure(comparison: Comparison) -> Figure:
         values = [s.difference.value for s in scores]
         above = [0.0 if d.high is None else d.high - d.value for d in (s.difference for s in scores)]
         below = [0.0 if d.low is None else d.value - d.low for d in (s.difference for s in scores)]
-        color = TARGETS.get(target, FAINT)
-        data.append(_dots(target, color, values, [s.run for s in scores], (above, below)))
+        data.append(_dots(target, values, [s.run for s in scores], (above, below)))
     zero = {
         'type': 'line',
         'x0': 0,
@@ -111,14 +110,13 @@ def videos_figure(comparison: Comparison, target: str) -> Figure:
     return Figure(
         {'data': data, 'layout': layout},
         f'Own CCC of each video in {target}: baseline against the other runs',
-        height=370 + 19 * len(data),  # where it is narrow, the legend has a line for each run
+        height=390,
         title=target,
     )
 
 
 def _dots(
     name: str,
-    color: str,
     values: Sequence[float],
     runs: Sequence[str],
     reach: tuple[Sequence[float], Sequence[float]],
@@ -137,7 +135,7 @@ def _dots(
         'y': [plot_text(run) for run in runs],
         'text': texts,
         'hovertemplate': '%{text}',
-        'marker': {'color': color, 'size': 9},
+        'marker': {'color': TARGETS.get(name, FAINT), 'size': 9, 'symbol': TARGET_MARKS.get(name, 'square')},
         'error_x': {'type': 'data', 'array': above, 'arrayminus': below, 'thickness': 1.5, 'width': 5},
         # a line of its own for each target beside the name of a run
         'orientation': 'h',

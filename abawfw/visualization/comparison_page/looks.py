@@ -1,35 +1,10 @@
-"""How runs are told apart: colours, dashes, marks, and names that fit beside an axis."""
+"""How runs are named beside figures."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
-
-from abawfw.visualization.palette import SERIES
 
 LONGEST = 28  # characters of a name beside a figure: half of a telephone's width, which the figure needs
-DASHES = ('solid', 'dash', 'dot', 'dashdot')
-MARKS = ('circle', 'diamond', 'square', 'cross')
-
-
-class Look(NamedTuple):
-    """How a run is drawn.
-
-    Attributes:
-        color: of its lines and dots.
-        dash: of its lines, in Plotly's words.
-        mark: its dots, in Plotly's words.
-    """
-
-    color: str
-    dash: str
-    mark: str
-
-
-def look(run: int) -> Look:
-    """The look of a run by its place; where colours come again, dashes and marks are others."""
-    turn = run // len(SERIES)
-    return Look(SERIES[run % len(SERIES)], DASHES[turn % len(DASHES)], MARKS[turn % len(MARKS)])
 
 
 def short_names(names: Sequence[str]) -> list[str]:

@@ -21,8 +21,8 @@ VIDEOS = (
     'difference over all frames less that without the video.'
 )
 AGAIN = (
-    f'There are {len(SERIES)} colours: from run {len(SERIES) + 1} on they come again, with other marks and '
-    'with dashed lines.'
+    f'There are {len(SERIES)} colours: from run {len(SERIES) + 1} on they come again, with other dashes and '
+    'marks.'
 )
 ENSEMBLE = (
     'Rules that look at labels are measured on videos that, like all of their groups, took no part '

@@ -6,9 +6,9 @@ from typing import Any
 
 from abawfw.evaluation.comparison import Comparison
 from abawfw.visualization.blocks import Column, CurveBrowser, Line, Panel, Table
-from abawfw.visualization.comparison_page.looks import look, short_names
+from abawfw.visualization.comparison_page.looks import short_names
 from abawfw.visualization.embed import plot_text
-from abawfw.visualization.palette import LABEL
+from abawfw.visualization.palette import LABEL, look
 from abawfw.visualization.stored_curves import VideoCurves
 
 
@@ -43,7 +43,8 @@ def _curves(c: Comparison) -> dict[str, VideoCurves]:
         for k, run in enumerate(c.runs):
             curves |= {f'{k} {target}': run.predictions(target, c.stage)[video] for target in c.targets}
         faces = next((run.faces[video] for run in c.runs if run.faces and video in run.faces), None)
-        found[video] = VideoCurves(curves, faces)
+        times = next((run.times[video] for run in c.runs if video in run.times), None)
+        found[video] = VideoCurves(curves, faces, times=times)
     return found
 
 
@@ -52,8 +53,10 @@ def _panels(c: Comparison) -> list[Panel]:
     for target in c.targets:
         lines = []
         for k, name in enumerate(short_names(c.names)):
-            color, dash, _ = look(k)
-            lines.append(Line(f'{k} {target}', plot_text(name), color, dash=dash))
-        lines.append(Line(f'label {target}', 'label', LABEL, 1.6))
-        panels.append(Panel(target, lines, (-1.05, 1.05), 170 + 10 * len(lines)))  # the legend takes its part
+            color, dash, mark = look(k)
+            shown = plot_text(name)
+            mark = mark if k else ''  # the first is the plain line
+            lines.append(Line(f'{k} {target}', shown, f'{target}, {shown}', color, dash=dash, mark=mark))
+        lines.append(Line(f'label {target}', 'label', f'{target}, label', LABEL, 1.6))
+        panels.append(Panel(target, lines, (-1.05, 1.05), 220))
     return panels

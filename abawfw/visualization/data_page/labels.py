@@ -9,7 +9,7 @@ import numpy as np
 from abawfw.datasets.facts import PartitionFacts, PartitionShift
 from abawfw.datasets.facts.partition_facts import CENTRES
 from abawfw.visualization.blocks import Block, Column, Figure, Paragraph, SideBySide, Table
-from abawfw.visualization.data_page.style import colours, line
+from abawfw.visualization.data_page.style import colours, dashes, line
 from abawfw.visualization.embed import plot_text
 from abawfw.visualization.palette import DENSITY
 
@@ -74,7 +74,7 @@ def _histogram(partitions: Mapping[str, PartitionFacts], axis: int, target: str)
     for name, colour in colours(partitions).items():
         share = partitions[name].plane.sum(axis=axis) / partitions[name].labelled
         hover = f'%{{y:.1%}} of {plot_text(name)} within .025 of %{{x:.2f}}<extra></extra>'
-        shape = {'color': colour, 'width': 2, 'shape': 'hvh'}
+        shape = {'color': colour, 'width': 2, 'shape': 'hvh', 'dash': dashes(partitions)[name]}
         data.append(line(name, colour, CENTRES, share, line=shape, hovertemplate=hover))
     layout = {
         'xaxis': {'title': {'text': target}, 'range': [-1.05, 1.05]},

@@ -8,7 +8,7 @@ import numpy as np
 
 from abawfw.datasets.facts import PartitionFacts
 from abawfw.visualization.blocks import Block, Column, Figure, Paragraph, SideBySide, Table
-from abawfw.visualization.data_page.style import colours, line
+from abawfw.visualization.data_page.style import colours, dashes, line
 from abawfw.visualization.embed import plot_text
 
 LAGS = (1, 3, 10, 30, 100, 300, 1000)
@@ -48,7 +48,8 @@ def _figure(partitions: Mapping[str, PartitionFacts], target: str) -> Figure:
         lags = np.unique(np.geomspace(1, LAGS[-1], 80).round().astype(int))
         lags = lags[lags < len(values)]
         hover = f'{plot_text(name)}, lag %{{x}}: %{{y:.3f}}<extra></extra>'
-        data.append(line(name, colour, lags, values[lags], hovertemplate=hover))
+        style = {'color': colour, 'width': 2, 'dash': dashes(partitions)[name]}
+        data.append(line(name, colour, lags, values[lags], line=style, hovertemplate=hover))
     layout = {
         'xaxis': {'type': 'log', 'title': {'text': 'lag (frames)'}, 'tickvals': LAGS, 'range': [0, 3.02]},
         'yaxis': {

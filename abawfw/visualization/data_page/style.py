@@ -6,12 +6,17 @@ from collections.abc import Iterable
 from typing import Any
 
 from abawfw.visualization.embed import plot_text
-from abawfw.visualization.palette import SERIES
+from abawfw.visualization.palette import look
 
 
 def colours(partitions: Iterable[str]) -> dict[str, str]:
     """A colour for each partition."""
-    return {name: SERIES[i % len(SERIES)] for i, name in enumerate(partitions)}
+    return {name: look(i).color for i, name in enumerate(partitions)}
+
+
+def dashes(partitions: Iterable[str]) -> dict[str, str]:
+    """A dash for each partition, for lines that nothing else tells apart."""
+    return {name: look(i).dash for i, name in enumerate(partitions)}
 
 
 def line(name: str, colour: str, x: Any, y: Any, **more: Any) -> dict[str, Any]:

@@ -34,8 +34,10 @@ def video_blocks(facts: DataFacts) -> list[Block]:
             videos[_unused(video.info.video_id, videos)] = video
     rows = [_row(video, features) for video in videos.values()]
     table = Table('Videos', columns, rows, sort=(LABELLED, True), keys=list(videos))
-    curves = {name: _curves(video) for name, video in videos.items()}
-    panels = [Panel(target, [Line(target, target, COLOURS[target])], (-1.05, 1.05)) for target in TARGETS]
+    curves = {name: _curves(video)._replace(times=video.times) for name, video in videos.items()}
+    panels = [
+        Panel(target, [Line(target, target, target, COLOURS[target])], (-1.05, 1.05)) for target in TARGETS
+    ]
     return [CurveBrowser(table, curves, panels)]
 
 

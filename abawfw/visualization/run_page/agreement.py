@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from abawfw.errors import counted
 from abawfw.evaluation.tested_run import TestedRun
 from abawfw.visualization.blocks import Block, Figure, Paragraph, SideBySide
-from abawfw.visualization.palette import DENSITY, FAINT, SMOOTHED
+from abawfw.visualization.palette import DENSITY, FAINT, TARGETS
 
 CELLS = 64  # of a density, on each side
 BINS = 20  # of the label, for errors
@@ -68,7 +68,7 @@ def error_figure(run: TestedRun, target: str) -> Figure:
     found = error_bins(*labelled(run, target))
     there = found.frames >= FEW
     bars = {'type': 'data', 'array': found.deviation[there], 'color': FAINT, 'thickness': 1.2, 'width': 0}
-    line = {'color': SMOOTHED, 'width': 1.8}
+    line = {'color': TARGETS[target], 'width': 1.8}
     hover = 'label %{x:.2f}: error %{y:.3f}, %{text} frames<extra></extra>'
     data = {'x': found.centre[there], 'y': found.mean[there], 'error_y': bars, 'mode': 'lines+markers'}
     data |= {'line': line, 'marker': {'size': 6}, 'hovertemplate': hover, 'showlegend': False}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +39,35 @@ def _facts(run: TestedRun) -> list[Block]:
         **versions,
         'post-processing': _post_processing(run),
         'SHA-256 of the config': found.get('config_sha256'),
+        **_code_and_machine(found),
     }
     if 'cpu' in str(found.get('device')):
         del facts['peak memory of the GPU']
     return [Facts(facts)]
+
+
+def _code_and_machine(found: dict[str, Any]) -> dict[str, str]:
+    """Git commit, kind of machine and parameters, as training recorded them."""
+    git, machine = _dict(found.get('git')), _dict(found.get('machine'))
+    code, missing = 'not recorded', 'not recorded'
+    if isinstance(git.get('commit'), str):
+        code = f'{git["commit"]}{", with uncommitted changes" if git.get("dirty") else ""}'
+    elif 'git' in found:
+        code = 'none: the code was no git checkout'
+    parameters, cores = _number(found.get('parameters')), _number(machine.get('cores'))
+    gpus = machine.get('gpus')
+    cuda = f', CUDA {machine["cuda"]}' if machine.get('cuda') and gpus else ''
+    kinds = Counter(map(str, gpus)) if isinstance(gpus, list) else None
+    return {
+        'parameters': parameters or missing,
+        'git commit of abawfw': code,
+        'operating system': str(machine.get('os') or missing),
+        'CPU': f'{machine["cpu"]}, {cores} core(s)' if machine.get('cpu') and cores else missing,
+        'memory of the machine': _gigabytes(machine.get('memory')) or missing,
+        'GPUs': missing
+        if kinds is None
+        else ', '.join(f'{n} x {name}' for name, n in kinds.items()) + cuda or 'none',
+    }
 
 
 def _post_processing(run: TestedRun) -> str | None:

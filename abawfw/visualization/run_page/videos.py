@@ -12,7 +12,7 @@ from abawfw.errors import counted
 from abawfw.evaluation.functional import Moments
 from abawfw.evaluation.tested_run import TestedRun
 from abawfw.visualization.blocks import Column, CurveBrowser, Line, Panel, Table
-from abawfw.visualization.palette import LABEL, RAW, SMOOTHED
+from abawfw.visualization.palette import FAINT, LABEL, RAW, TARGETS
 from abawfw.visualization.stored_curves import VideoCurves
 
 BOTH = 'all targets'
@@ -23,11 +23,15 @@ def video_browser(run: TestedRun) -> CurveBrowser:
     videos = list(dict.fromkeys(v for t in run.targets for v in run.predictions(t)))
     panels = []
     for t in run.targets:
-        lines = [Line(f'{t} raw', 'raw', RAW, 1.0), Line(f'{t} smoothed', 'smoothed', SMOOTHED, 1.6)]
-        lines.append(Line(f'{t} label', 'label', LABEL, 1.6))
+        # the same names in the legend and at the pointer, but for what looks the same in both targets
+        raw, smoothed = f'{t} raw', f'{t} smoothed'
+        lines = [Line(raw, raw, raw, RAW[t], 1.0), Line(smoothed, smoothed, smoothed, TARGETS[t], 1.8)]
+        lines.append(Line(f'{t} label', 'label', f'{t} label', LABEL, 1.6))
         panels.append(Panel(t, lines, (-1.05, 1.05)))
-        panels.append(Panel('residual', [Line(f'{t} residual', 'residual', '#7a5195', 1.2)], None, 100))
-    return CurveBrowser(videos_table(run, videos), {v: _curves(run, v) for v in videos}, panels)
+        residual = Line(f'{t} residual', 'residual', f'{t} residual', FAINT, 1.2)
+        panels.append(Panel('residual', [residual], None, 100))
+    curves = {v: _curves(run, v)._replace(times=run.times.get(v)) for v in videos}
+    return CurveBrowser(videos_table(run, videos), curves, panels)
 
 
 def videos_table(run: TestedRun, videos: list[str]) -> Table:
