@@ -46,7 +46,8 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--out',
         type=Path,
-        help='folder for the files; default: RUN/predictions, or predictions_NAME beside CHECKPOINT NAME.pth',
+        help='folder for the files; default: RUN/predictions; of one checkpoint NAME.pth of a run '
+        'RUN/predictions_NAME, of one that is alone in its folder predictions/ beside it',
     )
     parser.add_argument(
         '--cfg-options', nargs='+', action=Overrides, default={}, metavar='K=V', help='overrides'
@@ -167,7 +168,7 @@ def one_run(
     for note in report.notes:
         print(f'note: {note}')
     print(f'{counted(len(report.files), "file")} written to {out}')
-    if checkpoint is not None and args.out is None:
+    if checkpoint is not None and out == checkpoint.with_name(f'predictions_{checkpoint.stem}'):
         print(f'predictions of {checkpoint.parent} itself, if it has any, are as they were')
     return report
 

@@ -19,14 +19,15 @@ from abawfw.json_files import read_json
 
 
 def predictions_of(tested: Path) -> Path:
-    """Where the predictions of a run lie, or those of one checkpoint, which leave the run's own alone.
+    """Where the predictions of a run lie, or those of one checkpoint, which leave a run's own alone.
 
     Args:
-        tested: work_dir of a run, or a checkpoint file.
+        tested: work_dir of a run, or a checkpoint file, of a run or alone in its folder.
     """
     if tested.is_dir():
         return tested / 'predictions'
-    return tested.with_name(f'predictions_{tested.stem}')
+    of_run = (tested.parent / 'config.py').is_file()
+    return tested.with_name(f'predictions_{tested.stem}' if of_run else 'predictions')
 
 
 def configured(cfg: Config, targets: Sequence[str]) -> dict[str, Pipeline]:
