@@ -155,7 +155,7 @@ def test_tagf_gradients(golden_tagf: Path, tagf: CoAttentionFusion) -> None:
     norms = json.loads((golden_tagf / 'tagf_grad_norms.json').read_text())
     assert {ours(k, list(DIMS)) for k in norms} == set(found)
     for key, norm in norms.items():
-        assert found[ours(key, list(DIMS))].norm().item() == pytest.approx(norm, rel=1e-5), key
+        assert found[ours(key, list(DIMS))].norm().item() == pytest.approx(norm, rel=1e-4), key
     exact = {**of_inputs, **found}
     for of in gradients(tagf, arrays, torch.float32):
         for key, gradient in of.items():
