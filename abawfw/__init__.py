@@ -1,3 +1,3 @@
 """abawfw: continuous valence-arousal estimation from anything measured per frame."""
 
-__version__ = '0.1.0'
+__version__ = '0.2.0.dev0'
