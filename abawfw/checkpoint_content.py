@@ -41,9 +41,11 @@ def check_content(checkpoint: Mapping[str, Any]) -> None:
         _record(_TRAINING_STATE, {'videos': _VIDEOS})(checkpoint, '')
         count = len(checkpoint['meta']['targets'])
         for number, rank in enumerate(checkpoint['ranks']):
-            sums = rank['hooks'].get('TrainingMetricHook', {}).get('sums')
-            if sums is not None and len(sums) != count:
-                raise ValueError(f'ranks.{number}.hooks.TrainingMetricHook.sums: expected a row per target')
+            for name in ('moments', 'sums'):
+                rows = rank['hooks'].get('TrainingMetricHook', {}).get(name)
+                if rows is not None and len(rows) != count:
+                    place = f'ranks.{number}.hooks.TrainingMetricHook.{name}'
+                    raise ValueError(f'{place}: expected a row per target')
 
 
 def _wrong(place: str, value: Any, expected: str) -> ValueError:
@@ -325,8 +327,10 @@ _HOOKS = {
     'GradualReleaseHook': _record({'stage': _whole(0)}),
 }
 _RANK_HOOKS = {
+    # the sums of version 0.1 became moments
     'TrainingMetricHook': _record(
-        {'sums': _tensor_of((torch.float64,), None, 6), 'counts': _tensor_of((torch.float64,), 5)}
+        {'counts': _tensor_of((torch.float64,), 5)},
+        {'moments': _tensor_of((torch.float64,), None, 7), 'sums': _tensor_of((torch.float64,), None, 6)},
     ),
 }
 

@@ -152,7 +152,7 @@ def test_bad_input(runs: dict[str, Path]) -> None:
         (
             'rucaim3/fclstm_xl_demo',
             SOUND,
-            {**TINY_RUCAIM3, 'pipeline.1.method': 'sequence'},
+            {**TINY_RUCAIM3, 'normalize.method': 'sequence'},
             "Normalize: the statistics of method 'sequence' are those of the whole video",
         ),
     ],

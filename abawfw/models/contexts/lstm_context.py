@@ -53,7 +53,7 @@ class LSTMContext(nn.Module):
         # Cut where rows end, to catch their state there: a packed sequence would do the same, but on a CPU it
         # runs a kernel per frame, four times slower than the fused one.
         for stop in sorted({*lengths.tolist(), x.shape[1]} - {0}):
-            y, (h_n, c_n) = self.rnn(x[:, at:stop], (h[None], c[None]))
+            y, (h_n, c_n) = _run(self.rnn, x[:, at:stop], (h[None], c[None]))
             runs = (lengths >= stop)[:, None]
             h, c = torch.where(runs, h_n[0], h), torch.where(runs, c_n[0], c)
             pieces.append(y)
@@ -62,3 +62,22 @@ class LSTMContext(nn.Module):
 
     stream_state = initial_state
     stream = forward
+
+
+def _run(lstm: nn.LSTM, x: Tensor, state: State) -> tuple[Tensor, State]:
+    """``lstm(x, state)``, in float32 where autocast asks a processor for a precision that it has not.
+
+    oneDNN's LSTM in bfloat16 and float16 needs instructions (AVX-512) that many processors lack; linear maps
+    and convolutions have a fallback there, the LSTM fails.
+    """
+    if x.device.type != 'cpu' or not torch.is_autocast_enabled('cpu') or _has_kernel():
+        return lstm(x, state)
+    with torch.autocast('cpu', enabled=False):
+        return lstm(x.float(), (state[0].float(), state[1].float()))
+
+
+def _has_kernel() -> bool:
+    mkldnn = torch.ops.mkldnn
+    if torch.get_autocast_dtype('cpu') == torch.bfloat16:
+        return bool(mkldnn._is_mkldnn_bf16_supported())
+    return bool(mkldnn._is_mkldnn_fp16_supported())
