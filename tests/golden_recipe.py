@@ -1,4 +1,4 @@
-"""The recipe by which the golden numbers of TAGF's family were made (shared/golden/tagf/README.md)."""
+"""The recipe by which the golden numbers of TAGF's family were made (golden/tagf/README.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TAGF and its family by the formulas of spec/tagf.md, written apart from abawfw, to compare with.
+"""TAGF and its family by the formulas of docs/tagf.md, written apart from abawfw, to compare with.
 
 In evaluation mode, from weights by the reference's names, in the precision of the weights.
 """

@@ -23,7 +23,7 @@ from abawfw.models.convert_tagf import convert_tagf
 
 
 def convert_rucaim3_checkpoint(source: Path, prefix: str, out: Path, configs: Path) -> list[str]:
-    """Convert the sub-network files of a RUCAIM3 run (spec/rucaim3.md, Converting its checkpoints).
+    """Convert the sub-network files of a RUCAIM3 run (docs/rucaim3.md, Use a trained run of the reference).
 
     Args:
         source: folder with ``PREFIX_net_*.pth`` and ``train_opt.conf``.
@@ -52,7 +52,7 @@ def convert_rucaim3_checkpoint(source: Path, prefix: str, out: Path, configs: Pa
 def convert_tagf_checkpoint(
     source: Path, system: str, out: Path, config: Path, overrides: dict[str, Any] | None = None
 ) -> list[str]:
-    """Convert the state dict of a run of TAGF, LFAN, CAN or RCMA (spec/tagf.md, Models).
+    """Convert the state dict of a run of TAGF, LFAN, CAN or RCMA (docs/tagf.md, Models).
 
     Args:
         source: the ``model_state_dict.pth`` of the run.

@@ -63,7 +63,7 @@ def extract_features(
         root: folder of the store.
         features: names of extractors, such as 'face48' and 'logmel'.
         annotations: folder with ``Train_Set`` and ``Validation_Set`` of one text file per video
-            (spec/affwild2.md); videos without one are of partition 'test'.
+            (docs/challenge.md); videos without one are of partition 'test'.
         crops: folder of aligned faces ``VIDEO/00001.jpg``, instead of looking for faces.
         options: arguments of extractors by feature; under 'faces' those of the face detector.
         persons: 1 or 2 of a video get a trial, ``VIDEO`` or ``VIDEO_left`` and ``VIDEO_right``, where

@@ -67,7 +67,7 @@ def test(
     Args:
         cfg: loaded config, references not resolved.
         checkpoints: checkpoint of each target to test.
-        out: folder for the files (names of spec/rucaim3.md, Inference) and ``report.json``. Where the config
+        out: folder for the files (names: docs/rucaim3.md, Inference) and ``report.json``. Where the config
             says ``trial_files = True``, text files per trial come beside it if it is called ``predictions``,
             and into it otherwise.
         partitions: which partitions; None for val and test, as far as the store has them.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 LENGTH_QUANTILES = (0, 0.05, 0.25, 0.5, 0.75, 0.95, 1)
-# Frames per video at these quantiles, videos, and frames of all videos: spec/affwild2.md.
+# Frames per video at these quantiles, videos, and frames of all videos: docs/challenge.md.
 LENGTHS = {
     'train': (263, 1220, 2640, 3899, 5405, 10529, 47435),
     'val': (73, 296, 1810, 4089, 8093, 11370, 18189),

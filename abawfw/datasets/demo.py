@@ -45,7 +45,7 @@ def make_demo_data(
     videos: Sequence[int] = (16, 6, 4),
     scale: float = 0.25,
 ) -> DemoSummary:
-    """Write a data set in the HDF5 layout of RUCAIM3 with the statistics of ``spec/affwild2.md``.
+    """Write a data set in the HDF5 layout of RUCAIM3 with the statistics of Aff-Wild2 (docs/challenge.md).
 
     Labels are held and moved like an annotator's joystick, with two time scales and differences between
     videos; one val video is constant, 1 % of the videos (at least one of train) have a run of -5, test has no

@@ -1,4 +1,4 @@
-"""Labels that behave like those of Aff-Wild2 (statistics of ``spec/affwild2.md``)."""
+"""Labels that behave like those of Aff-Wild2 (statistics: docs/challenge.md)."""
 
 from __future__ import annotations
 

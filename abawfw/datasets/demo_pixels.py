@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from abawfw.datasets.demo_labels import slow_noise
 
 SIZE = 48
-"""Height and width in pixels, as face crops are stored (spec/tagf.md, Preprocessing)."""
+"""Height and width in pixels, as face crops are stored (docs/tagf.md, Preprocessing)."""
 BLUR, BLUR_FRAMES = 0.5, 15.0
 DARKEST = 12
 """No pixel of a picture is darker: black frames are those without a face."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from abawfw.datasets.demo_labels import slow_noise
 
 BANDS, WINDOW, RATE = 64, 96, 100.0
-"""Mel bands, mel frames of a window and mel frames per second (spec/tagf.md, Preprocessing)."""
+"""Mel bands, mel frames of a window and mel frames per second (docs/tagf.md, Preprocessing)."""
 DELAY = 0.4
 """Seconds by which the voice lags behind the face."""
 MEAN_WORD, MEAN_PAUSE = 0.35, 0.25

@@ -48,9 +48,9 @@ def make_demo_trials(
     scale: float = 0.05,
     missing: float = 1.0,
 ) -> DemoSummary:
-    """Write a data set in the npy-per-trial layout with the statistics of ``spec/affwild2.md``.
+    """Write a data set in the npy-per-trial layout with the statistics of Aff-Wild2 (docs/challenge.md).
 
-    Labels are those of ``make_demo_data``. Features are those of ``spec/tagf.md``, all seen through
+    Labels are those of ``make_demo_data``. Features are those of TAGF (docs/tagf.md), all seen through
     disturbances: drawn faces (``video``), sound (``logmel``, ``vggish``), words (``bert``), and what
     backbones make of the first two (``video_embedding``, ``audio_embedding``). Where no face was found
     pictures are black, the embedding is the one vector that a black picture gives, and masks say so. The last

@@ -16,8 +16,8 @@ _REQUIRED = {'pytorch': 'LOCAL_RANK', 'slurm': 'SLURM_PROCID', 'mpi': 'OMPI_COMM
 def init_distributed(launcher: str) -> None:
     """Join the other processes of this run; nothing to do for launcher 'none'.
 
-    MMEngine's own start needs CUDA whatever the backend (spec/mmengine-traps.md, B11), so on CPUs the group
-    is made here, with gloo, from what torchrun, srun or mpirun put into the environment.
+    MMEngine's own start (0.10.7) needs CUDA whatever the backend, so on CPUs the group is made
+    here, with gloo, from what torchrun, srun or mpirun put into the environment.
 
     Raises:
         ConfigError: the launcher did not start this process.

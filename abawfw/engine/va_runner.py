@@ -52,10 +52,10 @@ class _ShortLines(logging.Formatter):
 class VARunner(Runner):
     """Runner whose checkpoints load without running code and resume exactly.
 
-    Differences from MMEngine 0.10.7, each named in spec/mmengine-traps.md: checkpoints are read without
-    calling what they name (B1); resuming restores every generator and carried state (B12), from the newest
-    checkpoint that is whole, wherever the work_dir has moved to (B5.6); distributed training runs on CPUs
-    (B11). ``resume`` may also be the path of a checkpoint, which leaves ``load_from`` to weights alone.
+    Differences from MMEngine 0.10.7: checkpoints are read without calling what they name; resuming restores
+    every generator and carried state, from the newest checkpoint that is whole, wherever the work_dir has
+    moved to; distributed training runs on CPUs. ``resume`` may also be the path of a checkpoint, which leaves
+    ``load_from`` to weights alone.
 
     Attributes:
         resumed_from: the checkpoint this run continues, if it does.

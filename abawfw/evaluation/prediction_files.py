@@ -1,4 +1,4 @@
-"""The prediction files of a run, in the reference's names and structure (spec/rucaim3.md, inference)."""
+"""The prediction files of a run, in the reference's names and structure (docs/rucaim3.md, Inference)."""
 
 from __future__ import annotations
 

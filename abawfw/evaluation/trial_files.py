@@ -1,4 +1,4 @@
-"""Predictions as text files in the layout of TAGF's family (spec/tagf.md, evaluation and output).
+"""Predictions as text files in the layout of TAGF's family (docs/tagf.md, Evaluation and output).
 
 ``predict/{val|extra}/{target}/{trial}.txt``: the first line is the target, then one value per frame.
 ``extra`` is what the reference calls the test set.

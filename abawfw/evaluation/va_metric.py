@@ -15,7 +15,7 @@ from abawfw.evaluation.functional import Moments, assemble, moments, smooth_and_
 from abawfw.registry import METRICS
 
 COLUMNS = {'valence': 0, 'arousal': 1}  # of the labels
-WINDOWS = {'valence': 50, 'arousal': 20}  # spec/rucaim3.md: one-sided, chosen on Aff-Wild2's val
+WINDOWS = {'valence': 50, 'arousal': 20}  # docs/rucaim3.md, Inference: one-sided, chosen on Aff-Wild2's val
 
 
 class VideoPrediction(NamedTuple):

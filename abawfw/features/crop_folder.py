@@ -17,7 +17,7 @@ from abawfw.features.packages import optional_package
 from abawfw.features.source_videos import named
 
 KINDS = ('.jpg', '.jpeg', '.png')
-SLACK = 2  # frames by which counts of Aff-Wild2 differ from what a video decodes to (spec/affwild2.md)
+SLACK = 2  # frames by which counts of Aff-Wild2 differ from what a video decodes to (docs/challenge.md)
 
 
 class CropFolder:

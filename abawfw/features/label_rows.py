@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from abawfw.errors import DataError, counted
 
 TOLERANCE = 2
-"""Rows that may be too many or too few: off by one is the normal case (spec/affwild2.md)."""
+"""Rows that may be too many or too few: off by one is the normal case (docs/challenge.md)."""
 
 
 def match_rows(labels: NDArray, num_frames: int, what: str) -> tuple[NDArray[np.float32], str | None]:

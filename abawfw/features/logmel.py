@@ -1,4 +1,4 @@
-"""Log-mel spectrograms of speech, cut into one window per video frame (spec/tagf.md, Preprocessing)."""
+"""Log-mel spectrograms of speech, cut into one window per video frame (docs/tagf.md, Preprocessing)."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def find_videos(folder: Path, annotations: Path | None = None) -> SourceFolder:
     """Find the videos of a folder and the folders in it, links followed, and their annotations.
 
     A video without an annotation is of partition 'test'. Annotations ``VIDEO_left.txt`` and
-    ``VIDEO_right.txt`` are those of the two persons of VIDEO (spec/affwild2.md). Names are the same in any
+    ``VIDEO_right.txt`` are those of the two persons of VIDEO (docs/challenge.md). Names are the same in any
     Unicode form.
 
     Args:

@@ -40,7 +40,7 @@ NETS: dict[str, list[tuple[str, int, list[tuple[str, str]]]]] = {
 
 
 def convert_rucaim3(source: Path, prefix: str) -> tuple[dict[str, Tensor], dict[str, Any], dict[str, Any]]:
-    """Read ``{prefix}_net_{seq,reg,fc,te,lstm,attn}.pth`` and ``train_opt.conf`` (spec/rucaim3.md).
+    """Read ``{prefix}_net_{seq,reg,fc,te,lstm,attn}.pth`` and ``train_opt.conf`` (docs/rucaim3.md).
 
     Only tensors are read from the files, never code.
 

@@ -63,7 +63,7 @@ KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
 
 
 class Options(dict[str, Any]):
-    """``train_opt.conf``, the options of one of the reference's four models (spec/rucaim3.md)."""
+    """``train_opt.conf``, the options of one of the reference's four models (docs/rucaim3.md)."""
 
     @classmethod
     def read(cls, path: Path) -> Options:

@@ -1,4 +1,4 @@
-"""The challenge's file formats (spec/rucaim3.md, inference; spec/affwild2.md, formats)."""
+"""The challenge's file formats (docs/challenge.md; one file per target: docs/rucaim3.md, Inference)."""
 
 from __future__ import annotations
 

@@ -11,13 +11,13 @@ import numpy as np
 from abawfw.errors import DataError, counted
 
 HEADER = 'image_location,valence,arousal'
-TOLERANCE = 2  # frames; videos and their labels differ by this much, see spec/affwild2.md
+TOLERANCE = 2  # frames; videos and their labels differ by this much, see docs/challenge.md
 SHOWN = 20  # problems listed by name
 ROW = re.compile(r'([^,]+)/(\d+)\.jpg')
 
 
 class SampleFile:
-    """Rows ``VIDEO/00001.jpg`` of an official sample (spec/affwild2.md, submission from 2023).
+    """Rows ``VIDEO/00001.jpg`` of an official sample (docs/challenge.md: submission from 2023).
 
     Attributes:
         rows: image locations in the order of the file.

@@ -1,7 +1,7 @@
 # What every run does besides training.
 default_scope = 'abawfw'
 
-seed = 100  # the reference's first run: 99 + run index 1 (spec/rucaim3.md, Training)
+seed = 100  # the reference's first run: 99 + run index 1 (docs/rucaim3.md, Training)
 randomness = dict(seed='${seed}')
 
 default_hooks = dict(

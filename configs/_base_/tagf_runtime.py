@@ -1,3 +1,3 @@
 # What every run of TAGF's family does besides training.
 _base_ = './default_runtime.py'
-seed = 3407  # spec/tagf.md, Training
+seed = 3407  # docs/tagf.md, Training

@@ -4,5 +4,5 @@ _base_ = [
     '../_base_/schedules/tagf.py',
     '../_base_/tagf_runtime.py',
 ]
-lr = 1e-5  # spec/tagf.md, Training
+lr = 1e-5  # docs/tagf.md, Training
 features = ['audio_embedding', 'video_embedding']

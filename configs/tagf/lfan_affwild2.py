@@ -4,6 +4,6 @@ _base_ = [
     '../_base_/schedules/tagf_gradual_release.py',
     '../_base_/tagf_runtime.py',
 ]
-lr = 1e-5  # spec/tagf.md, Training
+lr = 1e-5  # docs/tagf.md, Training
 features = ['video', 'logmel', 'bert']
 normalized = ['bert']

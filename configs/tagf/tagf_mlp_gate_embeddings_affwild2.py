@@ -1,3 +1,3 @@
-# Ours: an MLP weighs the steps of co-attention, without the bounds of the reference (spec/tagf.md, Defects).
+# Ours: an MLP weighs the steps of co-attention, without the bounds of the reference (docs/tagf.md, Models).
 _base_ = './tagf_embeddings_affwild2.py'
 gate = 'mlp'

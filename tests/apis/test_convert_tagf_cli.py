@@ -32,7 +32,7 @@ LENGTHS = {'short': 40, 'tail': 333}
 
 
 def windows(length: int) -> list[tuple[int, int]]:
-    """300 frames every 200, one flush with the end if a tail is left (spec/tagf.md, Data)."""
+    """300 frames every 200, one flush with the end if a tail is left (docs/tagf.md, Data)."""
     starts = list(range(0, max(length - 300, 0) + 1, 200))
     if starts[-1] + 300 < length:
         starts.append(length - 300)

@@ -24,7 +24,7 @@ FILES = sorted(CONFIGS.rglob('*.py'))
 EXPERIMENTS = [path for path in FILES if CONFIGS / '_base_' not in path.parents]
 # Features that each data set has; sizes play no part, a config never states one.
 FEATURES = {
-    # the known features of spec/rucaim3.md
+    # the known features of docs/rucaim3.md, Layout of the data
     'affwild2': (
         *(
             'denseface',
@@ -41,7 +41,7 @@ FEATURES = {
     ),
     'ceap360vr': ('lum', 'head', 'gaze'),
 }
-# The arrays of TAGF's trials (spec/tagf.md, Preprocessing) and stored vectors.
+# The arrays of TAGF's trials (docs/tagf.md, Preprocessing) and stored vectors.
 TRIALS = {
     'video': (48, 48, 3),
     'logmel': (96, 64),

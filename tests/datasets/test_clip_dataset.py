@@ -241,7 +241,7 @@ def test_debug_is_a_number_of_videos(wrong: Any):
 
 
 def test_debug_takes_so_many_of_each_of_six_folds():
-    """spec/tagf.md: only n trials per fold; here five ranges of two train and three validate."""
+    """docs/tagf.md, Data: only n trials per fold; here five ranges of two train and three validate."""
     store = MemoryStore([4] * 13, partitions=['train'] * 10 + ['val'] * 3)
     split = {'type': 'RolledKFold', 'fold': 0}
     assert [v.video_id for v in build(store, split=split, debug=1).videos] == ['v0', 'v2', 'v4', 'v6', 'v8']

@@ -28,7 +28,7 @@ def numbers(videos: Sequence[VideoInfo]) -> list[int]:
     return [int(video.video_id) for video in videos]
 
 
-# spec/tagf.md, Data
+# docs/tagf.md, Data
 RANGES = [(0, 71), (71, 142), (142, 213), (213, 284), (284, 356), (356, 432)]
 VALIDATES = {0: (356, 432), 1: (284, 356), 2: (213, 284), 3: (142, 213), 4: (71, 142), 5: (0, 71)}
 

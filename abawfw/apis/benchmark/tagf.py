@@ -98,7 +98,7 @@ def _loss(model: Any, inputs: dict[str, Tensor], samples: list[VADataSample], dt
 
 
 def _ccc_loss(pred: Tensor, labels: Tensor) -> Tensor:
-    """The loss of spec/tagf.md (Training) of the first target."""
+    """The loss of TAGF (docs/tagf.md, Training) of the first target."""
     gold = labels[..., :1]
     covariance = ((pred - pred.mean(1, keepdim=True)) * (gold - gold.mean(1, keepdim=True))).mean(1)
     spread = pred.var(1) + gold.var(1) + (pred.mean(1) - gold.mean(1)).square()

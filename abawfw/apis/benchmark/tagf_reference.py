@@ -1,4 +1,4 @@
-"""TAGF as its reference composes it, written from torch's own parts (spec/tagf.md, Models; Defects 8)."""
+"""TAGF as its reference composes it, written from torch's own parts (docs/tagf.md, Models)."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from abawfw.registry import CLIPS
 
 @CLIPS.register_module()
 class Segments:
-    """Cut a video into segments back to back; the last one may be shorter (spec/rucaim3.md).
+    """Cut a video into segments back to back; the last one may be shorter (docs/rucaim3.md, The four models).
 
     Args:
         length: frames of a segment.

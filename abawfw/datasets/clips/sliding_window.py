@@ -11,7 +11,7 @@ from abawfw.registry import CLIPS
 class SlidingWindow:
     """Cut a video into windows every ``hop`` frames, a last one flush with the end if a tail is left.
 
-    A video shorter than a window gives one clip, the whole video (spec/tagf.md).
+    A video shorter than a window gives one clip, the whole video (docs/tagf.md, Data).
 
     Args:
         length: frames of a window.

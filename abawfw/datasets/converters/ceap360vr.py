@@ -32,7 +32,7 @@ class CEAPReport(NamedTuple):
 
 
 def split_participants() -> dict[int, str]:
-    """Partition of every participant: 32 ids permuted by a fixed seed, 20 / 6 / 6 (``spec/ceap360vr.md``)."""
+    """Partition of every participant: 32 ids permuted by a fixed seed, 20 / 6 / 6 (docs/your_data.md)."""
     order = np.random.default_rng(SPLIT_SEED).permutation(PARTICIPANTS)
     partitions = np.repeat(list(SPLIT_SIZES), list(SPLIT_SIZES.values()))
     return {

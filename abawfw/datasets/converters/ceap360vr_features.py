@@ -1,4 +1,4 @@
-"""Per-frame features of CEAP-360VR: luminance, head movement, fixations (``spec/ceap360vr.md``)."""
+"""Per-frame features of CEAP-360VR: luminance, head movement, fixations (docs/your_data.md)."""
 
 from __future__ import annotations
 

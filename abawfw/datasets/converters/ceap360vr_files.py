@@ -1,4 +1,4 @@
-"""The JSON files of CEAP-360VR's public repository (``spec/ceap360vr.md``)."""
+"""The JSON files of CEAP-360VR's public repository, cwi-dis/CEAP-360VR-Dataset (docs/your_data.md)."""
 
 from __future__ import annotations
 

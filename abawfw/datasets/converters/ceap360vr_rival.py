@@ -11,7 +11,7 @@ from abawfw.evaluation.functional import Moments, moments
 
 
 def stimulus_mean_ccc(root: Path, partition: str = 'val') -> dict[str, float]:
-    """CCC of the mean curve of each stimulus over the training participants (spec/ceap360vr.md).
+    """CCC of the mean curve of each stimulus over the training participants (docs/your_data.md).
 
     Scores on this set mostly measure recognising the stimulus and its time course; this rival is told the
     stimulus, which the models are not.

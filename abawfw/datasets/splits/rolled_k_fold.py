@@ -22,7 +22,7 @@ class RolledKFold:
 
     Of n training videos, in their order, range i starts at floor(i n / 5); the sixth range is the validation
     partition. Fold k rolls the list of the six ranges right by k: the first five train, the sixth validates
-    (spec/tagf.md, Data). So fold 0 is the official split, fold 1 validates the last fifth of train, and fold
+    (docs/tagf.md, Data). So fold 0 is the official split, fold 1 validates the last fifth of train, and fold
     5 the first. The test partition stays as it is.
 
     The reference knows no groups of videos, and neither does this rule: where a range parts one,

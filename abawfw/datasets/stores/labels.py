@@ -7,7 +7,7 @@ import numpy as np
 from abawfw.errors import DataError, counted
 
 NO_LABEL = -5.0
-"""What Aff-Wild2 writes for a frame that could not be annotated (spec/affwild2.md)."""
+"""What Aff-Wild2 writes for a frame that could not be annotated (docs/challenge.md)."""
 
 COLUMNS = ('valence', 'arousal')
 

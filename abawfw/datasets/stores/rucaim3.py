@@ -24,7 +24,7 @@ KEPT_DTYPES = ('float16', 'float32', 'uint8')
 
 @STORES.register_module()
 class RUCAIM3Store(FeatureStore):
-    """Features and labels in HDF5, one group per video (spec/rucaim3.md).
+    """Features and labels in HDF5, one group per video (docs/rucaim3.md, Layout of the data).
 
     The order of the videos is the order of the groups of the targets files, train before val before test. A
     video without valence and arousal (the test partition) has no labels. The layout has no place for groups:

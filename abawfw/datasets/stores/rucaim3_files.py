@@ -17,7 +17,7 @@ class RUCAIM3Files:
     Every method fails for one file or one video only, with a DataError that names it.
 
     Args:
-        root: folder with ``targets/`` and ``features/`` (spec/rucaim3.md).
+        root: folder with ``targets/`` and ``features/`` (docs/rucaim3.md, Layout of the data).
 
     Raises:
         DataError: if there is no targets file.

@@ -24,7 +24,7 @@ KEPT_DTYPES = ('float16', 'uint8')
 
 
 class RUCAIM3Writer:
-    """Write a data set in the HDF5 layout of ``spec/rucaim3.md``, one video at a time.
+    """Write a data set in the HDF5 layout of RUCAIM3 (docs/rucaim3.md), one video at a time.
 
     Everything goes to a temporary folder beside ``root``, which is renamed when the ``with`` block ends and
     removed when it fails: a half-written data set never carries the final name. Videos keep the order in

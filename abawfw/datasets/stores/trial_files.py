@@ -26,7 +26,7 @@ class TrialFiles:
     kept; nothing stays open.
 
     Args:
-        root: folder with trials.json or dataset_info.pkl (spec/tagf.md).
+        root: folder with trials.json or dataset_info.pkl (docs/tagf.md, Preprocessing).
 
     Raises:
         DataError: if there is no index, or it cannot be read.
@@ -103,7 +103,7 @@ class TrialFiles:
         """Where a feature was observed, (stop - start,) bool; None if nothing tells.
 
         Without a mask, a frame of bytes that are all zero was not observed: crops are black where no face was
-        found (spec/tagf.md, defect 3).
+        found (docs/tagf.md, What differs, and why).
         """
         if self.has_mask(trial, feature):
             mask = self.array(trial, feature + MASK)

@@ -80,7 +80,7 @@ def read_scalar_statistics(root: Path) -> dict[int, dict[str, tuple[float, float
     """Mean and deviation of features over the training trials, by fold and feature; None if not stored.
 
     One number each for all dimensions of a feature. The file also has those of the other partitions, which
-    are not used: they are normalised by those of train (spec/tagf.md, defect 5).
+    are not used: they are normalised by those of train (docs/tagf.md, What differs, and why).
 
     Raises:
         DataError: the pickle is refused or damaged, or a value is no finite number.

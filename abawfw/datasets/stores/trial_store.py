@@ -29,7 +29,7 @@ LISTED = 5
 
 @STORES.register_module()
 class TrialStore(FeatureStore):
-    """Features and labels as .npy files, one folder per trial (spec/tagf.md, Preprocessing).
+    """Features and labels as .npy files, one folder per trial (docs/tagf.md, Preprocessing).
 
     Which trials there are stands in ``trials.json``, written by ``TrialWriter``, or else in the reference's
     ``dataset_info.pkl`` (partitions train, validate, extra; unused trials are left out). In a trial's folder:

@@ -12,7 +12,7 @@ from abawfw.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class CentreCrop:
-    """Cut the middle out of the pictures of a clip, as evaluation does (spec/tagf.md, Preprocessing).
+    """Cut the middle out of the pictures of a clip, as evaluation does (docs/tagf.md, Preprocessing).
 
     Args:
         features: names of the features of pictures, (time, height, width, colours); their type stays.

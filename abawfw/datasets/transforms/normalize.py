@@ -23,7 +23,7 @@ Moments = tuple[np.ndarray, np.ndarray]
 
 @TRANSFORMS.register_module()
 class Normalize:
-    """Subtract the mean and divide by the standard deviation (spec/rucaim3.md, spec/tagf.md).
+    """Subtract the mean and divide by the standard deviation (docs/rucaim3.md, docs/tagf.md).
 
     Args:
         method: 'train': statistics of every dimension over all frames of the fold's training videos;

@@ -16,7 +16,7 @@ class PadTo:
     """Make shorter clips ``length`` frames long: at the end zeros without label, not valid, not observed.
 
     Models whose weights belong to one length of the window need it for trials that are shorter
-    (spec/tagf.md, Models). Frames that were added are never evaluated.
+    (docs/tagf.md, Models). Frames that were added are never evaluated.
 
     Args:
         length: frames of every clip.

@@ -15,7 +15,7 @@ class RandomCropFlip:
     """Cut the same random piece out of all pictures of a clip, and mirror all of them or none.
 
     One place and one toss of a coin for the whole clip, so that a face does not jump from frame to frame
-    (spec/tagf.md, Preprocessing). For training only: evaluation takes ``CentreCrop``.
+    (docs/tagf.md, Preprocessing). For training only: evaluation takes ``CentreCrop``.
 
     Args:
         features: names of the features of pictures, (time, height, width, colours); their type stays.

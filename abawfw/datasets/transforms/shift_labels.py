@@ -13,7 +13,7 @@ from abawfw.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class ShiftLabels:
-    """Give frame i the label of frame i + ``frames`` (time_delay of spec/tagf.md).
+    """Give frame i the label of frame i + ``frames`` (`time_delay` of TAGF; docs/tagf.md, Data).
 
     Args:
         frames: by how many frames annotators lag.

@@ -22,7 +22,8 @@ class VACheckpointHook(Hook):
 
     Best weights are kept for each target (``ccc_valence``, ``ccc_arousal``) and for their mean (``ccc``), as
     ``best_KEY_epoch_N.pth``. A score must be strictly greater to replace the one before. Files outside the
-    run's own work_dir are never touched, whatever a resumed checkpoint says (spec/mmengine-traps.md, B5.5).
+    run's own work_dir are never touched, whatever a resumed checkpoint says: MMEngine 0.10.7 deletes the best
+    file of the run that it resumes from.
 
     Args:
         batches: also save after this many batches within an epoch, for epochs that take long; 0 for never.

@@ -20,7 +20,7 @@ from abawfw.registry import HOOKS
 
 @HOOKS.register_module()
 class GradualReleaseHook(Hook):
-    """Train frozen parts of the model stage by stage (spec/tagf.md, Training: gradual release).
+    """Train frozen parts of the model stage by stage (docs/tagf.md, Training).
 
     The first stage is released before the first epoch, the next one each time the learning rate has fallen
     below ``min_lr`` after the warm-up. With each release but the first the best weights so far are reloaded,

@@ -12,7 +12,7 @@ from abawfw.registry import HOOKS
 
 @HOOKS.register_module()
 class ReloadBestHook(Hook):
-    """After each epoch, go back to the weights with the best validation score (spec/tagf.md, Training).
+    """After each epoch, go back to the weights with the best validation score (docs/tagf.md, Training).
 
     The weights, running statistics included, are those that ``VACheckpointHook`` keeps. As in the reference,
     the optimiser keeps its state: its moments are those of the epoch just trained.

@@ -26,7 +26,7 @@ COLUMNS = (
 
 @HOOKS.register_module()
 class TrainingLogHook(Hook):
-    """Write ``training_logs.csv`` of the work_dir, one row per epoch (spec/tagf.md, Training: records).
+    """Write ``training_logs.csv`` of the work_dir, one row per epoch (docs/tagf.md, Training).
 
     One table, rewritten whole, so a resumed run has no row twice. Epochs count from 0 and times are seconds
     since 1970, as in the reference; ``layer_to_update`` is the number of parameter tensors that are trained,

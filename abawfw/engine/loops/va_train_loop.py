@@ -21,7 +21,7 @@ class VATrainLoop(EpochBasedTrainLoop):
 
     Differs from MMEngine's loop in two ways. It starts in mid-epoch exactly where a checkpoint was taken:
     the batch sampler drops the batches already done and the random generators are set once the data loader
-    runs. And three hook calls come after validation (spec/mmengine-traps.md, B5 and B12): ``after_epoch``,
+    runs. And three hook calls come after validation: ``after_epoch``,
     when the figures of the epoch are complete and the model is the one they belong to; ``between_epochs``,
     for what changes before the next epoch, such as weights and rates; ``save_state``, when all of that is
     settled. In distributed training the ranks' running statistics are averaged before validation.

@@ -16,7 +16,7 @@ from abawfw.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZE
 class SubnetworkConstructor:
     """Build the optimiser with one parameter group for each of ``model.subnetworks()``.
 
-    Gradients are clipped per group (RUCAIM3 clips each sub-network on its own, spec/rucaim3.md, Training).
+    Gradients are clipped per group (RUCAIM3 clips each sub-network on its own, docs/rucaim3.md, Training).
     Frozen parameters are in their group from the start: without a gradient the optimiser passes them by, and
     releasing them later changes no group.
 

@@ -20,7 +20,7 @@ PRECISIONS = {'fp32': None, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 class VAOptimWrapper(OptimWrapper):
     """Optimiser wrapper for one loss and any device.
 
-    MMEngine's own wrapper for mixed precision refuses CPUs (spec/mmengine-traps.md, B7); this one autocasts
+    MMEngine's own wrapper for mixed precision (0.10.7, `AmpOptimWrapper`) refuses CPUs; this one autocasts
     on the device the model is on. bf16 needs no loss scaling; fp16 does and is for GPUs only.
 
     Args:

@@ -15,7 +15,7 @@ class ConstantThenLinearLR(LinearLR):
     """Constant for the first epochs, then linearly towards zero, which the epoch after the last would have.
 
     In epoch e = 1, 2, ... it is ``lr * (1 - max(0, e - constant_epochs) / (end - constant_epochs + 1))``
-    (spec/rucaim3.md, Training). A training that ends within the constant epochs has the full rate throughout.
+    (docs/rucaim3.md, Training). A training that ends within the constant epochs has the full rate throughout.
 
     Args:
         optimizer: optimiser or wrapper whose rate is scheduled.

@@ -11,7 +11,7 @@ from abawfw.registry import PARAM_SCHEDULERS
 
 @PARAM_SCHEDULERS.register_module()
 class WarmupPlateauLR:
-    """A linear warm-up, then a lower rate whenever validation no longer improves (spec/tagf.md, Training).
+    """A linear warm-up, then a lower rate whenever validation no longer improves (docs/tagf.md, Training).
 
     During the warm-up the rate grows with every batch and reaches the full one in the last. After it, the
     rate is multiplied by ``factor`` once more than ``patience`` epochs have passed without a strictly better
@@ -26,7 +26,7 @@ class WarmupPlateauLR:
         factor: what the rate is multiplied by.
         monitor: the score: 'ccc', 'ccc_valence' or 'ccc_arousal'.
         restarting: warm up as the reference does: from 0 again in each epoch, towards a fifth of the rate in
-            the fifth of five epochs (spec/tagf.md, Defects, 7).
+            the fifth of five epochs (docs/tagf.md, What differs, and why).
         end: not used; MMEngine hands every schedule the number of epochs.
 
     Attributes:

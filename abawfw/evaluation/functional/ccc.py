@@ -1,7 +1,7 @@
 """How well predictions agree with labels.
 
 All take ``true`` (frames,), NaN where there is no label, and ``pred`` (frames,); frames without a label are
-left out. Moments are biased (divided by the number of frames). Source: spec/rucaim3.md, inference.
+left out. Moments are biased (divided by the number of frames). Source: docs/rucaim3.md, Inference.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ def ccc(true: Any, pred: Any, unbiased: bool = False) -> float:
         true: labels.
         pred: predictions.
         unbiased: divide the variances, but not the covariance, by one frame less, as TAGF and its family do
-            (spec/tagf.md, Evaluation): perfect predictions of n frames have a CCC of (n - 1) / n then.
+            (docs/tagf.md, Evaluation and output): perfect predictions of n frames then have a CCC of
+            (n - 1) / n.
 
     Raises:
         DataError: lengths differ, no frame has a label, or a prediction is not finite.

@@ -1,4 +1,4 @@
-"""Raters brought to a common level, weighted by how well they agree (AVEC 2016; spec/tagf.md, output)."""
+"""Raters brought to a common level, weighted by how well they agree (AVEC 2016; docs/tagf.md)."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def smooth(x: Any, window: int, kernel: str = 'mean') -> np.ndarray:
         kernel: 'mean' or 'binomial'.
 
     Returns:
-        The smoothed sequence, of the shape of ``x``, float64. Source: spec/rucaim3.md, inference.
+        The smoothed sequence, of the shape of ``x``, float64. Source: RUCAIM3, arXiv:2203.13032.
 
     Raises:
         ConfigError: unknown kernel, or a window that is no whole number from 0 on.

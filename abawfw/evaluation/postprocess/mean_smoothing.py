@@ -16,7 +16,8 @@ from abawfw.registry import POSTPROCESSORS
 class MeanSmoothing(Postprocessor):
     """Mean over the frames around each frame; at the ends of a video, of those that exist.
 
-    The smoothing of RUCAIM3, and the windows among which it searches (spec/rucaim3.md, inference).
+    The smoothing of RUCAIM3 (arXiv:2203.13032), and the windows among which it searches
+    (docs/rucaim3.md, Inference).
 
     Args:
         window: frames on one side; 50 stands for 101 frames in all, 0 changes nothing.

@@ -15,7 +15,7 @@ from abawfw.features.extractors.hub_model import HubModel
 from abawfw.features.words import Word, read_words, words_file
 from abawfw.registry import EXTRACTORS
 
-LAYERS = 4  # the last ones are summed (spec/tagf.md, Preprocessing)
+LAYERS = 4  # the last ones are summed (docs/tagf.md, Preprocessing)
 ENDS = ('.', '?', '!', '…')
 
 
@@ -24,7 +24,7 @@ class Bert(WordExtractor):
     """The last four layers of BERT summed, sub-words averaged: of the word spoken at the time of each frame.
 
     Zeros where nobody speaks. The words of a video are given to BERT in passages as long as it takes, which
-    end with a sentence where one ends in their second half (spec/tagf.md, Preprocessing).
+    end with a sentence where one ends in their second half (docs/tagf.md, Preprocessing).
 
     Args:
         model: folder written by ``save_pretrained`` of transformers, or name on the hub.

@@ -32,7 +32,7 @@ class EGeMAPS(SoundExtractor):
     Args:
         mode: 'stream' analyses the sound once, with a window of a second every 10 ms, of which each frame
             takes the nearest: about 50 times faster than real time. 'window' cuts out the second that starts
-            at each frame and analyses it alone, as the reference does (spec/tagf.md, Preprocessing): about as
+            at each frame and analyses it alone, as the reference does (docs/tagf.md, Preprocessing): about as
             fast as real time. Numbers differ (median correlation .92), as pitch and smoothing start from
             nothing in a window that is cut out: never mix both in one store.
 

@@ -18,7 +18,7 @@ AFTER = ((EXAMPLE - 1) * HOP + WINDOW) / RATE  # seconds that a window reaches
 
 @EXTRACTORS.register_module('logmel')
 class LogMel(SoundExtractor):
-    """.96 s of log-mel spectrogram from the time of each frame on, float16 (spec/tagf.md, Preprocessing).
+    """.96 s of log-mel spectrogram from the time of each frame on, float16 (docs/tagf.md, Preprocessing).
 
     Windows start at the 10 ms step nearest to the frame's time; the end is padded with the last sample.
     """

@@ -24,7 +24,7 @@ class MFCC(SoundExtractor):
     """MFCC_0_D_A of HTK: c1 to c12 and c0 of 25 ms from each frame on, their deltas and accelerations.
 
     Extracted by openSMILE, which is free for research only: see its licence before any commercial use. It
-    analyses the sound every 10 ms, and each frame takes the nearest row: a step of 1 / fps (spec/tagf.md,
+    analyses the sound every 10 ms, and each frame takes the nearest row: a step of 1 / fps (docs/tagf.md,
     Preprocessing), which openSMILE rounds to whole samples, would be off by 11 frames after ten minutes.
     """
 

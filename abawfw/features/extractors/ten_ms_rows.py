@@ -20,7 +20,7 @@ def rows_at(times: NDArray[np.float64]) -> NDArray[np.int64]:
     """(n,): the 10 ms step nearest to each of (n,) times in seconds, the earlier one of two.
 
     A step of 1 / fps would drift: openSMILE rounds it to whole samples. Of two equally near steps the
-    reference's log-mel takes the earlier one as well, by rounding errors (at 24 fps, spec/tagf.md).
+    reference's log-mel takes the earlier one as well, by rounding errors (at 24 fps).
     """
     return np.ceil(times * PER_SECOND - 0.5 - 1e-9).astype(np.int64)
 

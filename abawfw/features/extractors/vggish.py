@@ -17,7 +17,7 @@ from abawfw.registry import EXTRACTORS
 
 @EXTRACTORS.register_module('vggish')
 class VGGishFeature(SoundExtractor):
-    """VGGish without PCA of the .96 s from each frame on, as of feature logmel (spec/tagf.md, Preprocessing).
+    """VGGish without PCA of the .96 s from each frame on, as of feature logmel (docs/tagf.md, Preprocessing).
 
     Args:
         weights: file of weights of VGGish; `check` says where one is.

@@ -21,7 +21,7 @@ SIZES = {40: (1, 5), 112: (2, 7)}
 
 @BACKBONES.register_module()
 class IResNet(FrameBackbone):
-    """IR-50 of ArcFace: a face to a vector of 512 numbers and length 1 (spec/tagf.md, Models).
+    """IR-50 of ArcFace: a face to a vector of 512 numbers and length 1 (docs/tagf.md, Models).
 
     The parts, in order, are ``input_layer``, ``body.0`` to ``body.23`` (the last unit of each stage is 2, 6,
     20 and 23) and ``output_layer``, with the parameter names of the usual public weights.

@@ -14,7 +14,7 @@ from abawfw.registry import BACKBONES
 
 @BACKBONES.register_module()
 class VGGish(FrameBackbone):
-    """.96 s of log-mel spectrogram to a vector of 128 numbers, without PCA (spec/tagf.md, Models).
+    """.96 s of log-mel spectrogram to a vector of 128 numbers, without PCA (docs/tagf.md, Models).
 
     The parts are ``features.0`` to ``features.15`` and the fully connected layers ``embeddings.0``,
     ``embeddings.2`` and ``embeddings.4``, with the parameter names of the usual public weights.

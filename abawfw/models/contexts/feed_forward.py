@@ -12,7 +12,7 @@ from abawfw.registry import CONTEXTS
 
 @CONTEXTS.register_module()
 class FeedForward(nn.Module):
-    """Linear, ReLU, dropout, each frame on its own (spec/rucaim3.md, FC).
+    """Linear, ReLU, dropout, each frame on its own (docs/rucaim3.md, The four models: FC).
 
     Args:
         in_dim: vector length of a frame.

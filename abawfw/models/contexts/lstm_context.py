@@ -13,7 +13,7 @@ State = tuple[Tensor, Tensor]
 
 @CONTEXTS.register_module()
 class LSTMContext(nn.Module):
-    """One unidirectional LSTM layer, its state carried from clip to clip of a video (spec/rucaim3.md, LSTM).
+    """One unidirectional LSTM layer, its state carried from clip to clip of a video (docs/rucaim3.md).
 
     Args:
         in_dim: vector length of a frame.

@@ -20,7 +20,7 @@ MODES = ('multihead', 'single', 'none')
 
 @CONTEXTS.register_module()
 class MemoryAttention(nn.Module):
-    """Add attention to a memory of earlier clips of the video (spec/rucaim3.md, transformer-attention).
+    """Add attention to a memory of earlier clips of the video (docs/rucaim3.md, The four models).
 
     After each clip the means of consecutive runs of its frames (before the attention) are appended, detached.
 

@@ -13,7 +13,7 @@ from abawfw.registry import CONTEXTS
 
 @CONTEXTS.register_module()
 class TransformerContext(nn.Module):
-    """Transformer encoder within a clip (spec/rucaim3.md, transformer encoder).
+    """Transformer encoder within a clip (docs/rucaim3.md, The four models).
 
     Args:
         in_dim: vector length of a frame.

@@ -16,7 +16,7 @@ from abawfw.registry import ENCODERS
 
 @ENCODERS.register_module()
 class TCN(nn.Module):
-    """Causal `TemporalConvNet`, then batch normalisation over the observed frames (spec/tagf.md, Models).
+    """Causal `TemporalConvNet`, then batch normalisation over the observed frames (docs/tagf.md, Models).
 
     A frame that was not observed enters as zeros, whatever it holds, and its output enters no batch
     statistics. It still has an output, which tells of the observed frames before it; what is to become of

@@ -21,7 +21,7 @@ STATES = ('last', 'all')
 class CoAttentionFusion(nn.Module):
     """Co-attention of two or more modalities, step by step, and a choice among the steps.
 
-    The systems of the family (spec/tagf.md, Models) are these arguments:
+    The systems of the family (docs/tagf.md, Models) are these arguments:
 
     - TAGF: ``states='all', gate='lstm', normalize=True``;
     - CAN with co-attention: as the arguments are;

@@ -17,7 +17,7 @@ class LeaderFollowerFusion(nn.Module):
     """The leader, the first modality, next to what the modalities of a frame learn from each other: LFAN.
 
     Each modality is a token of a frame. The tokens attend to one another, their own values are added, then
-    follow an output projection over all of them, dropout and layer normalisation (spec/tagf.md, Models).
+    follow an output projection over all of them, dropout and layer normalisation (docs/tagf.md, Models).
 
     A modality that was not observed in a frame enters as zeros there, is attended to with weight 0 and adds
     no value of its own; what its input holds has no influence. With everything observed this is the

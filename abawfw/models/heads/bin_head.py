@@ -23,7 +23,7 @@ class BinHead(VAHead):
     Row ``class * targets + target`` of the output layer belongs to that class and target. The reference
     orders its 44 (22 classes) and 40 (20 centres) outputs for two targets the same way, so its weights fit
     unchanged. Its predictions for two targets with 22 classes differ from ours all the same, because it
-    scrambles the centres (spec/rucaim3.md, defect 7); those with 20 centres agree.
+    scrambles the centres (docs/rucaim3.md, What differs, and why); those with 20 centres agree.
 
     Args:
         in_dim: width of the sequence that comes in.

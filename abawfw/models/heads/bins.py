@@ -1,4 +1,4 @@
-"""The bins of valence and arousal that a `BinHead` chooses from (spec/rucaim3.md, Bins)."""
+"""The bins of valence and arousal that a `BinHead` chooses from (docs/rucaim3.md, The four models)."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from abawfw.errors import ConfigError
 
 UNIFORM = tuple(i / 10 for i in range(-9, 10))
 
-# The 19 bounds between 20 bins that hold equal shares of Aff-Wild2's training labels. Facts of the trained
-# reference system: golden/rucaim3/bins.npz.
+# The 19 bounds between 20 bins that hold equal shares of Aff-Wild2's training labels. Those of RUCAIM3's
+# reference implementation.
 WEIGHTED: dict[str, tuple[float, ...]] = {
     'valence': (
         -0.7128293797,

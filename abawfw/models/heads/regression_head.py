@@ -17,7 +17,7 @@ from abawfw.registry import HEADS
 
 @HEADS.register_module()
 class RegressionHead(VAHead):
-    """[Linear, ReLU, Dropout]* then Linear to the targets (spec/rucaim3.md, Regressor); unbounded.
+    """[Linear, ReLU, Dropout]* then Linear to the targets (docs/rucaim3.md, The four models); unbounded.
 
     ``hidden.{3 i}`` and ``out`` hold the same parameters as ``module.{3 i}`` and ``fc_out`` of the reference.
 

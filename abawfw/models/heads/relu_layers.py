@@ -1,4 +1,4 @@
-"""The hidden layers of the regressor of spec/rucaim3.md."""
+"""The hidden layers of RUCAIM3's regressor."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from abawfw.models.layers import Dropout
 
 
 def relu_layers(in_dim: int, layers: Sequence[int], dropout: float) -> nn.Sequential:
-    """Build [Linear, ReLU, Dropout]* (spec/rucaim3.md, Regressor).
+    """Build [Linear, ReLU, Dropout]* (docs/rucaim3.md, The four models).
 
     Layer ``3 i`` holds the same parameters as ``module.{3 i}`` of the reference.
 

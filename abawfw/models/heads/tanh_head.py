@@ -34,7 +34,7 @@ class _Layer(nn.Module):
 
 @HEADS.register_module()
 class TanhHead(VAHead):
-    """[Linear, batch normalisation, leaky ReLU]* then Linear to the targets, tanh (spec/tagf.md, Models).
+    """[Linear, batch normalisation, leaky ReLU]* then Linear to the targets, tanh (docs/tagf.md, Models).
 
     Batch statistics are those of the frames that exist. ``hidden.0.linear``, ``hidden.0.norm`` and ``out``
     hold the same parameters as ``regressor1``, ``bn1`` and ``regressor2`` of TAGF.

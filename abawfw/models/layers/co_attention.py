@@ -15,7 +15,7 @@ JOINTS = {'projected': lambda dim: Linear(dim, dim), 'raw': lambda dim: nn.Ident
 
 
 class CoAttentionStep(nn.Module):
-    """Each modality attends, channel by channel, to all of them joined (spec/tagf.md, DenseCoAttn, Step).
+    """Each modality attends, channel by channel, to all of them joined (docs/tagf.md, Models).
 
     Args:
         dims: vector length of each modality, in the order in which they are joined.

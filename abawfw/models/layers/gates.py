@@ -32,7 +32,7 @@ class MeanGate(nn.Module):
 
 
 class LSTMGate(nn.Module):
-    """TAGF's gate: a frame's states are weighed by what a BiLSTM over them says (spec/tagf.md, TAGF).
+    """TAGF's gate: a frame's states are weighed by what a BiLSTM over them says (arXiv:2507.02080).
 
     A score is the mean over the channels of a unit vector, so no weight leaves [.171, .548] with three states
     of 512 channels.

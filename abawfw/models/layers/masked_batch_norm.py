@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-MOMENTUM = 0.1  # both torch's defaults, which the systems of spec/tagf.md use
+MOMENTUM = 0.1  # both torch's defaults, which TAGF and its family use
 EPS = 1e-5
 
 
@@ -16,7 +16,7 @@ class MaskedBatchNorm(nn.Module):
     In training mean and variance are those of the frames in the mask, over batch and time; every frame is
     normalised by them, those outside the mask too, without any influence on the others. A batch with fewer
     than two frames has no variance: it is normalised by the running statistics, and leaves them as they are.
-    With all frames in the mask this is ``nn.BatchNorm1d`` (spec/tagf.md, Models; Defects 3).
+    With all frames in the mask this is ``nn.BatchNorm1d`` (docs/tagf.md, What differs, and why).
 
     Args:
         dim: number of channels.

@@ -12,7 +12,7 @@ ROWS = 512
 
 
 def sinusoids(rows: int, dim: int) -> np.ndarray:
-    """Sinusoidal positions, (rows, dim) float32; row 0 is all zeros (spec/rucaim3.md, position table)."""
+    """Sinusoidal positions, (rows, dim) float32; row 0 is all zeros (docs/rucaim3.md, The four models)."""
     column = np.arange(dim)
     angle = np.arange(rows)[:, None] / np.power(10000.0, 2 * (column // 2) / dim)
     table = np.where(column % 2 == 0, np.sin(angle), np.cos(angle))

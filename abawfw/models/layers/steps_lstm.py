@@ -16,7 +16,7 @@ from abawfw.models.layers.lstm_cell import LSTMCell
 class StepsLSTM(nn.Module):
     """BiLSTM with a learned initial state, then a linear map of its input and output to unit vectors.
 
-    The sequences are a handful of steps long and thousands of frames run side by side (spec/tagf.md, TAGF):
+    The sequences are a handful of steps long and thousands of frames run side by side (docs/tagf.md, Models):
     a poor fit for a library's LSTM on a CPU. Here a step is one matrix product per direction, and the first
     one, in which all rows have the same state, does without the product with that state.
 

@@ -13,7 +13,7 @@ from abawfw.models.layers.temporal_block import State, TemporalBlock
 
 
 class TemporalConvNet(nn.Module):
-    """One `TemporalBlock` per level, with dilation 2^level (spec/tagf.md, Models, TCN).
+    """One `TemporalBlock` per level, with dilation 2^level (docs/tagf.md, Models).
 
     A frame's output depends on that frame and the ``2 (kernel - 1) (2^levels - 1)`` frames before it, never
     on one behind it. What lies before the first frame counts as zeros.

@@ -18,7 +18,7 @@ KERNEL = 5  # frames of the depthwise convolution, as many as a convolution of t
 
 
 class LinearTimeMix(nn.Module):
-    """One linear map over all frames of a window (spec/tagf.md, DenseCoAttn): windows of one length only.
+    """One linear map over all frames of a window (docs/tagf.md, Models): windows of one length only.
 
     Every frame has its own weight, those of padding and missed frames too, which come as the encoder gives
     them: only a modality that is missed in a whole window is left out.

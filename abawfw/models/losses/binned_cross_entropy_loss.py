@@ -11,7 +11,7 @@ from abawfw.registry import LOSSES
 
 @LOSSES.register_module()
 class BinnedCrossEntropyLoss(VALoss):
-    """Cross entropy of a `BinHead`'s logits to the bin that holds the label (spec/rucaim3.md, Bins: ``ce``).
+    """Cross entropy of a `BinHead`'s logits to the bin that holds the label (docs/rucaim3.md, Training).
 
     Mean over valid frames, then over targets.
     """

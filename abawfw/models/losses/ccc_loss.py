@@ -12,12 +12,12 @@ from abawfw.errors import ConfigError
 from abawfw.models.losses.va_loss import VALoss
 from abawfw.registry import LOSSES
 
-EPS = 1e-9  # spec/rucaim3.md: keeps the quotient of two constant sequences at 0
+EPS = 1e-9  # docs/rucaim3.md, Training: keeps the quotient of two constant sequences at 0
 
 
 @LOSSES.register_module()
 class CCCLoss(VALoss):
-    """1 - CCC per target, averaged over targets (spec/rucaim3.md, Training).
+    """1 - CCC per target, averaged over targets (docs/rucaim3.md, Training).
 
     CCC = 2 cov / (var + var + (mean difference)^2 + 1e-9), biased moments.
 

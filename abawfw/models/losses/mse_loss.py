@@ -10,7 +10,7 @@ from abawfw.registry import LOSSES
 
 @LOSSES.register_module()
 class MSELoss(VALoss):
-    """Squared error, summed over frames and averaged over targets (spec/rucaim3.md, Training).
+    """Squared error, summed over frames and averaged over targets (docs/rucaim3.md, Training).
 
     A sum grows with the number of valid frames in the batch; its `weight` has to allow for that.
     """

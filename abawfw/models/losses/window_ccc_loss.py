@@ -15,12 +15,12 @@ SMALLEST = 1e-8
 
 @LOSSES.register_module()
 class WindowCCCLoss(VALoss):
-    """1 - 2 cov / (var + var + (mean difference)^2) of each window, averaged (spec/tagf.md, Training).
+    """1 - 2 cov / (var + var + (mean difference)^2) of each window, averaged (docs/tagf.md, Training).
 
     The covariance is biased and the variances are not, as in the reference: perfect predictions of n frames
     leave 1 / n. Unlike there, frames that do not count change nothing, windows with fewer than two known
     frames are left out of the average, and so are targets without any window; a window of which labels and
-    predictions are the same constant, whose quotient is 0 / 0, gives 1 and no gradient (Defects 3 and 6).
+    predictions are the same constant, whose quotient is 0 / 0, gives 1 and no gradient.
     """
 
     name = 'window_ccc'

@@ -2,10 +2,8 @@
 data_root = 'data/affwild2'
 features = ['affectnet', 'vggish', 'wav2vec']
 targets = ['valence', 'arousal']
-windows = dict(
-    valence=50, arousal=20
-)  # one-sided smoothing windows of the reference (spec/rucaim3.md, Inference)
-normalized = []  # features to give zero mean and unit deviation, per dimension (spec/rucaim3.md)
+windows = dict(valence=50, arousal=20)  # one-sided smoothing windows, in frames (docs/rucaim3.md, Inference)
+normalized = []  # features to give zero mean and unit deviation, per dimension
 debug = None  # take only so many videos of each partition
 
 # method='sequence': by the statistics of each video instead of the training partition's

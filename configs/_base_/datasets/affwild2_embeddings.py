@@ -1,15 +1,15 @@
-# Aff-Wild2 in the npy-per-trial layout of TAGF (spec/tagf.md, Preprocessing), from stored vectors.
+# Aff-Wild2 in the npy-per-trial layout of TAGF (docs/tagf.md, Preprocessing), from stored vectors.
 data_root = 'data/affwild2_trials'
 features = ['video_embedding', 'audio_embedding']
 optional = []
 targets = ['valence', 'arousal']
 windows = dict(valence=50, arousal=20)  # one-sided smoothing windows, in frames
-fold = 0  # the official split; 1 to 5 validate another sixth of the videos (spec/tagf.md, Data)
-debug = None  # take only so many videos of each fold (spec/tagf.md): five of the six train, one validates
-window = 300  # spec/tagf.md, Data
+fold = 0  # the official split; 1 to 5 validate another sixth of the videos (docs/tagf.md, Data)
+debug = None  # take only so many videos of each of the six folds: five train, one validates
+window = 300  # docs/tagf.md, Data
 hop = 200
 masked = False  # True: frames without a face count as not observed
-normalized = []  # features to give zero mean and unit deviation, one of each per feature (spec/tagf.md)
+normalized = []  # features to give zero mean and unit deviation, one of each per feature
 trial_files = True  # predictions also as predict/extra/TARGET/TRIAL.txt
 
 normalize = dict(type='Normalize', method='train_scalar', features='${normalized}', masked='${masked}')

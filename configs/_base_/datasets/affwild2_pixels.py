@@ -1,4 +1,4 @@
-# Aff-Wild2 in the npy-per-trial layout of TAGF, from pixels and log-mel (spec/tagf.md, Preprocessing).
+# Aff-Wild2 in the npy-per-trial layout of TAGF, from pixels and log-mel (docs/tagf.md, Preprocessing).
 _base_ = './affwild2_embeddings.py'
 features = ['video', 'logmel']
 pixels = 40  # of 48: a random crop and flip per window in training, the centre in evaluation

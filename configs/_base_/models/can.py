@@ -1,4 +1,4 @@
-# CAN, attention over channels, on vectors per frame (spec/tagf.md, Models).
+# CAN, attention over channels, on vectors per frame (docs/tagf.md, Models).
 video_channels = [256, 256, 128, 128, 128]
 audio_channels = [128, 128, 64, 64, 64]
 regressor = [256]  # as wide as the fused sequence: 128 per modality

@@ -1,4 +1,4 @@
-# CAN with co-attention in place of attention over channels (spec/tagf.md, Models).
+# CAN with co-attention in place of attention over channels (docs/tagf.md, Models).
 _base_ = './can.py'
 regressor = [192]
 fusion_dropout = 0.6

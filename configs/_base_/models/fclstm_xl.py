@@ -1,4 +1,4 @@
-# RUCAIM3's fclstm-xl (spec/rucaim3.md, The four models).
+# RUCAIM3's fclstm-xl (arXiv:2203.13032; docs/rucaim3.md, The four models).
 hidden = 512
 regressor = [512, 256]
 regressor_dropout = 0.3

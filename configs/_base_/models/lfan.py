@@ -1,4 +1,4 @@
-# LFAN, leader-follower attention, on vectors per frame (spec/tagf.md, Models).
+# LFAN, leader-follower attention, on vectors per frame (arXiv:2107.01175; docs/tagf.md, Models).
 video_channels = [256, 256, 128, 128]
 audio_channels = [64, 64, 32, 32]
 text_channels = [256, 256, 128, 128]

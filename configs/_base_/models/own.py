@@ -1,4 +1,4 @@
-# LFAN (spec/tagf.md, Models) on what tools/extract_features.py makes; the first feature leads. An experiment
+# LFAN (docs/tagf.md, Models) on what tools/extract_features.py makes; the first feature leads. An experiment
 # says which feature goes through which encoder.
 leader_channels = [128, 128, 64, 64]
 follower_channels = [64, 64, 32, 32]

@@ -1,4 +1,4 @@
-# RJCMA, recursive joint cross-attention of three modalities, on vectors per frame (spec/tagf.md, Models).
+# RJCMA, recursive joint cross-attention of three modalities, on vectors per frame (arXiv:2403.13659).
 video_channels = [512, 512, 256, 256]
 audio_channels = [128, 128, 128, 128]
 text_channels = [256, 256, 128, 128]

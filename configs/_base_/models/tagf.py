@@ -1,4 +1,4 @@
-# TAGF on vectors per frame (spec/tagf.md, Models).
+# TAGF on vectors per frame (arXiv:2507.02080; docs/tagf.md, Models).
 video_channels = [512, 512, 256, 256]
 audio_channels = [128, 128, 128, 128]
 time_mix = 'linear'

@@ -1,4 +1,4 @@
-# RUCAIM3's transformer (spec/rucaim3.md, The four models).
+# RUCAIM3's transformer (arXiv:2203.13032; docs/rucaim3.md, The four models).
 hidden = 256
 layers = 4
 heads = 4

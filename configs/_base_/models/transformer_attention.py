@@ -1,4 +1,4 @@
-# RUCAIM3's transformer with attention to a memory of earlier segments (spec/rucaim3.md, The four models).
+# RUCAIM3's transformer with attention to a memory of earlier segments (docs/rucaim3.md, The four models).
 _base_ = './transformer.py'
 memory_average = 10
 memory_capacity = 100

@@ -1,4 +1,4 @@
-# RUCAIM3's transformer followed by an LSTM (spec/rucaim3.md, The four models).
+# RUCAIM3's transformer followed by an LSTM (arXiv:2203.13032; docs/rucaim3.md, The four models).
 _base_ = './transformer.py'
 transformer = dict(affine=False, residual=True)
 model = dict(

@@ -1,4 +1,4 @@
-# Optimiser and schedule of RUCAIM3 (spec/rucaim3.md, Training): 10 epochs at the full rate, 20 towards zero.
+# Optimiser and schedule of RUCAIM3 (docs/rucaim3.md, Training): 10 epochs at the full rate, 20 towards zero.
 lr = 2e-5
 epochs = 30
 constant_epochs = 10

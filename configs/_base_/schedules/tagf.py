@@ -1,4 +1,4 @@
-# Optimiser and schedule of TAGF and its family (spec/tagf.md, Training), without backbones to release.
+# Optimiser and schedule of TAGF and its family (docs/tagf.md, Training), without backbones to release.
 lr = 1e-4
 weight_decay = 1e-3
 epochs = 100

@@ -1,4 +1,4 @@
-# Schedule of TAGF and its family with backbones that are released in three stages (spec/tagf.md, Training).
+# Schedule of TAGF and its family with backbones that are released in three stages (docs/tagf.md, Training).
 _base_ = './tagf.py'
 stages = [
     ['backbones.video.output_layer', 'backbones.logmel.embeddings.4'],
