@@ -305,7 +305,9 @@ class _Check:
             self.value(f'{place}.paramwise_cfg', options, dict[str, Part])
             for part, changed in options.items():
                 for key in RANGES['optimizer'].keys() & (changed if isinstance(changed, dict) else {}):
-                    self.value(f'{place}.paramwise_cfg.{part}.{key}', changed[key], RANGES['optimizer'][key])
+                    # a part with a rate of 0 stays as it is
+                    kind = NonNegative if key == 'lr' else RANGES['optimizer'][key]
+                    self.value(f'{place}.paramwise_cfg.{part}.{key}', changed[key], kind)
 
     def _arguments(self, component: Any, given: dict[str, Any], place: str, registry: Registry) -> None:
         name = component.__name__

@@ -96,7 +96,7 @@ def main(argv: list[str] | None = None) -> int:
     if rows:
         print(to_text(rows), flush=True)
     if failed:
-        print(f'{len(failed)} runs failed:', file=sys.stderr)
+        print(f'{counted(len(failed), "run")} failed:', file=sys.stderr)
         for place, reason in failed.items():
             print(f'  {place}: {reason}', file=sys.stderr)
     return 1 if failed else 0

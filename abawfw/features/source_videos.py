@@ -124,11 +124,13 @@ def _refusal(same: list[Path]) -> str | None:
             f'{listed}: two videos of the name {first.stem!r}{apart}; rename one of them, since the name '
             'tells them apart'
         )
+    if unreadable := _no_text(first.stem):
+        return unreadable
     try:
         plain_name(first.stem, first)
     except DataError as error:
         return str(error)
-    return _no_text(first.stem)
+    return None
 
 
 def _no_text(name: str) -> str | None:

@@ -270,7 +270,7 @@ def test_the_same_rule_for_a_store(
     found = call(capfd, 'infer', root, run, '--out', tmp_path / 'out', '--device', 'cpu')
     assert found.code == 1
     title, why = found.err.splitlines()
-    assert title == '1 videos failed:'
+    assert title == '1 video failed:'
     assert why.startswith(
         f"  new: {root}: video 'new': no face, no sound in any of its 45 frames, so there is"
     )
@@ -308,7 +308,7 @@ def test_several_videos_and_folders(
     assert 'b: failed, see the end' in lines
     assert lines[-1] == f'5 videos, 165 frames: 15 files written to {out}'
     title, reason = found.err.splitlines()
-    assert title == '1 videos failed:'
+    assert title == '1 video failed:'
     assert reason.startswith(f'  b: {folder}/b.mp4: no video, or a damaged one')
     kinds = ('json', 'csv', 'png')
     assert {p.name for p in out.iterdir()} == {

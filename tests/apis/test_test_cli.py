@@ -296,12 +296,12 @@ def test_several_runs(run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[st
     found = call(capfd, 'test', run, broken, other, '--partition', 'val')
     assert found.code == 1
     title, reason = found.err.splitlines()
-    assert title == '1 runs failed:'
+    assert title == '1 run failed:'
     assert reason.startswith(f'  {broken}: {broken}: no best_ccc_arousal_epoch_*.pth')
     assert f'{broken}:\nfailed, see the end' in found.out
     header, _, *rows = (line.split() for line in found.out.splitlines()[-4:])
-    columns = ['ccc_valence', 'ccc_arousal', 'ccc_valence_smoothed', 'ccc_arousal_smoothed']
-    assert header == ['run', 'partition', *columns]
+    scores = [word for s in ('raw', 'smoothed') for t in ('valence', 'arousal') for word in (f'ccc_{t}', s)]
+    assert header == ['run', 'partition', *scores]
     assert [row[:2] for row in rows] == [[str(run), 'val'], [str(other), 'val']]
     report = json.loads((run / 'predictions/report.json').read_text())
     ccc = {(r['target'], r['stage']): r['ccc'] for r in report['rows']['val']}

@@ -46,6 +46,7 @@ RIGHT: dict[str, list[Any]] = {
     'windows.arousal': [0],
     'regressor': [[]],
     'regressor_dropout': [0],
+    'fusion_dropout': [0],
     'dropout': [0],
     'constant_epochs': [0],
     'warmup': [0],

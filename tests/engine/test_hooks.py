@@ -24,7 +24,7 @@ from abawfw.config import load_config, resolve
 from abawfw.engine.hooks import EpochLogHook, TrainingMetricHook, progress_hook
 from abawfw.evaluation.functional import Moments, moments
 
-FLAT = {'lr': 0.0, 'epochs': 6, 'constant_epochs': 6}  # weights that never change give equal scores
+FLAT = {'lr': 1e-30, 'epochs': 6, 'constant_epochs': 6}  # weights that never change give equal scores
 
 
 def summary(run: Path) -> dict[str, Any]:
@@ -109,7 +109,7 @@ def test_loss_that_is_no_number(train, tiny_data: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize('model', ['transformer', 'fclstm_xl'])
 def test_training_figures(train, tiny_data: Path, tmp_path: Path, model: str) -> None:
     """Without dropout and learning, predictions of the training pass are those of the final weights."""
-    still = {'lr': 0.0, 'epochs': 1, 'regressor_dropout': 0.0, 'model.context.0.dropout': 0.0}
+    still = {'lr': 1e-30, 'epochs': 1, 'regressor_dropout': 0.0, 'model.context.0.dropout': 0.0}
     if model.startswith('transformer'):
         still['transformer.dropout'] = still.pop('model.context.0.dropout')
     found = train(tmp_path / 'run', model, **still)

@@ -271,4 +271,4 @@ def test_bf16_run_on_a_cpu(train, tmp_path: Path) -> None:
 def test_fp16_run_on_a_cpu(train, tmp_path: Path) -> None:
     found = train(tmp_path / 'run', **{'optim_wrapper.precision': 'fp16'})
     assert found['codes'] == [2]
-    assert found['output'].startswith('error: fp16 needs a GPU'), found['output']
+    assert found['output'].find('fp16 needs a GPU') > 0, found['output']

@@ -25,7 +25,7 @@ COLUMNS = (
     'val_rmse,val_pcc_v,val_pcc_conf,val_ccc'
 )
 HOOKS = {'custom_hooks': [{'type': 'ValidationLossHook'}, {'type': 'TrainingLogHook'}]}
-STILL = {'lr': 0.0, 'epochs': 1, 'regressor_dropout': 0.0, 'transformer.dropout': 0.0}
+STILL = {'lr': 1e-30, 'epochs': 1, 'regressor_dropout': 0.0, 'transformer.dropout': 0.0}
 
 
 def table(run: Path) -> list[dict[str, str]]:

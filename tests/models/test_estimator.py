@@ -441,7 +441,9 @@ def test_a_trained_transformer_frozen_inside_transformer_lstm(tmp_path: Path) ->
 
 def test_pretrained_weights_that_do_not_fit(tmp_path: Path) -> None:
     small = [{**FROZEN_TRANSFORMER[0], 'ffn': 32, 'affine': True, 'layers': 3}]
-    torch.save({'state_dict': build('transformer').state_dict()}, tmp_path / 'a.pth')
+    save_checkpoint(
+        {'meta': {'epoch': 3}, 'state_dict': build('transformer').state_dict()}, tmp_path / 'a.pth'
+    )
     model = build('transformer', context=small, pretrained={'context.0': str(tmp_path / 'a.pth')})
     with pytest.raises(CheckpointError) as caught:
         model.init_weights()
