@@ -161,7 +161,7 @@ def test_no_labels_no_row(run: Path, capfd: pytest.CaptureFixture[str]) -> None:
         (['--data-root', 'nowhere'], 'nowhere'),
         (
             ['--window', 'valence=10000000000', 'arousal=10000000001'],
-            'windows.arousal: MeanSmoothing(window=',
+            'windows.valence: must be ',
         ),
     ],
 )
