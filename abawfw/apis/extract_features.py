@@ -124,7 +124,7 @@ def extract_features(
                     watch.finish(outcome.item)
         except KeyboardInterrupt:
             raise Interrupted(
-                f'{root}: interrupted; its {counted(len(store.trials), "finished trial")} are kept, '
+                f'{root}: interrupted; kept: {counted(len(store.trials), "finished trial")}, '
                 '--resume goes on'
             ) from None
         return Extraction(

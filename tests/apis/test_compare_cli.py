@@ -74,7 +74,7 @@ def test_equal_runs_are_called_different_in_one_of_twenty_pairs(
         drawn = functools.partial(getattr(comparison_module, name), replicates=2000)
         monkeypatch.setattr(comparison_module, name, drawn)
     wrong = 0
-    for seed in range(200):
+    for seed in range(100):
         rng = np.random.default_rng([seed, 4])
         labels = {f'v{k}': made.labels(rng, n).clip(-1, 1) for k, n in enumerate(made.lengths(rng, 40))}
         for name in 'ab':
@@ -82,10 +82,10 @@ def test_equal_runs_are_called_different_in_one_of_twenty_pairs(
             write_predictions(tmp_path / name / 'predictions', 'val', 'valence', preds, labels, 0)
         (score,) = compare([tmp_path / 'a', tmp_path / 'b'], 'raw').scores
         wrong += score.verdict in ('better', 'worse')
-    # 5 % of 200 with the 95 % of a binomial around it
-    assert 4 <= wrong <= 16
+    # 5 % of 100 with the 95 % of a binomial around it
+    assert 1 <= wrong <= 10
     page = (Path(__file__).parents[2] / 'docs/statistics.md').read_text()
-    told = re.search(r'called different (\d+) of 200 pairs', page)
+    told = re.search(r'called different (\d+) of 100 pairs', page)
     assert told is not None
     assert abs(int(told[1]) - wrong) <= 1  # machines round differently
 

@@ -212,7 +212,7 @@ def plain(stores: dict[str, Path]) -> dict[str, Any]:
         (
             'optim_wrapper.paramwise_cfg',
             {'head': {'lr': -1}},
-            'optim_wrapper.paramwise_cfg.head.lr: must be above 0, not -1',
+            'optim_wrapper.paramwise_cfg.head.lr: must be 0 or more, not -1',
         ),
         ('hidden', 30, 'model.context[0]: 4 attention heads do not divide a width of 30: change one of them'),
         ('features', ['affectnet,vggish'], 'separate names by spaces on the command line: '),
