@@ -124,8 +124,7 @@ def extract_features(
                     watch.finish(outcome.item)
         except KeyboardInterrupt:
             raise Interrupted(
-                f'{root}: interrupted; kept: {counted(len(store.trials), "finished trial")}, '
-                '--resume goes on'
+                f'{root}: interrupted; kept: {counted(len(store.trials), "finished trial")}, --resume goes on'
             ) from None
         return Extraction(
             store.root, store.trials, tuple(v.video_id for v in kept), dict(sorted(failed.items()))

@@ -147,7 +147,10 @@ def test_folds_that_balance_labels(series: Series, config: Path) -> None:
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
-        (['--folds', 0, 6, -1], 'fold 6: split: OneVideoSplit(fold=6): folds are 0 to 5\nfold -1: split: OneVideoSplit('),
+        (
+            ['--folds', 0, 6, -1],
+            'fold 6: split: OneVideoSplit(fold=6): folds are 0 to 5\nfold -1: split: OneVideoSplit(',
+        ),
         (['--folds', 0, 1, 0], '--folds: 0 named twice'),
         (['--seeds', 3, 3], '--seeds: 3 named twice'),
         (['--cfg-options', 'hiden=8'], "did you mean 'hidden'?"),

@@ -213,7 +213,7 @@ def test_best_of_another_score(staged: Run, tmp_path: Path) -> None:
         (
             {'custom_hooks.1.stages': [['context.1.linear'], ['contxt.0', 'head']]},
             "stage 2: 'contxt.0' is no part of the model with parameters: did you mean 'context.0'?\n"
-            "GradualReleaseHook, stage 2: 'head' is not frozen, so it is trained from the start",
+            "    GradualReleaseHook, stage 2: 'head' is not frozen, so it is trained from the start",
         ),
         (
             {'custom_hooks.1.stages': [['context.1.dropout']]},
@@ -221,19 +221,19 @@ def test_best_of_another_score(staged: Run, tmp_path: Path) -> None:
         ),
         (
             {'custom_hooks.1.stages': ['context.1']},
-            "a list of lists of part names, one list for each release, not ['context.1']",
+            "custom_hooks[1].stages[0]: must be a list, not 'context.1'",
         ),
-        ({'custom_hooks.1.stages': []}, 'a list of lists of part names'),
+        ({'custom_hooks.1.stages': []}, 'custom_hooks[1].stages: must be a list of at least 1, not []'),
         ({'param_scheduler': [{'type': 'StepLR', 'step_size': 2}]}, 'needs param_scheduler='),
         ({'param_scheduler.0.monitor': 'ccc/mean'}, "WarmupPlateauLR.monitor 'ccc/mean' is not validated"),
         ({'custom_hooks.0.monitor': 'loss'}, "ReloadBestHook.monitor 'loss' is not validated"),
         ({'custom_hooks.1.monitor': 'loss'}, "GradualReleaseHook.monitor 'loss' is not validated"),
         ({'targets': ['arousal'], 'custom_hooks.0.monitor': 'ccc_valence'}, 'choose from ccc, ccc_arousal'),
-        ({'default_hooks.checkpoint': None}, 'ReloadBestHook needs VACheckpointHook'),
-        ({'default_hooks.param_scheduler': None}, 'WarmupPlateauLR needs default_hooks.param_scheduler'),
+        ({'default_hooks.checkpoint': None}, 'a run needs VACheckpointHook'),
+        ({'default_hooks.param_scheduler': None}, 'a run needs ParamSchedulerHook'),
         (
             {'default_hooks.param_scheduler.type': 'mmengine.ParamSchedulerHook'},
-            'WarmupPlateauLR needs default_hooks.param_scheduler',
+            'a run needs ParamSchedulerHook',
         ),
         (
             {'param_scheduler': [{'type': 'WarmupPlateauLR'}, {'type': 'StepLR', 'step_size': 2}]},

@@ -60,7 +60,7 @@ def test_figures(train, tiny_data: Path, tmp_path: Path, targets: list[str]) -> 
     assert text.splitlines()[0] == COLUMNS
     (row,) = table(tmp_path / 'run')
     assert before <= float(row['time']) <= time.time()
-    assert (row['epoch'], row['best_epoch'], float(row['lr'])) == ('0', '0', 0.0)
+    assert (row['epoch'], row['best_epoch'], float(row['lr'])) == ('0', '0', STILL['lr'])
     cfg = resolve(
         load_config(tiny_config('transformer'), tiny_overrides('transformer', tiny_data, **options))
     )
