@@ -11,7 +11,7 @@ import numpy as np
 
 from abawfw.errors import DataError, counted
 from abawfw.evaluation.functional import stretches
-from abawfw.files import write_text
+from abawfw.evaluation.side_files import write_or_remove
 from abawfw.json_files import read_json
 
 NAME = 'val_faces.json'
@@ -34,12 +34,7 @@ def write_faces(folder: Path | str, faces: Mapping[str, np.ndarray]) -> list[Pat
     for video, found in faces.items():
         without = stretches(~np.asarray(found, dtype=bool))
         content[video] = {'frames': len(found), 'without': without.tolist()}
-    path = Path(folder) / NAME
-    if not content:
-        path.unlink(missing_ok=True)
-        return []
-    write_text(path, json.dumps(content) + '\n')
-    return [path]
+    return write_or_remove(Path(folder) / NAME, json.dumps(content) + '\n' if content else None)
 
 
 def read_faces(folder: Path | str, frames: Mapping[str, int]) -> dict[str, np.ndarray] | None:

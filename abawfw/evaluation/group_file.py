@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from abawfw.files import write_text
+from abawfw.evaluation.side_files import write_or_remove
 from abawfw.groups import Groups
 
 NAME = 'val_groups.csv'
@@ -21,12 +21,7 @@ def write_val_groups(folder: Path | str, groups: Groups) -> list[Path]:
     Returns:
         The file, if there is one.
     """
-    path = Path(folder) / NAME
-    if not groups.of:
-        path.unlink(missing_ok=True)
-        return []
-    write_text(path, groups.to_csv())
-    return [path]
+    return write_or_remove(Path(folder) / NAME, groups.to_csv() if groups.of else None)
 
 
 def read_val_groups(folder: Path | str, videos: Sequence[str]) -> Groups:

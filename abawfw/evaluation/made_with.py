@@ -7,11 +7,13 @@ checkpoints that did not make them, and no score shows it.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from abawfw.errors import DataError
+from abawfw.json_files import read_json
 
 KEY = 'made_with'
 """Where it stands in report.json: by partition (val, test), then by target."""
@@ -104,7 +106,7 @@ def _doubt(run: Path, folder: Path, known: Mapping[str, Any], best: str | None) 
 def _best(run: Path) -> dict[str, str]:
     """Names of a run's best checkpoints by score, as its summary.json says; {} where it does not."""
     try:
-        found = json.loads((run / 'summary.json').read_text(encoding='utf-8'))['best']
+        found = read_json(run / 'summary.json')['best']
         return {key: Path(value['file']).name for key, value in found.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (DataError, ValueError, KeyError, TypeError, AttributeError):
         return {}

@@ -8,7 +8,21 @@ from typing import Any
 
 from abawfw.errors import DataError
 from abawfw.evaluation.file_numbers import number
+from abawfw.files import write_text
 from abawfw.json_files import read_json
+
+
+def write_or_remove(path: Path, text: str | None) -> list[Path]:
+    """Write a file beside predictions; without a text, what an earlier test left there goes.
+
+    Returns:
+        The file, if there is one.
+    """
+    if text is None:
+        path.unlink(missing_ok=True)
+        return []
+    write_text(path, text)
+    return [path]
 
 
 def read_dict(path: Path) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from abawfw.errors import DataError
 from abawfw.evaluation.file_numbers import number
-from abawfw.files import write_text
+from abawfw.evaluation.side_files import write_or_remove
+from abawfw.json_files import read_json
 
 NAME = 'val_times.json'
 EVEN = 5e-4  # seconds; a finer difference is not seen in any picture
@@ -53,12 +54,7 @@ def write_times(folder: Path | str, times: Mapping[str, NDArray[np.float64] | No
         else:
             entry['seconds'] = known.round(4).tolist()
         content[video] = entry
-    path = Path(folder) / NAME
-    if not content:
-        path.unlink(missing_ok=True)
-        return []
-    write_text(path, json.dumps(content) + '\n')
-    return [path]
+    return write_or_remove(Path(folder) / NAME, json.dumps(content) + '\n' if content else None)
 
 
 def read_times(folder: Path | str, frames: Mapping[str, int]) -> dict[str, NDArray[np.float64]]:
@@ -76,7 +72,7 @@ def read_times(folder: Path | str, frames: Mapping[str, int]) -> dict[str, NDArr
         return {}
     found = {}
     try:
-        for video, entry in json.loads(path.read_text(encoding='utf-8')).items():
+        for video, entry in read_json(path).items():
             length = frames.get(video)
             if length is None:
                 continue
@@ -85,7 +81,7 @@ def read_times(folder: Path | str, frames: Mapping[str, int]) -> dict[str, NDArr
                     f'{entry["frames"]} frames of video {video}, whose predictions have {length}'
                 )
             found[video] = _times(video, length, entry)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (DataError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise DataError(
             f'{path} is damaged or of another test ({error}); write it again with: python tools/test.py RUN'
         ) from error
