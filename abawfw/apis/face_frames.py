@@ -92,4 +92,4 @@ def _source(feature: str) -> str:
     component = EXTRACTORS.get(feature)
     if component is not None:
         return str(getattr(component, 'source', feature))
-    return 'face' if feature.removesuffix(EMBEDDING) == PICTURES else feature
+    return 'face' if feature.removesuffix(EMBEDDING) == PICTURES or feature in OTHERS else feature

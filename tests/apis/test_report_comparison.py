@@ -129,7 +129,7 @@ LONG = 'a_run_with_many_words_in_its_name_' * 5
 @pytest.mark.slow
 def test_many_runs_with_long_names_in_a_browser(tmp_path: Path, open_page: OpenPage) -> None:
     """Curves of different runs look different, the label lies on top, and names leave room for figures."""
-    runs = [write_run(tmp_path / f'{LONG}{k}', k, 0.1, videos=5) for k in range(12)]
+    runs = [write_run(tmp_path / f'{LONG}{k}', k, 0.1) for k in range(12)]
     path = tmp_path / 'comparison.html'
     comparison_page(runs).write(path)
     compared = compare(runs)

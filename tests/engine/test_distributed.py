@@ -131,5 +131,5 @@ def test_dist_train_script(tiny_data: Path, tmp_path: Path) -> None:
         timeout=200,
     )
     assert found.returncode == 0, found.stderr
-    assert 'done after 1 epochs' in found.stdout
+    assert 'done after 1 epoch' in found.stdout
     assert json.loads((tmp_path / 'run/summary.json').read_text())['processes'] == 2
