@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import abawfw.quick_mmengine  # noqa: F401, before MMEngine
+
+# isort: split
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator

@@ -34,6 +34,7 @@ FLOORS: dict[str, float] = {
     'files': 0.25,
     'inert_pickle': 0,
     'errors': 0,
+    'quick_mmengine': 0,
     'abawfw': 0,
 }
 # Modules of the room `config`.
@@ -112,3 +113,19 @@ def test_light_modules_import_nothing_heavy(module: str) -> None:
     line = [sys.executable, '-c', f'import sys, {module}; print({heavy})']
     result = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True)
     assert result.stdout == '[]\n'
+
+
+def test_a_command_imports_no_part_of_mmengine_that_is_slow_and_not_used() -> None:
+    """Sharded training and transformers take as long to import as all of the rest."""
+    slow = "('transformers', 'torch.distributed.fsdp', 'torch.distributed.optim')"
+    code = [
+        'import sys, abawfw.apis.check_build, abawfw.apis.test, abawfw.apis.inferencer',
+        f'print([m for m in {slow} if m in sys.modules])',
+        'import mmengine.model.wrappers.fully_sharded_distributed as real',
+        'print(real.MMFullyShardedDataParallel)',
+    ]
+    line = [sys.executable, '-c', '\n'.join(code)]
+    result = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True)
+    first, second = result.stdout.splitlines()
+    assert first == '[]'
+    assert second.startswith('<class')  # what was left out can be imported afterwards

@@ -1,5 +1,6 @@
 """Learning-rate schedules beyond MMEngine's."""
 
+import abawfw.quick_mmengine  # noqa: F401
 from abawfw.engine.schedulers.constant_then_linear_lr import ConstantThenLinearLR
 from abawfw.engine.schedulers.warmup_plateau_lr import WarmupPlateauLR
 
