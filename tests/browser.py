@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from abawfw.apis.benchmark.report import CHROMIUM, DRAWN
+from benchmarks.report import CHROMIUM, DRAWN
 
 
 @dataclass

@@ -7,12 +7,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from abawfw.apis.benchmark.timing import Spread
 from abawfw.apis.cli import run
-from abawfw.apis.overrides import Overrides
-from abawfw.config import load_config
+from abawfw.config.loading import load_config
+from abawfw.config.overrides import Overrides
 from abawfw.errors import ConfigError
 from abawfw.files import write_text
+from benchmarks.timing import Spread
 
 WHAT = """\
 train      a training epoch of CONFIG against a bare PyTorch loop over the same batches, fp32 and bf16
@@ -63,19 +63,19 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
 def measure(args: argparse.Namespace) -> dict[str, Any]:
     """The figures that the command line asks for."""
     if args.what == 'report':
-        from abawfw.apis.benchmark.report import benchmark_report
+        from benchmarks.report import benchmark_report
 
         return benchmark_report(args.rounds)
     if args.what == 'smoothing':
-        from abawfw.apis.benchmark.smoothing import benchmark_smoothing
+        from benchmarks.statistics import benchmark_smoothing
 
         return benchmark_smoothing(args.rounds)
     if args.what == 'statistics':
-        from abawfw.apis.benchmark.statistics import benchmark_statistics
+        from benchmarks.statistics import benchmark_statistics
 
         return benchmark_statistics(args.rounds)
     if args.what == 'tagf':
-        from abawfw.apis.benchmark.tagf import benchmark_tagf
+        from benchmarks.tagf import benchmark_tagf
 
         return benchmark_tagf(args.rounds)
     if args.config is None:
@@ -83,32 +83,32 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         what, place = kinds.get(args.what, ('config', 'configs/NAME.py'))
         raise ConfigError(f'benchmark.py {args.what} needs a {what}: benchmark.py {args.what} {place}')
     if args.what == 'stream':
-        from abawfw.apis.benchmark.stream import benchmark_stream
+        from benchmarks.stream import benchmark_stream
 
         return benchmark_stream(args.config, args.rounds)
     if args.what == 'extraction':
-        from abawfw.apis.benchmark.extraction import benchmark_extraction
+        from benchmarks.extraction import benchmark_extraction
 
         return benchmark_extraction(args.rounds, args.config, args.minutes, args.minutes / 3)
     overrides = args.cfg_options | ({'data_root': args.data_root} if args.data_root else {})
     cfg = load_config(args.config, overrides)
     if args.what == 'inference':
-        from abawfw.apis.benchmark.inference import benchmark_inference
+        from benchmarks.inference import benchmark_inference
 
         return benchmark_inference(cfg, args.rounds)
     if args.what == 'train':
-        from abawfw.apis.benchmark.train import benchmark_train
+        from benchmarks.train import benchmark_train
 
         return benchmark_train(cfg, args.rounds)
     if args.what == 'data':
-        from abawfw.apis.benchmark.data import benchmark_data
+        from benchmarks.data import benchmark_data
 
         return benchmark_data(cfg, args.rounds)
     if args.what == 'waiting':
-        from abawfw.apis.benchmark.waiting import benchmark_waiting
+        from benchmarks.waiting import benchmark_waiting
 
         return benchmark_waiting(cfg, args.rounds)
-    from abawfw.apis.benchmark.startup import benchmark_startup
+    from benchmarks.startup import benchmark_startup
 
     return benchmark_startup(cfg, args.rounds, args.frames)
 
@@ -132,7 +132,7 @@ def as_json(node: Any) -> Any:
 def main(argv: list[str] | None = None) -> None:
     """Measure, print, and write if asked to."""
     args = parse(argv)
-    from abawfw.apis.benchmark.machine import describe_machine
+    from benchmarks.timing import describe_machine
 
     machine = describe_machine()
     print('\n'.join(rows({'machine': machine})))

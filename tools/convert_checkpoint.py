@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 
 from abawfw.apis.cli import run
-from abawfw.apis.overrides import Overrides
+from abawfw.config.overrides import Overrides
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 SYSTEMS = ('rucaim3', 'tagf', 'lfan', 'can', 'rcma')

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from abawfw.apis.cli import run, waits_for
-from abawfw.apis.run_options import add_run_options, build_launcher, build_series, failure_text
 from abawfw.errors import counted
+from abawfw.series.runs import add_run_options, build_launcher, build_series, failure_text
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     waits_for(f'checking {args.config}')
     from abawfw.apis.cross_validate import CSV, cross_validate
-    from abawfw.apis.results import READING, to_text
+    from abawfw.series.results import READING, to_text
 
     series = build_series(args, 'cv', Path(__file__).resolve().parent)
     launcher = build_launcher(args)

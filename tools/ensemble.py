@@ -8,11 +8,9 @@ from pathlib import Path
 from abawfw.apis.cli import run
 from abawfw.errors import ConfigError, DataError, counted
 from abawfw.submission.contribution import Contribution
-from abawfw.submission.ensemble import Ensemble
-from abawfw.submission.formats import FORMATS, check_format
-from abawfw.submission.output_folder import check_output, write_submission
+from abawfw.submission.ensemble import Ensemble, TargetEnsemble
+from abawfw.submission.formats import FORMATS, check_format, check_output, write_submission
 from abawfw.submission.sample_file import SampleFile
-from abawfw.submission.target_ensemble import TargetEnsemble
 from abawfw.submission.weights import FITTED, RULES
 
 EPILOG = f"""\

@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 from abawfw.apis.cli import run
-from abawfw.apis.overrides import Overrides
-from abawfw.config import load_config
+from abawfw.config.loading import load_config
+from abawfw.config.overrides import Overrides
 from abawfw.errors import counted
 
 

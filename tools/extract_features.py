@@ -14,8 +14,8 @@ from abawfw.apis.cli import run
 from abawfw.errors import counted
 
 if TYPE_CHECKING:
-    from abawfw.features.extract import ExtractionReport
-    from abawfw.features.extraction_progress import Progress
+    from abawfw.extraction.pipeline.extract import ExtractionReport
+    from abawfw.extraction.pipeline.plan import Progress
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:

@@ -7,8 +7,8 @@ import argparse
 from collections.abc import Sequence
 
 from abawfw.apis.cli import run
-from abawfw.datasets.demo import make_demo_data
-from abawfw.datasets.demo_trials import make_demo_trials
+from abawfw.datasets.demo.rucaim3 import make_demo_data
+from abawfw.datasets.demo.trials import make_demo_trials
 
 # layout: videos of train, val and test, and their length relative to Aff-Wild2
 DEFAULTS = {'rucaim3': ((16, 6, 4), 0.25), 'trials': ((12, 4, 3), 0.05)}

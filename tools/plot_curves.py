@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 
 from abawfw.apis.cli import run
-from abawfw.evaluation.tested_run import TestedRun
 from abawfw.files import check_writable
+from abawfw.results.tested_run import TestedRun
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -28,7 +28,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     tested = TestedRun(args.run)
     from abawfw.visualization.curves import DPI, draw_training, draw_videos
-    from abawfw.visualization.save_figure import save_figure
+    from abawfw.visualization.va_picture import save_figure
 
     figures = {
         f'curves.{args.format}': draw_videos(tested, args.video),

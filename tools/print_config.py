@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from abawfw.apis.cli import run
-from abawfw.apis.overrides import Overrides
-from abawfw.config import load_config, resolve
-from abawfw.config_diff import config_diff
+from abawfw.config.diff import config_diff
+from abawfw.config.loading import load_config, resolve
+from abawfw.config.overrides import Overrides
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -32,10 +32,8 @@ def main(argv: list[str] | None = None) -> None:
     if bool(args.runs) == (args.data is not None):
         parser.error('name one of both: RUN, or --data STORE')
     waits_for(f'writing the page of {", ".join(map(str, args.runs or [args.data]))}', 'mmengine')
-    from abawfw.apis.data_report import write_data_report
     from abawfw.apis.progress import Progress
-    from abawfw.apis.report import write_run_report
-    from abawfw.apis.report_comparison import write_comparison
+    from abawfw.apis.report import write_comparison, write_data_report, write_run_report
 
     with Progress() as progress:
         if len(args.runs) > 1:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from abawfw.apis.cli import run, waits_for
-from abawfw.apis.run_options import add_run_options, build_launcher, build_series, failure_text
 from abawfw.errors import counted
+from abawfw.series.runs import add_run_options, build_launcher, build_series, failure_text
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -28,9 +28,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     args = parser.parse_args(argv)
     waits_for(f'checking {args.config}')
-    from abawfw.apis.results import READING, to_text
     from abawfw.apis.sweep import CSV, sweep
-    from abawfw.apis.sweep_space import draw, grid, read_space
+    from abawfw.series.results import READING, to_text
+    from abawfw.series.sweep_space import draw, grid, read_space
 
     space = read_space(args.space)
     combinations = grid(space) if args.trials is None else draw(space, args.trials, args.seed)

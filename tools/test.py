@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from abawfw.apis.cli import run, waits_for
-from abawfw.apis.overrides import Overrides
+from abawfw.config.overrides import Overrides
 from abawfw.errors import AbawfwError, ConfigError, Interrupted, counted
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def main(argv: list[str] | None = None) -> int:
             rest = ' '.join(map(str, args.runs[number:]))
             raise Interrupted(f'{text}; to go on: python tools/test.py {rest}') from None
         print(flush=True)
-    from abawfw.apis.results import to_text
+    from abawfw.series.results import to_text
 
     if rows:
         print(to_text(rows), flush=True)
@@ -132,7 +132,7 @@ def one_run(
     waits_for(f'testing {place}')
     from abawfw.apis.postprocessing import predictions_of
     from abawfw.apis.progress import Progress
-    from abawfw.config import load_config
+    from abawfw.config.loading import load_config
 
     overrides = dict(args.cfg_options)
     overrides |= ({'data_root': args.data_root} if args.data_root else {}) | windows
@@ -141,7 +141,7 @@ def one_run(
         raise ConfigError('--window: the config smooths otherwise, by postprocess; change it there')
     from abawfw.apis.test import test
     from abawfw.checkpoints import best_checkpoint
-    from abawfw.evaluation.report_table import render_table
+    from abawfw.results.report_table import render_table
 
     targets = args.target or list(cfg.targets)
     if unknown := [t for t in targets if t not in cfg.targets]:
@@ -175,7 +175,7 @@ def one_run(
 
 def scores_of(place: Path, report: TestReport) -> list[dict[str, Any]]:
     """A row per partition with labels: CCC of each target, as the model gave it and smoothed."""
-    from abawfw.apis.results import COUNTED
+    from abawfw.series.results import COUNTED
 
     found = []
     for partition, rows in report.rows.items():

@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 
 from abawfw.apis.cli import run, waits_for
-from abawfw.apis.overrides import Overrides
+from abawfw.config.overrides import Overrides
 from abawfw.errors import counted
 
 
@@ -49,7 +49,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
     waits_for(f'checking {args.config}')
     from abawfw.apis.check import check_config
-    from abawfw.config import load_config
+    from abawfw.config.loading import load_config
 
     overrides = dict(args.cfg_options)
     named = {'data_root': args.data_root, 'features': args.features, 'seed': args.seed}

@@ -10,10 +10,10 @@ import torch
 from mmengine.config import Config
 
 from abawfw.apis.build import model_config
-from abawfw.apis.export_graph import clip_lengths
+from abawfw.apis.export import clip_lengths
 from abawfw.apis.frame_pipeline import FramePipeline
-from abawfw.config import load_config, resolve
-from abawfw.models.streaming import stream_obstacles
+from abawfw.apis.stream import stream_obstacles
+from abawfw.config.loading import load_config, resolve
 from abawfw.registry import MODELS
 
 DATA_SETS = ('affwild2', 'ceap360vr', 'demo')

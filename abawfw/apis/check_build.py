@@ -48,7 +48,7 @@ from abawfw.engine.schedulers import WarmupPlateauLR
 from abawfw.errors import AbawfwError, ConfigError, DataError, nearest
 from abawfw.evaluation.postprocess import Pipeline
 from abawfw.evaluation.va_metric import VAMetric
-from abawfw.models.contracts import contract_problems
+from abawfw.models.parts import contract_problems
 from abawfw.registry import DATASETS, HOOKS, LOOPS, METRICS, MODELS, PARAM_SCHEDULERS, SAMPLERS
 
 # Which partition a loader reads: another one would be trained on, or measured, without anybody noticing.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from abawfw.config import load_config, resolve
-from abawfw.datasets.check import DataReport, check_store
+from abawfw.config.loading import load_config, resolve
+from abawfw.datasets.checking.check import DataReport, check_store
 from abawfw.datasets.stores.kinds import find_store_kind, store_kinds
 from abawfw.errors import ConfigError, nearest
 

@@ -7,11 +7,11 @@ from itertools import combinations
 from pathlib import Path
 
 from abawfw.errors import ConfigError, DataError, counted
-from abawfw.evaluation.agreement import differences
-from abawfw.evaluation.comparison import Comparison, level_text, reading
-from abawfw.evaluation.predictions import Predictions
-from abawfw.evaluation.tested_run import STAGES, TestedRun
-from abawfw.evaluation.text_table import aligned
+from abawfw.results.agreement import differences
+from abawfw.results.comparison import Comparison, level_text, reading
+from abawfw.results.predictions import Predictions
+from abawfw.results.report_table import aligned
+from abawfw.results.tested_run import STAGES, TestedRun
 
 HEADER = (
     'run',

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from abawfw.checkpoints import save_checkpoint
-from abawfw.config import (
+from abawfw.config.check import config_problems
+from abawfw.config.loading import (
     OWN_KEYS,
     RUNNER_KEYS,
     VAConfig,
@@ -15,11 +16,10 @@ from abawfw.config import (
     raise_problems,
     resolve,
 )
-from abawfw.config_check import config_problems
 from abawfw.errors import CheckpointError, counted
 from abawfw.files import write_text
-from abawfw.models.convert_rucaim3 import convert_rucaim3
-from abawfw.models.convert_tagf import convert_tagf
+from abawfw.models.convert.rucaim3 import convert_rucaim3
+from abawfw.models.convert.tagf import convert_tagf
 
 
 def convert_rucaim3_checkpoint(source: Path, prefix: str, out: Path, configs: Path) -> list[str]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from abawfw.apis.check import check_config
-from abawfw.apis.results import mean_and_deviation, to_csv
-from abawfw.apis.runs import Series, SeriesResult, Trial
-from abawfw.config import VAConfig, referenced_names, resolve
+from abawfw.config.loading import VAConfig, referenced_names, resolve
 from abawfw.datasets.splits.build import build_split
 from abawfw.datasets.stores import open_store
-from abawfw.engine.launchers.base import Launcher, Report
 from abawfw.errors import ConfigError, DataError
 from abawfw.files import write_text
+from abawfw.series.launchers.base import Launcher, Report
+from abawfw.series.results import mean_and_deviation, to_csv
+from abawfw.series.runs import Series, SeriesResult, Trial
 
 CSV = 'cross_validation.csv'
 

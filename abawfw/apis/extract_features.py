@@ -8,17 +8,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from abawfw.datasets.converters.affwild2_files import read_annotation
+from abawfw.datasets.importers.affwild2_files import read_annotation
 from abawfw.datasets.stores.extraction_file import read_extraction
 from abawfw.errors import ConfigError, DataError, Interrupted, counted
-from abawfw.features.detectors.base import FACES, FaceDetector, recorded
-from abawfw.features.extract import ExtractionReport
-from abawfw.features.extraction_plan import ExtractionPlan
-from abawfw.features.extraction_progress import Progress, ProgressWatch
-from abawfw.features.feature_store import GrowingStore
-from abawfw.features.finished_trial import FinishedTrial, digests
-from abawfw.features.source_videos import SourceVideo, find_videos, not_creatable
-from abawfw.features.worker_processes import work_through
+from abawfw.extraction.faces.detectors.base import FACES, FaceDetector, recorded
+from abawfw.extraction.pipeline.extract import ExtractionReport
+from abawfw.extraction.pipeline.feature_store import FinishedTrial, GrowingStore, digests
+from abawfw.extraction.pipeline.plan import ExtractionPlan, Progress, ProgressWatch
+from abawfw.extraction.pipeline.worker_processes import work_through
+from abawfw.extraction.video.source_videos import SourceVideo, find_videos, not_creatable
 
 
 @dataclass(frozen=True)

@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from abawfw.apis.face_frames import shows_faces
+from abawfw.datasets.stores.base import FeatureStore
 from abawfw.errors import AbawfwError, DataError, nearest
-from abawfw.features.detectors.base import recorded
-from abawfw.features.extractors import Extractor, FaceExtractor, build_extractor
+from abawfw.extraction.extractors import Extractor, FaceExtractor, build_extractor
+from abawfw.extraction.faces.detectors.base import FACES, recorded
 from abawfw.registry import EXTRACTORS, FACE_DETECTORS
 
 if TYPE_CHECKING:
-    from abawfw.features.detectors.base import FaceDetector
-    from abawfw.features.face_track import FaceTrack
+    from abawfw.extraction.faces.detectors.base import FaceDetector
+    from abawfw.extraction.faces.track import FaceTrack
 
 DETECTOR = 'MTCNNDetector'
 _FINGERPRINT = re.compile('[0-9a-f]{16}')  # of a file of weights, in place of its path
@@ -145,7 +147,7 @@ def extract_for_run(
     Raises:
         DataError: the video cannot be read.
     """
-    from abawfw.features.extract import extract_video
+    from abawfw.extraction.pipeline.extract import extract_video
 
     notes = []
     looks_at_faces = any(isinstance(e, FaceExtractor) for e in extractors.values())
@@ -184,8 +186,53 @@ def _other_faces(detector: FaceDetector, faces: Mapping[str, Any]) -> list[str]:
 
 
 def _track(place: Path, times: NDArray[np.float64]) -> FaceTrack:
-    from abawfw.datasets.stores.trial_recording import TRACK
-    from abawfw.features.face_track import FaceTrack
+    from abawfw.datasets.stores.trials.recording import TRACK
+    from abawfw.extraction.faces.track import FaceTrack
 
     with np.load(place / TRACK) as stored:
         return FaceTrack(times=times, **{name: stored[name] for name in stored.files})
+
+
+def compare_extraction(store: FeatureStore, features: Sequence[str], trained: Mapping[str, Any]) -> list[str]:
+    """Compare the settings of a store with those of training, for each feature of a run that the store has.
+
+    Args:
+        store: whose features are to be predicted from.
+        features: of the run.
+        trained: settings by feature, and under ``faces``, as the run's checkpoint has them.
+
+    Returns:
+        Notes: faces found in another way, for a run that looks at them, and features whose settings only one
+        side tells. Where one side tells nothing at all, there is nothing to compare.
+
+    Raises:
+        DataError: a feature was extracted with other settings.
+    """
+    here = store.extraction
+    if not here or not trained:
+        return []
+    notes = []
+    names = set(store.feature_names())
+    for feature in (f for f in features if f in names):
+        if feature in here and feature in trained:
+            if changes := _differences(trained[feature], here[feature]):
+                raise DataError(
+                    f'{store.root}: feature {feature!r} was extracted with {"; ".join(changes)}: extract the '
+                    'store with the settings of training, or take a run that was trained on its own'
+                )
+        elif feature in here or feature in trained:
+            known = 'the store' if feature in here else 'the run'
+            notes.append(f'{feature}: only {known} tells how it was extracted, so this was not compared')
+    looks = any(f in names and shows_faces(f) for f in features)
+    if looks and (changes := _differences(recorded(trained.get(FACES, {})), recorded(here.get(FACES, {})))):
+        notes.append(f'faces were found in another way for training: {"; ".join(changes)}')
+    return notes
+
+
+def _differences(trained: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
+    """Each setting that differs, with both values."""
+    return [
+        f'{key} {here.get(key, "absent")!r}, for training {trained.get(key, "absent")!r}'
+        for key in sorted(trained.keys() | here.keys())
+        if trained.get(key, 'absent') != here.get(key, 'absent')
+    ]

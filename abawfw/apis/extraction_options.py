@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from abawfw.apis.overrides import parse_words
+from abawfw.config.overrides import parse_words
 from abawfw.errors import ConfigError
 
 

@@ -18,15 +18,15 @@ from abawfw.apis.inferencer import VAInferencer
 from abawfw.datasets.stores.base import FeatureStore
 from abawfw.datasets.stores.checks import plain_name
 from abawfw.datasets.stores.kinds import find_store_kind, store_kinds
-from abawfw.datasets.stores.npy_writer import naming
+from abawfw.datasets.stores.npy_file import naming
 from abawfw.errors import AbawfwError, ConfigError, DataError, Interrupted
-from abawfw.features.source_videos import not_creatable
+from abawfw.extraction.video.source_videos import not_creatable
 from abawfw.files import write_text
 from abawfw.visualization.va_picture import Thumbnail, draw_curves, thumbnail_rows
 
 if TYPE_CHECKING:
-    from abawfw.features.face_track import FaceTrack
-    from abawfw.features.sound_stream import SoundStream
+    from abawfw.extraction.audio.sound_stream import SoundStream
+    from abawfw.extraction.faces.track import FaceTrack
 
 LONGER = 28
 """Bytes by which the name of a file is longer while it is written."""
@@ -96,7 +96,7 @@ def infer_video(
     Raises:
         DataError: the folder cannot be written; others as ``VAInferencer.predict_video``.
     """
-    from abawfw.features.recording import Recording
+    from abawfw.extraction.video.recording import Recording
 
     check_writable(out)
     _check_name(video.stem, video, out)
@@ -238,7 +238,7 @@ def find_sources(paths: Sequence[Path]) -> tuple[list[Source], list[str], dict[s
         DataError: there is nothing, or neither a video nor a store in a folder; or two videos of one name,
             whose files would replace one another.
     """
-    from abawfw.features.source_videos import find_videos
+    from abawfw.extraction.video.source_videos import find_videos
 
     sources, notes, refused = list[Source](), list[str](), dict[str, str]()
     for path in paths:
@@ -290,7 +290,7 @@ def check_writable(folder: Path) -> None:
 
 def _sound_of(video: Path) -> tuple[SoundStream | None, list[str]]:
     """The sound for an annotated video; or a note on why it has none."""
-    from abawfw.features.sound_stream import SoundStream
+    from abawfw.extraction.audio.sound_stream import SoundStream
 
     try:
         return SoundStream(video), []
@@ -343,8 +343,8 @@ def _to_json(inferencer: VAInferencer, name: str, table: pd.DataFrame, notes: tu
 
 def _thumbnails_of_video(video: Path, track: FaceTrack) -> list[Thumbnail]:
     """Faces spread over a video, which is read once more for them."""
-    from abawfw.features.face_track import crops
-    from abawfw.features.recording import Recording
+    from abawfw.extraction.faces.track import crops
+    from abawfw.extraction.video.recording import Recording
 
     rows = thumbnail_rows(track.found)
     if not rows:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -13,14 +14,13 @@ import torch
 from mmengine.device import get_device
 from numpy.typing import ArrayLike, NDArray
 
+from abawfw.apis.extract_for_run import compare_extraction
 from abawfw.apis.face_frames import check_observed, face_frames
 from abawfw.apis.postprocessing import as_tested
-from abawfw.apis.same_extraction import compare_extraction
-from abawfw.apis.trained_targets import TrainedTargets
-from abawfw.apis.video_prediction import VideoPrediction
+from abawfw.apis.trained_run import TrainedTargets
 from abawfw.checkpoints import best_checkpoint
-from abawfw.config import load_config, raise_problems, resolve
-from abawfw.config_check import config_problems
+from abawfw.config.check import config_problems
+from abawfw.config.loading import load_config, raise_problems, resolve
 from abawfw.datasets.stores import open_store
 from abawfw.datasets.stores.array_store import ArrayStore
 from abawfw.datasets.stores.base import FeatureStore
@@ -28,7 +28,7 @@ from abawfw.errors import ConfigError, DataError, nearest
 from abawfw.files import temporary_files
 
 if TYPE_CHECKING:
-    from abawfw.features.extractors import Extractor
+    from abawfw.extraction.extractors import Extractor
 
 
 class VAInferencer:
@@ -260,3 +260,23 @@ def _device(name: str) -> str:
         reason = str(error).splitlines()[0]
         raise ConfigError(f'device {name!r} cannot be used: {reason}; auto takes what is there') from error
     return name
+
+
+if TYPE_CHECKING:
+    from abawfw.extraction.faces.track import FaceTrack
+
+
+@dataclass(frozen=True)
+class VideoPrediction:
+    """Curves of a video.
+
+    Attributes:
+        table: one row per decoded frame, as ``VAInferencer`` describes it; ``face`` tells where a face was
+            detected, and is missing (NA) for a run that looks at no face.
+        track: where the face is, for a run that looks at faces.
+        notes: what was missing, repaired or taken for granted, a line each.
+    """
+
+    table: pd.DataFrame
+    track: FaceTrack | None
+    notes: tuple[str, ...]

@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 from mmengine.config import Config
 
 from abawfw.errors import ConfigError, DataError
-from abawfw.evaluation.made_with import digest
 from abawfw.evaluation.postprocess import MeanSmoothing, Pipeline
 from abawfw.evaluation.va_metric import WINDOWS
 from abawfw.files import write_text
 from abawfw.json_files import read_json
+from abawfw.results.report_file import digest
 
 
 def predictions_of(tested: Path) -> Path:

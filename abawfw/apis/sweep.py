@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from abawfw.apis.check import check_config
-from abawfw.apis.results import to_csv
-from abawfw.apis.runs import Series, SeriesResult
-from abawfw.apis.sweep_space import Values, to_trial, unknown_keys
-from abawfw.engine.launchers.base import Launcher, Report
 from abawfw.errors import ConfigError
 from abawfw.files import write_text
+from abawfw.series.launchers.base import Launcher, Report
+from abawfw.series.results import to_csv
+from abawfw.series.runs import Series, SeriesResult
+from abawfw.series.sweep_space import Values, to_trial, unknown_keys
 
 CSV = 'sweep.csv'
 

@@ -12,25 +12,23 @@ from mmengine.config import Config
 
 from abawfw.apis.check import check_config
 from abawfw.apis.face_frames import face_frames
-from abawfw.apis.lower_bounds import lower_bounds
 from abawfw.apis.postprocessing import as_validated, configured, write_pipeline
 from abawfw.apis.progress import Report, unseen
-from abawfw.apis.report_file import NAME, check_report, update_report
-from abawfw.apis.tested_partitions import check_labels, check_partitions, choose_partitions
-from abawfw.apis.trained_targets import Curves, TrainedTargets
-from abawfw.config import resolve
+from abawfw.apis.trained_run import Curves, TrainedTargets
+from abawfw.config.loading import resolve
+from abawfw.datasets.splits.build import build_split
 from abawfw.datasets.stores import open_store
 from abawfw.datasets.stores.base import FeatureStore, groups_of
-from abawfw.evaluation.face_file import write_faces
-from abawfw.evaluation.group_file import write_val_groups
-from abawfw.evaluation.incomplete import writing
-from abawfw.evaluation.made_with import record
+from abawfw.datasets.stores.labels import COLUMNS
+from abawfw.errors import DataError
+from abawfw.evaluation.functional import MeanCourse, Moments
 from abawfw.evaluation.postprocess import Pipeline, candidates, tune
-from abawfw.evaluation.prediction_files import write_predictions
-from abawfw.evaluation.report_table import cross_validated_rows, report_rows
-from abawfw.evaluation.time_file import write_times
-from abawfw.evaluation.trial_files import write_trial_files
 from abawfw.files import check_writable, remove_left_over
+from abawfw.results.predictions import write_predictions, writing
+from abawfw.results.report_file import NAME, check_report, record, update_report
+from abawfw.results.report_table import cross_validated_rows, report_rows
+from abawfw.results.side_files import write_faces, write_times, write_val_groups
+from abawfw.results.trial_files import write_trial_files
 
 FILE_PARTITION = {'val': 'val', 'test': 'tst'}
 
@@ -152,3 +150,91 @@ def _faces(
     """Where a face was found, by video, None where nothing tells."""
     videos = next(iter(predicted.values()))[0]
     return {video: face_frames(store, video, features) for video in videos}
+
+
+def choose_partitions(store: FeatureStore, given: Sequence[str] | None) -> tuple[list[str], list[str]]:
+    """Each partition once; without a choice, val and test as far as they are there.
+
+    Returns:
+        The partitions, and notes on what is not there.
+
+    Raises:
+        DataError: there is none of them.
+    """
+    if given is not None:
+        return list(dict.fromkeys(given)), []
+    present = {v.partition for v in store.videos()}
+    found: list[str] = [p for p in ('val', 'test') if p in present]
+    if not found:
+        others = f'only {", ".join(sorted(present))}' if present else 'nor any other'
+        raise DataError(f'{store.root}: has neither val nor test videos, {others}')
+    if 'test' in present:
+        return found, []
+    return found, [f'{store.root} has no test partition: nothing was predicted for it']
+
+
+def check_partitions(store: FeatureStore, needed: Sequence[str]) -> None:
+    """Refuse what the store does not have.
+
+    Raises:
+        DataError: it lacks a partition.
+    """
+    present = {v.partition for v in store.videos()}
+    unknown = sorted(set(needed) - present)
+    if unknown:
+        raise DataError(
+            f'{store.root}: no partition {", ".join(unknown)}; it has {", ".join(sorted(present))}'
+        )
+
+
+def check_labels(root: str, labels: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse val without anything to measure.
+
+    Args:
+        root: of the store, for messages.
+        labels: by target and video, (frames,), NaN where there is none.
+
+    Raises:
+        DataError: a target has no label.
+    """
+    without = [t for t, of in labels.items() if not any(np.isfinite(x).any() for x in of.values())]
+    if without:
+        raise DataError(
+            f'{root}: no frame of val has a label of {" and ".join(without)}; test what has labels with '
+            '--target, or the videos without labels with --partition test'
+        )
+
+
+def lower_bounds(
+    cfg: Config, store: FeatureStore, labels: Mapping[str, Mapping[str, np.ndarray]]
+) -> dict[str, dict[str, float]]:
+    """CCC on val of predictions made of the labels of the training videos of the run's fold.
+
+    Args:
+        cfg: resolved config of the run.
+        store: its data.
+        labels: of val by target and video, (frames,), NaN where there is none.
+
+    Returns:
+        By target: ``constant``, the mean of all training labels, whose CCC is 0 as that of any constant, and
+        ``course``, their mean as a function of time, see ``MeanCourse``. Targets without a labelled frame in
+        either partition are left out.
+
+    Raises:
+        DataError: a training label cannot be read.
+    """
+    if not labels or not any(video.partition == 'train' for video in store.videos()):
+        return {}
+    split = build_split(cfg.val_dataloader.dataset.get('split'), store)
+    courses = {target: MeanCourse() for target in labels}
+    for video in split.videos(store.videos(), 'train'):
+        values = store.labels(video.video_id, 0, video.num_frames)
+        for target, course in courses.items():
+            course.add(values[:, COLUMNS.index(target)])
+    found = {}
+    for target, of in labels.items():
+        parts = [part for label in of.values() if (part := courses[target].against(label)) is not None]
+        pooled = Moments.pool(parts)
+        if pooled.n:
+            found[target] = {'constant': 0.0, 'course': pooled.ccc}
+    return found

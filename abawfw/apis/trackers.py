@@ -6,7 +6,7 @@ import importlib.util
 from collections.abc import Iterator
 from typing import Any
 
-from abawfw.config import TRACKERS
+from abawfw.config.loading import TRACKERS
 from abawfw.registry import VISBACKENDS
 
 

@@ -23,7 +23,7 @@ from abawfw.apis.check import check_config
 from abawfw.apis.trackers import recorder
 from abawfw.checkpoints import resumable_checkpoints
 from abawfw.components import building
-from abawfw.config import resolve
+from abawfw.config.loading import resolve
 from abawfw.datasets.never_observed import never_observed
 from abawfw.engine.distributed import init_distributed
 from abawfw.engine.empty_logs import no_empty_logs

@@ -6,7 +6,7 @@ import gc
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch._dynamo  # torch imports it with the first optimiser; better here than within the first iteration
@@ -28,10 +28,8 @@ from abawfw.checkpoints import (
 )
 from abawfw.components import building
 from abawfw.engine.hooks import ParamSchedulerHook
-from abawfw.engine.no_recorder import NoRecorder
-from abawfw.engine.same_videos import refuse_other_videos
 from abawfw.engine.schedulers import WarmupPlateauLR
-from abawfw.engine.training_state import bare_model, capture, changed_settings, restore
+from abawfw.engine.training_state import bare_model, capture, changed_settings, restore, run_videos
 from abawfw.errors import CheckpointError, ConfigError
 from abawfw.files import remove_left_over, write_text
 from abawfw.registry import RUNNERS
@@ -218,3 +216,73 @@ class VARunner(Runner):
             for old in resumable_checkpoints(Path(self.work_dir))[keep:]:
                 old.unlink()
         return path
+
+
+class NoRecorder:
+    """Takes the figures of a run whose config names no ``visualizer``; they are in metrics.csv anyway.
+
+    MMEngine's default makes a drawing canvas, and the import of matplotlib for it takes half a second.
+    """
+
+    dataset_meta: Any = None  # set by MMEngine's loops
+
+    def add_config(self, config: Any, **kwargs: Any) -> None:
+        """The config is in the work_dir."""
+
+    def add_scalars(self, scalar_dict: dict[str, Any], step: int = 0, **kwargs: Any) -> None:
+        """The figures are in metrics.csv."""
+
+    def close(self) -> None:
+        """There is nothing to end."""
+
+
+if TYPE_CHECKING:
+    from mmengine.runner import Runner
+
+LISTED = 3
+"""Videos of a partition that the error names one by one."""
+
+
+def refuse_other_videos(runner: Runner, checkpoint: dict[str, Any], path: Path) -> None:
+    """Compare the videos a runner has with those of the run that wrote a training state.
+
+    Scores of different videos cannot be compared, so the best epoch and early stopping would mean nothing,
+    and a video of one fold's training may be another's validation.
+
+    Args:
+        runner: what is about to go on.
+        checkpoint: content of the training state.
+        path: its file, for the error.
+
+    Raises:
+        CheckpointError: the videos to train on or to validate on differ, or the state does not tell them.
+    """
+    if 'ranks' not in checkpoint:
+        return  # weights alone, which restoring refuses
+    if 'videos' not in checkpoint:
+        raise CheckpointError(
+            f'{path}: does not say which videos it was trained and validated on, so this run may not go on '
+            'from it; train again'
+        )
+    differing = []
+    for partition, here in run_videos(runner).items():
+        then = checkpoint['videos'][partition]
+        left, added = [v for v in then if v not in set(here)], [v for v in here if v not in set(then)]
+        if left or added:
+            differing += [
+                f'{len(videos)} {what} of {partition} ({_few(videos)})'
+                for what, videos in (('no longer', left), ('newly', added))
+                if videos
+            ]
+    if differing:
+        changed = changed_settings(checkpoint['meta']['config'], runner.cfg.pretty_text)
+        hint = f' ({", ".join(changed)} changed)' if changed else ''
+        raise CheckpointError(
+            f'{path}: the run had other videos than it has now{hint}: {", ".join(differing)}. '
+            'Scores of different videos cannot be compared: begin a run of its own with another --work-dir '
+            'and without --resume, or put back the value that chose the videos'
+        )
+
+
+def _few(videos: list[str]) -> str:
+    return ', '.join(videos[:LISTED]) + (' ...' if len(videos) > LISTED else '')

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.registry import Registry
-from torch import nn
+from torch import Tensor, nn
 
 from abawfw.checkpoints import best_checkpoint, load_checkpoint, load_state_dict
-from abawfw.components import build
-from abawfw.errors import ConfigError, nearest
+from abawfw.components import build, described
+from abawfw.errors import AbawfwError, ConfigError, nearest
+from abawfw.models.losses import build_loss
+from abawfw.registry import BACKBONES, CONTEXTS, ENCODERS, FUSIONS, HEADS
 
 
 def build_per_modality(
@@ -87,3 +92,196 @@ def load_part(model: nn.Module, name: str, source: str) -> None:
     prefix = f'{name}.'
     found = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
     load_state_dict(find_part(model, name), found, path)
+
+
+ROWS = 2
+LONGEST = 512  # frames of the batch that is tried, where clips are longer
+FAR = 100.0  # what is put where nothing may look
+
+
+def contract_problems(cfg: Mapping[str, Any], model: Any, frames: int, bytes_in: set[str]) -> Iterator[str]:
+    """Try out each component of a model that is not one of this package.
+
+    Args:
+        cfg: the model's config, with its ``input_dims``.
+        model: the estimator, built from it, on any device; its components are built anew on the CPU.
+        frames: of the longest clip.
+        bytes_in: features that are stored as bytes, as pixels are.
+
+    Returns:
+        One line per problem.
+    """
+    frames = min(frames, LONGEST)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        dims = dict(cfg['input_dims'])
+        for name, given in (cfg.get('backbones') or {}).items():
+            part, place, dim = model.backbones[name], f'model.backbones.{name}', dims[name]
+            dims[name] = out_dim(part, place, None)
+            if _foreign(part):
+                make = partial(build, BACKBONES, given, place, in_dim=dim)
+                yield from _tried(place, make, _backbone, dim, dims[name], name in bytes_in)
+        for name, given in (cfg.get('encoders') or {}).items():
+            part, place, dim = model.encoders[name], f'model.encoders.{name}', dims[name]
+            dims[name] = out_dim(part, place, dim)
+            if _foreign(part):
+                make = partial(build, ENCODERS, given, place, in_dim=dim)
+                yield from _tried(place, make, _sequence, dim, dims[name], frames, 'observed')
+        width = out_dim(model.fusion, 'model.fusion', None)
+        if _foreign(model.fusion):
+            make = partial(build, FUSIONS, cfg['fusion'], 'model.fusion', in_dims=dims)
+            yield from _tried('model.fusion', make, _fusion, dims, width, frames)
+        for i, given in enumerate(cfg.get('context') or ()):
+            part, place, dim = model.context[i], f'model.context[{i}]', width
+            width = out_dim(part, place, dim)
+            if _foreign(part):
+                make = partial(build, CONTEXTS, given, place, in_dim=dim)
+                check = _stateful if is_stateful(part) else _sequence
+                yield from _tried(place, make, check, dim, width, frames, 'valid')
+        targets = tuple(model.targets)
+        if _foreign(model.head):
+            make = partial(build, HEADS, cfg['head'], 'model.head', in_dim=width, targets=targets)
+            yield from _tried('model.head', make, _head, width, len(targets), frames)
+        losses = list(getattr(model.head, 'losses', nn.ModuleDict()).values())
+        for i, (loss, given) in enumerate(zip(losses, cfg['head'].get('losses') or (), strict=False)):
+            if _foreign(getattr(loss, 'function', loss)) and not loss.on_classes:
+                place, columns = f'model.head.losses[{i}]', len(loss.targets or targets)
+                yield from _tried(place, partial(build_loss, given, place), _loss, columns, frames)
+
+
+def _foreign(part: Any) -> bool:
+    return not type(part).__module__.startswith('abawfw.')
+
+
+def _tried(place: str, make: Callable[[], Any], check: Callable[..., None], *known: Any) -> Iterator[str]:
+    """What is wrong with one component, if anything."""
+    try:
+        part = make()
+    except AbawfwError as error:
+        yield str(error)
+        return
+    own = getattr(part, 'function', part)  # of a PlainLoss
+    name = own.func.__name__ if isinstance(own, partial) else type(own).__name__
+    try:
+        check(part, *known)
+    except ConfigError as error:
+        yield f'{place}: {name}: {error}'
+    except Exception as error:
+        yield f'{place}: {name}, run on a small batch: {described(error)}'
+
+
+def _backbone(part: Any, dim: Any, width: int, is_bytes: bool) -> None:
+    shape = (3, *((dim,) if isinstance(dim, int) else dim))
+    frames = torch.randint(256, shape, dtype=torch.uint8) if is_bytes else torch.randn(shape)
+    part.eval()
+    with torch.no_grad():
+        y = _of_shape(part(frames), (3, width), 'frames (n, *dims)', '(n, out_dim)')
+        _same(part(frames[:1]), y[:1], 'another frame of the batch changes what a frame gives')
+
+
+def _sequence(part: Any, dim: int, width: int, frames: int, mask_name: str) -> None:
+    """Encoders and contexts that carry no state: (batch, time, dim) and a mask to (batch, time, out_dim)."""
+    x, mask = torch.randn(ROWS, frames, dim), _mask(frames)
+    asked = f'(x, {mask_name}) with x (batch, time, in_dim)'
+    part.eval()
+    with torch.no_grad():
+        y = _of_shape(part(x, mask), (ROWS, frames, width), asked, '(batch, time, out_dim)')
+        spoilt = part(x.masked_fill(~mask.unsqueeze(-1), FAR), mask)
+        _same(spoilt[mask], y[mask], f'looks at frames that {mask_name} excludes: mask them')
+        _same(part(x[:1], mask[:1]), y[:1], 'another clip of the batch changes what a clip gives')
+    _learns(part, part.train()(x, mask)[mask])
+
+
+def _stateful(part: Any, dim: int, width: int, frames: int, mask_name: str) -> None:
+    """Contexts that carry state."""
+    x, mask = torch.randn(ROWS, frames, dim), _mask(frames)
+    state = part.initial_state(ROWS, torch.device('cpu'))
+    if not isinstance(state, tuple) or not all(isinstance(t, Tensor) and len(t) == ROWS for t in state):
+        raise ConfigError('has initial_state(n, device), which must give a tuple of tensors (n, ...)')
+    part.eval()
+    with torch.no_grad():
+        result = part(x, mask, state)
+        if not isinstance(result, tuple) or len(result) != 2 or not isinstance(result[1], tuple):
+            raise ConfigError('is stateful: forward(x, valid, state) must give (y, state), state a tuple')
+        asked = '(x, valid, state) with x (batch, time, in_dim)'
+        y = _of_shape(result[0], (ROWS, frames, width), asked, '(batch, time, out_dim)')
+        spoilt, after = part(x.masked_fill(~mask.unsqueeze(-1), FAR), mask, state)
+        _same(spoilt[mask], y[mask], 'looks at frames that valid excludes: mask them')
+        if len(after) != len(state) or any(len(t) != ROWS for t in after):
+            raise ConfigError(f'gives a state of {len(after)} tensors, begun with one of {len(state)}')
+        for one, other in zip(after, result[1], strict=True):
+            _same(one.float(), other.float(), 'takes padding into the state that it carries on')
+    _learns(part, part.train()(x, mask, state)[0][mask])
+
+
+def _fusion(part: Any, dims: Mapping[str, int], width: int, frames: int) -> None:
+    x = {name: torch.randn(ROWS, frames, dim) for name, dim in dims.items()}
+    seen = {name: _mask(frames).roll(i, dims=1) for i, name in enumerate(dims)}
+    part.eval()
+    with torch.no_grad():
+        asked = '(inputs, observed), both {modality: ...}'
+        y = _of_shape(part(x, seen), (ROWS, frames, width), asked, '(batch, time, out_dim)')
+        _same(
+            part({k: v[:1] for k, v in x.items()}, {k: v[:1] for k, v in seen.items()}),
+            y[:1],
+            'another clip of the batch changes what a clip gives',
+        )
+        if len(dims) > 1:
+            spoilt = {k: v.masked_fill(~seen[k].unsqueeze(-1), FAR) for k, v in x.items()}
+            _same(part(spoilt, seen), y, 'looks at a modality where it was not observed: mask it')
+    _learns(part, part.train()(x, seen))
+
+
+def _head(part: Any, dim: int, targets: int, frames: int) -> None:
+    x, mask = torch.randn(ROWS, frames, dim), _mask(frames)
+    output = part.train()(x, mask)
+    shape = (ROWS, frames, targets)
+    _of_shape(getattr(output, 'va', None), shape, '(x, valid)', 'HeadOutput with va (batch, time, targets)')
+    values = part.loss(output, torch.rand(shape) * 2 - 1, mask)
+    if (
+        not isinstance(values, dict)
+        or not values
+        or not all(isinstance(v, Tensor) and v.ndim == 0 and v.requires_grad for v in values.values())
+    ):
+        raise ConfigError(
+            'has loss(output, gt, mask), which must give a dict of scalar tensors with a gradient'
+        )
+
+
+def _loss(part: Any, targets: int, frames: int) -> None:
+    pred = torch.randn(ROWS, frames, targets, requires_grad=True)
+    label = torch.rand(ROWS, frames, targets) * 2 - 1
+    label[0, 0, 0] = float('nan')
+    value = part(pred, label, _mask(frames))
+    if not isinstance(value, Tensor) or value.ndim or not torch.isfinite(value):
+        shown = tuple(value.shape) if isinstance(value, Tensor) and value.ndim else value
+        raise ConfigError(f'gives {shown}: a loss is one finite number, a tensor without axes')
+    value.backward()
+    if pred.grad is None or not torch.isfinite(pred.grad).all():
+        raise ConfigError('gives a gradient that is not finite')
+
+
+def _mask(frames: int) -> Tensor:
+    """(rows, frames) bool, False at the end of the last row."""
+    mask = torch.ones(ROWS, frames, dtype=torch.bool)
+    mask[-1, frames - frames // 4 :] = False
+    return mask
+
+
+def _of_shape(found: Any, shape: tuple[int, ...], asked: str, wanted: str) -> Tensor:
+    if not isinstance(found, Tensor):
+        raise ConfigError(f'gives a {type(found).__name__}: forward{asked} must give {wanted}, a tensor')
+    if tuple(found.shape) != shape:
+        raise ConfigError(f'gives {tuple(found.shape)}: forward{asked} must give {wanted}, here {shape}')
+    return found
+
+
+def _same(found: Tensor, expected: Tensor, otherwise: str) -> None:
+    if not torch.allclose(found, expected, rtol=1e-3, atol=1e-4, equal_nan=True):
+        raise ConfigError(otherwise)
+
+
+def _learns(part: nn.Module, y: Tensor) -> None:
+    """A part with parameters to learn must be connected to what it gives."""
+    if any(p.requires_grad for p in part.parameters()) and not y.requires_grad:
+        raise ConfigError('has parameters, but what it gives has no gradient')

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from abawfw.errors import DataError
-from abawfw.evaluation.agreement import differences
-from abawfw.evaluation.predictions import Predictions
 from abawfw.groups import Groups
+from abawfw.results.agreement import differences
+from abawfw.results.predictions import Predictions
 from abawfw.submission.val_group import ValGroup
 from abawfw.submission.weights import check_rule, find_weights
 

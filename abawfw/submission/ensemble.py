@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from abawfw.errors import ConfigError, DataError, counted
-from abawfw.evaluation.agreement import common_groups, differences, same_videos
 from abawfw.evaluation.functional import Moments
-from abawfw.evaluation.predictions import Predictions
 from abawfw.groups import Groups
+from abawfw.results.agreement import common_groups, differences, same_videos
+from abawfw.results.predictions import Predictions
+from abawfw.results.run_folder import RunFolder, expand
 from abawfw.submission.contribution import Contribution, group_contributions
-from abawfw.submission.run_folder import RunFolder, expand
-from abawfw.submission.target_ensemble import TargetEnsemble
 from abawfw.submission.val_group import ValGroup, mean_of_runs
 from abawfw.submission.weights import FITTED, check_rule, find_weights
 
@@ -135,3 +135,43 @@ def _disagreements(
         members = [p for p in (val[i] for i in group) if p is not None]
         lines += [f'val, {target}: {text}' for text in differences([names[i] for i in group], members)]
     return lines + [f'tst, {target}: {text}' for text in differences(names, tst)]
+
+
+@dataclass(frozen=True)
+class TargetEnsemble:
+    """The ensemble of one target.
+
+    Attributes:
+        runs: that estimate the target.
+        contributions: of each run.
+        folds: number of different sets of validation videos; 1 where all runs have the same.
+        val: statistics of labels and ensemble over all validation frames, each predicted only by the runs
+            that did not train on it; None where a run has no val. Weights were found on the same frames.
+        cross_validated_ccc: CCC where no video, nor another of its group, took part in finding its own
+            weights; None for one video or group, and where weights are not found on labels.
+        test_preds: (frames,) by video; None if no run has test predictions.
+        tuned: runs whose smoothed predictions, which are averaged, were tuned on the labels of val.
+        unit: what a cross-validation of weights divides, in words; None where weights are not found on
+            labels.
+        doubts: what speaks against predictions being those of a run's best checkpoint, a line each.
+    """
+
+    runs: tuple[Path, ...]
+    contributions: tuple[Contribution, ...]
+    folds: int
+    val: Moments | None
+    cross_validated_ccc: float | None
+    test_preds: dict[str, np.ndarray] | None
+    tuned: tuple[Path, ...] = ()
+    unit: str | None = None
+    doubts: tuple[str, ...] = ()
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """Of each run."""
+        return tuple(c.weight for c in self.contributions)
+
+    @property
+    def run_ccc(self) -> tuple[float | None, ...]:
+        """CCC of each run alone on its own validation videos; None for a run without any."""
+        return tuple(c.ccc for c in self.contributions)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from abawfw.evaluation.functional import Moments
-from abawfw.evaluation.functional.moments import concordance
+from abawfw.evaluation.functional.ccc import concordance
 
 EXACT = 1e-12  # errors that vary less than this share of labels and predictions are rounding
 

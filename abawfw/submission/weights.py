@@ -1,4 +1,4 @@
-"""How much each run of an ensemble counts, from statistics of its validation predictions."""
+"""Greedy selection of runs."""
 
 from __future__ import annotations
 
@@ -8,9 +8,84 @@ import numpy as np
 
 from abawfw.errors import ConfigError, DataError
 from abawfw.evaluation.functional import Moments
-from abawfw.submission.fit import fit_weights
-from abawfw.submission.greedy import greedy_weights
 from abawfw.submission.run_moments import RunMoments
+
+# Weights are shares of the draws. Beyond a hundred, a draw moves none by more than a per cent, less than the
+# videos of a validation set can tell.
+MOST_DRAWS = 100
+ROUNDING = 1e-9  # smaller differences of a CCC are none, so that of equal runs the first is taken
+
+
+def greedy_weights(statistics: RunMoments) -> np.ndarray:
+    """Forward selection with replacement (Caruana et al. 2004, Ensemble selection from libraries of models).
+
+    The best run is drawn first; then, again and again, the run with which the CCC of the mean of all draws is
+    highest, until none raises it. Of equal runs the first is drawn. The second draw makes halves, so a run
+    that would only help with less is not taken: coarse weights follow chance less than fitted ones.
+
+    Args:
+        statistics: of the frames to decide on.
+
+    Returns:
+        Weights, (runs,): how often each was drawn, over the number of draws.
+    """
+    counts, best = np.zeros(statistics.runs), -np.inf
+    for draws in range(1, MOST_DRAWS + 1):
+        ccc = statistics.ccc((counts + np.eye(statistics.runs)) / draws)
+        first = int(np.argmax(ccc >= ccc.max() - ROUNDING))
+        if ccc[first] <= best + ROUNDING:
+            break
+        counts[first] += 1
+        best = ccc[first]
+    return counts / counts.sum()
+
+
+NOTHING = 1e-9  # weights below are what the solver leaves of none
+
+
+def fit_weights(statistics: RunMoments) -> np.ndarray:
+    """Maximise the CCC over all weights that are not negative and sum to 1.
+
+    The CCC is twice a covariance, linear in the weights, over a convex quadratic form that is positive: where
+    it is positive it is quasi-concave, so climbing from the best run ends at the highest point there is.
+
+    Args:
+        statistics: with a run of positive CCC.
+
+    Returns:
+        Weights, (runs,).
+    """
+    from scipy.optimize import LinearConstraint, minimize
+
+    n, runs = statistics.n, statistics.runs
+    squares = statistics.product[:-1, :-1] / n
+    covariance = statistics.product[:-1, -1] / n
+    mean_pred, mean_true = statistics.mean[:-1], statistics.mean[-1]
+    square_true = statistics.product[-1, -1] / n
+
+    def cost(weights: np.ndarray) -> tuple[float, np.ndarray]:
+        """1 - CCC and its gradient."""
+        away = mean_pred @ weights - mean_true
+        spread = weights @ squares @ weights + square_true + away**2
+        value = 2 * covariance @ weights / spread
+        slope = 2 * (squares @ weights + away * mean_pred)
+        return 1 - value, (value * slope - 2 * covariance) / spread
+
+    start = np.eye(runs)[int(np.argmax(statistics.ccc(np.eye(runs))))]
+    found = minimize(
+        cost,
+        start,
+        jac=True,
+        method='SLSQP',
+        bounds=[(0.0, 1.0)] * runs,
+        constraints=LinearConstraint(np.ones((1, runs)), 1.0, 1.0),
+        tol=1e-12,
+        options={'maxiter': 1000},
+    ).x
+    found[found < NOTHING] = 0.0
+    found /= found.sum()
+    return max(start, found, key=statistics.ccc)
+
 
 RULES = {
     'mean': 'all alike',

@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from abawfw.errors import DataError, nearest
-from abawfw.evaluation.tested_run import TestedRun
+from abawfw.results.tested_run import TestedRun
 from abawfw.visualization.palette import LABEL, RAW, SERIES, TARGETS
 
 DPI = 200  # a picture of 12 inches fills the width of a page in print

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib
-
-matplotlib.use('Agg')  # pictures go to files; no screen is needed
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -17,8 +14,11 @@ from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from matplotlib.transforms import blended_transform_factory
 from numpy.typing import NDArray
 
+from abawfw.files import Replacement
 from abawfw.visualization.palette import TARGETS as COLORS
-from abawfw.visualization.save_figure import save_figure
+
+matplotlib.use('Agg')  # pictures go to files; no screen is needed
+
 
 GREY, GAP = '#555555', '#e3e3e3'
 DPI = 120
@@ -153,3 +153,10 @@ def _apart(wanted: NDArray[np.float64], width: float, low: float, high: float) -
     for i in range(n - 2, -1, -1):
         places[i] = min(places[i], places[i + 1] - width)
     return places
+
+
+def save_figure(figure: Any, path: Path, dpi: int) -> None:
+    """Write a figure of matplotlib beside ``path`` and rename it; the ending of the name says the format."""
+    # publishers refuse the Type 3 fonts that are Matplotlib's default
+    with Replacement(path) as temporary, matplotlib.rc_context({'pdf.fonttype': 42}):
+        figure.savefig(temporary, dpi=dpi, format=path.suffix.removeprefix('.') or None)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from command_line import ROOT, TINY_TRANSFORMER, call_apart
 
-from abawfw.datasets.demo import make_demo_data
+from abawfw.datasets.demo.rucaim3 import make_demo_data
 
 CONFIG = ROOT / 'configs/rucaim3/transformer_demo.py'
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from command_line import ROOT
 
-from abawfw.apis.overrides import parse_words
-from abawfw.config import load_config
-from abawfw.engine.launchers import Launcher, Run
+from abawfw.config.loading import load_config
+from abawfw.config.overrides import parse_words
+from abawfw.series.launchers import Launcher, Run
 
 FOLDS = f"""
 _base_ = {str(ROOT / 'configs/rucaim3/transformer_demo.py')!r}

@@ -9,7 +9,7 @@ import torch
 
 from abawfw.apis.build import build_loader, model_config
 from abawfw.checkpoints import save_checkpoint
-from abawfw.config import load_config, resolve
+from abawfw.config.loading import load_config, resolve
 from abawfw.engine.training_state import _tensors
 from abawfw.registry import MODELS
 

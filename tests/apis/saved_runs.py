@@ -10,7 +10,7 @@ from command_line import ROOT
 
 from abawfw.apis.build import model_config
 from abawfw.checkpoints import save_checkpoint
-from abawfw.config import load_config, resolve
+from abawfw.config.loading import load_config, resolve
 from abawfw.registry import MODELS, TRANSFORMS
 
 TINY_RUCAIM3 = {'hidden': 8, 'regressor': [6], 'segment_length': 20}

@@ -10,17 +10,16 @@ from typing import Any
 import pytest
 import torch
 
-from abawfw.apis.benchmark.bare_loop import BareLoop, ready_batches
-from abawfw.apis.benchmark.timing import Spread, in_turn
-from abawfw.apis.benchmark.torch_parts import with_torch_parts
-from abawfw.apis.benchmark.useful_share import clips_of, useful_share
 from abawfw.apis.build import build_loader, model_config
-from abawfw.config import load_config, resolve
+from abawfw.config.loading import load_config, resolve
 from abawfw.datasets.clip_request import ClipRequest
 from abawfw.datasets.clips import Segments
-from abawfw.datasets.demo import make_demo_data
+from abawfw.datasets.demo.rucaim3 import make_demo_data
 from abawfw.errors import ConfigError
 from abawfw.registry import MODELS
+from benchmarks.bare_loop import BareLoop, ready_batches
+from benchmarks.timing import Spread, in_turn
+from benchmarks.train import clips_of, useful_share, with_torch_parts
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = ROOT / 'configs' / 'rucaim3'
@@ -111,7 +110,7 @@ def test_report_tells_size_and_time_without_a_browser(
     tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip('plotly', reason='needs the extra report')
-    from abawfw.apis.benchmark import report
+    from benchmarks import report
 
     monkeypatch.setattr(report, 'benchmark_report', partial(report.benchmark_report, videos=6, frames=2000))
     monkeypatch.setattr(report, 'CHROMIUM', ('no-such-browser',))
@@ -126,7 +125,7 @@ def test_report_tells_size_and_time_without_a_browser(
 def test_statistics_need_no_config(
     tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    from abawfw.apis.benchmark import statistics
+    from benchmarks import statistics
 
     for name, size in {'FRAMES': 4000, 'REPLICATES': 100, 'RUNS': 5}.items():
         monkeypatch.setattr(statistics, name, size)
@@ -181,7 +180,7 @@ def test_torch_parts_are_torchs_own(store: Path) -> None:
     model = MODELS.build(model_config(cfg, loader.dataset.input_dims))
     kinds = {type(m) for m in with_torch_parts(model).modules()}
     assert {torch.nn.TransformerEncoderLayer, torch.nn.Dropout} <= kinds
-    assert not any(k.__module__ == 'abawfw.models.layers.dropout' for k in kinds)
+    assert not any(k.__module__ == 'abawfw.models.layers.cpu.dropout' for k in kinds)
     assert sum(p.numel() for p in with_torch_parts(model).parameters()) == sum(
         p.numel() for p in model.parameters()
     )

@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from abawfw.apis.benchmark import extraction
-from abawfw.apis.benchmark.sound_drift import RATES, measure_drift
 from abawfw.errors import ConfigError
-from abawfw.features.extractors import logmel, ten_ms_rows
-from abawfw.features.sound import Sound
+from abawfw.extraction.audio.sound import Sound
+from abawfw.extraction.extractors import base as ten_ms_rows
+from abawfw.extraction.extractors import logmel
+from benchmarks import extraction
+from benchmarks.extraction import RATES, measure_drift
 
 
 @pytest.mark.parametrize('rate', RATES)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from command_line import ROOT
 
-from abawfw.apis.benchmark.inference import benchmark_inference
-from abawfw.config import load_config
+from abawfw.config.loading import load_config
+from benchmarks.inference import benchmark_inference
 
 
 @pytest.mark.parametrize('name', ['transformer', 'fclstm_xl'])

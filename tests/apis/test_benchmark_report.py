@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from abawfw.apis.benchmark.report import CHROMIUM, benchmark_report
+from benchmarks.report import CHROMIUM, benchmark_report
 
 
 def test_without_a_browser(monkeypatch: pytest.MonkeyPatch) -> None:

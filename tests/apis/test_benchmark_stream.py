@@ -8,8 +8,8 @@ import pytest
 from command_line import call
 from saved_runs import TINY_CHANNELS, TINY_RUCAIM3, save_run
 
-from abawfw.apis.benchmark import stream
-from abawfw.apis.benchmark.stream import benchmark_stream
+from benchmarks import stream
+from benchmarks.stream import benchmark_stream
 
 
 def test_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abawfw.apis.benchmark.tagf import VARIANTS, benchmark_tagf
+from benchmarks.tagf import VARIANTS, benchmark_tagf
 
 
 def test_equal_models_in_turn() -> None:

@@ -11,8 +11,8 @@ import torch
 from command_line import ROOT
 
 from abawfw.apis.check import check_config
-from abawfw.config import load_config
-from abawfw.datasets.stores.trial_writer import TrialWriter
+from abawfw.config.loading import load_config
+from abawfw.datasets.stores.trials.writer import TrialWriter
 from abawfw.errors import ConfigError
 from abawfw.models.heads.va_head import VAHead
 

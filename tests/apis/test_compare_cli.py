@@ -15,13 +15,13 @@ from written_runs import LABELS, write_run
 
 from abawfw.apis.compare import compare
 from abawfw.errors import DataError
-from abawfw.evaluation import comparison as comparison_module
-from abawfw.evaluation.comparison import ComparedScore
 from abawfw.evaluation.functional import Moments, ccc, paired_bootstrap, paired_permutation
-from abawfw.evaluation.group_file import write_val_groups
-from abawfw.evaluation.prediction_files import write_predictions
-from abawfw.evaluation.tested_run import TestedRun
 from abawfw.groups import Groups
+from abawfw.results import comparison as comparison_module
+from abawfw.results.comparison import ComparedScore
+from abawfw.results.predictions import write_predictions
+from abawfw.results.side_files import write_val_groups
+from abawfw.results.tested_run import TestedRun
 
 
 def frames_ccc(run: Path, target: str) -> float:

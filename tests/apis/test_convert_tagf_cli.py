@@ -16,7 +16,7 @@ from float32 import assert_float32_of
 from golden_recipe import fill, parameter_names
 from torch import Tensor
 
-from abawfw.datasets.stores.trial_writer import TrialWriter
+from abawfw.datasets.stores.trials.writer import TrialWriter
 from abawfw.models.backbones import IResNet, VGGish
 
 CONFIGS = ROOT / 'configs/tagf'

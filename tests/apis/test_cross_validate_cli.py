@@ -18,11 +18,11 @@ from command_line import ROOT, Outcome, call, call_apart
 from made_runs import FOLDS, MadeUp, scores_of
 
 from abawfw.apis.cross_validate import cross_validate
-from abawfw.apis.results import to_csv, to_text
-from abawfw.apis.runs import Series
-from abawfw.datasets.demo_trials import make_demo_trials
+from abawfw.datasets.demo.trials import make_demo_trials
 from abawfw.datasets.stores import open_store
 from abawfw.errors import ConfigError
+from abawfw.series.results import to_csv, to_text
+from abawfw.series.runs import Series
 
 TOOLS = ROOT / 'tools'
 

@@ -17,7 +17,7 @@ from saved_runs import TINY_CHANNELS, TINY_PIXELS, TINY_RUCAIM3, TINY_TRANSFORME
 
 from abawfw.apis import export as export_module
 from abawfw.apis.export import KEY, LENGTHS, TOLERANCE, export
-from abawfw.apis.load_run import load_run
+from abawfw.apis.trained_run import load_run
 from abawfw.checkpoints import load_checkpoint, save_checkpoint
 from abawfw.errors import CheckpointError, ConfigError, TrainingError
 

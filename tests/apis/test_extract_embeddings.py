@@ -13,9 +13,9 @@ from command_line import ROOT, call
 
 from abawfw.apis.build import model_config
 from abawfw.checkpoints import save_checkpoint
-from abawfw.config import load_config, resolve
+from abawfw.config.loading import load_config, resolve
 from abawfw.datasets.stores import open_store
-from abawfw.datasets.stores.trial_writer import TrialWriter
+from abawfw.datasets.stores.trials.writer import TrialWriter
 from abawfw.registry import MODELS
 
 CONFIGS = ROOT / 'configs/tagf'

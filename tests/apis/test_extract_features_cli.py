@@ -24,10 +24,10 @@ from features.made_videos import constant_rate, plain, write_video
 from abawfw.apis.extract_features import extract_features
 from abawfw.apis.extraction_options import parse_options
 from abawfw.datasets.stores import open_store
-from abawfw.datasets.stores.npy_writer import NpyWriter
+from abawfw.datasets.stores.npy_file import NpyWriter
 from abawfw.errors import ConfigError, DataError
-from abawfw.features.extraction_plan import ExtractionPlan
-from abawfw.features.source_videos import SourceVideo
+from abawfw.extraction.pipeline.plan import ExtractionPlan
+from abawfw.extraction.video.source_videos import SourceVideo
 
 SOUND = ['--features', 'logmel', 'mfcc']
 

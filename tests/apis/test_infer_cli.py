@@ -23,16 +23,16 @@ from random_runs import make_run
 from abawfw.apis import VAInferencer
 from abawfw.apis.face_frames import face_text
 from abawfw.apis.infer import infer_video
-from abawfw.apis.video_prediction import VideoPrediction
+from abawfw.apis.inferencer import VideoPrediction
 from abawfw.datasets.stores import open_store
 from abawfw.datasets.stores.base import FeatureInfo
-from abawfw.datasets.stores.pack import pack_store
+from abawfw.datasets.stores.packed.pack import pack_store
 from abawfw.errors import DataError
-from abawfw.features.detectors.base import Face, FaceDetector
-from abawfw.features.extract import extract_video
-from abawfw.features.extractors import Extractor, build_extractor
-from abawfw.features.feature_store import GrowingStore
-from abawfw.features.recording import Recording
+from abawfw.extraction.extractors import Extractor, build_extractor
+from abawfw.extraction.faces.detectors.base import Face, FaceDetector
+from abawfw.extraction.pipeline.extract import extract_video
+from abawfw.extraction.pipeline.feature_store import GrowingStore
+from abawfw.extraction.video.recording import Recording
 from abawfw.registry import FACE_DETECTORS
 
 FEATURES = ['face48', 'mfcc']
@@ -237,7 +237,7 @@ def test_a_face_in_so_many_frames_means_the_same_everywhere(
 ) -> None:
     """Frames over which a face is held are told apart: from a video, a store, and in extraction itself."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr('abawfw.features.face_follower.CUT', 300)  # black frames are gaps, no other scene
+        patch.setattr('abawfw.extraction.faces.tracking.CUT', 300)  # black frames are gaps, no other scene
         root = shutil.copytree(store, tmp_path / 'store')
         shutil.rmtree(root / 'new')
         extractors = [build_extractor(name) for name in FEATURES]
@@ -345,7 +345,11 @@ def test_too_little_memory(
     def fail(*arguments: Any, **options: Any) -> None:
         raise MemoryError
 
-    place = 'abawfw.apis.infer.draw_curves' if what == 'picture' else 'abawfw.features.extract.find_trials'
+    place = (
+        'abawfw.apis.infer.draw_curves'
+        if what == 'picture'
+        else 'abawfw.extraction.pipeline.extract.find_trials'
+    )
     monkeypatch.setattr(place, fail)
     found = call(capfd, 'infer', path, run, '--out', out, '--device', 'cpu')
     assert found.code == 2

@@ -16,9 +16,9 @@ from random_runs import make_run
 
 from abawfw.apis import VAInferencer
 from abawfw.datasets.stores import open_store
-from abawfw.datasets.stores.trial_writer import TrialWriter
+from abawfw.datasets.stores.trials.writer import TrialWriter
 from abawfw.errors import CheckpointError, ConfigError, DataError
-from abawfw.evaluation.prediction_files import read_predictions
+from abawfw.results.predictions import read_predictions
 
 RUCAIM3 = ['affectnet', 'egemaps']
 SMALL = {'hidden': 16, 'regressor': [8], 'segment_length': 40, 'features': RUCAIM3}

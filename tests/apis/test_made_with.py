@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from command_line import call
 
-from abawfw.apis.results import read_scores
 from abawfw.apis.test import test as run_test
-from abawfw.config import load_config
-from abawfw.evaluation.tested_run import TestedRun
+from abawfw.config.loading import load_config
+from abawfw.results.tested_run import TestedRun
+from abawfw.series.results import read_scores
 from abawfw.submission.ensemble import Ensemble
 
 TARGETS = ('valence', 'arousal')

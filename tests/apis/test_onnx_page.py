@@ -16,7 +16,7 @@ from saved_runs import TINY_CHANNELS, TINY_RUCAIM3, save_run
 
 from abawfw.apis import VAInferencer
 from abawfw.apis.export import export
-from abawfw.datasets.stores.rucaim3_writer import RUCAIM3Writer
+from abawfw.datasets.stores.rucaim3.writer import RUCAIM3Writer
 
 ALONE = ('onnxruntime', 'flatbuffers', 'numpy', 'packaging', 'protobuf')  # onnxruntime and what it requires
 CASES = {

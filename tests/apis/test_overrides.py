@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from abawfw.apis.extraction_options import parse_options
-from abawfw.apis.overrides import Overrides, parse_value, parse_words
+from abawfw.config.overrides import Overrides, parse_value, parse_words
 from abawfw.errors import ConfigError
 
 

@@ -17,9 +17,9 @@ from torch import nn
 from abawfw import registry as registries
 from abawfw.apis.check import check_config
 from abawfw.apis.train import train
-from abawfw.config import VAConfig, load_config
-from abawfw.datasets.demo import make_demo_data
-from abawfw.datasets.demo_trials import make_demo_trials
+from abawfw.config.loading import VAConfig, load_config
+from abawfw.datasets.demo.rucaim3 import make_demo_data
+from abawfw.datasets.demo.trials import make_demo_trials
 from abawfw.errors import ConfigError
 from abawfw.models.losses import PlainLoss, build_loss
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from command_line import ROOT, TINY, TINY_TRANSFORMER, call_apart
 
-from abawfw.evaluation.tested_run import TestedRun
+from abawfw.results.tested_run import TestedRun
 
 if TYPE_CHECKING:
     from browser import OpenPage

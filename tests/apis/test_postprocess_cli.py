@@ -16,14 +16,14 @@ from command_line import ROOT, call
 from random_runs import make_run
 
 from abawfw.apis import VAInferencer
-from abawfw.config import load_config
+from abawfw.config.loading import load_config
 from abawfw.datasets.stores import open_store
-from abawfw.datasets.stores.trial_writer import TrialWriter
+from abawfw.datasets.stores.trials.writer import TrialWriter
 from abawfw.errors import ConfigError, DataError
-from abawfw.evaluation.face_file import read_faces
 from abawfw.evaluation.functional import ccc
 from abawfw.evaluation.postprocess import Pipeline, candidates
-from abawfw.evaluation.prediction_files import read_predictions
+from abawfw.results.predictions import read_predictions
+from abawfw.results.side_files import read_faces
 
 CONFIG = ROOT / 'configs/tagf/tagf_embeddings_demo.py'
 LENGTHS = {'a': ('train', 31), 'b': ('val', 45), 'c': ('val', 7), 'd': ('val', 60), 'e': ('test', 41)}

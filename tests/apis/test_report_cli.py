@@ -14,9 +14,9 @@ import pytest
 import torch
 from command_line import ROOT, call
 
-from abawfw.engine.origin import machine
-from abawfw.evaluation.face_file import write_faces
-from abawfw.evaluation.tested_run import TestedRun
+from abawfw.engine.hooks.summary_hook import machine
+from abawfw.results.side_files import write_faces
+from abawfw.results.tested_run import TestedRun
 
 if TYPE_CHECKING:
     from browser import OpenPage

@@ -12,12 +12,12 @@ from command_line import call
 from written_runs import LABELS, write_run
 
 from abawfw.apis.compare import compare
-from abawfw.apis.report_comparison import comparison_page
-from abawfw.config import load_config
+from abawfw.apis.report import comparison_page
+from abawfw.config.loading import load_config
 from abawfw.evaluation.functional import ccc
-from abawfw.evaluation.prediction_files import write_predictions
-from abawfw.evaluation.tested_run import TestedRun
-from abawfw.visualization.comparison_page.looks import short_names
+from abawfw.results.predictions import write_predictions
+from abawfw.results.tested_run import TestedRun
+from abawfw.visualization.comparison_page.page import short_names
 
 if TYPE_CHECKING:
     from browser import OpenPage

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from command_line import call
 
-from abawfw.datasets.demo import make_demo_data
+from abawfw.datasets.demo.rucaim3 import make_demo_data
 
 
 @pytest.fixture

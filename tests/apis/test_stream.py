@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 from saved_runs import TINY_CHANNELS, TINY_PIXELS, TINY_RUCAIM3, TINY_TRANSFORMER, save_run
 
 from abawfw.apis.build import build_loader
-from abawfw.apis.load_run import load_run
-from abawfw.apis.predict import predict
 from abawfw.apis.stream import VAStream
+from abawfw.apis.trained_run import load_run, predict
 from abawfw.datasets.stores.array_store import ArrayStore
 from abawfw.errors import ConfigError, DataError
 

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from made_runs import MadeUp, scores_of
 from scipy import stats
 
-from abawfw.apis.overrides import parse_words
-from abawfw.apis.runs import Series
 from abawfw.apis.sweep import sweep
-from abawfw.apis.sweep_space import draw, grid, read_space, to_trial, trial_name
+from abawfw.config.overrides import parse_words
 from abawfw.errors import ConfigError
+from abawfw.series.runs import Series
+from abawfw.series.sweep_space import draw, grid, read_space, to_trial, trial_name
 
 CONFIG = ROOT / 'configs/rucaim3/transformer_demo.py'
 SPACE = {'lr': [1e-3, 1e-2], 'optim_wrapper.optimizer.betas': [[0.9, 0.99], [0.5, 0.9]], 'heads': [2]}

@@ -15,11 +15,11 @@ from command_line import call, call_apart
 from killed import dead_process
 
 from abawfw.apis.build import build_loader, load_model
-from abawfw.apis.predict import predict
-from abawfw.config import load_config, resolve
+from abawfw.apis.trained_run import predict
+from abawfw.config.loading import load_config, resolve
 from abawfw.evaluation.functional import ccc
-from abawfw.evaluation.prediction_files import read_predictions
 from abawfw.files import HOST
+from abawfw.results.predictions import read_predictions
 
 
 @pytest.fixture
@@ -258,7 +258,7 @@ def test_an_interrupted_test_is_told_and_mended_by_another(
 ) -> None:
     assert call(capfd, 'test', run).code == 0
     before = {p.name: p.read_bytes() for p in (run / 'predictions').iterdir()}
-    from abawfw.evaluation import prediction_files
+    from abawfw.results import predictions as prediction_files
 
     write = prediction_files.write_text
 

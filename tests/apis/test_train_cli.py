@@ -14,10 +14,10 @@ import pytest
 from command_line import ROOT, TINY, TINY_TRANSFORMER, call, call_apart
 
 from abawfw.checkpoints import load_checkpoint
-from abawfw.config import load_config
-from abawfw.datasets.demo import make_demo_data
+from abawfw.config.loading import load_config
+from abawfw.datasets.demo.rucaim3 import make_demo_data
 from abawfw.datasets.stores import open_store
-from abawfw.datasets.stores.rucaim3_writer import RUCAIM3Writer
+from abawfw.datasets.stores.rucaim3.writer import RUCAIM3Writer
 
 CONFIG = ROOT / 'configs/rucaim3/transformer_demo.py'
 STATEFUL = ROOT / 'configs/rucaim3/fclstm_xl_demo.py'

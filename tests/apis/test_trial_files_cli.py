@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from command_line import call, call_apart
 
-from abawfw.evaluation.prediction_files import read_predictions
-from abawfw.evaluation.trial_files import read_trial_files
+from abawfw.results.predictions import read_predictions
+from abawfw.results.trial_files import read_trial_files
 
 
 @pytest.fixture

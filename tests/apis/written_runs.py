@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from evaluation import simulated_videos as made
 
-from abawfw.evaluation.prediction_files import write_predictions
+from abawfw.results.predictions import write_predictions
 
 LABELS = [made.labels(np.random.default_rng([k, 3]), 60 + 40 * k).clip(-1, 1) for k in range(12)]
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from abawfw.apis.trackers import recorder
-from abawfw.config import (
+from abawfw.config.diff import config_diff
+from abawfw.config.loading import (
     VAConfig,
     load_config,
     not_plain,
@@ -19,7 +20,6 @@ from abawfw.config import (
     stands_at,
     written_problems,
 )
-from abawfw.config_diff import config_diff
 from abawfw.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]

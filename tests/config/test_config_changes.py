@@ -1,4 +1,4 @@
-"""What a run changes of its bases, read without running a config."""
+"""What a run changes of its bases, and the config that it wrote, read without running it."""
 
 from __future__ import annotations
 
@@ -6,45 +6,48 @@ from pathlib import Path
 
 import pytest
 
-from abawfw.config import load_config
-from abawfw.config_changes import config_changes
-from abawfw.config_values import read_values
+from abawfw.config.diff import config_changes, read_written
+from abawfw.config.loading import load_config
 from abawfw.errors import ConfigError
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 EXPERIMENTS = sorted(p for p in CONFIGS.rglob('*.py') if '_base_' not in p.parts)
 
 
-def dumped(config: Path, folder: Path, **overrides: object) -> Path:
-    path = folder / 'config.py'
-    path.write_text(load_config(config, overrides).pretty_text)
-    return path
-
-
-def test_file_and_command_line_are_told_apart(tmp_path: Path) -> None:
-    config = CONFIGS / 'rucaim3/transformer_demo.py'
-    found = config_changes(config, dumped(config, tmp_path, lr=0.5, **{'model.head.dropout': 0.25}))
-    assert found.by_file == [
-        'ffn: 1024 -> 128',
-        'hidden: 256 -> 64',
-        'layers: 4 -> 2',
-        'regressor: [256, 256] -> [64]',
-    ]
-    assert found.by_command == ['lr: 0.0005 -> 0.5', 'model.head.dropout: 0.3 -> 0.25']
+def test_file_and_command_line_are_told_apart() -> None:
+    run = load_config(CONFIGS / 'rucaim3/transformer_demo.py', {'lr': 0.5, 'model.head.dropout': 0.25})
+    assert config_changes(run) == {
+        'file': ['ffn: 1024 -> 128', 'hidden: 256 -> 64', 'layers: 4 -> 2', 'regressor: [256, 256] -> [64]'],
+        'command': ['lr: 0.0005 -> 0.5', 'model.head.dropout: 0.3 -> 0.25'],
+    }
 
 
 @pytest.mark.parametrize('config', EXPERIMENTS, ids=lambda path: path.stem)
-def test_reading_gives_what_running_gives(config: Path, tmp_path: Path) -> None:
-    """A config without overrides has no change of the command line; or it is said where it cannot be read."""
-    run = dumped(config, tmp_path)
-    try:
-        changes = config_changes(config, run)
-    except ConfigError as error:
-        said = str(error)
-    else:
-        assert changes.by_command == []
-        return
-    assert 'what it holds is known only when it is run' in said
+def test_what_a_run_writes_is_read_without_running_it(config: Path, tmp_path: Path) -> None:
+    run = load_config(config)
+    written = tmp_path / 'config.py'
+    written.write_text(run.pretty_text)
+    assert read_written(written).to_dict() == run.to_dict()
+    changes = config_changes(run)
+    assert changes is not None
+    assert changes['command'] == []
+    assert changes['file'] is not None
+
+
+def test_bases_that_need_the_file(tmp_path: Path) -> None:
+    (tmp_path / 'base.py').write_text("lr = '${rate}'\n")
+    config = tmp_path / 'experiment.py'
+    config.write_text("_base_ = 'base.py'\nrate = 2\n")
+    assert config_changes(load_config(config, {'rate': 3})) == {'file': None, 'command': ['rate: 2 -> 3']}
+
+
+def test_nothing_to_compare_with(tmp_path: Path) -> None:
+    config = tmp_path / 'whole.py'
+    config.write_text('lr = 1\n')
+    run = load_config(config)
+    assert config_changes(run) is None
+    config.unlink()
+    assert config_changes(run) is None
 
 
 def test_nothing_is_run(tmp_path: Path) -> None:
@@ -54,29 +57,15 @@ def test_nothing_is_run(tmp_path: Path) -> None:
             f'import pathlib\npathlib.Path({str(mark)!r}).touch()',
             f"a = open({str(mark)!r}, 'w')",
             f"a = dict(b=[__import__('pathlib').Path({str(mark)!r}).touch()])",
-            'a = dict(**globals())',
+            'a = {**globals()}',
             'a = [x for x in (1,)]',
+            'a = ' + '[' * 10_000,
         ]
     ):
         path = tmp_path / f'config_{number}.py'
         path.write_text(text)
-        with pytest.raises(ConfigError, match=rf'config_{number}\.py, line 1: what it holds'):
-            read_values(path)
+        with pytest.raises(ConfigError, match=rf'config_{number}\.py cannot be read as the config of a run'):
+            read_written(path)
+    with pytest.raises(ConfigError, match=r'gone\.py cannot be read'):
+        read_written(tmp_path / 'gone.py')
     assert not mark.exists()
-
-
-def test_what_cannot_be_read(tmp_path: Path) -> None:
-    circle, text, lost = (tmp_path / f'{name}.py' for name in ('circle', 'text', 'lost'))
-    circle.write_text("_base_ = './circle.py'\n")
-    text.write_text('a = ' + '[' * 10_000)
-    lost.write_text("_base_ = ['nowhere.py']\na = 1\n")
-    run = tmp_path / 'config.py'
-    run.write_text('a = 1\n')
-    for path, message in (
-        (circle, 'inherits from itself'),
-        (text, 'text.py cannot be read'),
-        (lost, 'nowhere.py cannot be read'),
-        (tmp_path / 'gone.py', 'gone.py cannot be read'),
-    ):
-        with pytest.raises(ConfigError, match=message):
-            config_changes(path, run)

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from mmengine.runner import Runner
 
-from abawfw import config_check
 from abawfw.apis.check import check_config
-from abawfw.config import VAConfig, load_config
-from abawfw.config_check import config_problems
-from abawfw.datasets.stores.rucaim3_writer import RUCAIM3Writer
+from abawfw.config import check as config_check
+from abawfw.config.check import config_problems
+from abawfw.config.loading import VAConfig, load_config
+from abawfw.datasets.stores.rucaim3.writer import RUCAIM3Writer
 from abawfw.errors import ConfigError
 
 CONFIG = Path(__file__).parents[2] / 'configs' / 'rucaim3' / 'transformer_affwild2.py'

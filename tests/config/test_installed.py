@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from abawfw.config import load_config
+from abawfw.config.loading import load_config
 from abawfw.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from abawfw.config import VAConfig, load_config
-from abawfw.config_check import config_problems
+from abawfw.config.check import config_problems
+from abawfw.config.loading import VAConfig, load_config
 
 CONFIG = Path(__file__).parents[2] / 'configs' / 'rucaim3' / 'transformer_affwild2.py'
 LIST = "must be a list such as [dict(type='MeanSmoothing', window=50)], not "

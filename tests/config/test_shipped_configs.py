@@ -13,10 +13,10 @@ import torch
 
 from abawfw.apis.build import build_loader, model_config
 from abawfw.apis.check import check_config
-from abawfw.config import load_config, resolve
-from abawfw.datasets.demo import make_demo_data
-from abawfw.datasets.stores.rucaim3_writer import RUCAIM3Writer
-from abawfw.datasets.stores.trial_writer import TrialWriter
+from abawfw.config.loading import load_config, resolve
+from abawfw.datasets.demo.rucaim3 import make_demo_data
+from abawfw.datasets.stores.rucaim3.writer import RUCAIM3Writer
+from abawfw.datasets.stores.trials.writer import TrialWriter
 from abawfw.registry import MODELS
 
 CONFIGS = Path(__file__).parents[2] / 'configs'

@@ -11,8 +11,8 @@ from types import ModuleType
 
 import pytest
 
-from abawfw.config import load_config, resolve
-from abawfw.datasets.demo import make_demo_data
+from abawfw.config.loading import load_config, resolve
+from abawfw.datasets.demo.rucaim3 import make_demo_data
 from abawfw.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]

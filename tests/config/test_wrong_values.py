@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from abawfw.apis.check import check_config
-from abawfw.config import VAConfig, load_config
-from abawfw.config_check import config_problems
-from abawfw.datasets.demo import make_demo_data
-from abawfw.datasets.demo_trials import make_demo_trials
-from abawfw.datasets.stores.rucaim3_writer import RUCAIM3Writer
-from abawfw.datasets.stores.trial_writer import TrialWriter
+from abawfw.config.check import config_problems
+from abawfw.config.loading import VAConfig, load_config
+from abawfw.datasets.demo.rucaim3 import make_demo_data
+from abawfw.datasets.demo.trials import make_demo_trials
+from abawfw.datasets.stores.rucaim3.writer import RUCAIM3Writer
+from abawfw.datasets.stores.trials.writer import TrialWriter
 from abawfw.errors import ConfigError
 
 CONFIGS = Path(__file__).parents[2] / 'configs'

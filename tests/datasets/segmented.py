@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from types import SimpleNamespace
 
-from abawfw.apis.benchmark import useful_share
 from abawfw.datasets.clips import Segments
+from benchmarks import train as useful_share
 
 
 def clips_of(lengths: Iterable[int], segment: int) -> SimpleNamespace:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from abawfw.datasets.converters.affwild2 import convert_affwild2
+from abawfw.datasets.importers.affwild2 import convert_affwild2
 from abawfw.errors import DataError
 
 ROOT = Path(__file__).resolve().parents[2]

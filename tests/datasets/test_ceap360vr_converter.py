@@ -10,8 +10,8 @@ import h5py
 import numpy as np
 import pytest
 
-from abawfw.datasets.converters.ceap360vr import convert_ceap360vr, split_participants
-from abawfw.datasets.converters.ceap360vr_features import (
+from abawfw.datasets.importers.ceap360vr import convert_ceap360vr, split_participants
+from abawfw.datasets.importers.ceap360vr_features import (
     gaze_features,
     head_features,
     running_mean,

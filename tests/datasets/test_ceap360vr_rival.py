@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from abawfw.datasets.converters.ceap360vr_rival import stimulus_mean_ccc
+from abawfw.datasets.importers.ceap360vr_features import stimulus_mean_ccc
 
 
 def table(path, target):

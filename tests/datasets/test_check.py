@@ -10,10 +10,10 @@ import pytest
 from small_rucaim3 import edit, write_rucaim3
 
 from abawfw.apis.check_data import check_data
-from abawfw.datasets.check import DataReport, check_store
-from abawfw.datasets.facts import read_facts
+from abawfw.datasets.checking.check import DataReport, check_store
+from abawfw.datasets.checking.facts import read_facts
 from abawfw.datasets.stores import PackedStore, RUCAIM3Store
-from abawfw.datasets.stores.pack import pack_store
+from abawfw.datasets.stores.packed.pack import pack_store
 from abawfw.datasets.stores.problem import Problem
 from abawfw.errors import ConfigError, DataError
 

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from segmented import clips_of
 
-from abawfw.apis.benchmark.useful_share import useful_share
-from abawfw.datasets.affwild2_lengths import draw_lengths
+from abawfw.datasets.demo.signals import affwild2_lengths
 from abawfw.datasets.samplers import ClipSampler
 from abawfw.errors import ConfigError
+from benchmarks.train import useful_share
 
 MANY = clips_of(range(1, 60), 4)
 
@@ -100,7 +100,7 @@ def test_training_mixes_batches_of_long_and_of_short_clips():
 @pytest.mark.parametrize('partition', ['train', 'val'])
 def test_hardly_anything_computed_is_padding(partition: str, shuffle: bool, batch_size: int):
     for seed in range(3):
-        dataset = clips_of(draw_lengths(partition, seed), 250)
+        dataset = clips_of(affwild2_lengths(partition, seed), 250)
         assert useful_share(dataset, list(ClipSampler(dataset, batch_size, shuffle, seed))) >= 0.985
 
 

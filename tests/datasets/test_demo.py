@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
-from abawfw.datasets.demo import DemoSummary, make_demo_data
+from abawfw.datasets.demo.rucaim3 import DemoSummary, make_demo_data
 from abawfw.errors import ConfigError, DataError
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,8 +12,8 @@ import pytest
 from abawfw.apis.check_data import check_data
 from abawfw.datasets.clip_dataset import ClipDataset
 from abawfw.datasets.clip_request import ClipRequest
-from abawfw.datasets.demo import DemoSummary
-from abawfw.datasets.demo_trials import make_demo_trials
+from abawfw.datasets.demo.rucaim3 import DemoSummary
+from abawfw.datasets.demo.trials import make_demo_trials
 from abawfw.datasets.splits import BalancedKFold, RolledKFold
 from abawfw.datasets.stores import TrialStore
 from abawfw.errors import ConfigError

@@ -8,8 +8,7 @@ import pytest
 from small_rucaim3 import edit, write_rucaim3
 from small_trials import replace, write_trials
 
-from abawfw.datasets.facts import DataFacts, PartitionFacts, VideoFacts, read_facts
-from abawfw.datasets.facts.partition_facts import CENTRES
+from abawfw.datasets.checking.facts import CENTRES, DataFacts, PartitionFacts, VideoFacts, read_facts
 from abawfw.datasets.stores.base import VideoInfo
 from abawfw.errors import DataError
 

@@ -13,9 +13,9 @@ from h5py import h5d, h5p, h5s, h5t
 from small_rucaim3 import edit, write_rucaim3
 
 from abawfw.datasets.stores import RUCAIM3Store
-from abawfw.datasets.stores.hdf5_reader import MAX_CHUNK, MAX_NUMBERS, MAX_ROWS, HDF5Reader
-from abawfw.datasets.stores.pack import pack_store
-from abawfw.datasets.stores.rucaim3_writer import RUCAIM3Writer
+from abawfw.datasets.stores.packed.pack import pack_store
+from abawfw.datasets.stores.rucaim3.hdf5_reader import MAX_CHUNK, MAX_NUMBERS, MAX_ROWS, HDF5Reader
+from abawfw.datasets.stores.rucaim3.writer import RUCAIM3Writer
 from abawfw.errors import DataError
 
 FEATURES = 'features/train_face_pose'
@@ -348,7 +348,7 @@ def test_a_file_system_without_locks_is_named(
 def test_a_filter_that_is_not_there_is_named(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     edit(root, FEATURES, create(data=np.ones((7, 3), 'f4'), chunks=(2, 3), compression='gzip'))
     assert read(root).all()
-    monkeypatch.setattr('abawfw.datasets.stores.hdf5_reader.h5z.filter_avail', lambda code: False)
+    monkeypatch.setattr('abawfw.datasets.stores.rucaim3.hdf5_reader.h5z.filter_avail', lambda code: False)
     with pytest.raises(DataError, match=r'compressed with deflate \(1\), which HDF5 lacks here'):
         read(root)
 

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from segmented import clips_of
 
-from abawfw.apis.benchmark.useful_share import useful_share
-from abawfw.datasets.affwild2_lengths import draw_lengths
 from abawfw.datasets.clip_request import ClipRequest
+from abawfw.datasets.demo.signals import affwild2_lengths
 from abawfw.datasets.samplers import LaneBatchSampler
 from abawfw.errors import ConfigError, TrainingError
+from benchmarks.train import useful_share
 
 MANY = clips_of(range(1, 60), 4)
 
@@ -146,7 +146,7 @@ def test_other_videos_share_a_lane_in_another_epoch():
 @pytest.mark.parametrize('world_size', [1, 2])
 @pytest.mark.parametrize('shuffle', [True, False])
 def test_lanes_end_nearly_together(shuffle: bool, world_size: int):
-    dataset = clips_of(draw_lengths('train', 0), 250)
+    dataset = clips_of(affwild2_lengths('train', 0), 250)
     everywhere = ranks(dataset, world_size, lanes=16, shuffle=shuffle)
     ends = [
         sum(any(q.lane == lane for q in b) for b in batches) for batches in everywhere for lane in range(16)
@@ -159,7 +159,7 @@ def test_lanes_end_nearly_together(shuffle: bool, world_size: int):
 @pytest.mark.parametrize('partition', ['train', 'val'])
 def test_hardly_anything_computed_is_padding(partition: str, shuffle: bool, lanes: int):
     for seed in range(3):
-        dataset = clips_of(draw_lengths(partition, seed), 250)
+        dataset = clips_of(affwild2_lengths(partition, seed), 250)
         assert useful_share(dataset, list(LaneBatchSampler(dataset, lanes, shuffle, seed))) >= 0.97
 
 

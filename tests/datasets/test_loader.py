@@ -16,8 +16,7 @@ from torch.utils.data import DataLoader
 
 from abawfw.apis import cli
 from abawfw.datasets.clip_dataset import ClipDataset
-from abawfw.datasets.collate import SampleList
-from abawfw.datasets.loader import build_dataloader
+from abawfw.datasets.loader import SampleList, build_dataloader
 from abawfw.errors import ConfigError, DataError
 from abawfw.registry import TRANSFORMS
 

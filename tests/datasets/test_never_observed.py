@@ -9,10 +9,10 @@ import pytest
 
 from abawfw.datasets.clip_dataset import ClipDataset
 from abawfw.datasets.never_observed import never_observed
-from abawfw.datasets.stores.pack import pack_store
-from abawfw.datasets.stores.trial_array import TrialArray
-from abawfw.datasets.stores.trial_store import TrialStore
-from abawfw.datasets.stores.trial_writer import TrialWriter
+from abawfw.datasets.stores.packed.pack import pack_store
+from abawfw.datasets.stores.trials.files import TrialArray
+from abawfw.datasets.stores.trials.store import TrialStore
+from abawfw.datasets.stores.trials.writer import TrialWriter
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from abawfw.datasets.clip_dataset import ClipDataset
 from abawfw.datasets.clip_request import ClipRequest
 from abawfw.datasets.stores import PackedStore, TrialStore
 from abawfw.datasets.stores.base import VideoInfo
-from abawfw.datasets.stores.pack import pack_store
+from abawfw.datasets.stores.packed.pack import pack_store
 from abawfw.datasets.stores.running_moments import RunningMoments
 from abawfw.errors import ConfigError, DataError
 

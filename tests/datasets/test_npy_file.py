@@ -13,8 +13,8 @@ from small_trials import write_trials
 
 from abawfw.datasets.stores import TrialStore
 from abawfw.datasets.stores.npy_file import read_array, read_arrays, read_header
-from abawfw.datasets.stores.packed_array import PackedArray
-from abawfw.datasets.stores.trial_array import TrialArray
+from abawfw.datasets.stores.packed.store import PackedArray
+from abawfw.datasets.stores.trials.files import TrialArray
 from abawfw.errors import DataError
 
 

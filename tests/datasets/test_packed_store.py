@@ -18,9 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from killed import killed_at_every_step
 
-from abawfw.datasets.check import check_store
+from abawfw.datasets.checking.check import check_store
 from abawfw.datasets.stores import FeatureInfo, FeatureStore, PackedStore, RUCAIM3Store, VideoInfo, open_store
-from abawfw.datasets.stores.pack import pack_store
+from abawfw.datasets.stores.packed.pack import pack_store
 from abawfw.datasets.stores.problem import Problem
 from abawfw.datasets.stores.running_moments import RunningMoments
 from abawfw.errors import DataError
@@ -375,7 +375,8 @@ def test_memory_does_not_grow_with_the_data_that_are_read(tmp_path: Path) -> Non
 
 def test_stores_need_neither_torch_nor_opencv() -> None:
     code = (
-        'import sys, abawfw.datasets.stores, abawfw.datasets.check, abawfw.datasets.stores.pack\n'
+        'import sys, abawfw.datasets.stores, abawfw.datasets.checking.check\n'
+        'import abawfw.datasets.stores.packed.pack\n'
         'abawfw.datasets.stores.kinds.store_kinds()\n'
         "assert not {'torch', 'cv2', 'mmengine.runner'} & set(sys.modules)"
     )

@@ -14,7 +14,7 @@ import pytest
 from small_trials import write_trials
 
 from abawfw.datasets.stores import TrialStore, open_store
-from abawfw.datasets.stores.restricted_pickle import read_pickle
+from abawfw.datasets.stores.trials.pickles import read_pickle
 from abawfw.errors import DataError
 
 PLAIN = {
@@ -172,7 +172,7 @@ def test_forged_arrays_are_refused_before_numpy_sees_them(
         asked.append(name)
         return real(name)
 
-    monkeypatch.setattr('abawfw.datasets.stores.restricted_pickle.np.dtype', dtype)
+    monkeypatch.setattr('abawfw.datasets.stores.trials.pickles.np.dtype', dtype)
     with pytest.raises(DataError, match=r'dataset_info\.pkl: (refused|damaged)'):
         read_pickle(path)
     # of whatever the file says of a type, numpy gets a name of the short list and a byte order

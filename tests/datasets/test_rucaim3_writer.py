@@ -6,8 +6,8 @@ import h5py
 import numpy as np
 import pytest
 
-from abawfw.datasets.stores.rucaim3 import RUCAIM3Store
-from abawfw.datasets.stores.rucaim3_writer import RUCAIM3Writer
+from abawfw.datasets.stores.rucaim3.store import RUCAIM3Store
+from abawfw.datasets.stores.rucaim3.writer import RUCAIM3Writer
 from abawfw.errors import DataError
 
 

@@ -12,15 +12,15 @@ from memory_store import MemoryStore
 from small_rucaim3 import write_rucaim3
 from small_trials import write_trials
 
-from abawfw.datasets.check import check_store
-from abawfw.datasets.facts import read_facts
+from abawfw.datasets.checking.check import check_store
+from abawfw.datasets.checking.facts import read_facts
 from abawfw.datasets.splits import BalancedKFold
 from abawfw.datasets.splits.build import build_split
 from abawfw.datasets.stores import PackedStore, RUCAIM3Store, TrialStore, open_store
 from abawfw.datasets.stores.base import FeatureStore, VideoInfo
-from abawfw.datasets.stores.pack import pack_store
-from abawfw.datasets.stores.rucaim3_writer import RUCAIM3Writer
-from abawfw.datasets.stores.trial_writer import TrialWriter
+from abawfw.datasets.stores.packed.pack import pack_store
+from abawfw.datasets.stores.rucaim3.writer import RUCAIM3Writer
+from abawfw.datasets.stores.trials.writer import TrialWriter
 from abawfw.errors import DataError
 
 TABLE = 'video,group\na,anna\nb,anna\nc,carl\n'

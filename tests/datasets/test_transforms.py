@@ -125,7 +125,7 @@ def test_an_unknown_method_is_refused():
 
 def golden_sequences(golden: Path, method: str, normed: list[str], partition: str) -> list[np.ndarray]:
     """Every video of the golden data set, its features concatenated, normalised."""
-    stores = pytest.importorskip('abawfw.datasets.stores.rucaim3')
+    stores = pytest.importorskip('abawfw.datasets.stores.rucaim3.store')
     dataset = ClipDataset(
         stores.RUCAIM3Store(golden / 'h5_mini'),
         features=['egemaps', 'head_pose'],

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from small_trials import write_trials
 
-from abawfw.datasets.check import check_store
+from abawfw.datasets.checking.check import check_store
 from abawfw.datasets.stores import TrialStore, open_store
-from abawfw.datasets.stores.pack import pack_store
+from abawfw.datasets.stores.packed.pack import pack_store
 from abawfw.errors import DataError
 
 

@@ -14,9 +14,9 @@ import pytest
 from small_trials import TRIALS, array, replace, write_pickle, write_trials
 
 from abawfw.datasets.stores import TrialStore, open_store
-from abawfw.datasets.stores.pack import pack_store
-from abawfw.datasets.stores.trial_array import TrialArray
-from abawfw.datasets.stores.trial_writer import TrialWriter
+from abawfw.datasets.stores.packed.pack import pack_store
+from abawfw.datasets.stores.trials.files import TrialArray
+from abawfw.datasets.stores.trials.writer import TrialWriter
 from abawfw.errors import DataError
 
 

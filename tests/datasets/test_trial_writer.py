@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from abawfw.datasets.stores import FeatureInfo, TrialStore
 from abawfw.datasets.stores.base import VideoInfo
-from abawfw.datasets.stores.trial_writer import TrialWriter
+from abawfw.datasets.stores.trials.writer import TrialWriter
 from abawfw.errors import DataError
 
 

@@ -13,8 +13,8 @@ from apis.command_line import ROOT
 from docs.doc_sandbox import Sandbox, ToolServer
 from features.face_clips import FRAMES, clip
 
-from abawfw.datasets.demo import make_demo_data
-from abawfw.datasets.demo_trials import make_demo_trials
+from abawfw.datasets.demo.rucaim3 import make_demo_data
+from abawfw.datasets.demo.trials import make_demo_trials
 from abawfw.datasets.stores import open_store
 from abawfw.models.backbones import IResNet, VGGish
 

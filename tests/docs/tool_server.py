@@ -22,8 +22,8 @@ import torch
 
 IMPORTED = (
     *('abawfw.apis.train', 'abawfw.apis.test', 'abawfw.apis.inferencer', 'abawfw.apis.extract_features'),
-    *('abawfw.datasets.demo_trials', 'abawfw.submission.ensemble', 'torch._dynamo', 'pandas'),
-    *('matplotlib.backends.backend_agg', 'matplotlib.figure', 'abawfw.datasets.converters.affwild2'),
+    *('abawfw.datasets.demo.trials', 'abawfw.submission.ensemble', 'torch._dynamo', 'pandas'),
+    *('matplotlib.backends.backend_agg', 'matplotlib.figure', 'abawfw.datasets.importers.affwild2'),
 )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from tiny_runs import ROOT, Train, tiny_config, tiny_overrides
 
-from abawfw.datasets.demo import make_demo_data
+from abawfw.datasets.demo.rucaim3 import make_demo_data
 
 
 @pytest.fixture(scope='session')

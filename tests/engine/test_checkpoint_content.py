@@ -21,7 +21,7 @@ from abawfw.checkpoints import (
     load_state_dict,
     save_checkpoint,
 )
-from abawfw.config import load_config
+from abawfw.config.loading import load_config
 from abawfw.engine import training_state
 from abawfw.engine.training_state import restore, set_random_state
 from abawfw.errors import AbawfwError, CheckpointError, TrainingError

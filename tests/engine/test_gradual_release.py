@@ -18,9 +18,9 @@ import torch
 from same_run import assert_same_run, differences
 
 from abawfw.apis.build import build_loader, load_model
-from abawfw.apis.predict import predict
+from abawfw.apis.trained_run import predict
 from abawfw.checkpoints import load_checkpoint
-from abawfw.config import load_config, resolve
+from abawfw.config.loading import load_config, resolve
 from abawfw.evaluation.functional import ccc
 
 CONFIG = Path(__file__).parent / 'configs/two_stages.py'

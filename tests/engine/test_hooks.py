@@ -19,8 +19,8 @@ from same_run import assert_same_run
 from tiny_runs import tiny_config, tiny_overrides
 
 from abawfw.apis.build import build_loader, load_model
-from abawfw.apis.predict import predict
-from abawfw.config import load_config, resolve
+from abawfw.apis.trained_run import predict
+from abawfw.config.loading import load_config, resolve
 from abawfw.engine.hooks import EpochLogHook, TrainingMetricHook, progress_hook
 from abawfw.evaluation.functional import Moments, moments
 

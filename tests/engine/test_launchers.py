@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from abawfw.engine.launchers import Launcher, LocalLauncher, RayLauncher, Run, SlurmLauncher
-from abawfw.engine.launchers.command_chain import execute
 from abawfw.errors import ConfigError
+from abawfw.series.launchers import Launcher, LocalLauncher, RayLauncher, Run, SlurmLauncher
+from abawfw.series.launchers.command_chain import execute
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.timeout(300)  # what waits for a process says so, instead of holding up the others
@@ -97,7 +97,7 @@ def test_failures_are_told_with_the_end_of_their_log(tmp_path: Path) -> None:
 
 
 def test_gpus_in_turn_and_threads_shared_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr('abawfw.engine.launchers.local_launcher.usable_cores', lambda: 8)
+    monkeypatch.setattr('abawfw.series.launchers.local_launcher.usable_cores', lambda: 8)
     monkeypatch.delenv('OMP_NUM_THREADS', raising=False)
     monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '3, GPU-a')
     assert LocalLauncher().jobs == 2
@@ -128,7 +128,7 @@ def stopped(folder: Path, number: int) -> subprocess.CompletedProcess[str]:
     script = f"""
 import sys; from pathlib import Path
 from abawfw.apis import cli
-from abawfw.engine.launchers import LocalLauncher, Run
+from abawfw.series.launchers import LocalLauncher, Run
 runs = [Run(n, ((sys.executable, '-c', {WAITING!r}),), Path(n)) for n in 'ab']
 cli.run(lambda: LocalLauncher(1).launch(runs, print))
 """
@@ -262,7 +262,7 @@ def test_a_missing_extra_is_named(
 RAY = """
 import json, sys; from pathlib import Path
 from abawfw.apis import cli
-from abawfw.engine.launchers import RayLauncher, Run
+from abawfw.series.launchers import RayLauncher, Run
 def main():
     told = json.loads(sys.argv[1])
     runs = [Run(r['name'], tuple(map(tuple, r['commands'])), Path(r['name'])) for r in told]

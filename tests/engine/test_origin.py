@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from abawfw.engine import origin
+from abawfw.engine.hooks import summary_hook as origin
 
 
 def git(folder: Path, *words: str) -> str:

@@ -16,8 +16,8 @@ from scipy import stats
 from tiny_runs import tiny_config, tiny_overrides
 
 from abawfw.apis.build import build_loader, load_model
-from abawfw.apis.predict import predict
-from abawfw.config import load_config, resolve
+from abawfw.apis.trained_run import predict
+from abawfw.config.loading import load_config, resolve
 from abawfw.evaluation.functional import ccc, pcc_p_value, rmse
 
 COLUMNS = (

@@ -30,8 +30,8 @@ import abawfw.engine.va_runner
 from abawfw import checkpoints
 from abawfw.apis import cli
 from abawfw.apis.train import train
-from abawfw.config import load_config
-from abawfw.config_check import config_problems
+from abawfw.config.check import config_problems
+from abawfw.config.loading import load_config
 from abawfw.engine.hooks import NonFiniteLossHook
 from abawfw.engine.training_state import bare_model
 from abawfw.models.estimator import VAEstimator

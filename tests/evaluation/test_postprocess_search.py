@@ -18,8 +18,8 @@ from abawfw.evaluation.postprocess import (
     candidates,
     tune,
 )
-from abawfw.evaluation.report_table import cross_validated_rows, render_table, report_rows
 from abawfw.registry import POSTPROCESSORS
+from abawfw.results.report_table import cross_validated_rows, render_table, report_rows
 
 Videos = dict[str, np.ndarray]
 

@@ -9,7 +9,7 @@ import pytest
 from abawfw.errors import ConfigError, DataError
 from abawfw.evaluation.functional import Moments, moments, smooth_and_clip
 from abawfw.evaluation.postprocess import AffineCalibration, GapInterpolation, Pipeline
-from abawfw.evaluation.prediction_files import predictions_folder, read_predictions, write_predictions
+from abawfw.results.predictions import predictions_folder, read_predictions, write_predictions
 
 SYSTEMS = ('transformer', 'transformer_attention_multihead')
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from abawfw.evaluation.functional import bootstrap_ccc, ccc, moments, smooth_and_clip
-from abawfw.evaluation.report_table import render_table, report_rows
 from abawfw.groups import Groups
+from abawfw.results.report_table import render_table, report_rows
 
 
 def test_rows_and_table() -> None:

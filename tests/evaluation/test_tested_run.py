@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from abawfw.errors import DataError
-from abawfw.evaluation.face_file import NAME, read_faces, write_faces
 from abawfw.evaluation.functional import ccc
-from abawfw.evaluation.prediction_files import file_name, write_predictions
-from abawfw.evaluation.tested_run import TestedRun
+from abawfw.results.predictions import file_name, write_predictions
+from abawfw.results.side_files import FACES, read_faces, write_faces
+from abawfw.results.tested_run import TestedRun
 
 LABELS = {'a': np.array([0.0, 0.5, np.nan, 0.25]), 'b': np.full(3, np.nan)}
 PREDS = {'a': np.array([0.1, 1.5, 0.2, 0.3]), 'b': np.array([0.0, 0.1, 0.2])}
@@ -75,8 +75,8 @@ def test_what_cannot_be_read_names_the_file(run: Path, tmp_path: Path) -> None:
     (run / 'summary.json').write_text('{')
     with pytest.raises(DataError, match=r'summary\.json is damaged'):
         _ = TestedRun(run).summary
-    (run / 'predictions' / NAME).write_text('{"a": 3}')
-    with pytest.raises(DataError, match=rf'{NAME} is damaged'):
+    (run / 'predictions' / FACES).write_text('{"a": 3}')
+    with pytest.raises(DataError, match=rf'{FACES} is damaged'):
         _ = TestedRun(run).faces
 
 
@@ -87,7 +87,7 @@ def test_faces_of_another_test(run: Path) -> None:
         ('{"a": {"frames": 4, "without": [[-3, 3]]}}', 'video a of 4 frames: no face from -3 to 3'),
         ('{"a": {"frames": 4, "without": [[2, 9]]}}', 'video a of 4 frames: no face from 2 to 9'),
     ):
-        (run / 'predictions' / NAME).write_text(text)
+        (run / 'predictions' / FACES).write_text(text)
         with pytest.raises(DataError, match=message):
             _ = TestedRun(run).faces
 
@@ -150,6 +150,6 @@ def test_faces_survive_their_file(faces: list[bool], tmp_path_factory: pytest.Te
 
 
 def test_without_faces_an_earlier_file_goes(tmp_path: Path) -> None:
-    assert write_faces(tmp_path, {'v': np.array([True, False])}) == [tmp_path / NAME]
+    assert write_faces(tmp_path, {'v': np.array([True, False])}) == [tmp_path / FACES]
     assert write_faces(tmp_path, {}) == []
     assert read_faces(tmp_path, {'v': 2}) is None

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from abawfw.errors import DataError
-from abawfw.evaluation.time_file import NAME, read_times, write_times
+from abawfw.results.side_files import TIMES, read_times, write_times
 
 EVEN = 0.5 + np.arange(1000) / 29.97
 UNEVEN = np.cumsum(np.random.default_rng(0).uniform(0.01, 0.1, 40))
@@ -23,8 +23,8 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
         'unknown': None,
         'gap': np.array([0, np.nan]),
     }
-    assert write_times(tmp_path, times) == [tmp_path / NAME]
-    assert json.loads((tmp_path / NAME).read_text())['even'] == {'frames': 1000, 'start': 0.5, 'fps': 29.97}
+    assert write_times(tmp_path, times) == [tmp_path / TIMES]
+    assert json.loads((tmp_path / TIMES).read_text())['even'] == {'frames': 1000, 'start': 0.5, 'fps': 29.97}
     found = read_times(tmp_path, {'even': 1000, 'uneven': 40, 'one': 1, 'unknown': 7, 'gap': 2})
     assert list(found) == ['even', 'uneven', 'one']
     np.testing.assert_allclose(found['even'], EVEN, atol=1e-6)
@@ -38,7 +38,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 def test_without_times_no_file_stays(tmp_path: Path) -> None:
     write_times(tmp_path, {'a': EVEN})
     assert write_times(tmp_path, {'a': None}) == []
-    assert not (tmp_path / NAME).exists()
+    assert not (tmp_path / TIMES).exists()
     assert read_times(tmp_path, {'a': 1000}) == {}
 
 
@@ -57,6 +57,6 @@ def test_without_times_no_file_stays(tmp_path: Path) -> None:
     ],
 )
 def test_damaged(tmp_path: Path, text: str, said: str) -> None:
-    (tmp_path / NAME).write_text(text)
-    with pytest.raises(DataError, match=rf'(?s){NAME} is damaged.*{said}.*tools/test\.py'):
+    (tmp_path / TIMES).write_text(text)
+    with pytest.raises(DataError, match=rf'(?s){TIMES} is damaged.*{said}.*tools/test\.py'):
         read_times(tmp_path, {'a': 4})

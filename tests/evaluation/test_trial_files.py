@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from abawfw.errors import ConfigError, DataError
-from abawfw.evaluation.trial_files import has_trial_files, read_trial_files, write_trial_files
+from abawfw.results.trial_files import has_trial_files, read_trial_files, write_trial_files
 
 PREDS = {'b-1': np.array([0.1, -1.5, 1 / 3]), 'a.left': np.array([0.25])}
 

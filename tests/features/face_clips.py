@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from features.made_videos import write_video
 
-from abawfw.features.recording import Recording
+from abawfw.extraction.video.recording import Recording
 
 FRAMES = 40
 

@@ -9,9 +9,9 @@ import numpy as np
 from made_videos import index_of
 from numpy.typing import NDArray
 
-from abawfw.features.detectors.base import Face, FaceDetector
-from abawfw.features.extractors.base import FaceExtractor, SoundExtractor
-from abawfw.features.sound import Sound
+from abawfw.extraction.audio.sound import Sound
+from abawfw.extraction.extractors.base import FaceExtractor, SoundExtractor
+from abawfw.extraction.faces.detectors.base import Face, FaceDetector
 
 POINTS = np.array([(38.3, 51.7), (73.5, 51.5), (56.0, 71.7), (41.5, 92.4), (70.7, 92.2)], np.float32)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from abawfw.features.detectors import Face, FaceDetector
+from abawfw.extraction.faces.detectors import Face, FaceDetector
 
 SIZE = (240, 136)
 COLOURS = {'red': (230, 40, 40), 'green': (40, 210, 60), 'blue': (50, 60, 230)}

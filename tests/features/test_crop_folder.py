@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from abawfw.errors import DataError
-from abawfw.features.crop_folder import CropFolder
+from abawfw.extraction.faces.crop_folder import CropFolder
 
 
 @pytest.fixture

@@ -11,15 +11,15 @@ from made_parts import Broken, Clock, Colour, MadeDetector
 from made_videos import constant_rate, plain, write_video
 from numpy.typing import NDArray
 
-from abawfw.datasets.check import check_store
+from abawfw.datasets.checking.check import check_store
 from abawfw.datasets.stores import TrialStore, open_store
 from abawfw.datasets.stores.base import FeatureInfo
 from abawfw.datasets.stores.extraction_file import write_extraction
 from abawfw.errors import DataError
-from abawfw.features.crop_folder import CropFolder
-from abawfw.features.extract import ExtractionReport, extract_video
-from abawfw.features.extractors import Face48
-from abawfw.features.feature_store import GrowingStore
+from abawfw.extraction.extractors import Face48
+from abawfw.extraction.faces.crop_folder import CropFolder
+from abawfw.extraction.pipeline.extract import ExtractionReport, extract_video
+from abawfw.extraction.pipeline.feature_store import GrowingStore
 
 FEATURES = [Colour(), Clock()]
 SIZE = (160, 96)

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from abawfw.errors import ConfigError, DataError
-from abawfw.features.extraction_plan import ExtractionPlan
-from abawfw.features.packages import optional_package
+from abawfw.extraction.packages import optional_package
+from abawfw.extraction.pipeline.plan import ExtractionPlan
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 def test_no_torch_unless_a_network_needs_it() -> None:
     """It takes seconds and 200 MB in every worker."""
     code = (
-        'import sys; from pathlib import Path; from abawfw.features.extraction_plan import ExtractionPlan\n'
+        'import sys; from pathlib import Path; from abawfw.extraction.pipeline.plan import ExtractionPlan\n'
     )
     code += "plan = ExtractionPlan(Path('x'), ('face48', 'logmel', 'mfcc', 'egemaps', 'compare'), {})\n"
     code += "plan.check(); plan.settings(); plan.infos; print([m for m in ('torch',) if m in sys.modules])"

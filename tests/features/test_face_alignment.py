@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 from abawfw.errors import DataError
-from abawfw.features.face_alignment import TEMPLATE, aligned, similarity
+from abawfw.extraction.faces.track import TEMPLATE, aligned, similarity
 
 
 def turned(points: np.ndarray, scale: float, angle: float, shift: tuple[float, float]) -> np.ndarray:

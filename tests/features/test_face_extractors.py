@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from abawfw.errors import CheckpointError, ConfigError, DataError
-from abawfw.features.extractors import build_extractor
-from abawfw.features.extractors.face48 import resize_faces
+from abawfw.extraction.extractors import build_extractor
+from abawfw.extraction.extractors.face48 import resize_faces
 from abawfw.models.backbones import IResNet
 
 TINY = {'type': 'IResNet', 'size': 40, 'units': (1, 1, 1, 1), 'width': 4}

@@ -6,10 +6,8 @@ import time
 
 import numpy as np
 
-from abawfw.features.detectors import Face
-from abawfw.features.face_colours import COLOURS
-from abawfw.features.face_persons import persons_of
-from abawfw.features.face_tracklet import Tracklet
+from abawfw.extraction.faces.detectors import Face
+from abawfw.extraction.faces.tracking import COLOURS, Tracklet, persons_of
 
 TIMES = np.arange(100_000) / 30
 

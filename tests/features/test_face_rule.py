@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from made_persons import SquareDetector, picture
 
-from abawfw.features.detectors import MTCNNDetector
-from abawfw.features.face_track import find_faces
-from abawfw.features.recording import Frame, Recording
+from abawfw.extraction.faces.detectors import MTCNNDetector
+from abawfw.extraction.faces.track import find_faces
+from abawfw.extraction.video.recording import Frame, Recording
 
 
 class Shown(Recording):

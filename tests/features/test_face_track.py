@@ -15,10 +15,9 @@ from made_persons import POINTS, SIZE, Place, SquareDetector, picture
 from made_videos import constant_rate, write_video
 
 from abawfw.errors import DataError
-from abawfw.features.detectors import MTCNNDetector
-from abawfw.features.face_alignment import aligned, shrinkable
-from abawfw.features.face_track import FaceTrack, crops, find_faces
-from abawfw.features.recording import Frame, Recording
+from abawfw.extraction.faces.detectors import MTCNNDetector
+from abawfw.extraction.faces.track import FaceTrack, aligned, crops, find_faces, shrinkable
+from abawfw.extraction.video.recording import Frame, Recording
 
 
 def video(path: Path, shots: Sequence[Sequence[Place]], fps: float = 30) -> Recording:

@@ -18,8 +18,7 @@ import pytest
 from abawfw.datasets.stores import TrialStore, open_store
 from abawfw.datasets.stores.base import FeatureInfo, VideoInfo
 from abawfw.errors import DataError
-from abawfw.features.feature_store import GrowingStore
-from abawfw.features.finished_trial import FinishedTrial
+from abawfw.extraction.pipeline.feature_store import FinishedTrial, GrowingStore
 
 FEATURES = {'mfcc': FeatureInfo((3,), 'float32')}
 SETTINGS = {'mfcc': {'step': 0.01, 'bands': (1, 2)}}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from abawfw.errors import DataError
-from abawfw.features.logmel import log_mel, log_mel_windows, window_starts
+from abawfw.extraction.extractors.logmel import log_mel, log_mel_windows, window_starts
 
 RATES = [24, 25, 29.97, 30, 15]
 

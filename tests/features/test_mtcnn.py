@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from abawfw.errors import ConfigError, DataError
-from abawfw.features.detectors import Face, MTCNNDetector, mtcnn_nets
-from abawfw.features.detectors.boxes import area, overlaps, squared, strongest
-from abawfw.features.detectors.squares import cut_out
-from abawfw.features.recording import Recording
+from abawfw.extraction.faces.detectors import Face, MTCNNDetector
+from abawfw.extraction.faces.detectors import mtcnn as mtcnn_nets
+from abawfw.extraction.faces.detectors.base import area, overlaps, squared, strongest
+from abawfw.extraction.faces.detectors.mtcnn import cut_out
+from abawfw.extraction.video.recording import Recording
 from abawfw.registry import FACE_DETECTORS
 
 BOXES = arrays(np.float64, (6, 4), elements=st.integers(0, 40)).map(

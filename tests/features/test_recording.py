@@ -13,7 +13,7 @@ import pytest
 from made_videos import constant_rate, index_of, patched, plain, remuxed, write_sound, write_video
 
 from abawfw.errors import DataError
-from abawfw.features.recording import Recording
+from abawfw.extraction.video.recording import Recording
 
 SILENCE = np.zeros(24000, np.float32)
 

@@ -10,8 +10,8 @@ import pytest
 from made_videos import constant_rate, patched, plain, remuxed, write_sound, write_video
 
 from abawfw.errors import DataError
-from abawfw.features.recording import Recording
-from abawfw.features.sound import RATE, Sound
+from abawfw.extraction.audio.sound import RATE, Sound
+from abawfw.extraction.video.recording import Recording
 
 
 def noise(seconds: float, rate: int = RATE, seed: int = 0) -> np.ndarray:

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from made_videos import constant_rate, plain, write_sound, write_video
 
 from abawfw.errors import ConfigError, DataError
-from abawfw.features.extractors import build_extractor, ten_ms_rows
-from abawfw.features.extractors.compare import voiced_deltas
-from abawfw.features.extractors.ten_ms_rows import rows_at
-from abawfw.features.logmel import log_mel_windows, window_starts
-from abawfw.features.recording import Recording
-from abawfw.features.sound import RATE, Sound
+from abawfw.extraction.audio.sound import RATE, Sound
+from abawfw.extraction.extractors import base as ten_ms_rows
+from abawfw.extraction.extractors import build_extractor
+from abawfw.extraction.extractors.base import rows_at
+from abawfw.extraction.extractors.compare import voiced_deltas
+from abawfw.extraction.extractors.logmel import log_mel_windows, window_starts
+from abawfw.extraction.video.recording import Recording
 
 NAMES = ['logmel', 'egemaps', 'mfcc', 'compare']
 DIMS = {'logmel': (96, 64), 'egemaps': (88,), 'mfcc': (39,), 'compare': (130,)}

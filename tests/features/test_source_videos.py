@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from abawfw.errors import DataError
-from abawfw.features.crop_folder import CropFolder
-from abawfw.features.label_rows import match_rows
-from abawfw.features.source_videos import ENDINGS, annotated_persons, find_videos, not_creatable
-from abawfw.features.words import words_file
+from abawfw.extraction.extractors.bert import words_file
+from abawfw.extraction.faces.crop_folder import CropFolder
+from abawfw.extraction.pipeline.extract import match_rows
+from abawfw.extraction.video.source_videos import ENDINGS, annotated_persons, find_videos, not_creatable
 
 
 def touch(root: Path, *names: str) -> Path:

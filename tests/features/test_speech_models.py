@@ -11,9 +11,9 @@ import pytest
 from made_videos import constant_rate, plain, write_sound, write_video
 
 from abawfw.errors import DataError
-from abawfw.features.extractors import bert, build_extractor, wav2vec2
-from abawfw.features.sound import RATE, Sound
-from abawfw.features.words import Word
+from abawfw.extraction.audio.sound import RATE, Sound
+from abawfw.extraction.extractors import bert, build_extractor, wav2vec2
+from abawfw.extraction.extractors.bert import Word
 
 VOCABULARY = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', 'hello', 'wor', '##ld', '.', 'we', 'are', 'here']
 SMALL = {'hidden_size': 8, 'num_attention_heads': 2, 'intermediate_size': 8}

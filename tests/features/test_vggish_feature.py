@@ -10,8 +10,8 @@ import torch
 from made_videos import constant_rate, plain, write_sound, write_video
 
 from abawfw.errors import CheckpointError, DataError
-from abawfw.features.extractors import build_extractor
-from abawfw.features.sound import RATE, Sound
+from abawfw.extraction.audio.sound import RATE, Sound
+from abawfw.extraction.extractors import build_extractor
 from abawfw.models.backbones import VGGish
 
 TINY = {'hidden': 8, 'width': 2}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from abawfw.errors import DataError
-from abawfw.features.words import Word, read_words, words_file
+from abawfw.extraction.extractors.bert import Word, read_words, words_file
 
 WORDS = [Word('Hello', 0.5, 0.75), Word('world.', 0.8, 1.25)]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from abawfw.errors import DataError
-from abawfw.features.worker_processes import Tick, work_through
+from abawfw.extraction.pipeline.worker_processes import Tick, work_through
 
 
 @dataclass(frozen=True)

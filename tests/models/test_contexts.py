@@ -12,7 +12,7 @@ from torch import nn
 
 from abawfw.errors import ConfigError
 from abawfw.models.contexts import FeedForward, LSTMContext, MemoryAttention, TransformerContext
-from abawfw.models.convert_rucaim3 import NETS
+from abawfw.models.convert.rucaim3 import NETS
 from abawfw.models.layers import Dropout
 from abawfw.registry import MODELS
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from abawfw.errors import CheckpointError
-from abawfw.models.convert_rucaim3 import convert_rucaim3
+from abawfw.models.convert.rucaim3 import convert_rucaim3
 
 
 class Run:

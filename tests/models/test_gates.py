@@ -7,10 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from abawfw.models.layers.gates import GATES, LSTMGate, MeanGate, MLPGate
-from abawfw.models.layers.lstm_cell import LSTMCell
-from abawfw.models.layers.steps_lstm import StepsLSTM
-from abawfw.models.layers.unit_mean import UnitMean
+from abawfw.models.fusions.co_attention_fusion import GATES, LSTMGate, MeanGate, MLPGate
+from abawfw.models.layers.cpu.lstm import LSTMCell, StepsLSTM, UnitMean
 
 
 def states(count: int = 3, dim: int = 6, dtype: torch.dtype = torch.float32) -> list[Tensor]:

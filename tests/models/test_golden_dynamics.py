@@ -12,7 +12,7 @@ import torch
 from test_golden_outputs import load_case, split_features
 from torch.nn.utils import clip_grad_norm_
 
-from abawfw.models.convert_rucaim3 import NETS
+from abawfw.models.convert.rucaim3 import NETS
 from abawfw.models.layers import Dropout
 from abawfw.registry import LOSSES
 from abawfw.structures import VADataSample

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from abawfw.models.convert_rucaim3 import convert_rucaim3
+from abawfw.models.convert.rucaim3 import convert_rucaim3
 from abawfw.registry import MODELS
 from abawfw.structures import VADataSample
 

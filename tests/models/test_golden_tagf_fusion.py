@@ -15,8 +15,8 @@ from golden_recipe import fill, golden_input, parameter_names
 from torch import Tensor, nn
 
 from abawfw.models.fusions import CoAttentionFusion
-from abawfw.models.layers.gates import TEMPERATURE
-from abawfw.models.layers.steps_lstm import StepsLSTM
+from abawfw.models.fusions.co_attention_fusion import TEMPERATURE
+from abawfw.models.layers.cpu.lstm import StepsLSTM
 
 DIMS = {'video': 256, 'audio': 128}
 OUTPUTS = {'rtol': 0, 'atol': 1e-5}

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from abawfw.models.layers.linear import SMALL, Linear, linear, linear_over_time
+from abawfw.models.layers.cpu.linear import SMALL, Linear, linear, linear_over_time
 
 
 def gradients(y: torch.Tensor, *of: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -20,7 +20,7 @@ def gradients(y: torch.Tensor, *of: torch.Tensor) -> tuple[torch.Tensor, ...]:
 def test_as_torch_computes_it(
     shape: tuple[int, ...], bias: bool, small: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr('abawfw.models.layers.linear.SMALL', small)
+    monkeypatch.setattr('abawfw.models.layers.cpu.linear.SMALL', small)
     torch.manual_seed(0)
     x = torch.randn(shape, requires_grad=True)
     weight = torch.randn(4, 5, requires_grad=True)
@@ -52,7 +52,7 @@ def test_many_rows() -> None:
 @pytest.mark.parametrize('small', [0, SMALL])
 @pytest.mark.parametrize('dtype', [torch.float64, torch.float32])
 def test_over_time(dtype: torch.dtype, small: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr('abawfw.models.layers.linear.SMALL', small)
+    monkeypatch.setattr('abawfw.models.layers.cpu.linear.SMALL', small)
     torch.manual_seed(0)
     x = torch.randn(3, 6, 5, dtype=dtype, requires_grad=True)
     weight = torch.randn(6, 6, dtype=dtype, requires_grad=True)

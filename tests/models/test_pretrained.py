@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from abawfw.errors import CheckpointError, DataError
 from abawfw.models.backbones import IResNet, VGGish
-from abawfw.models.pretrained import load_pretrained
+from abawfw.models.weight_files import load_pretrained
 
 
 def sound(seed: int, **options: Any) -> VGGish:

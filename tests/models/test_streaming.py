@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from abawfw.apis.stream import EstimatorStream, stream_obstacles
 from abawfw.errors import ConfigError, DataError
-from abawfw.models.streaming import EstimatorStream, stream_obstacles
 from abawfw.registry import MODELS
 from abawfw.structures import VADataSample
 

@@ -12,7 +12,7 @@ import torch
 from mmengine.config import Config
 from torch import Tensor, nn
 
-from abawfw.config_check import config_problems
+from abawfw.config.check import config_problems
 from abawfw.errors import ConfigError
 from abawfw.models.backbones.frame_backbone import CHUNK
 from abawfw.registry import BACKBONES

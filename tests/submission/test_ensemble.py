@@ -10,7 +10,7 @@ import pytest
 
 from abawfw.errors import ConfigError, DataError
 from abawfw.evaluation.functional import ccc
-from abawfw.evaluation.prediction_files import write_predictions
+from abawfw.results.predictions import write_predictions
 from abawfw.submission.ensemble import Ensemble
 from abawfw.submission.sample_file import HEADER
 

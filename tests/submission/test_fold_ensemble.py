@@ -11,13 +11,13 @@ import pytest
 from test_ensemble import Curves, command, curves, noisy
 
 from abawfw.apis.cross_validate import CSV
-from abawfw.apis.results import mean_and_deviation, to_csv
 from abawfw.errors import ConfigError, DataError
 from abawfw.evaluation.functional import ccc
-from abawfw.evaluation.functional.ccc_centring import ccc_centring
-from abawfw.evaluation.prediction_files import write_predictions
-from abawfw.evaluation.trial_files import write_trial_files
+from abawfw.results.predictions import write_predictions
+from abawfw.results.trial_files import write_trial_files
+from abawfw.series.results import mean_and_deviation, to_csv
 from abawfw.submission.ensemble import Ensemble
+from abawfw.submission.val_group import ccc_centring
 
 LABELS = curves(0)
 TEST = curves(50, (7, 5))

@@ -8,8 +8,7 @@ import pytest
 from killed import killed_at_every_step
 
 from abawfw.errors import ConfigError, DataError
-from abawfw.submission.formats import FORMATS
-from abawfw.submission.output_folder import check_output, write_submission
+from abawfw.submission.formats import FORMATS, check_output, write_submission
 from abawfw.submission.sample_file import HEADER, SampleFile
 
 PREDS = {

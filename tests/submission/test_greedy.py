@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 
 from abawfw.errors import DataError
 from abawfw.evaluation.functional import ccc
-from abawfw.submission.greedy import MOST_DRAWS, greedy_weights
 from abawfw.submission.run_moments import RunMoments
-from abawfw.submission.weights import cross_validate, find_weights
+from abawfw.submission.weights import MOST_DRAWS, cross_validate, find_weights, greedy_weights
 
 
 def case(seed: int, runs: int, frames: int = 40) -> tuple[np.ndarray, list[np.ndarray]]:

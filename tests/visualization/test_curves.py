@@ -14,11 +14,11 @@ import pytest
 from conftest import ROOT
 
 from abawfw.errors import ConfigError, DataError
-from abawfw.evaluation.prediction_files import write_predictions
-from abawfw.evaluation.tested_run import TestedRun
-from abawfw.evaluation.time_file import write_times
+from abawfw.results.predictions import write_predictions
+from abawfw.results.side_files import write_times
+from abawfw.results.tested_run import TestedRun
 from abawfw.visualization.curves import DPI, draw_training, draw_videos
-from abawfw.visualization.save_figure import save_figure
+from abawfw.visualization.va_picture import save_figure
 
 
 @pytest.fixture(autouse=True)

@@ -13,11 +13,11 @@ import h5py
 import numpy as np
 import pytest
 
-from abawfw.datasets.check import check_store
-from abawfw.datasets.demo import make_demo_data
-from abawfw.datasets.facts import read_facts
+from abawfw.datasets.checking.check import check_store
+from abawfw.datasets.checking.facts import read_facts
+from abawfw.datasets.demo.rucaim3 import make_demo_data
 from abawfw.datasets.stores import RUCAIM3Store
-from abawfw.datasets.stores.rucaim3_writer import RUCAIM3Writer
+from abawfw.datasets.stores.rucaim3.writer import RUCAIM3Writer
 from abawfw.evaluation.functional import ccc
 from abawfw.visualization.data_page import data_page
 

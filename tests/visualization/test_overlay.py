@@ -11,9 +11,9 @@ import pytest
 from features.made_videos import constant_rate, plain, remuxed, write_video
 
 from abawfw.errors import DataError
-from abawfw.features.recording import Recording
-from abawfw.features.sound import RATE, Sound
-from abawfw.features.sound_stream import SoundStream
+from abawfw.extraction.audio.sound import RATE, Sound
+from abawfw.extraction.audio.sound_stream import SoundStream
+from abawfw.extraction.video.recording import Recording
 from abawfw.visualization.overlay import write_overlay
 from abawfw.visualization.overlay_canvas import FOUND, HELD, OverlayCanvas, layout, rgb_of
 

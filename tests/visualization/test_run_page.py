@@ -14,15 +14,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from abawfw.errors import DataError
-from abawfw.evaluation.face_file import write_faces
 from abawfw.evaluation.functional import ccc, pcc, rmse, smooth_and_clip
-from abawfw.evaluation.prediction_files import write_predictions
-from abawfw.evaluation.tested_run import TestedRun
+from abawfw.results.predictions import write_predictions
+from abawfw.results.side_files import write_faces
+from abawfw.results.tested_run import TestedRun
 from abawfw.visualization.run_page import run_page
-from abawfw.visualization.run_page.agreement import density, error_bins
-from abawfw.visualization.run_page.scores import calibration_table, score_rows
-from abawfw.visualization.run_page.smoothing import smoothing_figure, used_window, window_scores
-from abawfw.visualization.run_page.videos import videos_table
+from abawfw.visualization.run_page.page import videos_table
+from abawfw.visualization.run_page.scores import (
+    calibration_table,
+    density,
+    error_bins,
+    score_rows,
+    smoothing_figure,
+    used_window,
+    window_scores,
+)
 
 if TYPE_CHECKING:
     from browser import OpenPage
@@ -266,7 +272,7 @@ def test_what_an_older_run_lacks_is_told(tmp_path: Path) -> None:
     (run / 'config.py').write_text('a = "<b>"\n')
     text = text_of(run)
     assert 'peak memory not known' in text
-    assert 'The config file that the run was started from is unknown' in text
+    assert 'What the config changes of its bases is unknown' in text
     assert 'a = "<b>"' in text
 
 
@@ -325,30 +331,28 @@ def test_the_origin_tells_code_machine_and_parameters(tmp_path: Path) -> None:
     assert 'git commit of abawfw not recorded' in text_of(run)
 
 
-def test_what_differs_from_the_base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_what_differs_from_the_base(tmp_path: Path) -> None:
     run = make_run(tmp_path / 'run', {'a': 90})
-    (tmp_path / 'base.py').write_text('lr = 1\nepochs = 5\n')
-    config = tmp_path / 'experiment.py'
-    config.write_text("_base_ = 'base.py'\nlr = 2\n")
-    (run / 'config.py').write_text('lr = 2\nepochs = 7\n')
-    (run / 'summary.json').write_text(json.dumps({'config_file': str(config)}))
-    assert re.search(r'of its bases lr: 1 -> 2 .* of the config file epochs: 5 -> 7 ', text_of(run))
-    config.unlink()
-    assert 'What differs from the base is not known' in text_of(run)
-    assert str(tmp_path) not in text_of(run)
+    changes: dict[str, Any] = {'file': ['lr: 1 -> 2'], 'command': ['epochs: 5 -> 7']}
+    for recorded, said in (
+        (changes, r'of its bases lr: 1 -> 2 .* of the config file epochs: 5 -> 7 '),
+        (changes | {'command': []}, 'of the config file nothing '),
+        (changes | {'file': None}, 'changes of its bases is unknown: without the file'),
+        (None, 'started from a whole config'),
+    ):
+        (run / 'summary.json').write_text(json.dumps({'config_changes': recorded}))
+        assert re.search(said, text_of(run))
+    (run / 'summary.json').write_text('{}')
+    assert 'is unknown: the run is of an older version' in text_of(run)
 
 
-def test_a_file_elsewhere_is_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_file_that_a_summary_names_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run may come from anybody, and its summary name any file."""
     run = make_run(tmp_path / 'run', {'a': 90})
-    (tmp_path / 'private').mkdir()
-    (tmp_path / 'private/notes.py').write_text("password = 'hunter2'\n")
-    (run / 'config.py').write_text('lr = 2\n')
-    (run / 'summary.json').write_text(json.dumps({'config_file': str(tmp_path / 'private/notes.py')}))
+    (run / 'notes.py').write_text("password = 'hunter2'\n")
+    (run / 'summary.json').write_text(json.dumps({'config_file': str(run / 'notes.py')}))
     monkeypatch.chdir(run)
     assert 'hunter2' not in text_of(run)
-    assert 'started from a config file elsewhere' in text_of(run)
 
 
 def test_refused(tmp_path: Path) -> None:

@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from abawfw.visualization.decimate import decimate
-from abawfw.visualization.stored_curves import StoredCurves, VideoCurves, bands_without
+from abawfw.visualization.stored_curves import StoredCurves, VideoCurves, bands_without, decimate
 
 values = st.one_of(st.floats(-1.5, 1.5), st.just(np.nan))
 curves = arrays(np.float64, st.integers(0, 300), elements=values)

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from abawfw.apis.report_comparison import comparison_page
-from abawfw.datasets.facts import read_facts
-from abawfw.datasets.stores.rucaim3_writer import RUCAIM3Writer
-from abawfw.evaluation.face_file import write_faces
-from abawfw.evaluation.prediction_files import write_predictions
-from abawfw.evaluation.tested_run import TestedRun
-from abawfw.evaluation.time_file import write_times
+from abawfw.apis.report import comparison_page
+from abawfw.datasets.checking.facts import read_facts
+from abawfw.datasets.stores.rucaim3.writer import RUCAIM3Writer
+from abawfw.results.predictions import write_predictions
+from abawfw.results.side_files import write_faces, write_times
+from abawfw.results.tested_run import TestedRun
 from abawfw.visualization.data_page import data_page
 from abawfw.visualization.palette import DARK, GROUND, TARGETS
 from abawfw.visualization.run_page import run_page

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from abawfw.apis.cli import run
-from abawfw.datasets.converters.affwild2 import convert_affwild2
+from abawfw.datasets.importers.affwild2 import convert_affwild2
 
 
 def feature(text: str) -> tuple[str, Path]:

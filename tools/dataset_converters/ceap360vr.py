@@ -7,8 +7,8 @@ import argparse
 from collections.abc import Sequence
 
 from abawfw.apis.cli import run
-from abawfw.datasets.converters.ceap360vr import convert_ceap360vr
-from abawfw.datasets.converters.ceap360vr_rival import stimulus_mean_ccc
+from abawfw.datasets.importers.ceap360vr import convert_ceap360vr
+from abawfw.datasets.importers.ceap360vr_features import stimulus_mean_ccc
 
 
 def main(argv: Sequence[str] | None = None) -> None:

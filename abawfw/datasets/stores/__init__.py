@@ -2,9 +2,9 @@
 
 from abawfw.datasets.stores.base import FeatureInfo, FeatureStore, VideoInfo
 from abawfw.datasets.stores.kinds import open_store
-from abawfw.datasets.stores.packed import PackedStore
-from abawfw.datasets.stores.rucaim3 import RUCAIM3Store
-from abawfw.datasets.stores.trial_store import TrialStore
+from abawfw.datasets.stores.packed.store import PackedStore
+from abawfw.datasets.stores.rucaim3.store import RUCAIM3Store
+from abawfw.datasets.stores.trials.store import TrialStore
 
 __all__ = [
     'FeatureInfo',

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,9 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 import abawfw
+from abawfw.config.diff import config_changes
 from abawfw.engine.hooks.checkpoint_hook import VACheckpointHook
 from abawfw.engine.hooks.epoch_log_hook import EpochLogHook
-from abawfw.engine.origin import code_version, machine
 from abawfw.files import write_text
 from abawfw.registry import HOOKS
 
@@ -32,7 +34,8 @@ class SummaryHook(Hook):
     epoch, ``config_file`` that the run was started from (null without one), and ``peak_memory``: ``process``,
     and ``gpu`` of PyTorch's tensors, in bytes (null where it is not known). ``git``: ``commit`` and ``dirty``
     of the code as it was when this process began (null outside of a checkout); ``machine``, see
-    ``engine.origin``; ``parameters`` of the model.
+    ``machine``; ``config_changes`` that the file makes to its bases and the command line to the file (see
+    ``config.diff.config_changes``); ``parameters`` of the model.
     """
 
     priority = 'LOWEST'
@@ -45,7 +48,8 @@ class SummaryHook(Hook):
         """Say that the run has begun."""
         self.begun = True
         if runner.rank == 0:  # code that is changed while it trains is not the code that trains
-            self.origin = {'git': code_version(), 'machine': machine()}
+            changes = config_changes(runner.cfg) if runner.cfg.filename else None
+            self.origin = {'git': code_version(), 'machine': machine(), 'config_changes': changes}
         self._write(runner, 'running')
 
     def save_state(self, runner: Runner) -> None:
@@ -103,3 +107,78 @@ def _peak_memory() -> int | None:
     except OSError:
         return None
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith('VmHWM:')), None)
+
+
+CHECKOUT = Path(abawfw.__file__).resolve().parents[1]
+GIT_SECONDS = 10  # longer than git takes on a slow network drive; training does not wait for more
+
+
+def code_version() -> dict[str, Any] | None:
+    """The commit that this code was checked out from, and whether anything in abawfw/ differs from it.
+
+    Returns:
+        ``commit``, 40 hex digits, and ``dirty``; None where the code is no checkout of its own, such as an
+        installed package, or where git is missing.
+    """
+    top = _git('rev-parse', '--show-toplevel')
+    commit = _git('rev-parse', 'HEAD')
+    changes = _git('status', '--porcelain', '--', 'abawfw')
+    # an installed package inside of another project's checkout is not of that project's commit
+    if top is None or not commit or changes is None or Path(top).resolve() != CHECKOUT:
+        return None
+    return {'commit': commit, 'dirty': bool(changes)}
+
+
+def _git(*words: str) -> str | None:
+    """What git prints for the checkout; None if it cannot."""
+    try:
+        done = subprocess.run(
+            ['git', '-C', str(CHECKOUT), *words],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=GIT_SECONDS,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, 'GIT_OPTIONAL_LOCKS': '0'},  # looks only
+        )
+    except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
+        return None
+    return done.stdout.strip()
+
+
+def machine() -> dict[str, Any]:
+    """Operating system, CPU, cores, memory in bytes, names of GPUs, and versions of torch and CUDA."""
+    cuda = torch.cuda.is_available()
+    return {
+        'os': _operating_system(),
+        'cpu': cpu_info().get('model name', platform.processor() or platform.machine()),
+        'cores': len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count(),
+        'memory': _memory(),
+        'gpus': [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())] if cuda else [],
+        'torch': torch.__version__,
+        'cuda': torch.version.cuda,
+    }
+
+
+def cpu_info() -> dict[str, str]:
+    """The first processor's entry of Linux's list; {} elsewhere."""
+    try:
+        lines = Path('/proc/cpuinfo').read_text(encoding='utf-8').split('\n\n')[0].splitlines()
+    except OSError:
+        return {}
+    return {key.strip(): value.strip() for key, _, value in (line.partition(':') for line in lines)}
+
+
+def _operating_system() -> str:
+    kernel = f'{platform.system()} {platform.release()}'
+    try:
+        return f'{platform.freedesktop_os_release()["PRETTY_NAME"]}, {kernel}'
+    except (OSError, KeyError):
+        return kernel
+
+
+def _memory() -> int | None:
+    try:
+        return os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
+    except (AttributeError, OSError, ValueError):
+        return None

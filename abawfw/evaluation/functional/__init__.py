@@ -2,19 +2,19 @@
 
 from abawfw.evaluation.functional.assemble import assemble
 from abawfw.evaluation.functional.autocorrelation import Autocorrelation
-from abawfw.evaluation.functional.bootstrap import (
+from abawfw.evaluation.functional.bounds import MeanCourse, moving_mean_bound, shift_bound, video_mean_bound
+from abawfw.evaluation.functional.calibration import Calibration, calibration
+from abawfw.evaluation.functional.ccc import Moments, ccc, moments, mse, pcc, rmse
+from abawfw.evaluation.functional.resampling import (
+    Difference,
     Interval,
     bootstrap_ccc,
     effective_number,
     interval_obstacle,
+    paired_bootstrap,
+    paired_permutation,
+    pcc_p_value,
 )
-from abawfw.evaluation.functional.bounds import MeanCourse, moving_mean_bound, shift_bound, video_mean_bound
-from abawfw.evaluation.functional.calibration import Calibration, calibration
-from abawfw.evaluation.functional.ccc import ccc, mse, pcc, rmse
-from abawfw.evaluation.functional.moments import Moments, moments
-from abawfw.evaluation.functional.paired_bootstrap import Difference, paired_bootstrap
-from abawfw.evaluation.functional.permutation import paired_permutation
-from abawfw.evaluation.functional.significance import pcc_p_value
 from abawfw.evaluation.functional.smoothing import smooth, smooth_and_clip
 from abawfw.evaluation.functional.stretches import stretches
 

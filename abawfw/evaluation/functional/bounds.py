@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from abawfw.errors import ConfigError, DataError
-from abawfw.evaluation.functional.moments import Moments, moments
+from abawfw.evaluation.functional.ccc import Moments, moments
 from abawfw.evaluation.functional.smoothing import smooth
 from abawfw.evaluation.functional.stretches import stretches
 

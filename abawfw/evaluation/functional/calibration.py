@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from abawfw.evaluation.functional.moments import Moments
+from abawfw.evaluation.functional.ccc import Moments
 
 
 class Calibration(NamedTuple):

@@ -1,14 +1,160 @@
-"""How well predictions agree with labels.
-
-All take ``true`` (frames,), NaN where there is no label, and ``pred`` (frames,); frames without a label are
-left out. Moments are biased (divided by the number of frames). Source: docs/rucaim3.md, Inference.
-"""
+"""Sufficient statistics of labels and predictions: all that CCC, PCC and RMSE need of a video."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
-from abawfw.evaluation.functional.moments import moments
+import numpy as np
+
+from abawfw.errors import DataError, counted
+
+# A sequence counts as constant when its standard deviation is below this share of its mean: the rounding of
+# the mean of equal numbers leaves about 1e-16 of it.
+CONSTANT = 1e-12
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Count, means, and sums of squares and products about the means.
+
+    The sums are centred, so that merging many videos loses no digits.
+    """
+
+    n: int = 0
+    mean_true: float = 0.0
+    mean_pred: float = 0.0
+    square_true: float = 0.0
+    square_pred: float = 0.0
+    product: float = 0.0
+    squared_error: float = 0.0
+
+    def merge(self, other: Moments) -> Moments:
+        """The statistics of both sets of frames together."""
+        if not self.n or not other.n:
+            return self if self.n else other
+        n = self.n + other.n
+        d_true, d_pred = other.mean_true - self.mean_true, other.mean_pred - self.mean_pred
+        between = self.n * other.n / n
+        return Moments(
+            n=n,
+            mean_true=self.mean_true + d_true * other.n / n,
+            mean_pred=self.mean_pred + d_pred * other.n / n,
+            square_true=self.square_true + other.square_true + d_true * d_true * between,
+            square_pred=self.square_pred + other.square_pred + d_pred * d_pred * between,
+            product=self.product + other.product + d_true * d_pred * between,
+            squared_error=self.squared_error + other.squared_error,
+        )
+
+    @staticmethod
+    def pool(parts: Iterable[Moments]) -> Moments:
+        """The statistics of all frames of all ``parts``."""
+        total = Moments()
+        for part in parts:
+            total = total.merge(part)
+        return total
+
+    def _required(self) -> Moments:
+        if not self.n:
+            raise DataError('no frame has a label: there is nothing to measure')
+        return self
+
+    @property
+    def constant(self) -> bool:
+        """Whether labels or predictions do not vary, which makes CCC and PCC 0 by definition here."""
+        m = self._required()
+        return bool(
+            _is_constant(m.mean_true, m.square_true / m.n) or _is_constant(m.mean_pred, m.square_pred / m.n)
+        )
+
+    @property
+    def ccc(self) -> float:
+        """Concordance correlation coefficient; see ``abawfw.evaluation.functional.ccc.ccc``."""
+        m = self._required()
+        args = m.mean_true, m.mean_pred, m.square_true / m.n, m.square_pred / m.n, m.product / m.n
+        return float(concordance(*args))
+
+    @property
+    def own_ccc(self) -> float | None:
+        """CCC of a video on its own, where it is defined: None without a label, or where nothing varies."""
+        return None if not self.n or self.constant else self.ccc
+
+    @property
+    def ccc_unbiased(self) -> float:
+        """CCC with unbiased variances; see ``abawfw.evaluation.functional.ccc.ccc``."""
+        m = self._required()
+        n = max(m.n - 1, 1)  # a single frame has no variance: constant
+        args = m.mean_true, m.mean_pred, m.square_true / n, m.square_pred / n, m.product / m.n
+        return float(concordance(*args))
+
+    @property
+    def pcc(self) -> float:
+        """Pearson correlation coefficient, 0 where labels or predictions are constant."""
+        return (
+            0.0
+            if self.constant
+            else float(self.product / np.sqrt(self.square_true) / np.sqrt(self.square_pred))
+        )
+
+    @property
+    def mse(self) -> float:
+        """Mean squared error."""
+        return float(self._required().squared_error / self.n)
+
+    @property
+    def rmse(self) -> float:
+        """Root of the mean squared error."""
+        return float(np.sqrt(self.mse))
+
+
+def moments(true: Any, pred: Any) -> Moments:
+    """Statistics of the frames that have a label.
+
+    Args:
+        true: labels, (frames,), NaN where there is none; such frames are left out.
+        pred: predictions, (frames,).
+
+    Raises:
+        DataError: the lengths differ, or a frame with a label has no finite prediction.
+    """
+    true, pred = np.asarray(true, dtype=np.float64), np.asarray(pred, dtype=np.float64)
+    if true.ndim != 1 or true.shape != pred.shape:
+        raise DataError(
+            f'labels of shape {true.shape} and predictions of shape {pred.shape}: both must be (frames,)'
+        )
+    labelled = ~np.isnan(true)
+    if not labelled.all():
+        true, pred = true[labelled], pred[labelled]
+    if not len(true):
+        return Moments()
+    for name, values in (('predictions', pred), ('labels', true)):
+        if not np.isfinite(values).all():
+            bad = np.flatnonzero(~np.isfinite(values))
+            frame = np.flatnonzero(labelled)[bad[0]]
+            raise DataError(f'{name} are not finite in {counted(len(bad), "frame")}, first in frame {frame}')
+    mean_true, mean_pred = true.mean(), pred.mean()
+    d_true, d_pred, error = true - mean_true, pred - mean_pred, pred - true
+    return Moments(
+        n=len(true),
+        mean_true=float(mean_true),
+        mean_pred=float(mean_pred),
+        square_true=float(d_true @ d_true),
+        square_pred=float(d_pred @ d_pred),
+        product=float(d_true @ d_pred),
+        squared_error=float(error @ error),
+    )
+
+
+def _is_constant(mean: Any, variance: Any) -> Any:
+    return variance <= np.square(CONSTANT * mean)
+
+
+def concordance(mean_true: Any, mean_pred: Any, var_true: Any, var_pred: Any, covariance: Any) -> np.ndarray:
+    """CCC from biased moments, elementwise; 0 where labels or predictions are constant."""
+    constant = _is_constant(mean_true, var_true) | _is_constant(mean_pred, var_pred)
+    spread = var_true + var_pred + np.square(mean_true - mean_pred)
+    return np.where(constant, 0.0, 2 * covariance / np.where(constant, 1.0, spread))
 
 
 def ccc(true: Any, pred: Any, unbiased: bool = False) -> float:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from abawfw.evaluation.functional.moments import Moments, concordance
+from abawfw.evaluation.functional.ccc import Moments, concordance
 
 
 class Score(NamedTuple):

@@ -11,7 +11,7 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from abawfw.errors import ConfigError, DataError
-from abawfw.models.pretrained import load_pretrained
+from abawfw.models.weight_files import load_pretrained
 
 CHUNK = 64
 """Frames at a time where nothing is learnt: more are slower on a CPU. The widest activations then take 26 MB
@@ -116,3 +116,17 @@ def _run(stages: Sequence[nn.Module], x: Tensor) -> Tensor:
     for stage in stages:
         x = stage(x)
     return x
+
+
+def scale_pixels(frames: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """Pixels as uint8 to float32, (x / 255 - mean) / std; any other type is taken as scaled already.
+
+    Args:
+        frames: (n, height, width, channels).
+        mean: of each channel, between 0 and 1.
+        std: of each channel.
+    """
+    if frames.dtype != torch.uint8:
+        return frames.float()
+    means, stds = frames.new_tensor(mean, dtype=torch.float32), frames.new_tensor(std, dtype=torch.float32)
+    return frames.float().div_(255).sub_(means).div_(stds)

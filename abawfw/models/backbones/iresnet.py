@@ -11,8 +11,7 @@ from torch.nn.functional import batch_norm, normalize
 
 from abawfw.components import Depth, Probability, Width
 from abawfw.errors import ConfigError
-from abawfw.models.backbones.frame_backbone import FrameBackbone
-from abawfw.models.backbones.pixels import scale_pixels
+from abawfw.models.backbones.frame_backbone import FrameBackbone, scale_pixels
 from abawfw.registry import BACKBONES
 
 # side of a face -> stride of the first of the four stages, and side of what the last one gives

@@ -10,8 +10,7 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from abawfw.errors import ConfigError
-from abawfw.models.backbones.frame_backbone import FrameBackbone
-from abawfw.models.backbones.pixels import scale_pixels
+from abawfw.models.backbones.frame_backbone import FrameBackbone, scale_pixels
 from abawfw.registry import BACKBONES
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from abawfw.components import Width
-from abawfw.models.layers.linear import Linear
+from abawfw.models.layers.cpu.linear import Linear
 from abawfw.registry import FUSIONS
 
 

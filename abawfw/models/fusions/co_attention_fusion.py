@@ -1,18 +1,156 @@
-"""Fusion by dense co-attention between modalities."""
+"""One step of dense co-attention."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import math
+from collections.abc import Collection, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from abawfw.components import Count, Depth, Probability
 from abawfw.errors import ConfigError, nearest
-from abawfw.models.layers.co_attention import JOINTS, CoAttentionStep
-from abawfw.models.layers.gates import GATES
+from abawfw.models.layers.cpu.dropout import Dropout
+from abawfw.models.layers.cpu.linear import Linear
+from abawfw.models.layers.cpu.lstm import StepsLSTM, UnitMean
 from abawfw.models.layers.time_mix import TIME_MIXES
 from abawfw.registry import FUSIONS
+
+JOINTS = {'projected': lambda dim: Linear(dim, dim), 'raw': lambda dim: nn.Identity()}
+
+
+class CoAttentionStep(nn.Module):
+    """Each modality attends, channel by channel, to all of them joined (docs/tagf.md, Models).
+
+    Args:
+        dims: vector length of each modality, in the order in which they are joined.
+        joint: a key of ``JOINTS``: whether the joined modalities are projected.
+        time_mix: a key of ``TIME_MIXES``: how keys mix frames.
+        length: frames of every window, for ``linear`` only.
+        dropout: share of scores and of updates dropped in training.
+    """
+
+    def __init__(
+        self, dims: dict[str, int], joint: str, time_mix: str, length: int | None, dropout: float
+    ) -> None:
+        super().__init__()
+        width = sum(dims.values())
+        self.joint = JOINTS[joint](width)
+        self.keys = nn.ModuleDict({m: TIME_MIXES[time_mix](dim, length) for m, dim in dims.items()})
+        self.values = nn.ModuleDict({m: Linear(dim, dim) for m, dim in dims.items()})
+        self.outputs = nn.ModuleDict({m: Linear(width, dim) for m, dim in dims.items()})
+        self.dropout = Dropout(dropout)
+
+    def forward(self, x: dict[str, Tensor], part: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Update every modality.
+
+        Args:
+            x: ``{modality: (batch, time, dim)}``, zero where ``part`` is False.
+            part: ``{modality: (batch, time) bool}``: frames that take part.
+
+        Returns:
+            The same as ``x``, zero where ``part`` is False.
+        """
+        updated = {}
+        for m, weighted in self.attend(x, part).items():
+            update = self.dropout(self.outputs[m](weighted).relu_())
+            updated[m] = (x[m] + update).masked_fill_(~part[m][..., None], 0)
+        return updated
+
+    def attend(self, x: dict[str, Tensor], part: dict[str, Tensor]) -> dict[str, Tensor]:
+        """What each modality attends to: ``{modality: (batch, time, sum of dims)}``."""
+        joined = self.joint(torch.cat(list(x.values()), dim=-1))
+        joined = joined / math.sqrt(joined.shape[-1])
+        weighted = {}
+        for m, sequence in x.items():
+            keys = self.keys[m](sequence, part[m])
+            scores = self.dropout(torch.tanh(keys.mT @ joined))
+            # The order of the two makes no difference, and this one needs a tensor less.
+            weighted[m] = torch.tanh((self.values[m](sequence) @ scores).relu_())
+        return weighted
+
+
+TEMPERATURE = 0.1  # of the softmax over scores that are means of unit vectors
+HIDDEN = 64  # of the MLP: a thousandth of the LSTM's work, and no narrower than a score needs
+
+
+class MeanGate(nn.Module):
+    """Every state alike.
+
+    Args:
+        dim: vector length of a state.
+        states: how many there are.
+    """
+
+    def __init__(self, dim: int, states: int) -> None:
+        super().__init__()
+
+    def forward(self, states: Sequence[Tensor]) -> Tensor:
+        """States, each (batch, time, dim), to their mean."""
+        return torch.stack(list(states)).mean(dim=0)
+
+
+class LSTMGate(nn.Module):
+    """TAGF's gate: a frame's states are weighed by what a BiLSTM over them says (arXiv:2507.02080).
+
+    A score is the mean over the channels of a unit vector, so no weight leaves [.171, .548] with three states
+    of 512 channels.
+
+    Args:
+        dim: vector length of a state.
+        states: how many there are.
+    """
+
+    def __init__(self, dim: int, states: int) -> None:
+        super().__init__()
+        self.lstm = StepsLSTM(dim, 2 * dim)
+
+    def scores(self, states: Sequence[Tensor]) -> Tensor:
+        """(batch, time, states), of states of (batch, time, dim) each."""
+        shape = states[0].shape[:-1]
+        vectors = self.lstm.projected([x.reshape(-1, x.shape[-1]) for x in states])
+        return torch.stack([UnitMean.apply(v) for v in vectors], dim=-1).view(*shape, -1)
+
+    def forward(self, states: Sequence[Tensor]) -> Tensor:
+        """States, each (batch, time, dim), to their weighted sum."""
+        return weighted_sum(states, torch.softmax(self.scores(states) / TEMPERATURE, dim=-1))
+
+
+class MLPGate(nn.Module):
+    """A frame's states are weighed by a small MLP, which sees each state and knows which one it is.
+
+    Args:
+        dim: vector length of a state.
+        states: how many there are.
+    """
+
+    def __init__(self, dim: int, states: int) -> None:
+        super().__init__()
+        # Scores are free, so a frame may use one state alone: TAGF's bounded ones make nearly a mean. A state
+        # already holds those before it (each step adds to the last), so none needs to be told of the others
+        # but through the softmax, and what a recursion would cost is saved.
+        self.hidden = Linear(dim, HIDDEN)
+        self.position = nn.Parameter(torch.zeros(states, HIDDEN))
+        self.score = nn.Linear(HIDDEN, 1)
+
+    def scores(self, states: Sequence[Tensor]) -> Tensor:
+        """(batch, time, states), of states of (batch, time, dim) each."""
+        hidden = (self.hidden(x) + p for x, p in zip(states, self.position, strict=True))
+        return torch.cat([self.score(torch.relu(x)) for x in hidden], dim=-1)
+
+    def forward(self, states: Sequence[Tensor]) -> Tensor:
+        """States, each (batch, time, dim), to their weighted sum."""
+        return weighted_sum(states, torch.softmax(self.scores(states), dim=-1))
+
+
+def weighted_sum(states: Sequence[Tensor], weights: Tensor) -> Tensor:
+    """Sum of states, each (batch, time, dim), times their weights (batch, time, states)."""
+    parts = [x * w[..., None].to(x.dtype) for x, w in zip(states, weights.unbind(-1), strict=True)]
+    return sum(parts[1:], parts[0])
+
+
+GATES: dict[str, type[nn.Module]] = {'mean': MeanGate, 'lstm': LSTMGate, 'mlp': MLPGate}
+
 
 STATES = ('last', 'all')
 

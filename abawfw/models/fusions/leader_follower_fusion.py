@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from abawfw.components import Probability, Width
 from abawfw.errors import ConfigError
 from abawfw.models.layers import Dropout
-from abawfw.models.layers.linear import Linear
+from abawfw.models.layers.cpu.linear import Linear
 from abawfw.registry import FUSIONS
 
 

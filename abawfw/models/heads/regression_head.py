@@ -9,9 +9,7 @@ from annotated_types import MinLen
 from torch import Tensor
 
 from abawfw.components import Probability, Width
-from abawfw.models.heads.head_output import HeadOutput
-from abawfw.models.heads.relu_layers import relu_layers
-from abawfw.models.heads.va_head import VAHead
+from abawfw.models.heads.va_head import HeadOutput, VAHead, relu_layers
 from abawfw.registry import HEADS
 
 

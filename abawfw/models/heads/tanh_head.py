@@ -11,10 +11,9 @@ from annotated_types import MinLen
 from torch import Tensor, nn
 
 from abawfw.components import Width
-from abawfw.models.heads.head_output import HeadOutput
-from abawfw.models.heads.va_head import VAHead
+from abawfw.models.heads.va_head import HeadOutput, VAHead
 from abawfw.models.layers import MaskedBatchNorm
-from abawfw.models.layers.linear import Linear
+from abawfw.models.layers.cpu.linear import Linear
 from abawfw.registry import HEADS
 
 SLOPE = 0.01  # of the leaky ReLUs

@@ -1,16 +1,45 @@
-"""What all heads have in common: the output layer, and the losses."""
+"""What a head returns."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
 from abawfw.errors import ConfigError
-from abawfw.models.heads.head_output import HeadOutput
+from abawfw.models.layers import Dropout
 from abawfw.models.losses import VALoss, build_loss
+
+
+class HeadOutput(NamedTuple):
+    """Predictions of a batch of clips.
+
+    Attributes:
+        va: ``(batch, time, targets)`` float32, in the order of the head's targets.
+        logits: ``(batch, time, targets, classes)`` where the head classifies, otherwise None.
+    """
+
+    va: Tensor
+    logits: Tensor | None = None
+
+
+def relu_layers(in_dim: int, layers: Sequence[int], dropout: float) -> nn.Sequential:
+    """Build [Linear, ReLU, Dropout]* (docs/rucaim3.md, The four models).
+
+    Layer ``3 i`` holds the same parameters as ``module.{3 i}`` of the reference.
+
+    Args:
+        in_dim: width of the sequence that comes in.
+        layers: widths of the hidden layers.
+        dropout: probability of dropping a hidden unit.
+    """
+    hidden: list[nn.Module] = []
+    for width, wider in pairwise([in_dim, *layers]):
+        hidden += [nn.Linear(width, wider), nn.ReLU(), Dropout(dropout)]
+    return nn.Sequential(*hidden)
 
 
 class VAHead(nn.Module, ABC):

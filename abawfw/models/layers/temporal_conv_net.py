@@ -1,4 +1,4 @@
-"""Dilated causal convolutions over time."""
+"""One level of a temporal convolutional network."""
 
 from __future__ import annotations
 
@@ -6,10 +6,95 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import weight_norm
 
 from abawfw.errors import ConfigError
-from abawfw.models.layers.temporal_block import State, TemporalBlock
+from abawfw.models.layers.cpu.dropout import Dropout
+
+SLOPE = 0.01  # of the leaky ReLUs
+
+State = tuple[Tensor, Tensor]
+
+
+class TemporalBlock(nn.Module):
+    """Twice [weight-normed causal convolution, leaky ReLU, dropout], a residual, leaky ReLU.
+
+    Args:
+        in_dim: vector length of a frame.
+        out_dim: number of channels; the residual is projected where it differs from ``in_dim``.
+        kernel: frames a convolution looks at.
+        dilation: distance of these frames.
+        dropout: share of activations dropped in training.
+    """
+
+    def __init__(self, in_dim: int, out_dim: int, kernel: int, dilation: int, dropout: float) -> None:
+        super().__init__()
+        self.conv1 = weight_norm(nn.Conv1d(in_dim, out_dim, kernel, dilation=dilation))
+        self.conv2 = weight_norm(nn.Conv1d(out_dim, out_dim, kernel, dilation=dilation))
+        self.dropout = Dropout(dropout)
+        # Dilation means nothing to a kernel of one frame, but with it torch leaves the convolution to oneDNN
+        # also in a single thread, which halves its time.
+        self.downsample = nn.Conv1d(in_dim, out_dim, 1, dilation=2) if in_dim != out_dim else None
+        if self.downsample is not None:
+            nn.init.xavier_uniform_(self.downsample.weight, gain=2**0.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (batch, time, in_dim) to (batch, time, out_dim)."""
+        residual = self._residual(x)
+        for conv in (self.conv1, self.conv2):
+            x = self._convolved(conv, F.pad(x, (0, 0, _reach(conv), 0)))
+        return F.leaky_relu(x + residual, SLOPE, inplace=True)
+
+    def stream_state(self, n: int, device: torch.device | None = None) -> State:
+        """Inputs of the two convolutions before the first frame: zeros, each (n, frames, channels)."""
+        first, second = (
+            torch.zeros(n, _reach(conv), conv.in_channels, device=device) for conv in (self.conv1, self.conv2)
+        )
+        return first, second
+
+    def stream(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """As :meth:`forward` of frames that follow on those which left ``state``.
+
+        Args:
+            x: (batch, time, in_dim).
+            state: last inputs of each of the two convolutions, as many frames as they look back.
+
+        Returns:
+            (batch, time, out_dim), and the state after these frames.
+        """
+        residual = self._residual(x)
+        after = []
+        for conv, past in zip((self.conv1, self.conv2), state, strict=True):
+            x = torch.cat([past, x], dim=1)
+            after.append(x[:, x.shape[1] - past.shape[1] :])
+            x = self._convolved(conv, x)
+        return F.leaky_relu(x + residual, SLOPE, inplace=True), (after[0], after[1])
+
+    def _residual(self, x: Tensor) -> Tensor:
+        return x if self.downsample is None else _convolve(self.downsample, x)
+
+    def _convolved(self, conv: nn.Conv1d, x: Tensor) -> Tensor:
+        return self.dropout(F.leaky_relu(_convolve(conv, x), SLOPE, inplace=True))
+
+
+def _reach(conv: nn.Conv1d) -> int:
+    """How many frames back a convolution looks."""
+    (kernel,), (dilation,) = conv.kernel_size, conv.dilation
+    return (kernel - 1) * dilation
+
+
+def _convolve(conv: nn.Conv1d, x: Tensor) -> Tensor:
+    """Convolve (batch, time, channels), without padding.
+
+    The same as ``conv`` of the transposed input. As a convolution of images one pixel high, with their
+    channels last, it needs no transposed copies, and on a CPU costs up to a sixth less.
+    """
+    (dilation,) = conv.dilation
+    images = x.transpose(1, 2).unsqueeze(2)
+    y = F.conv2d(images, conv.weight.unsqueeze(2), conv.bias, dilation=(1, dilation))
+    return y.squeeze(2).transpose(1, 2)
 
 
 class TemporalConvNet(nn.Module):

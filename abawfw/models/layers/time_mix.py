@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from abawfw.errors import ConfigError, DataError
-from abawfw.models.layers.attention import MultiheadAttention
-from abawfw.models.layers.linear import linear_over_time
+from abawfw.models.layers.cpu.linear import linear_over_time
+from abawfw.models.layers.transformer import MultiheadAttention
 
 # Frames of a window of the reference. A score is a sum over frames; the ways that are free in length take
 # their mean times this number, so that one of them with 300 observed frames has the scale of the reference.

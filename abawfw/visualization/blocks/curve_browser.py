@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from abawfw.visualization.blocks.base import Block
+from abawfw.visualization.blocks.small import Block
 from abawfw.visualization.blocks.table import Table
 from abawfw.visualization.embed import escape, to_json
 from abawfw.visualization.palette import BAND, BAND_EDGE

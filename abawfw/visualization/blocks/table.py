@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from abawfw.visualization.blocks.base import Block
+from abawfw.visualization.blocks.small import Block
 from abawfw.visualization.embed import escape
 
 MISSING = '–'

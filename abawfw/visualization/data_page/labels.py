@@ -1,17 +1,48 @@
-"""How labels are distributed, and whether partitions differ in them."""
+"""What the figures of a data set's page have in common."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from abawfw.datasets.facts import PartitionFacts, PartitionShift
-from abawfw.datasets.facts.partition_facts import CENTRES
+from abawfw.datasets.checking.facts import (
+    CENTRES,
+    SHIFTS,
+    WINDOWS,
+    PartitionFacts,
+    PartitionShift,
+    TargetFacts,
+)
+from abawfw.evaluation.functional import Moments
 from abawfw.visualization.blocks import Block, Column, Figure, Paragraph, SideBySide, Table
-from abawfw.visualization.data_page.style import colours, dashes, line
 from abawfw.visualization.embed import plot_text
-from abawfw.visualization.palette import DENSITY
+from abawfw.visualization.palette import DENSITY, look
+
+
+def colours(partitions: Iterable[str]) -> dict[str, str]:
+    """A colour for each partition."""
+    return {name: look(i).color for i, name in enumerate(partitions)}
+
+
+def dashes(partitions: Iterable[str]) -> dict[str, str]:
+    """A dash for each partition, for lines that nothing else tells apart."""
+    return {name: look(i).dash for i, name in enumerate(partitions)}
+
+
+def line(name: str, colour: str, x: Any, y: Any, **more: Any) -> dict[str, Any]:
+    """A line of a figure."""
+    return {
+        'type': 'scatter',
+        'mode': 'lines',
+        'name': plot_text(name),
+        'x': x,
+        'y': y,
+        'line': {'color': colour, 'width': 2},
+        **more,
+    }
+
 
 COLUMNS = [
     Column('partition'),
@@ -119,3 +150,108 @@ def _planes(partitions: Mapping[str, PartitionFacts]) -> list[Figure]:
         text = f'Density of labels of {name} over the plane of valence and arousal'
         figures.append(Figure({'data': [heatmap], 'layout': layout}, text, caption, height=420))
     return figures
+
+
+DASHES = {'valence': 'solid', 'arousal': 'dot'}
+
+
+def bound_blocks(partitions: Mapping[str, PartitionFacts]) -> list[Block]:
+    """CCC by what is known of the labels, of partitions that have some."""
+    of = {
+        (name, target): facts for name, part in partitions.items() for target, facts in part.targets.items()
+    }
+    columns = [Column('predictions'), *(Column(target, '.3f', name) for name, target in of)]
+    rows: list[list[Any]] = [
+        ['lower: constant', *(0.0 for _ in of)],
+        ['lower: mean of train at each frame', *(_ccc(facts.course) for facts in of.values())],
+        ['mean of each video', *(_ccc(facts.constant) for facts in of.values())],
+        *(
+            [
+                f'moving mean, ±{window}',
+                *(_ccc(f.moving_mean[window]) for f in of.values()),
+            ]
+            for window in WINDOWS
+        ),
+        *([f'shifted by {shift} frames', *(_ccc(f.shift[shift]) for f in of.values())] for shift in SHIFTS),
+    ]
+    moving = _figure(of, partitions, 'moving_mean', WINDOWS, 'window of the moving mean (± frames)')
+    shifted = _figure(of, partitions, 'shift', SHIFTS, 'shift (frames)')
+    return [Table('CCC by what is known', columns, rows), SideBySide(moving, shifted)]
+
+
+def _figure(
+    of: Mapping[tuple[str, str], TargetFacts],
+    partitions: Mapping[str, PartitionFacts],
+    attribute: str,
+    sizes: tuple[int, ...],
+    title: str,
+) -> Figure:
+    data = []
+    for (name, target), facts in of.items():
+        colour = colours(partitions)[name]
+        values = [_ccc(getattr(facts, attribute)[size]) for size in sizes]
+        more: dict[str, Any] = {
+            'mode': 'lines+markers',
+            'line': {'color': colour, 'width': 2, 'dash': DASHES[target]},
+            'hovertemplate': f'{plot_text(name)} {target}, %{{x}} frames: %{{y:.3f}}<extra></extra>',
+        }
+        data.append(line(f'{name} {target}', colour, sizes, values, **more))
+    layout = {
+        'xaxis': {'title': {'text': title}, 'rangemode': 'tozero'},
+        'yaxis': {'title': {'text': 'CCC'}, 'range': [None, 1.01]},
+    }
+    return Figure({'data': data, 'layout': layout}, f'CCC over the {title}', height=320)
+
+
+def _ccc(moments: Moments) -> float | None:
+    return moments.ccc if moments.n else None
+
+
+LAGS = (1, 3, 10, 30, 100, 300, 1000)
+ORDER = [
+    Column('partition'),
+    Column('target'),
+    *(Column(str(lag), '.3f', 'autocorrelation at a lag of ... frames') for lag in LAGS),
+    Column(
+        'independent frames', '.1f', hint='as how many independent frames a video counts, mean over videos'
+    ),
+    Column('labelled frames', ',.1f', hint='mean over videos'),
+]
+INDEPENDENT = (
+    'Independent frames: as how many independent frames a video counts when the mean of a partition is '
+    'taken, mean over videos. A video of n labelled frames counts as n / (1 + 2 sum over k of (1 - k / n) '
+    'r(k)), where r is the autocorrelation of the partition, up to the last lag before it is first 0 or less.'
+)
+
+
+def over_time_blocks(partitions: Mapping[str, PartitionFacts]) -> list[Block]:
+    """The autocorrelation of labels of partitions that have some."""
+    rows = []
+    for name, part in partitions.items():
+        counts = [video.labelled for video in part.videos if video.labelled]
+        for target, facts in part.targets.items():
+            values = facts.autocorrelation.values()
+            at = [float(values[lag]) if lag < len(values) else None for lag in LAGS]
+            rows.append([name, target, *at, part.effective_frames(target), float(np.mean(counts))])
+    figures = [_mean_figure(partitions, target) for target in next(iter(partitions.values())).targets]
+    return [Table('Autocorrelation of labels', ORDER, rows), Paragraph(INDEPENDENT), SideBySide(*figures)]
+
+
+def _mean_figure(partitions: Mapping[str, PartitionFacts], target: str) -> Figure:
+    data = []
+    for name, colour in colours(partitions).items():
+        values = partitions[name].targets[target].autocorrelation.values()
+        lags = np.unique(np.geomspace(1, LAGS[-1], 80).round().astype(int))
+        lags = lags[lags < len(values)]
+        hover = f'{plot_text(name)}, lag %{{x}}: %{{y:.3f}}<extra></extra>'
+        style = {'color': colour, 'width': 2, 'dash': dashes(partitions)[name]}
+        data.append(line(name, colour, lags, values[lags], line=style, hovertemplate=hover))
+    layout = {
+        'xaxis': {'type': 'log', 'title': {'text': 'lag (frames)'}, 'tickvals': LAGS, 'range': [0, 3.02]},
+        'yaxis': {
+            'title': {'text': f'autocorrelation of {target}'},
+            'range': [None, 1.02],
+            'rangemode': 'tozero',
+        },
+    }
+    return Figure({'data': data, 'layout': layout}, f'Autocorrelation of {target} over the lag', height=300)

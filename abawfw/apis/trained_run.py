@@ -1,0 +1,328 @@
+"""A trained run as it is tested: its networks, and what its inputs go through."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.device import get_device
+from torch import nn
+from torch.nn.utils import parametrize
+
+from abawfw.apis.build import build_loader, fitted_of, restore_model
+from abawfw.apis.progress import Report, unseen
+from abawfw.checkpoints import best_checkpoint, load_checkpoint
+from abawfw.config.loading import load_config, resolve
+from abawfw.datasets.stores.base import FeatureStore
+from abawfw.errors import CheckpointError, ConfigError, DataError, counted
+from abawfw.evaluation.va_metric import VAMetric, VideoPrediction
+
+
+@dataclass(frozen=True)
+class Network:
+    """A checkpoint of a run, and the targets it is taken for.
+
+    Attributes:
+        model: the estimator, in evaluation mode, to be run and not to be trained.
+        checkpoint: where its weights come from.
+        targets: what is taken from it.
+        columns: where these stand among its predictions.
+    """
+
+    model: Any
+    checkpoint: Path
+    targets: tuple[str, ...]
+    columns: list[int]
+
+
+@dataclass(frozen=True)
+class LoadedRun:
+    """What :func:`load_run` gives.
+
+    Attributes:
+        cfg: config, references resolved.
+        checkpoints: file of each target.
+        networks: one, or one per target where each has its own best checkpoint; in the order of the targets.
+        meta: what the first checkpoint says of itself.
+        fitted: what transforms took from the training videos, if the checkpoint says so.
+    """
+
+    cfg: Config
+    checkpoints: dict[str, Path]
+    networks: list[Network]
+    meta: dict[str, Any]
+    fitted: list[dict[str, Any]] | None
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """What is estimated, in the order of the predictions."""
+        return tuple(t for network in self.networks for t in network.targets)
+
+    @property
+    def input_dims(self) -> dict[str, Any]:
+        """Size of a frame of every modality as the networks take it."""
+        return dict(self.networks[0].model.input_dims)
+
+
+def load_run(run: str | Path, checkpoint: str | Path | None = None) -> LoadedRun:
+    """Load what ``tools/test.py`` tests: the best checkpoint of each target, or the one that is named.
+
+    Neither the data nor files of pre-trained weights need to be there.
+
+    Args:
+        run: work_dir of a run, or, with ``checkpoint``, a config file.
+        checkpoint: for all targets.
+
+    Raises:
+        ConfigError: no such run, or a checkpoint to a run.
+        CheckpointError: no checkpoint, one that does not fit the config, or two of different runs.
+    """
+    run = Path(run)
+    if not run.exists():
+        raise ConfigError(f'{run}: no such run or config file')
+    if run.is_dir() == (checkpoint is not None):
+        raise ConfigError('give either the work_dir of a run, or a config file and a checkpoint')
+    cfg = resolve(load_config(run if checkpoint is not None else run / 'config.py'))
+    if checkpoint is None:
+        paths = {t: best_checkpoint(run, f'ccc_{t}') for t in cfg.targets}
+    else:
+        paths = dict.fromkeys(cfg.targets, Path(checkpoint))
+    found = distinct_weights(paths)
+    for other in found[1:]:
+        if not same_fitted(fitted_of(other.stored['meta']), fitted_of(found[0].stored['meta'])):
+            raise CheckpointError(
+                f'{other.checkpoint} and {found[0].checkpoint} were trained with other statistics of the '
+                'training videos: they are of two runs; test each run by itself'
+            )
+    networks = [_network(cfg, weights) for weights in found]
+    meta = found[0].stored['meta']
+    return LoadedRun(cfg, paths, networks, meta, fitted_of(meta))
+
+
+def _network(cfg: Config, weights: Weights) -> Network:
+    dims = weights.stored['meta'].get('input_dims')
+    if dims is None:
+        raise CheckpointError(f'{weights.checkpoint}: does not say what features it was trained with')
+    model = restore_model(cfg, weights.checkpoint, weights.stored, dims)
+    fold_weight_norm(model)
+    columns = [model.targets.index(t) for t in weights.targets]
+    return Network(model, weights.checkpoint, weights.targets, columns)
+
+
+Curves = dict[str, np.ndarray]
+
+
+class TrainedNetwork:
+    """A checkpoint that predicts some targets; it is read once, whatever it is asked for.
+
+    Args:
+        cfg: resolved config of the run.
+        weights: the checkpoint, and which of the model's targets are wanted.
+
+    Attributes:
+        targets: those wanted.
+        meta: what the checkpoint says of itself.
+        fitted: what the transforms of the run took from its training videos, if the checkpoint says so.
+    """
+
+    def __init__(self, cfg: Config, weights: Weights) -> None:
+        self.targets = weights.targets
+        self.meta: dict[str, Any] = weights.stored['meta']
+        self.fitted = fitted_of(self.meta)
+        self._cfg = cfg
+        self._checkpoint = weights.checkpoint
+        self._stored: dict[str, Any] | None = weights.stored
+        self._model: Any = None
+        self._dims: dict[str, Any] = {}
+
+    def model(self, input_dims: dict[str, Any]) -> Any:
+        """The estimator for data of these sizes.
+
+        Raises:
+            CheckpointError: it was trained on other features or targets.
+            ConfigError: it does not estimate a target that is wanted.
+        """
+        if self._model is None or self._dims != input_dims:
+            stored = self._stored if self._stored is not None else load_checkpoint(self._checkpoint)
+            self._model = restore_model(self._cfg, self._checkpoint, stored, input_dims)
+            self._dims = dict(input_dims)
+            self._stored = None  # the weights are in the model now; it would hold them twice
+            for target in self.targets:
+                if target not in self._model.targets:
+                    estimated = ', '.join(self._model.targets)
+                    raise ConfigError(f'{self._checkpoint}: the model estimates {estimated}, not {target}')
+        return self._model
+
+
+class TrainedTargets:
+    """Checkpoints that predict one target each; the same weights make one network.
+
+    Args:
+        cfg: resolved config of the run.
+        checkpoints: file of each target.
+        device: where to compute; None for the GPU if there is one.
+
+    Attributes:
+        checkpoints: as given.
+        networks: the networks, in groups that take the same inputs.
+
+    Raises:
+        CheckpointError: a checkpoint cannot be read.
+    """
+
+    def __init__(self, cfg: Config, checkpoints: Mapping[str, Path], device: str | None = None) -> None:
+        self.checkpoints = dict(checkpoints)
+        self._cfg = cfg
+        self._device = device
+        self.networks: list[list[TrainedNetwork]] = []
+        for weights in distinct_weights(checkpoints):
+            network = TrainedNetwork(cfg, weights)
+            for group in self.networks:
+                if same_fitted(group[0].fitted, network.fitted):
+                    group.append(network)
+                    break
+            else:
+                self.networks.append([network])
+
+    def predict(
+        self, partition: str, store: FeatureStore | None = None, progress: Report = unseen
+    ) -> dict[str, tuple[Curves, Curves]]:
+        """Raw predictions and labels by target: (frames,) of every video, in the order of the store.
+
+        Networks that take the same inputs share one pass over the data.
+
+        Args:
+            partition: of the store.
+            store: instead of the config's; see ``build_loader``.
+            progress: called with every batch.
+
+        Raises:
+            CheckpointError: a model was trained on other features or targets.
+            ConfigError: it does not estimate its target.
+            DataError: the store lacks a feature, or a prediction is not finite.
+        """
+        found = {}
+        for networks in self.networks:
+            loader = build_loader(self._cfg, 'val_dataloader', partition, networks[0].fitted, store)
+            models = [network.model(loader.dataset.input_dims) for network in networks]
+            predicted = predict_together(models, loader, self._device, progress)
+            for network, model, videos in zip(networks, models, predicted, strict=True):
+                for target in network.targets:
+                    column = model.targets.index(target)
+                    found[target] = (
+                        {v: p.pred[:, column] for v, p in videos.items()},
+                        {v: p.label[:, column] for v, p in videos.items()},
+                    )
+        return {target: found[target] for target in self.checkpoints}
+
+
+class Weights(NamedTuple):
+    """A checkpoint, the targets it is taken for, and the content of its file."""
+
+    checkpoint: Path
+    targets: tuple[str, ...]
+    stored: dict[str, Any]
+
+
+def distinct_weights(checkpoints: Mapping[str, Path]) -> list[Weights]:
+    """Read the checkpoints of targets, in their order.
+
+    Targets that are best in the same epoch have files with the same weights, and are put together.
+
+    Raises:
+        CheckpointError: a checkpoint cannot be read.
+    """
+    stored = {path: load_checkpoint(path) for path in dict.fromkeys(checkpoints.values())}
+    found: list[Weights] = []
+    for target, path in checkpoints.items():
+        for index, other in enumerate(found):
+            if path == other.checkpoint or _same(stored[path], other.stored):
+                found[index] = other._replace(targets=(*other.targets, target))
+                break
+        else:
+            found.append(Weights(path, (target,), stored[path]))
+    return found
+
+
+def same_fitted(one: list[dict[str, Any]] | None, other: list[dict[str, Any]] | None) -> bool:
+    """Whether transforms took the same from the training videos, as ``fitted_of`` gives it."""
+    if one is None or other is None:
+        return one is other
+    return [step.keys() for step in one] == [step.keys() for step in other] and all(
+        np.array_equal(x, y)
+        for ours, theirs in zip(one, other, strict=True)
+        for name in ours
+        for x, y in zip(ours[name], theirs[name], strict=True)
+    )
+
+
+def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    ours, theirs = one['state_dict'], other['state_dict']
+    return (
+        ours.keys() == theirs.keys()
+        and all(torch.equal(x, theirs[name]) for name, x in ours.items())
+        and same_fitted(fitted_of(one['meta']), fitted_of(other['meta']))
+    )
+
+
+def predict(model: Any, loader: Any, device: str | None = None) -> dict[str, VideoPrediction]:
+    """Run a model over every clip of a loader.
+
+    Args:
+        model: an estimator; moved to the device.
+        loader: ``DataLoader`` of an evaluation partition, as ``build_loader`` makes it.
+        device: where to compute; None for the GPU if there is one.
+
+    Returns:
+        By video, in the order of the store: raw predictions and labels, each (frames, targets).
+
+    Raises:
+        DataError: a video or a frame got no prediction, or one that is not finite.
+    """
+    return predict_together([model], loader, device)[0]
+
+
+def predict_together(
+    models: Sequence[Any], loader: Any, device: str | None = None, progress: Report = unseen
+) -> list[dict[str, VideoPrediction]]:
+    """Run several models over every clip of a loader, which is gone through once.
+
+    Arguments and errors are those of ``predict``, whose results come for each model; ``progress`` is called
+    with every batch.
+    """
+    models = [model.to(device or get_device()).eval() for model in models]
+    metrics = [VAMetric(targets=model.targets) for model in models]
+    loader.batch_sampler.set_epoch(0)
+    for model in models:
+        model.reset_lanes()
+    with torch.inference_mode():
+        what, total = f'predicting {loader.dataset.partition}', len(loader.batch_sampler)
+        for done, batch in enumerate(loader):
+            progress(what, done, total)
+            for model, metric in zip(models, metrics, strict=True):
+                metric.process(batch, model.val_step(batch))
+    return [_in_order(metric, loader) for metric in metrics]
+
+
+def _in_order(metric: VAMetric, loader: Any) -> dict[str, VideoPrediction]:
+    found = metric.collect()
+    order = [v.video_id for v in loader.dataset.videos]
+    missing = [v for v in order if v not in found]
+    if missing:
+        raise DataError(f'{counted(len(missing), "video")} got no prediction: {", ".join(missing[:5])}')
+    return {v: found[v] for v in order}
+
+
+def fold_weight_norm(model: nn.Module) -> None:
+    """Compute the weights of weight-normed layers once, instead of in every call.
+
+    The model then runs as before, but has other names of parameters: it is no longer to be trained or saved.
+    """
+    for module in list(model.modules()):
+        if parametrize.is_parametrized(module, 'weight'):
+            parametrize.remove_parametrizations(module, 'weight', leave_parametrized=True)

@@ -1,0 +1,1 @@
+"""A config: loaded, resolved, checked, compared, overridden."""

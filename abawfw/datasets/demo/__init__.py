@@ -1,0 +1,1 @@
+"""Made-up data whose features carry valence and arousal."""

@@ -1,0 +1,1 @@
+"""The native layout: one array per feature and an index."""

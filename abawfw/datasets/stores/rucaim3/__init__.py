@@ -1,0 +1,1 @@
+"""HDF5 files of RUCAIM3's layout (docs/rucaim3.md)."""

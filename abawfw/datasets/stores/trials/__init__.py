@@ -1,0 +1,1 @@
+"""A folder of .npy files per trial (docs/tagf.md)."""

@@ -1,0 +1,307 @@
+"""Draws of videos, each measured in its own standard error.
+
+Frames of a video depend on one another, so videos are drawn, never frames; and whole groups of videos where
+these depend on one another. The standard error of a draw comes from the influence of each video on the
+statistic (infinitesimal jackknife). Percentile and BCa intervals cover too little here, since few long videos
+carry much of the weight.
+
+Source: Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapters 12 and 21; Hall 1988 on
+symmetric intervals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+
+from abawfw.errors import DataError, counted
+from abawfw.evaluation.functional.ccc import Moments
+from abawfw.evaluation.functional.video_sums import VideoSums, ccc_of_sums
+
+# Where 95 % of the draws lie within 1.96 of their own standard errors there are videos in plenty. Where it
+# takes more than 5, these errors are so uncertain that an interval is more of an accident than a
+# measurement.
+MOST_ERRORS = 5.0
+BLOCK = 1 << 22  # numbers of an array at a time: what fits the cache is faster, and memory stays small
+
+# weights (draws, videos) -> the statistic of each draw, and the influence of each video on it
+Statistic: TypeAlias = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+
+
+class Studentised(NamedTuple):
+    """What draws of videos tell of a statistic.
+
+    Attributes:
+        value: of all videos.
+        error: its standard error.
+        ratios: (draws,), how many errors of its own a draw is away from ``value``; infinite where it has
+            none.
+    """
+
+    value: float
+    error: float
+    ratios: np.ndarray
+
+    def obstacle(self, unit: str) -> str | None:
+        """Why intervals and p-values of these draws are not usable, in words; None where they are.
+
+        Args:
+            unit: what was drawn, 'video' or 'group'.
+        """
+        errors = self.quantile(0.95)
+        if errors <= MOST_ERRORS:
+            return None
+        return (
+            f'the {unit}s differ so much that the standard error itself is uncertain: 95 % of the draws lie '
+            f'within {errors:.1f} of their own standard errors, where 2 are usual and {MOST_ERRORS:.0f} the '
+            'most for an interval'
+        )
+
+    def quantile(self, level: float) -> float:
+        """That ratio which as many draws exceed as make a p-value of 1 - level.
+
+        Infinite where there are too few draws for the level.
+        """
+        rank = int((len(self.ratios) + 1) * level)
+        return float(np.partition(self.ratios, rank)[rank]) if rank < len(self.ratios) else np.inf
+
+    def p_value(self, distance: float) -> float:
+        """How likely a draw is at least ``distance`` away, as the statistic is from what is asked."""
+        beyond = int(np.count_nonzero(self.ratios >= distance / self.error))
+        return (beyond + 1) / (len(self.ratios) + 1)
+
+
+def studentised(statistic: Statistic, count: int, replicates: int, seed: int) -> Studentised:
+    """Draw videos with replacement.
+
+    Args:
+        statistic: of draws.
+        count: number of videos.
+        replicates: number of draws.
+        seed: of the draws.
+    """
+    correction = count / (count - 1)
+    value, influence = statistic(np.ones((1, count)))
+    error = float(np.sqrt(correction * np.sum(influence**2)))
+    rng = np.random.default_rng(seed)
+    ratios = []
+    block = max(1, BLOCK // count)
+    for begin in range(0, replicates, block):
+        size = min(block, replicates - begin)
+        weights = rng.multinomial(count, np.full(count, 1 / count), size=size).astype(np.float64)
+        drawn, influences = statistic(weights)
+        errors = np.sqrt(correction * np.einsum('dv,dv,dv->d', weights, influences, influences))
+        away = np.abs(drawn - value)
+        # a draw of one video alone has no error: it could be any number of errors away
+        ratios.append(np.divide(away, errors, out=np.full(size, np.inf), where=errors > 1e-15))
+    return Studentised(float(value[0]), error, np.concatenate(ratios))
+
+
+# Below, whatever the quantile of the draws, intervals hold too little: 92 % for 8 videos of which one has 45
+# % of the frames (effective number 4.1), and an interval can be -.98 to 1.
+LEAST_EFFECTIVE = 5
+ROUNDING = 1e-12  # errors below this are those of floating point
+
+
+class Interval(NamedTuple):
+    """Of a CCC, at 95 %.
+
+    Attributes:
+        low: lower end; None where there is no interval.
+        high: upper end.
+        obstacle: why there is none, in words; None where there is one.
+    """
+
+    low: float | None
+    high: float | None
+    obstacle: str | None = None
+
+
+def effective_number(units: Sequence[Moments]) -> float:
+    """As how many units of equal length these count: (sum of frames)^2 / sum of squared frames.
+
+    Args:
+        units: statistics of each video, or of each group of videos; those without a labelled frame count
+            nothing.
+
+    Source: Kish 1965, Survey Sampling.
+
+    >>> effective_number([Moments(100), Moments(100), Moments(0)])
+    2.0
+    """
+    frames = np.array([unit.n for unit in units], dtype=np.float64)
+    return float(frames.sum() ** 2 / np.sum(frames**2)) if frames.any() else 0.0
+
+
+def interval_obstacle(units: Sequence[Moments], unit: str = 'video') -> str | None:
+    """Why these units are too few, or too uneven, for an interval and a p-value; None if they are not.
+
+    Args:
+        units: as in ``effective_number``.
+        unit: what they are called.
+    """
+    frames = np.array([u.n for u in units if u.n], dtype=np.float64)
+    if len(frames) < LEAST_EFFECTIVE:
+        return f'{counted(len(frames), f"labelled {unit}")}: an interval needs {LEAST_EFFECTIVE} or more'
+    effective = effective_number(units)
+    # equal but for a frame or two is equal
+    if effective < LEAST_EFFECTIVE - 0.05:
+        return (
+            f'{len(frames)} labelled {unit}s, of which one has {frames.max() / frames.sum():.0%} of '
+            'the frames, '
+            f'count as {effective:.1f} of equal length: an interval needs {LEAST_EFFECTIVE} or more'
+        )
+    return None
+
+
+def bootstrap_ccc(
+    units: Sequence[Moments], replicates: int = 10_000, seed: int = 0, unit: str = 'video'
+) -> Interval:
+    """95 % interval of the CCC over all frames, on the scale of Fisher's z.
+
+    Args:
+        units: what is drawn: statistics of each video, or, where videos depend on one another, of each group
+            of videos; those without a labelled frame are left out.
+        replicates: number of draws.
+        seed: of the draws.
+        unit: what the units are called.
+    """
+    units = [u for u in units if u.n]
+    if obstacle := interval_obstacle(units, unit):
+        return Interval(None, None, obstacle)
+    sums = VideoSums(units)
+
+    def score(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        value, influence = sums.score(weights)
+        room = np.maximum(1 - value**2, 1e-12)
+        return np.arctanh(np.clip(value, -1 + 1e-12, 1 - 1e-12)), influence / room[:, None]
+
+    z = studentised(score, len(units), replicates, seed)
+    if z.error <= ROUNDING:
+        return Interval(float(np.tanh(z.value)), float(np.tanh(z.value)))
+    if obstacle := z.obstacle(unit):
+        return Interval(None, None, obstacle)
+    reach = z.quantile(0.95) * z.error
+    return Interval(float(np.tanh(z.value - reach)), float(np.tanh(z.value + reach)))
+
+
+class Difference(NamedTuple):
+    """By how much the CCC of B is above that of A.
+
+    Attributes:
+        value: the difference.
+        low: lower end of its interval; None where there is none.
+        high: upper end.
+        p_value: two-sided, of no difference; below 1 - level exactly where the interval leaves out 0.
+        obstacle: why there are no interval and no p-value, in words; None where there are.
+    """
+
+    value: float
+    low: float | None
+    high: float | None
+    p_value: float | None
+    obstacle: str | None = None
+
+
+def paired_bootstrap(
+    a: Sequence[Moments],
+    b: Sequence[Moments],
+    level: float = 0.95,
+    replicates: int = 10_000,
+    seed: int = 0,
+    unit: str = 'video',
+) -> Difference:
+    """Compare B with A over the same videos, or groups of videos.
+
+    Args:
+        a: statistics of A by unit: by video, or, where videos depend on one another, by group of videos.
+        b: those of B, of the same units.
+        level: of the interval.
+        replicates: number of draws.
+        seed: of the draws.
+        unit: what the units are called.
+
+    Raises:
+        DataError: A and B have other numbers of units or of labelled frames, or there is none.
+    """
+    first, second = paired_sums(a, b)
+
+    def score(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        one, other = first.score(weights), second.score(weights)
+        return other.value - one.value, other.influence - one.influence
+
+    count = len(first.sums)
+    if obstacle := interval_obstacle(a, unit):
+        return Difference(float(score(np.ones((1, count)))[0][0]), None, None, None, obstacle)
+    found = studentised(score, count, replicates, seed)
+    value = found.value
+    # runs that agree to the last digits have no difference, only rounding
+    if found.error <= ROUNDING:
+        return Difference(value, value, value, 1.0 if abs(value) <= ROUNDING else 1 / (replicates + 1))
+    if obstacle := found.obstacle(unit):
+        return Difference(value, None, None, None, obstacle)
+    reach = found.quantile(level) * found.error
+    # no two CCCs are further apart than 2
+    low, high = max(value - reach, -2.0), min(value + reach, 2.0)
+    return Difference(value, low, high, found.p_value(abs(value)))
+
+
+def paired_sums(a: Sequence[Moments], b: Sequence[Moments]) -> tuple[VideoSums, VideoSums]:
+    """Sums of A and B over the units that have a label.
+
+    Raises:
+        DataError: see ``paired_bootstrap``.
+    """
+    if [x.n for x in a] != [x.n for x in b]:
+        raise DataError('A and B must have the same videos, with the same labelled frames')
+    kept = [i for i, x in enumerate(a) if x.n]
+    if not kept:
+        raise DataError('no video has a label: there is nothing to compare')
+    return VideoSums([a[i] for i in kept]), VideoSums([b[i] for i in kept])
+
+
+def paired_permutation(
+    a: Sequence[Moments], b: Sequence[Moments], replicates: int = 10_000, seed: int = 0
+) -> float:
+    """Two-sided p-value of no difference in CCC: in each draw, half of the units swap A and B.
+
+    Exact, up to the number of draws, where the runs differ by chance alone, whatever the lengths of videos.
+    Of n units no p-value is below 2^(1 - n): there are no more ways to swap.
+
+    Args:
+        a: statistics of A by unit, as for ``paired_bootstrap``.
+        b: those of B, of the same units.
+        replicates: number of draws.
+        seed: of the draws.
+
+    Raises:
+        DataError: A and B have other numbers of units or of labelled frames, or there is none.
+    """
+    first, second = paired_sums(a, b)
+    swaps = np.random.default_rng(seed).integers(0, 2, (replicates + 1, len(first.sums))).astype(np.float64)
+    swaps[0] = 0.0  # the first is what was found
+    both = first.sums, second.about(first.centre)
+    totals = [side.sum(axis=0) for side in both]
+    moved = swaps @ (both[1] - both[0])
+    found = [ccc_of_sums(total, first.centre)[1] for total in (totals[0] + moved, totals[1] - moved)]
+    differences = found[1] - found[0]
+    # equal but for rounding counts as reached
+    reached = np.abs(differences[1:]) >= abs(differences[0]) - 1e-12
+    return float((np.count_nonzero(reached) + 1) / (replicates + 1))
+
+
+def pcc_p_value(pcc: float, n: int) -> float:
+    """Two-sided p-value of a Pearson correlation, as for pairs of independent normal values.
+
+    Args:
+        pcc: the correlation coefficient.
+        n: pairs it was computed from; fewer than 3 are no evidence, and the value is 1.
+
+    >>> round(pcc_p_value(0.5, 3), 4)
+    0.6667
+    """
+    from scipy.special import betainc  # here: importing this room must stay light
+
+    return float(betainc(n / 2 - 1, 0.5, 1 - pcc * pcc)) if n >= 3 else 1.0

@@ -1,0 +1,59 @@
+"""Extractors: faces, sound or words to one row per frame."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from abawfw.errors import ConfigError, nearest
+from abawfw.extraction.extractors.base import Extractor, FaceExtractor, SoundExtractor, WordExtractor
+from abawfw.extraction.extractors.bert import Bert
+from abawfw.extraction.extractors.compare import ComParE
+from abawfw.extraction.extractors.egemaps import EGeMAPS
+from abawfw.extraction.extractors.face48 import Face48
+from abawfw.extraction.extractors.face_embedding import FaceEmbedding
+from abawfw.extraction.extractors.logmel import LogMel
+from abawfw.extraction.extractors.mfcc import MFCC
+from abawfw.extraction.extractors.vggish import VGGishFeature
+from abawfw.extraction.extractors.wav2vec2 import Wav2Vec2
+from abawfw.registry import EXTRACTORS
+
+__all__ = [
+    'MFCC',
+    'Bert',
+    'ComParE',
+    'EGeMAPS',
+    'Extractor',
+    'Face48',
+    'FaceEmbedding',
+    'FaceExtractor',
+    'LogMel',
+    'SoundExtractor',
+    'VGGishFeature',
+    'Wav2Vec2',
+    'WordExtractor',
+    'build_extractor',
+]
+
+
+def build_extractor(name: str, **options: Any) -> Extractor:
+    """An extractor by the name of its feature.
+
+    Args:
+        name: such as ``logmel``.
+        options: arguments of its class.
+
+    Raises:
+        ConfigError: there is no such extractor, or it has no such option.
+    """
+    # `EXTRACTORS.get` would import torch, for the sake of a log line
+    component = EXTRACTORS.module_dict.get(name)
+    if component is None:
+        raise ConfigError(f'feature {name!r} cannot be extracted; {nearest(name, EXTRACTORS.module_dict)}')
+    known = list(inspect.signature(component).parameters)
+    for option in options:
+        if option not in known:
+            hint = nearest(option, known) if known else 'it has none'
+            raise ConfigError(f'feature {name!r} has no option {option!r}; {hint}')
+    built: Extractor = component(**options)
+    return built

@@ -1,0 +1,225 @@
+"""What every extractor does: faces, sound or words to one row per frame of the video."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from abawfw.errors import DataError
+from abawfw.extraction.audio.sound import RATE, Sound
+
+BLOCK = 1000
+"""Most rows in a piece of zeros."""
+
+
+class Extractor(ABC):
+    """Makes one feature of a store. Built in no time: networks and packages are loaded when first used.
+
+    Attributes:
+        name: of the feature, in stores and on command lines.
+        dims: shape of one row.
+        dtype: of the rows: 'float32', 'float16' or 'uint8'.
+        source: what it is made from: 'face', 'sound' or 'words'.
+    """
+
+    name: ClassVar[str]
+    source: ClassVar[str]
+    dtype: str = 'float32'
+
+    @property
+    @abstractmethod
+    def dims(self) -> tuple[int, ...]:
+        """Shape of one row."""
+
+    def settings(self) -> dict[str, Any]:
+        """Plain values that decide what comes out; kept in the store, so that a change is noticed."""
+        return {}
+
+    def check(self) -> None:  # noqa: B027  # many need nothing
+        """Say what is missing before hours of work.
+
+        Raises:
+            DataError: a package, file or argument is missing.
+            CheckpointError: a file of weights is missing or cannot be read.
+        """
+
+
+class FaceExtractor(Extractor):
+    """Makes a feature of aligned faces, of each face alone."""
+
+    source = 'face'
+
+    @abstractmethod
+    def extract(self, faces: NDArray[np.uint8]) -> NDArray:
+        """One row per face.
+
+        Args:
+            faces: (n, 112, 112, 3) RGB; only frames in which the face was observed.
+
+        Returns:
+            (n, *dims).
+        """
+
+
+class SoundExtractor(Extractor):
+    """Makes a feature of the sound around or after the time at which each frame is shown."""
+
+    source = 'sound'
+
+    @abstractmethod
+    def rows(self, sound: Sound, times: NDArray[np.float64]) -> Iterator[NDArray]:
+        """Rows (k, *dims) in order of times, some at a time.
+
+        Args:
+            sound: with at least one sample.
+            times: (n,) seconds within the sound, none before the one before it; at least one.
+        """
+
+    def extract(self, sound: Sound, times: NDArray[np.float64]) -> Iterator[NDArray]:
+        """One row per frame; zeros where nothing is heard, see `observed`.
+
+        Args:
+            sound: of the video.
+            times: (n,) seconds at which each frame is shown (presentation times), in order.
+
+        Yields:
+            (k, *dims), in order of times; the k sum to n. Memory does not grow with n.
+
+        Raises:
+            DataError: the times are not in order, or the sound cannot be read.
+        """
+        times = in_order(times)
+        observed = self.observed(sound, times)
+        if not observed.any():
+            for start in range(0, len(times), BLOCK):
+                yield np.zeros((min(BLOCK, len(times) - start), *self.dims), self.dtype)
+            return
+        done = 0
+        for rows in self.rows(sound, times.clip(0, (sound.num_samples - 1) / RATE)):
+            rows = rows.astype(self.dtype, copy=False)
+            silent = ~observed[done : done + len(rows)]
+            done += len(rows)
+            if silent.any():
+                rows = rows.copy()
+                rows[silent] = 0
+            yield rows
+
+    def observed(self, sound: Sound, times: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """(n,): False for frames shown when the sound is over or long missing, and for all without sound."""
+        return sound.covers(times)
+
+
+class WordExtractor(Extractor):
+    """Makes a feature of the words spoken."""
+
+    source = 'words'
+
+    @abstractmethod
+    def extract(self, video: str, times: NDArray[np.float64]) -> Iterator[NDArray]:
+        """One row per frame.
+
+        Args:
+            video: name of the video, by which its words are found.
+            times: (n,) seconds at which each frame is shown, in order.
+
+        Yields:
+            (k, *dims), in order of times; the k sum to n.
+
+        Raises:
+            DataError: there are no words for this video, or they cannot be read.
+        """
+
+
+def in_order(times: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Times as float64.
+
+    Raises:
+        DataError: one is before the one before it, or is no number.
+    """
+    times = np.asarray(times, np.float64)
+    wrong = ~np.isfinite(times)
+    wrong[1:] |= ~(np.diff(times) >= 0)
+    if wrong.any():
+        i = int(wrong.argmax())
+        before = f', frame {i - 1} at {times[i - 1]:.6g} s' if i else ''
+        raise DataError(
+            f'frame {i} is shown at {times[i]:.6g} s{before}: frames must be in order of their '
+            'times; write the video anew, for instance with ffmpeg -i OLD NEW'
+        )
+    return times
+
+
+PER_SECOND = 100
+HOP = RATE // PER_SECOND
+SECONDS = 30
+"""Of sound at a time. Chunks lie alike whatever the frame rate: a value depends on sound and time alone."""
+
+
+def rows_at(times: NDArray[np.float64]) -> NDArray[np.int64]:
+    """(n,): the 10 ms step nearest to each of (n,) times in seconds, the earlier one of two.
+
+    A step of 1 / fps would drift: openSMILE rounds it to whole samples. Of two equally near steps the
+    reference's log-mel takes the earlier one as well, by rounding errors (at 24 fps).
+    """
+    return np.ceil(times * PER_SECOND - 0.5 - 1e-9).astype(np.int64)
+
+
+def chunked_rows(
+    sound: Sound,
+    times: NDArray[np.float64],
+    analyse: Callable[[NDArray[np.float32]], NDArray],
+    before: int,
+    after: float,
+    *,
+    edge: bool = False,
+) -> Iterator[tuple[NDArray, NDArray[np.int64]]]:
+    """Analyse sound chunk by chunk and say which rows the frames take.
+
+    Args:
+        sound: with at least one sample.
+        times: (n,) seconds within the sound, in order.
+        analyse: samples (m,) to rows, the first one at the first sample and one every 10 ms.
+        before: seconds of sound that it needs before a row to give what it gives on the whole sound.
+        after: the same after a row.
+        edge: repeat the last sample after the end of the sound; otherwise zeros.
+
+    Yields:
+        Rows of a chunk, and (k,) which of them the next k frames take; k is at most 1000.
+    """
+    rows = rows_at(times)
+    chunk_of = rows // (SECONDS * PER_SECOND)
+    for chunk in np.unique(chunk_of):
+        start = int(chunk) * SECONDS
+        ahead = min(before, start)
+        stop = min((start + SECONDS) * RATE, sound.num_samples)
+        # a row more: the last frame may round up
+        samples = sound.read((start - ahead) * RATE, stop + round(after * RATE) + HOP, edge=edge)
+        found = analyse(samples)[ahead * PER_SECOND :]
+        taken = rows[chunk_of == chunk] - start * PER_SECOND
+        for first in range(0, len(taken), BLOCK):
+            yield found, taken[first : first + BLOCK]
+
+
+KINDS = ('.safetensors', '.bin', '.json', '.txt', '.model')
+"""Files of a folder that decide what its model gives: weights, settings, vocabulary."""
+
+
+def fingerprint(path: Path) -> str:
+    """The first 16 hex digits of the SHA-256 of a file, or of what decides about the model of a folder.
+
+    Unlike the path it is the same wherever the file lies, and another one when its content is.
+    """
+    files = sorted(f for f in path.iterdir() if f.suffix in KINDS) if path.is_dir() else [path]
+    digest = hashlib.sha256()
+    for file in files:
+        if path.is_dir():
+            digest.update(file.name.encode())
+        with file.open('rb') as content:
+            digest.update(hashlib.file_digest(content, 'sha256').digest())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,39 @@
+"""openSMILE on samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from abawfw.extraction.audio.sound import RATE
+from abawfw.extraction.packages import optional_package
+
+
+def smile(
+    feature: str, feature_set: str | Path, level: str, options: dict[str, str] | None = None
+) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+    """An openSMILE analysis of samples (m,) at 16 kHz to rows (k, dims).
+
+    Args:
+        feature: that needs it, for the error.
+        feature_set: one that comes with openSMILE, or a config file.
+        level: 'func', 'lld' or 'lld_de'.
+        options: of openSMILE's command line.
+
+    Raises:
+        DataError: opensmile is not installed.
+    """
+    opensmile: Any = optional_package('opensmile', 'features', f'feature {feature!r}')
+    chosen = str(feature_set) if isinstance(feature_set, Path) else opensmile.FeatureSet[feature_set]
+    extract = opensmile.Smile(chosen, opensmile.FeatureLevel(level), options=options)
+
+    def analyse(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        # the package casts to int16, where a sample of 1 would become -1
+        top = np.float32(32767 / 32768)
+        return np.asarray(extract(samples[None].clip(-top, top), RATE)[0].T, np.float32)
+
+    return analyse

@@ -1,0 +1,126 @@
+"""Aligned faces that somebody else has cut out, such as the official ones of Aff-Wild2."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from abawfw.errors import DataError, nearest
+from abawfw.extraction.faces.track import SIZE, FaceTrack
+from abawfw.extraction.packages import optional_package
+from abawfw.extraction.video.source_videos import named
+
+KINDS = ('.jpg', '.jpeg', '.png')
+SLACK = 2  # frames by which counts of Aff-Wild2 differ from what a video decodes to (docs/challenge.md)
+
+
+class CropFolder:
+    """Aligned faces in root/VIDEO/00001.jpg, numbered from 1; a number that is missing is a frame without.
+
+    Args:
+        root: folder of one folder per video, two for a video of two persons (VIDEO_left, VIDEO_right).
+
+    Attributes:
+        root: as given.
+        notes: crops beyond the end of a video, which were left out; a line each.
+
+    Raises:
+        DataError: there is no such folder.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root)
+        self.notes: list[str] = []
+        if not self.root.is_dir():
+            raise DataError(f'{self.root}: no such folder of crops')
+
+    def track(
+        self, video: str, num_frames: int | None = None, times: NDArray[np.float64] | None = None
+    ) -> FaceTrack:
+        """In which frames there is a face.
+
+        Args:
+            video: name of its folder.
+            num_frames: frames of the video; None: up to the last crop.
+            times: (num_frames,) seconds at which frames are shown; without them the track's times are NaN.
+
+        Returns:
+            A track without boxes and points; scores are 1 where there is a crop.
+
+        Raises:
+            DataError: no such folder, a file that is no numbered picture, or crops more than two frames
+                beyond the end of the video.
+        """
+        files = self._files(video, num_frames)
+        count = num_frames if num_frames is not None else max(files, default=0)
+        shown = np.full(count, np.nan) if times is None else times
+        track = FaceTrack.empty(shown)
+        found = np.zeros(count, np.bool_)
+        found[[number - 1 for number in files]] = True
+        return replace(track, found=found, scores=found.astype(np.float32))
+
+    def crops(
+        self, video: str, num_frames: int | None = None, size: int = SIZE
+    ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        """The faces, frame by frame.
+
+        Args:
+            video: name of its folder.
+            num_frames: frames of the video; None: up to the last crop.
+            size: side to which crops are brought.
+
+        Yields:
+            Index of the frame, from 0, and its face (size, size, 3), zeros where there is none.
+
+        Raises:
+            DataError: as `track`, and a picture that is damaged or not square.
+        """
+        files = self._files(video, num_frames)
+        count = num_frames if num_frames is not None else max(files, default=0)
+        for index in range(count):
+            path = files.get(index + 1)
+            yield index, np.zeros((size, size, 3), np.uint8) if path is None else _read(path, size)
+
+    def _files(self, video: str, num_frames: int | None) -> dict[int, Path]:
+        """The pictures of a video by their number."""
+        folder = named(self.root, video)
+        if not folder.is_dir():
+            known = (path.name for path in self.root.iterdir() if path.is_dir())
+            raise DataError(f"{self.root}: no crops of the video '{video}': {nearest(video, known)}")
+        files: dict[int, Path] = {}
+        for path in sorted(folder.iterdir()):
+            if path.name.startswith('.'):
+                continue  # what desktops leave behind
+            if path.suffix.lower() not in KINDS or not path.stem.isdecimal() or not int(path.stem):
+                raise DataError(f'{path}: is no crop; crops are called 00001.jpg, 00002.jpg, ...')
+            if int(path.stem) in files:
+                raise DataError(f'{path}: frame {int(path.stem)} again, beside {files[int(path.stem)].name}')
+            files[int(path.stem)] = path
+        last = max(files, default=0)
+        if num_frames is not None and last > num_frames:
+            if last > num_frames + SLACK:
+                raise DataError(f'{files[last]}: the video has {num_frames} frames: crops of another video?')
+            beyond = [files.pop(number).name for number in sorted(files) if number > num_frames]
+            text = f'{video}: the video has {num_frames} frames, left out: {", ".join(beyond)}'
+            self.notes += [text] if text not in self.notes else []
+        return files
+
+
+def _read(path: Path, size: int) -> NDArray[np.uint8]:
+    cv2: Any = optional_package('cv2', 'features', 'reading crops')
+    content = np.frombuffer(path.read_bytes(), np.uint8)
+    picture = cv2.imdecode(content, cv2.IMREAD_COLOR) if len(content) else None
+    if picture is None:
+        raise DataError(f'{path}: damaged, or no picture')
+    height, width = picture.shape[:2]
+    if height != width:
+        raise DataError(f'{path}: {width} x {height}: aligned crops are square; give the folder of those')
+    if width != size:
+        way = cv2.INTER_AREA if width > size else cv2.INTER_LINEAR
+        picture = cv2.resize(picture, (size, size), interpolation=way)
+    return np.ascontiguousarray(picture[..., ::-1])

@@ -1,0 +1,1 @@
+"""Extraction over many videos: what is planned, done, checked and left."""

@@ -1,0 +1,368 @@
+"""One video to the folders of its trials."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from abawfw.datasets.stores.base import FeatureInfo, VideoInfo
+from abawfw.datasets.stores.checks import not_finite
+from abawfw.datasets.stores.labels import NO_LABEL, unlabelled_frames
+from abawfw.datasets.stores.npy_file import NpyWriter, naming, write_rows
+from abawfw.datasets.stores.trials.files import LABELS, MASK, TIMES
+from abawfw.datasets.stores.trials.recording import TRACK
+from abawfw.errors import DataError, counted
+from abawfw.extraction.audio.sound import Sound
+from abawfw.extraction.extractors.base import Extractor, FaceExtractor, SoundExtractor, WordExtractor
+from abawfw.extraction.faces.crop_folder import CropFolder
+from abawfw.extraction.faces.detectors.base import OFFICIAL, FaceDetector
+from abawfw.extraction.faces.track import FaceTrack, crops
+from abawfw.extraction.faces.trial_tracks import find_trials
+from abawfw.extraction.pipeline.feature_store import FinishedTrial, digest
+from abawfw.extraction.video.recording import Frame, Recording
+
+
+@dataclass(frozen=True)
+class ExtractionReport:
+    """What was made of a video.
+
+    Attributes:
+        video: its name.
+        trials: one per person.
+        faces: by trial, the frames in which a face was found, and those in which it was not and is held over
+            a short gap; {} where no face was looked for.
+        seconds: from the first frame to the last.
+        notes: what was missing, repaired or taken for granted, a line each.
+    """
+
+    video: str
+    trials: tuple[FinishedTrial, ...]
+    faces: dict[str, tuple[int, int]]
+    seconds: float
+    notes: tuple[str, ...]
+
+
+def extract_video(
+    path: str | Path,
+    extractors: Sequence[Extractor],
+    faces: FaceDetector | CropFolder | None,
+    out: str | Path,
+    labels: Mapping[str, NDArray] | None = None,
+    persons: int = 1,
+    partition: str = 'test',
+    progress: Callable[[float], None] | None = None,
+) -> ExtractionReport:
+    """Write one folder per person of a video, a trial in the layout of `TrialStore`.
+
+    Frame i is the i-th picture decoded, at the time at which it is shown. In a trial's folder: an array per
+    feature, ``FEATURE_valid.npy`` where not every frame could be observed, ``frame_times.npy``,
+    ``face_track.npz`` where faces were looked for, labels if there are any, and ``trial.json``. All is
+    written to a temporary folder and gets its name when it is whole.
+
+    Args:
+        path: the video; its name without ending is that of the trial.
+        extractors: what to extract.
+        faces: finds the faces, or has official crops; may be None without an extractor of faces.
+        out: folder of the trials.
+        labels: (rows, 2), NaN where there is none, by ``''``, ``'_left'`` or ``'_right'``, for the persons
+            that are annotated; only these get a trial then.
+        persons: 1 or 2, how many get a trial where nobody is annotated.
+        partition: of the trials.
+        progress: called now and then with the share that is done.
+
+    Raises:
+        DataError: the video cannot be read, an annotation does not fit, an extractor fails, or frames are
+            missing and there are annotations or official crops, which tell frames by their number.
+        OSError: the disk is full or cannot be written.
+    """
+    path, out, labels = Path(path), Path(out), labels or {}
+    of_faces = [e for e in extractors if isinstance(e, FaceExtractor)]
+    of_sound = [e for e in extractors if isinstance(e, SoundExtractor)]
+    of_words = [e for e in extractors if isinstance(e, WordExtractor)]
+    if of_faces and faces is None:
+        raise DataError(f'{path}: features of faces need a face detector or a folder of crops')
+    recording = WatchedRecording(path, progress, 1 + bool(of_faces))
+    temporary = out / f'.{path.stem}.tmp-{os.getpid()}'
+    try:
+        sound = Sound(path) if of_sound else None  # opened before the long work, decoded after it
+        trials = find_trials(recording, faces if of_faces else None, labels, persons)
+        _check_whole(recording, labels, faces if of_faces else None)
+        times, notes = trials.times, list(trials.notes)
+        temporary.mkdir(parents=True)
+        names = {suffix: path.stem + suffix for suffix in trials.tracks}
+        finished = []
+        for suffix, track in trials.tracks.items():
+            folder = TrialFolder(temporary / names[suffix], times)
+            if track is not None:
+                folder.write_track(track)
+                folder.write_faces(of_faces, _crops(recording, faces, names[suffix], track), track.observed)
+            for extractor in of_sound:
+                assert sound is not None
+                folder.write(extractor, extractor.extract(sound, times))
+                folder.write_mask(extractor.name, extractor.observed(sound, times))
+            for words in of_words:
+                folder.write(words, words.extract(path.stem, times))
+            if suffix in labels:
+                rows, note = match_rows(labels[suffix], len(times), f'annotation of {names[suffix]}')
+                folder.write_labels(rows)
+                notes += [note] if note else []
+            trial = FinishedTrial(
+                VideoInfo(names[suffix], partition, len(times), _mean_rate(times), suffix in labels),
+                frozenset(folder.masked),
+                path.stem,
+                tuple(names.values()),
+                path.stat().st_size,
+                digest(labels[suffix]) if suffix in labels else None,
+            )
+            trial.write(folder.folder)
+            finished.append(trial)
+        for name in names.values():
+            _make_room(out / name, path.stem)
+            (temporary / name).rename(out / name)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    seen = {
+        names[s]: (int(track.found.sum()), int(track.filled.sum()))
+        for s, track in trials.tracks.items()
+        if track is not None
+    }
+    notes = [*recording.notes, *(sound.notes_for(times) if sound else ()), *notes]
+    if isinstance(faces, CropFolder):  # otherwise the notes of the recording tell
+        notes += [f'{name}: no face in any frame' for name, (count, _) in seen.items() if not count]
+    return ExtractionReport(path.stem, tuple(finished), seen, float(times[-1] - times[0]), tuple(notes))
+
+
+def _check_whole(
+    recording: Recording, labels: Mapping[str, NDArray], faces: FaceDetector | CropFolder | None
+) -> None:
+    """Refuse a video with frames missing where something is given by the numbers of frames."""
+    given = ['annotation'] if labels else []
+    if isinstance(faces, CropFolder):
+        given.append(OFFICIAL)
+    if recording.damaged and given:
+        raise DataError(
+            f'{recording.path}: {recording.damaged} damaged packets cannot be decoded, so that rows of the '
+            f'{" and ".join(given)} can no longer be told to frames; take a whole copy of the video'
+        )
+
+
+def _make_room(folder: Path, video: str) -> None:
+    """Remove what an earlier try left of a trial, when another person of the video was still missing."""
+    if not folder.exists():
+        return
+    there = FinishedTrial.read(folder).video
+    if there != video:
+        raise DataError(f'{folder}: is a trial of video {there!r}; rename one of {there!r} and {video!r}')
+    shutil.rmtree(folder)
+
+
+def _crops(recording: Recording, faces: Any, name: str, track: Any) -> Any:
+    """Index and aligned face of every frame."""
+    if isinstance(faces, CropFolder):
+        return faces.crops(name, len(track.times))
+    return crops(recording, track)
+
+
+def _mean_rate(times: NDArray[np.float64]) -> float | None:
+    """Frames per second over the whole video."""
+    span = float(times[-1] - times[0])
+    return (len(times) - 1) / span if span > 0 else None
+
+
+TOLERANCE = 2
+"""Rows that may be too many or too few: off by one is the normal case (docs/challenge.md)."""
+
+
+def match_rows(labels: NDArray, num_frames: int, what: str) -> tuple[NDArray[np.float32], str | None]:
+    """Give each frame the row of its number.
+
+    No row ever moves: rows beyond the last frame are left out, and last frames without a row have no label.
+
+    Args:
+        labels: (rows, 2), NaN where there is no valid label; row k belongs to frame k.
+        num_frames: frames of the video.
+        what: named in messages.
+
+    Returns:
+        (num_frames, 2) float32, and what was done about another number of rows, None if nothing.
+
+    Raises:
+        DataError: more than `TOLERANCE` rows too many or too few.
+    """
+    difference = len(labels) - num_frames
+    lengths = f'{what}: {len(labels)} rows for {num_frames} frames'
+    if abs(difference) > TOLERANCE:
+        raise DataError(
+            f'{lengths}, more than {TOLERANCE} apart; is it the annotation of this video, and is the video '
+            'whole? One that is re-encoded must keep every frame: ffmpeg -i OLD -fps_mode passthrough NEW.mp4'
+        )
+    rows = np.full((num_frames, 2), np.nan, np.float32)
+    rows[: len(labels)] = labels[:num_frames]
+    if not difference:
+        return rows, None
+    if difference > 0:
+        return rows, f'{lengths}: the last {difference} left out'
+    return rows, f'{lengths}: no label for the last {counted(-difference, "frame")}'
+
+
+class WatchedRecording(Recording):
+    """A recording that tells how much of it has been read.
+
+    Args:
+        path: the file.
+        progress: called with the share that is done; may be None.
+        passes: times it is going to be read.
+    """
+
+    def __init__(self, path: str | Path, progress: Callable[[float], None] | None, passes: int) -> None:
+        super().__init__(path)
+        self._progress = progress
+        self._passes = passes
+        self._read = 0
+
+    def frames(self) -> Iterator[Frame]:
+        """See `Recording.frames`."""
+        stated = self.info.frames
+        for frame in super().frames():
+            yield frame
+            self._read += 1
+            if self._progress is not None and stated:
+                self._progress(min(self._read / (stated * self._passes), 1.0))
+
+
+BATCH = 64
+"""Faces that an extractor gets at once: 2.4 MB of pictures."""
+
+
+class TrialFolder:
+    """A folder of arrays, one row per frame.
+
+    Args:
+        folder: to make.
+        times: (frames,) seconds at which each frame is shown.
+
+    Attributes:
+        masked: features of which some frames were not observed.
+    """
+
+    def __init__(self, folder: Path, times: NDArray[np.float64]) -> None:
+        self.folder = folder
+        self.masked: set[str] = set()
+        self._num_frames = len(times)
+        folder.mkdir()
+        write_rows(folder / f'{TIMES}.npy', times, FeatureInfo((), 'float64'), TIMES)
+
+    def write_labels(self, labels: NDArray[np.float32]) -> None:
+        """Write labels, (frames, 2), NaN where there is none."""
+        columns = labels.copy()
+        columns[unlabelled_frames(columns)] = NO_LABEL
+        write_rows(self.folder / f'{LABELS}.npy', columns, FeatureInfo((2,), 'float32'), 'labels')
+
+    def write_track(self, track: FaceTrack) -> None:
+        """Write where the face is and how sure that is."""
+        arrays = {name: getattr(track, name) for name in ('boxes', 'points', 'scores', 'found', 'filled')}
+        path = self.folder / TRACK
+        with naming(path), path.open('wb') as file:
+            np.savez(file, allow_pickle=False, **arrays)
+            file.flush()
+            os.fsync(file.fileno())  # on the disk before the folder gets its final name, as all else
+
+    def write_faces(
+        self,
+        extractors: Sequence[FaceExtractor],
+        faces: Iterable[tuple[int, NDArray[np.uint8]]],
+        observed: NDArray[np.bool_],
+    ) -> None:
+        """Write the features of faces, all in one pass over them; zeros where no face was observed.
+
+        Args:
+            extractors: of faces.
+            faces: index of every frame in order, and its aligned face (112, 112, 3).
+            observed: (frames,), where there is a face.
+
+        Raises:
+            DataError: an extractor gives NaN or rows of another shape, or the faces are more or fewer than
+                the frames.
+        """
+        with ExitStack() as stack:
+            outs = [(e, stack.enter_context(self._open(e))) for e in extractors]
+            for start, pictures in _batches(faces):
+                seen = observed[start : start + len(pictures)]
+                if len(seen) < len(pictures):
+                    break  # more than there are frames: refused below
+                for extractor, out in outs:
+                    rows = np.zeros((len(seen), *extractor.dims), extractor.dtype)
+                    if seen.any():
+                        found = extractor.extract(pictures[seen])
+                        rows[seen] = self._checked(extractor, found, start + np.flatnonzero(seen))
+                    out.write(rows)
+        for extractor, out in outs:
+            self._check_count(extractor, out.rows)
+            self.write_mask(extractor.name, observed)
+
+    def write(self, extractor: Extractor, rows: Iterable[NDArray]) -> None:
+        """Write a feature piece by piece, (k, *dims) each.
+
+        Raises:
+            DataError: the pieces hold NaN, have another shape, or do not sum to the number of frames.
+        """
+        with self._open(extractor) as out:
+            for piece in rows:
+                out.write(self._checked(extractor, piece, out.rows + np.arange(len(piece))))
+        self._check_count(extractor, out.rows)
+
+    def write_mask(self, feature: str, observed: NDArray[np.bool_]) -> None:
+        """Write where a feature was observed, (frames,), unless that is everywhere."""
+        if not observed.all():
+            self.masked.add(feature)
+            info = FeatureInfo((), 'bool')
+            write_rows(self.folder / f'{feature}{MASK}.npy', observed, info, f'mask of {feature}')
+
+    def _open(self, extractor: Extractor) -> NpyWriter:
+        return NpyWriter(self.folder / f'{extractor.name}.npy', (None, *extractor.dims), extractor.dtype)
+
+    def _checked(self, extractor: Extractor, rows: NDArray, frames: NDArray) -> NDArray:
+        expected = (len(frames), *extractor.dims)
+        if rows.shape != expected or rows.dtype != extractor.dtype:
+            raise DataError(
+                f'{extractor.name}: gave {rows.dtype} of shape {rows.shape} for {len(frames)} frames, '
+                f'expected {extractor.dtype} of {expected}: a fault of this extractor'
+            )
+        bad = not_finite(rows)
+        if bad.any():
+            raise DataError(
+                f'{extractor.name}: NaN or infinite in {int(bad.sum())} of {len(bad)} rows, first in frame '
+                f'{int(frames[bad.argmax()])}; leave this feature out, or this video'
+            )
+        return rows
+
+    def _check_count(self, extractor: Extractor, rows: int) -> None:
+        if rows != self._num_frames:
+            raise DataError(
+                f'{extractor.name}: {rows} rows for {self._num_frames} frames; is the file in use?'
+            )
+
+
+def _batches(
+    faces: Iterable[tuple[int, NDArray[np.uint8]]],
+) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """Index of the first frame, and faces (k, height, width, 3), k at most `BATCH`."""
+    pictures: list[NDArray[np.uint8]] = []
+    start = 0
+    for index, picture in faces:
+        if index != start + len(pictures):
+            raise DataError(f'frame {index} comes where frame {start + len(pictures)} was expected')
+        pictures.append(picture)
+        if len(pictures) == BATCH:
+            yield start, np.stack(pictures)
+            start, pictures = start + BATCH, []
+    if pictures:
+        yield start, np.stack(pictures)

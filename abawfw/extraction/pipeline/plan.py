@@ -1,0 +1,207 @@
+"""What is extracted from every video, and how."""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from abawfw.datasets.importers.affwild2_files import read_annotation
+from abawfw.datasets.stores.base import FeatureInfo
+from abawfw.errors import AbawfwError, ConfigError, DataError, nearest
+from abawfw.extraction.extractors import Extractor, build_extractor
+from abawfw.extraction.faces.crop_folder import CropFolder
+from abawfw.extraction.faces.detectors.base import FACES, OFFICIAL, FaceDetector
+from abawfw.extraction.faces.trial_tracks import HOLD
+from abawfw.extraction.pipeline.extract import ExtractionReport, extract_video
+from abawfw.extraction.pipeline.worker_processes import Tick
+from abawfw.extraction.video.source_videos import SourceVideo
+from abawfw.registry import FACE_DETECTORS
+
+DETECTOR = 'MTCNNDetector'
+
+
+@dataclass(frozen=True)
+class ExtractionPlan:
+    """What is done with every video; called with one in a process of its own.
+
+    Attributes:
+        root: folder of the store.
+        features: names of extractors.
+        options: arguments by feature, and under `FACES` those of the face detector, with its ``type`` unless
+            it is to be `DETECTOR`.
+        crops: folder of official crops; None: faces are looked for.
+        persons: 1 or 2 who are followed where nobody is annotated.
+
+    Raises:
+        ConfigError: no feature, one twice, options that belong to none, another number of persons. In `faces`
+            and whatever needs it: options for faces that no feature looks at.
+    """
+
+    root: Path
+    features: tuple[str, ...]
+    options: Mapping[str, Mapping[str, Any]]
+    crops: Path | None = None
+    persons: int = 1
+
+    def __post_init__(self) -> None:
+        if not self.features:
+            raise ConfigError('no feature given: --features face48 logmel ...')
+        if twice := sorted({name for name in self.features if self.features.count(name) > 1}):
+            raise ConfigError(f'feature {", ".join(twice)}: given twice')
+        for name in self.options:
+            if name not in (*self.features, FACES):
+                raise ConfigError(f'options of {name!r}: {nearest(name, (*self.features, FACES))}')
+        if self.crops is not None and FACES in self.options:
+            raise ConfigError('options of faces are those of the detector, and crops are used instead of it')
+        if self.persons not in (1, 2):
+            raise ConfigError(f'persons={self.persons}: 1 or 2')
+
+    @cached_property
+    def extractors(self) -> list[Extractor]:
+        """The extractors, in order; built once per process, since they keep their networks.
+
+        Raises:
+            ConfigError: an unknown feature or option.
+        """
+        return [build_extractor(name, **self.options.get(name, {})) for name in self.features]
+
+    @cached_property
+    def faces(self) -> FaceDetector | CropFolder | None:
+        """Where faces come from; None where no feature needs them.
+
+        Raises:
+            ConfigError: an unknown detector or option, or options for faces that no feature looks at.
+            DataError: no such folder of crops.
+        """
+        if not any(extractor.source == 'face' for extractor in self.extractors):
+            if idle := self._options_for_faces():
+                raise ConfigError(
+                    f'{", ".join(idle)}: no effect, since no feature looks at faces '
+                    f'({", ".join(self.features)}); leave it out, or extract a feature of faces too'
+                )
+            return None
+        if self.crops is not None:
+            return CropFolder(self.crops)
+        return _detector(**self.options.get(FACES, {}))
+
+    def _options_for_faces(self) -> list[str]:
+        """What was given that matters only to features of faces."""
+        given = [f'{FACES}.{option}' for option in self.options.get(FACES, {})]
+        if self.crops is not None:
+            given.append(f'crops {self.crops}')
+        if self.persons != 1:
+            given.append(f'persons={self.persons}')
+        return given
+
+    @property
+    def infos(self) -> dict[str, FeatureInfo]:
+        """Shape and type of every feature."""
+        return {e.name: FeatureInfo(tuple(e.dims), e.dtype) for e in self.extractors}
+
+    def check(self) -> None:
+        """Say at once whatever is missing for the extractors and the face detector.
+
+        Raises:
+            DataError: with a line for each.
+        """
+        parts: dict[str, Any] = {extractor.name: extractor for extractor in self.extractors}
+        if isinstance(self.faces, FaceDetector):
+            parts[FACES] = self.faces
+        problems = []
+        for name, part in parts.items():
+            try:
+                part.check()
+            except AbawfwError as error:
+                problems.append(f'{name}: {error}')
+        if problems:
+            raise DataError('\n  '.join(['these cannot be extracted, nothing is started:', *problems]))
+
+    def settings(self) -> dict[str, Any]:
+        """Settings by feature, and under `FACES` where faces come from: what extraction.json has."""
+        found = {extractor.name: extractor.settings() for extractor in self.extractors}
+        if isinstance(self.faces, CropFolder):
+            found[FACES] = {'detector': OFFICIAL}
+        elif self.faces is not None:
+            found[FACES] = {**self.faces.settings(), 'persons': self.persons, 'hold': HOLD}
+        return found
+
+    def __call__(self, video: SourceVideo, tick: Tick) -> ExtractionReport:
+        """Extract a video; errors are those of `extract_video`."""
+        labels = {suffix: read_annotation(path) for suffix, path in video.annotations.items()}
+        return extract_video(
+            video.path, self.extractors, self.faces, self.root, labels, self.persons, video.partition, tick
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the networks: every process builds its own."""
+        return {n: v for n, v in self.__dict__.items() if n not in ('extractors', 'faces')}
+
+
+def _detector(type: str = DETECTOR, **options: Any) -> FaceDetector:
+    """A registered face detector."""
+    component = FACE_DETECTORS.module_dict.get(type)  # `FACE_DETECTORS.get` would import torch
+    if component is None:
+        raise ConfigError(f'face detector {type!r}; {nearest(type, FACE_DETECTORS.module_dict)}')
+    known = inspect.signature(component).parameters
+    for option in options:
+        if option not in known:
+            raise ConfigError(f'face detector {type!r} has no option {option!r}; {nearest(option, known)}')
+    detector: FaceDetector = component(**options)
+    return detector
+
+
+class Progress(NamedTuple):
+    """A moment of an extraction.
+
+    Attributes:
+        done: videos that are finished or failed.
+        videos: all to be extracted now.
+        share: of the work that is done, by the size of the files.
+        seconds: since the start.
+        finished: a video has just been finished, or failed.
+    """
+
+    done: int
+    videos: int
+    share: float
+    seconds: float
+    finished: bool = False
+
+    @property
+    def remaining(self) -> float | None:
+        """Seconds that the rest will take at this pace; None at the very beginning."""
+        return self.seconds * (1 - self.share) / self.share if self.share > 0 else None
+
+
+class ProgressWatch:
+    """Adds up how far the videos are.
+
+    Args:
+        videos: all that are to be extracted now.
+        progress: called with every step.
+    """
+
+    def __init__(self, videos: Sequence[SourceVideo], progress: Callable[[Progress], None]) -> None:
+        self._sizes = {v.video_id: max(v.path.stat().st_size, 1) for v in videos}
+        self._shares = dict.fromkeys(self._sizes, 0.0)
+        self._done = 0
+        self._start = time.monotonic()
+        self._progress = progress
+
+    def tick(self, video: SourceVideo, share: float, finished: bool = False) -> None:
+        """This share of a video is done."""
+        self._shares[video.video_id] = share
+        done = sum(share * self._sizes[name] for name, share in self._shares.items())
+        seconds = time.monotonic() - self._start
+        whole = sum(self._sizes.values())
+        self._progress(Progress(self._done, len(self._sizes), done / whole, seconds, finished))
+
+    def finish(self, video: SourceVideo) -> None:
+        """A video is finished, or failed."""
+        self._done += 1
+        self.tick(video, 1.0, finished=True)

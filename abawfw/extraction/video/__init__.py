@@ -1,0 +1,1 @@
+"""Images of a video and the files they come from."""

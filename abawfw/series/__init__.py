@@ -1,0 +1,1 @@
+"""Many runs: launchers, sweeps, and their tables."""

@@ -1,0 +1,99 @@
+"""The processes of one run, one after the other."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from typing import IO
+
+from abawfw.series.launchers.base import Run
+
+GRACE = 60.0  # seconds that a stopped run has to finish its batch and save
+_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux' prctl
+
+
+class CommandChain:
+    """Runs the commands of a run in a session of their own, so that a terminal's Ctrl-C does not reach them.
+
+    On Linux they are sent SIGTERM when the process that started them dies, however it does: training then
+    saves its state and ends, instead of going on unseen in a work_dir that a new start would use.
+
+    Args:
+        run: what to run; what it prints is appended to ``run.log``.
+        environment: variables set over those of this process, before the run's own.
+    """
+
+    def __init__(self, run: Run, environment: Mapping[str, str] | None = None) -> None:
+        self._run = run
+        self._environment = {**os.environ, **(environment or {}), **run.environment}
+        self._left = list(run.commands)
+        run.log.parent.mkdir(parents=True, exist_ok=True)
+        self._process = self._next()
+
+    def poll(self) -> int | None:
+        """Start the next command if one has ended well.
+
+        Returns:
+            0 when all commands have ended well, the exit code of the one that has not, None meanwhile.
+        """
+        code = self._process.poll()
+        if code == 0 and self._left:
+            self._process = self._next()
+            return None
+        return code
+
+    def interrupt(self) -> None:
+        """Ask the running command to stop; training saves its state first."""
+        self._left.clear()
+        if self._process.poll() is None:
+            self._process.terminate()
+
+    def leave(self, deadline: float) -> None:
+        """Wait until the command has ended, and kill it if it has not by then (time.monotonic())."""
+        try:
+            self._process.wait(max(0.0, deadline - time.monotonic()))
+        except (subprocess.TimeoutExpired, KeyboardInterrupt):
+            self._process.kill()
+            self._process.wait()
+
+    def _next(self) -> subprocess.Popen[bytes]:
+        command = self._left.pop(0)
+        with self._run.log.open('ab') as log:
+            log.write(f'$ {shlex.join(command)}\n'.encode())
+            log.flush()
+            return self._start(command, log)
+
+    def _start(self, command: tuple[str, ...], log: IO[bytes]) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            cwd=self._run.folder,
+            env=self._environment,
+            start_new_session=True,
+            preexec_fn=_die_with_parent if sys.platform == 'linux' else None,
+        )
+
+
+def execute(run: Run) -> int:
+    """Run all commands in this process' name, as jobs of Slurm and Ray do; returns the exit code."""
+    chain = CommandChain(run)
+    try:
+        while (code := chain.poll()) is None:
+            time.sleep(0.2)
+    except BaseException:
+        chain.interrupt()
+        chain.leave(time.monotonic() + GRACE)
+        raise
+    return code
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGTERM)
