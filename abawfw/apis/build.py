@@ -9,11 +9,11 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.dist import get_dist_info
 
-from abawfw.apis.check import with_check_data
 from abawfw.checkpoints import load_checkpoint, load_state_dict
 from abawfw.components import build, building
 from abawfw.datasets.loader import build_dataloader
 from abawfw.datasets.stores.base import FeatureStore
+from abawfw.datasets.stores.kinds import with_check_data
 from abawfw.errors import CheckpointError, DataError
 from abawfw.registry import MODELS
 

@@ -11,6 +11,7 @@ from abawfw.config.check import config_problems
 from abawfw.config.loading import raise_problems, resolve_references, written_problems
 from abawfw.datasets.stores import open_store
 from abawfw.datasets.stores.base import FeatureStore
+from abawfw.datasets.stores.kinds import with_check_data
 from abawfw.errors import DataError, nearest
 
 
@@ -51,13 +52,6 @@ def check_config(cfg: Config, training: bool = False, weights: bool = False) -> 
 
         problems += missing_weights(resolved.get('model'))
     raise_problems(cfg, problems)
-
-
-def with_check_data(error: DataError, root: Any) -> str:
-    """What is wrong with a data set at the start, and how to see everything that is."""
-    if not Path(root).is_dir():
-        return str(error)
-    return f'{error}; python tools/check_data.py {root} lists everything'
 
 
 def _data_problems(root: Any, features: Any, optional: Any) -> tuple[FeatureStore | None, list[str]]:

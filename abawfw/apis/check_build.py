@@ -25,12 +25,12 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from abawfw.apis.build import model_config
-from abawfw.apis.check import with_check_data
 from abawfw.apis.postprocessing import configured
 from abawfw.components import arguments, build, component_of, described
 from abawfw.datasets.clip_request import ClipRequest
 from abawfw.datasets.samplers.epoch_batch_sampler import EpochBatchSampler
 from abawfw.datasets.stores.base import FeatureStore
+from abawfw.datasets.stores.kinds import with_check_data
 from abawfw.datasets.transforms.normalize import Normalize, refuse_pictures
 from abawfw.engine.hooks import (
     EarlyStopHook,

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from abawfw.apis.extract_for_run import compare_extraction
 from abawfw.apis.face_frames import check_observed, face_frames
 from abawfw.apis.postprocessing import as_tested
-from abawfw.apis.trained_run import TrainedTargets
+from abawfw.apis.trained_run import TrainedRun
 from abawfw.checkpoints import best_checkpoint
 from abawfw.config.check import config_problems
 from abawfw.config.loading import load_config, raise_problems, resolve
@@ -74,7 +74,7 @@ class VAInferencer:
         self.targets: list[str] = list(cfg.targets)
         checkpoints = {target: best_checkpoint(self.run, f'ccc_{target}') for target in self.targets}
         self.postprocess = as_tested(cfg, checkpoints)
-        self.trained = TrainedTargets(cfg, checkpoints, device)
+        self.trained = TrainedRun(cfg, checkpoints, device)
 
     @property
     def checkpoints(self) -> dict[str, Path]:

@@ -14,7 +14,7 @@ from abawfw.apis.check import check_config
 from abawfw.apis.face_frames import face_frames
 from abawfw.apis.postprocessing import as_validated, configured, write_pipeline
 from abawfw.apis.progress import Report, unseen
-from abawfw.apis.trained_run import Curves, TrainedTargets
+from abawfw.apis.trained_run import Curves, TrainedRun
 from abawfw.config.loading import resolve
 from abawfw.datasets.splits.build import build_split
 from abawfw.datasets.stores import open_store
@@ -99,7 +99,7 @@ def test(
     check_writable(out / NAME, NAME, '--out')
     remove_left_over(out)
     check_report(out)
-    trained = TrainedTargets(cfg, checkpoints)
+    trained = TrainedRun(cfg, checkpoints)
     made_with = {t: record(out, path, cfg.filename, text) for t, path in checkpoints.items()}
     predictions = {p: trained.predict(p, progress=progress) for p in partitions}
     check_labels(cfg.data_root, {t: labels for t, (_, labels) in predictions.get('val', {}).items()})

@@ -26,7 +26,6 @@ from abawfw.components import building
 from abawfw.config.loading import resolve
 from abawfw.datasets.never_observed import never_observed
 from abawfw.engine.distributed import init_distributed
-from abawfw.engine.empty_logs import no_empty_logs
 from abawfw.engine.hooks.interrupt_hook import resume_command
 from abawfw.engine.training_state import bare_model
 from abawfw.engine.va_runner import VARunner
@@ -70,10 +69,9 @@ def train(
             _check_work_dir(work_dir, resume)
             if say is not None and is_main_process():
                 say('reading the data: which videos there are, and statistics for what is normalised')
-            with no_empty_logs(work_dir):
-                with building(str(cfg.filename)):
-                    runner = build_runner(cfg, work_dir, resume, launcher)
-                _run(runner)
+            with building(str(cfg.filename)):
+                runner = build_runner(cfg, work_dir, resume, launcher)
+            _run(runner)
             barrier()  # rank 0 has written the summary
     finally:
         if launcher != 'none' and is_distributed():

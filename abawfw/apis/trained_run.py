@@ -92,26 +92,15 @@ def load_run(run: str | Path, checkpoint: str | Path | None = None) -> LoadedRun
         paths = {t: best_checkpoint(run, f'ccc_{t}') for t in cfg.targets}
     else:
         paths = dict.fromkeys(cfg.targets, Path(checkpoint))
-    found = distinct_weights(paths)
-    for other in found[1:]:
-        if not same_fitted(fitted_of(other.stored['meta']), fitted_of(found[0].stored['meta'])):
-            raise CheckpointError(
-                f'{other.checkpoint} and {found[0].checkpoint} were trained with other statistics of the '
-                'training videos: they are of two runs; test each run by itself'
-            )
-    networks = [_network(cfg, weights) for weights in found]
-    meta = found[0].stored['meta']
-    return LoadedRun(cfg, paths, networks, meta, fitted_of(meta))
-
-
-def _network(cfg: Config, weights: Weights) -> Network:
-    dims = weights.stored['meta'].get('input_dims')
-    if dims is None:
-        raise CheckpointError(f'{weights.checkpoint}: does not say what features it was trained with')
-    model = restore_model(cfg, weights.checkpoint, weights.stored, dims)
-    fold_weight_norm(model)
-    columns = [model.targets.index(t) for t in weights.targets]
-    return Network(model, weights.checkpoint, weights.targets, columns)
+    trained = TrainedRun(cfg, paths)
+    first, *others = (group[0] for group in trained.networks)
+    if others:
+        raise CheckpointError(
+            f'{others[0].checkpoint} and {first.checkpoint} were trained with other statistics of the '
+            'training videos: they are of two runs; test each run by itself'
+        )
+    networks = [network.to_be_moved() for network in trained.networks[0]]
+    return LoadedRun(cfg, paths, networks, first.meta, first.fitted)
 
 
 Curves = dict[str, np.ndarray]
@@ -126,6 +115,7 @@ class TrainedNetwork:
 
     Attributes:
         targets: those wanted.
+        checkpoint: file of the weights.
         meta: what the checkpoint says of itself.
         fitted: what the transforms of the run took from its training videos, if the checkpoint says so.
     """
@@ -135,7 +125,7 @@ class TrainedNetwork:
         self.meta: dict[str, Any] = weights.stored['meta']
         self.fitted = fitted_of(self.meta)
         self._cfg = cfg
-        self._checkpoint = weights.checkpoint
+        self.checkpoint = weights.checkpoint
         self._stored: dict[str, Any] | None = weights.stored
         self._model: Any = None
         self._dims: dict[str, Any] = {}
@@ -148,18 +138,31 @@ class TrainedNetwork:
             ConfigError: it does not estimate a target that is wanted.
         """
         if self._model is None or self._dims != input_dims:
-            stored = self._stored if self._stored is not None else load_checkpoint(self._checkpoint)
-            self._model = restore_model(self._cfg, self._checkpoint, stored, input_dims)
+            stored = self._stored if self._stored is not None else load_checkpoint(self.checkpoint)
+            self._model = restore_model(self._cfg, self.checkpoint, stored, input_dims)
             self._dims = dict(input_dims)
             self._stored = None  # the weights are in the model now; it would hold them twice
             for target in self.targets:
                 if target not in self._model.targets:
                     estimated = ', '.join(self._model.targets)
-                    raise ConfigError(f'{self._checkpoint}: the model estimates {estimated}, not {target}')
+                    raise ConfigError(f'{self.checkpoint}: the model estimates {estimated}, not {target}')
         return self._model
 
+    def to_be_moved(self) -> Network:
+        """The network for data as it was trained on, in a form that can be exported or run frame by frame.
 
-class TrainedTargets:
+        Raises:
+            CheckpointError: the checkpoint does not say what features it was trained with.
+        """
+        dims = self.meta.get('input_dims')
+        if dims is None:
+            raise CheckpointError(f'{self.checkpoint}: does not say what features it was trained with')
+        model = self.model(dims)
+        fold_weight_norm(model)
+        return Network(model, self.checkpoint, self.targets, [model.targets.index(t) for t in self.targets])
+
+
+class TrainedRun:
     """Checkpoints that predict one target each; the same weights make one network.
 
     Args:

@@ -39,3 +39,10 @@ def find_store_kind(path: str | Path) -> type[FeatureStore]:
 def open_store(path: str | Path) -> FeatureStore:
     """Open whatever kind of store lies in a folder."""
     return find_store_kind(path)(path)
+
+
+def with_check_data(error: DataError, root: str | Path) -> str:
+    """What is wrong with a data set at the start, and how to see everything that is."""
+    if not Path(root).is_dir():
+        return str(error)
+    return f'{error}; python tools/check_data.py {root} lists everything'
