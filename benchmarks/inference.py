@@ -20,7 +20,7 @@ from abawfw.checkpoints import save_checkpoint
 from abawfw.config.loading import resolve
 from abawfw.datasets.stores import open_store
 from abawfw.datasets.stores.array_store import ArrayStore
-from abawfw.datasets.stores.base import FeatureInfo
+from abawfw.datasets.stores.records import FeatureInfo
 from abawfw.files import write_text
 from abawfw.registry import MODELS
 from benchmarks.random_store import RandomStore

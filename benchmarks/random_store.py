@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from abawfw.datasets.stores.base import FeatureInfo, FeatureStore, VideoInfo
+from abawfw.datasets.stores.base import FeatureStore
+from abawfw.datasets.stores.records import FeatureInfo, VideoInfo
 
 
 class RandomStore(FeatureStore):

@@ -18,15 +18,15 @@ from abawfw.apis.check import check_config
 from abawfw.config.loading import resolve
 from abawfw.datasets.clip_request import ClipRequest
 from abawfw.datasets.stores import open_store
-from abawfw.datasets.stores.base import FeatureStore, VideoInfo
+from abawfw.datasets.stores.base import FeatureStore
 from abawfw.datasets.stores.checks import chunks
+from abawfw.datasets.stores.records import NARROW_DTYPES, VideoInfo
 from abawfw.datasets.stores.trials.writer import TrialWriter
 from abawfw.errors import ConfigError
 from abawfw.models.parts import build_per_modality, load_part
 from abawfw.registry import BACKBONES, DATASETS, TRANSFORMS
 
 NAMES = {'video': 'video_embedding', 'logmel': 'audio_embedding'}
-KEPT_DTYPES = ('float16', 'uint8')
 
 
 @dataclass(frozen=True)
@@ -91,14 +91,14 @@ def extract_embeddings(
     copied = [n for n, i in store.features().items() if len(i.dims) == 1 and n not in names.values()]
     infos = {n: store.feature(n) for n in copied}
     dims = {names[m]: (b.out_dim,) for m, b in backbones.items()} | {n: i.dims for n, i in infos.items()}
-    dtypes = {n: i.dtype for n, i in infos.items() if i.dtype in KEPT_DTYPES}
+    dtypes = {n: i.dtype for n, i in infos.items() if i.dtype in NARROW_DTYPES}
     observed_of = {name: modality for modality, name in names.items()} | {n: n for n in copied}
     with TrialWriter(out, dims, dtypes) as writer:
         for done, video in enumerate(store.videos()):
             if progress:
                 progress(done, len(store.videos()))
             whole = 0, video.num_frames
-            masks = {n: store.valid(video.video_id, old, *whole) for n, old in observed_of.items()}
+            masks = {n: store.observed(video.video_id, old, *whole) for n, old in observed_of.items()}
             writer.add(
                 video.video_id,
                 video.partition,

@@ -35,7 +35,7 @@ def face_frames(store: FeatureStore, video_id: str, features: Sequence[str]) -> 
     num_frames = store.video(video_id).num_frames
     known = set(store.feature_names())
     masks = [
-        store.valid(video_id, feature, 0, num_frames)
+        store.observed(video_id, feature, 0, num_frames)
         for feature in features
         if feature in known and shows_faces(feature) and store.has_mask(video_id, feature)
     ]

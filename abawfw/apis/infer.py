@@ -357,5 +357,5 @@ def _thumbnails_of_video(video: Path, track: FaceTrack) -> list[Thumbnail]:
 
 def _thumbnails_of_store(store: FeatureStore, video_id: str, feature: str) -> list[Thumbnail]:
     num_frames = store.video(video_id).num_frames
-    rows = thumbnail_rows(store.valid(video_id, feature, 0, num_frames))
+    rows = thumbnail_rows(store.observed(video_id, feature, 0, num_frames))
     return [Thumbnail(row, store.read(video_id, feature, row, row + 1)[0]) for row in rows]

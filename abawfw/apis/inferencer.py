@@ -117,7 +117,7 @@ class VAInferencer:
         known = set(store.feature_names())
         name = video if isinstance(store, ArrayStore) else f'{store.root}: video {video!r}'
         return check_observed(
-            name, {f: store.valid(video, f, 0, frames) for f in self.features if f in known}
+            name, {f: store.observed(video, f, 0, frames) for f in self.features if f in known}
         )
 
     def notes_on(self, store: FeatureStore) -> list[str]:

@@ -18,8 +18,9 @@ from abawfw.apis.trained_run import Curves, TrainedRun
 from abawfw.config.loading import resolve
 from abawfw.datasets.splits.build import build_split
 from abawfw.datasets.stores import open_store
-from abawfw.datasets.stores.base import FeatureStore, groups_of
+from abawfw.datasets.stores.base import FeatureStore
 from abawfw.datasets.stores.labels import COLUMNS
+from abawfw.datasets.stores.records import groups_of
 from abawfw.errors import DataError
 from abawfw.evaluation.functional import MeanCourse, Moments
 from abawfw.evaluation.postprocess import Pipeline, candidates, tune

@@ -17,7 +17,8 @@ from abawfw.components import Count, build
 from abawfw.datasets.clip_request import ClipRequest
 from abawfw.datasets.splits.build import build_split
 from abawfw.datasets.stores import open_store
-from abawfw.datasets.stores.base import FeatureStore, VideoInfo
+from abawfw.datasets.stores.base import FeatureStore
+from abawfw.datasets.stores.records import VideoInfo
 from abawfw.errors import ConfigError, DataError, nearest
 from abawfw.registry import CLIPS, DATASETS, STORES, TRANSFORMS
 

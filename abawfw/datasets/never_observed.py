@@ -21,8 +21,8 @@ def never_observed(dataset: ClipDataset) -> list[str]:
         names = [
             video.video_id
             for video in dataset.videos
-            if dataset.store.knows_valid(video.video_id, feature)
-            and not dataset.store.valid(video.video_id, feature, 0, video.num_frames).any()
+            if dataset.store.knows_observed(video.video_id, feature)
+            and not dataset.store.observed(video.video_id, feature, 0, video.num_frames).any()
         ]
         if names:
             listed = ', '.join(names[:LISTED]) + (' ...' if len(names) > LISTED else '')

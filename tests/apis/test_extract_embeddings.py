@@ -156,10 +156,10 @@ def test_all_else_is_copied(pixels: Path, tmp_path: Path, capfd: pytest.CaptureF
                 new.read(video.video_id, name, *whole), old.read(video.video_id, name, *whole)
             )
         for name, source in {'video_embedding': 'video', 'audio_embedding': 'logmel', 'bert': 'bert'}.items():
-            expected = old.valid(video.video_id, source, *whole)
-            assert np.array_equal(new.valid(video.video_id, name, *whole), expected)
-    assert new.valid('b', 'video_embedding', 0, 45).sum() == 36
-    assert new.valid('c', 'video_embedding', 0, 7).sum() == 5
+            expected = old.observed(video.video_id, source, *whole)
+            assert np.array_equal(new.observed(video.video_id, name, *whole), expected)
+    assert new.observed('b', 'video_embedding', 0, 45).sum() == 36
+    assert new.observed('c', 'video_embedding', 0, 7).sum() == 5
     embeddings = config(tmp_path, 'tagf_embeddings_affwild2')
     found = call(capfd, 'extract_embeddings', embeddings, tmp_path / 'again', '--data-root', out)
     assert found.code == 2

@@ -137,7 +137,7 @@ def test_bad_videos_do_not_keep_the_others(tmp_path: Path, capfd: pytest.Capture
     assert 'good: test, 20 frames, 0.79 s, a face in 0' in found.out.splitlines()
     opened = open_store(store)
     assert [v.video_id for v in opened.videos()] == ['good', 'one', 'silent', 'turned']
-    assert not opened.valid('silent', 'logmel', 0, 20).any()
+    assert not opened.observed('silent', 'logmel', 0, 20).any()
     assert opened.extraction['faces']['detector'] == 'mtcnn'
     assert sorted(p.name for p in store.iterdir()) == [
         *('extraction.json', 'good', 'one', 'silent', 'trials.json', 'turned')

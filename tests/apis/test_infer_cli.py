@@ -25,8 +25,8 @@ from abawfw.apis.face_frames import face_text
 from abawfw.apis.infer import infer_video
 from abawfw.apis.inferencer import VideoPrediction
 from abawfw.datasets.stores import open_store
-from abawfw.datasets.stores.base import FeatureInfo
 from abawfw.datasets.stores.packed.pack import pack_store
+from abawfw.datasets.stores.records import FeatureInfo
 from abawfw.errors import DataError
 from abawfw.extraction.extractors import Extractor, build_extractor
 from abawfw.extraction.faces.detectors.base import Face, FaceDetector

@@ -74,7 +74,7 @@ def run(
 def arrays_of(store: Any, video: Any, features: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     whole = video.video_id, 0, video.num_frames
     arrays = {f: store.read(whole[0], f, *whole[1:]) for f in features}
-    return arrays, {f: store.valid(whole[0], f, *whole[1:]) for f in features}
+    return arrays, {f: store.observed(whole[0], f, *whole[1:]) for f in features}
 
 
 def test_numbers_of_tools_test(run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

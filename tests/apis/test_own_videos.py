@@ -48,8 +48,8 @@ def test_from_videos_to_a_submission(
     store = open_store('data/own')
     for video in store.videos():
         assert video.num_frames == FRAMES
-        assert store.valid(video.video_id, 'face48', 0, FRAMES).mean() >= 0.95
-        assert store.valid(video.video_id, 'egemaps', 0, FRAMES).all()
+        assert store.observed(video.video_id, 'face48', 0, FRAMES).mean() >= 0.95
+        assert store.observed(video.video_id, 'egemaps', 0, FRAMES).all()
         assert np.ptp(store.read(video.video_id, 'egemaps', 0, FRAMES), axis=0).max() > 0
     checked = call_apart('check_data', 'data/own')
     assert checked.code == 0, checked.out

@@ -80,7 +80,7 @@ def assert_inferred_alike(run: Path) -> None:
             for video, expected in preds.items():
                 np.testing.assert_allclose(tables[video][target], expected, rtol=0, atol=1e-6)
                 arrays = {f: store.read(video, f, 0, len(expected)) for f in inferencer.features}
-                observed = {f: store.valid(video, f, 0, len(expected)) for f in inferencer.features}
+                observed = {f: store.observed(video, f, 0, len(expected)) for f in inferencer.features}
                 table = inferencer.predict_arrays(arrays, fps=25, observed=observed)
                 np.testing.assert_allclose(table[target], expected, rtol=0, atol=1e-6)
                 compared += 1

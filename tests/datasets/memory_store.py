@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from abawfw.datasets.stores.base import FeatureInfo, FeatureStore, VideoInfo
+from abawfw.datasets.stores.base import FeatureStore
+from abawfw.datasets.stores.records import FeatureInfo, VideoInfo
 
 PIPELINE = [{'type': 'LoadFeatures'}, {'type': 'PackVA'}]
 
@@ -49,7 +50,7 @@ class MemoryStore(FeatureStore):
         view.flags.writeable = False  # as of a file mapped for reading
         return view
 
-    def _valid(self, video: VideoInfo, feature: str, start: int, stop: int) -> np.ndarray:
+    def _observed(self, video: VideoInfo, feature: str, start: int, stop: int) -> np.ndarray:
         mask = self.masks.get((video.video_id, feature), np.ones(video.num_frames, dtype=bool))
         return mask[start:stop]
 

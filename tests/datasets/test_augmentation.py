@@ -12,7 +12,7 @@ from memory_store import MemoryStore
 
 from abawfw.datasets.clip_dataset import Clip, ClipDataset
 from abawfw.datasets.clip_request import ClipRequest
-from abawfw.datasets.stores.base import FeatureInfo
+from abawfw.datasets.stores.records import FeatureInfo
 from abawfw.datasets.transforms import (
     CentreCrop,
     LoadFeatures,

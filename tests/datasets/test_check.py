@@ -14,7 +14,7 @@ from abawfw.datasets.checking.check import DataReport, check_store
 from abawfw.datasets.checking.facts import read_facts
 from abawfw.datasets.stores import PackedStore, RUCAIM3Store
 from abawfw.datasets.stores.packed.pack import pack_store
-from abawfw.datasets.stores.problem import Problem
+from abawfw.datasets.stores.records import Problem
 from abawfw.errors import ConfigError, DataError
 
 LENGTHS = {'train': {'b': 5, 'a': 7, 'e': 6}, 'val': {'c': 4}, 'test': {'d': 6}}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from abawfw.datasets.clips import Segments, SlidingWindow
 from abawfw.datasets.splits import OfficialSplit
-from abawfw.datasets.stores.base import VideoInfo
+from abawfw.datasets.stores.records import VideoInfo
 from abawfw.errors import ConfigError
 from abawfw.registry import CLIPS
 

@@ -55,7 +55,7 @@ def learnt(store: TrialStore, feature: str, observed: bool = True) -> list[float
             labels = store.labels(*whole)
             usable = ~np.isnan(labels).any(axis=1)
             if observed:
-                usable &= store.valid(video.video_id, feature, 0, video.num_frames)
+                usable &= store.observed(video.video_id, feature, 0, video.num_frames)
             rows.append(small(feature, store.read(video.video_id, feature, 0, video.num_frames))[usable])
             targets.append(labels[usable])
         return np.concatenate(rows), np.concatenate(targets)
@@ -114,13 +114,13 @@ def test_a_missing_face_is_black_and_its_embedding_says_nothing(demo: tuple[Tria
     missing, pictures, vectors = 0, [], []
     for video in store.videos():
         whole = (0, video.num_frames)
-        observed = store.valid(video.video_id, 'video', *whole)
-        np.testing.assert_array_equal(store.valid(video.video_id, 'video_embedding', *whole), observed)
+        observed = store.observed(video.video_id, 'video', *whole)
+        np.testing.assert_array_equal(store.observed(video.video_id, 'video_embedding', *whole), observed)
         picture = store.read(video.video_id, 'video', *whole)
         vector = store.read(video.video_id, 'video_embedding', *whole)
         np.testing.assert_array_equal(picture.any(axis=(1, 2, 3)), observed)
         np.testing.assert_allclose(np.linalg.norm(vector, axis=1), 1, atol=1e-5)
-        assert store.valid(video.video_id, 'logmel', *whole).all()
+        assert store.observed(video.video_id, 'logmel', *whole).all()
         missing += np.count_nonzero(~observed)
         pictures.append(picture[observed])
         vectors.append(vector[~observed])
@@ -137,7 +137,7 @@ def test_more_faces_can_be_missing(tmp_path: Path) -> None:
     share = {}
     for missing in (0, 5):
         store = TrialStore(tmp_path / str(missing))
-        masks = [store.valid(v.video_id, 'video', 0, v.num_frames) for v in store.videos()]
+        masks = [store.observed(v.video_id, 'video', 0, v.num_frames) for v in store.videos()]
         share[missing] = 1 - np.concatenate(masks).mean()
     assert share[0] == 0
     assert 0.15 < share[5] < 0.4

@@ -9,7 +9,7 @@ from small_rucaim3 import edit, write_rucaim3
 from small_trials import replace, write_trials
 
 from abawfw.datasets.checking.facts import CENTRES, DataFacts, PartitionFacts, VideoFacts, read_facts
-from abawfw.datasets.stores.base import VideoInfo
+from abawfw.datasets.stores.records import VideoInfo
 from abawfw.errors import DataError
 
 LENGTHS = {'train': {'a': 40, 'b': 25, 'c': 90}, 'val': {'d': 33, 'e': 1}, 'test': {'f': 12}}

@@ -281,7 +281,7 @@ def test_columns_and_arrays_of_one_are_taken(root: Path) -> None:
     store = RUCAIM3Store(root)
     assert (store.video('a').num_frames, store.video('a').fps) == (7, 25.0)
     np.testing.assert_array_equal(store.labels('a', 1, 6), expected)
-    assert store.valid('a', 'face_pose', 0, 3).tolist() == [True, False, True]
+    assert store.observed('a', 'face_pose', 0, 3).tolist() == [True, False, True]
 
 
 def test_what_the_writer_says_of_unwritten_parts_holds(root: Path) -> None:

@@ -15,8 +15,8 @@ from small_trials import array, replace, write_trials
 from abawfw.datasets.clip_dataset import ClipDataset
 from abawfw.datasets.clip_request import ClipRequest
 from abawfw.datasets.stores import PackedStore, TrialStore
-from abawfw.datasets.stores.base import VideoInfo
 from abawfw.datasets.stores.packed.pack import pack_store
+from abawfw.datasets.stores.records import VideoInfo
 from abawfw.datasets.stores.running_moments import RunningMoments
 from abawfw.errors import ConfigError, DataError
 
@@ -30,9 +30,9 @@ class MaskedStore(MemoryStore):
         super().__init__(*args, **kwargs)
         self.masks: dict[tuple[str, str], np.ndarray] = {}
 
-    def _valid(self, video: VideoInfo, feature: str, start: int, stop: int) -> np.ndarray:
+    def _observed(self, video: VideoInfo, feature: str, start: int, stop: int) -> np.ndarray:
         mask = self.masks.get((video.video_id, feature))
-        return super()._valid(video, feature, start, stop) if mask is None else mask[start:stop]
+        return super()._observed(video, feature, start, stop) if mask is None else mask[start:stop]
 
 
 def dataset(store: Any, partition: str, masked: bool = False, **normalize: Any) -> ClipDataset:

@@ -64,7 +64,7 @@ def test_interrupted(root: Path, tmp_path: Path, there: bool, capsys: pytest.Cap
         assert pack(*arguments).returncode == 0
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, 'argv', ['pack_features.py', *arguments])
-        patch.setattr(RUCAIM3Store, '_valid', Mock(side_effect=KeyboardInterrupt))
+        patch.setattr(RUCAIM3Store, '_observed', Mock(side_effect=KeyboardInterrupt))
         with pytest.raises(SystemExit) as end:
             run(tool.main)
     assert end.value.code == 130

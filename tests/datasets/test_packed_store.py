@@ -21,7 +21,7 @@ from killed import killed_at_every_step
 from abawfw.datasets.checking.check import check_store
 from abawfw.datasets.stores import FeatureInfo, FeatureStore, PackedStore, RUCAIM3Store, VideoInfo, open_store
 from abawfw.datasets.stores.packed.pack import pack_store
-from abawfw.datasets.stores.problem import Problem
+from abawfw.datasets.stores.records import Problem
 from abawfw.datasets.stores.running_moments import RunningMoments
 from abawfw.errors import DataError
 from abawfw.files import recover
@@ -57,10 +57,10 @@ class MemoryStore(FeatureStore):
         labels[0] = -5
         return labels[start:stop]
 
-    def _valid(self, video: VideoInfo, feature: str, start: int, stop: int) -> np.ndarray:
+    def _observed(self, video: VideoInfo, feature: str, start: int, stop: int) -> np.ndarray:
         if self.mask is not None and video.video_id == 'v0' and feature == 'pose':
             return self.mask[start:stop]
-        return super()._valid(video, feature, start, stop)
+        return super()._observed(video, feature, start, stop)
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def assert_same(packed: FeatureStore, source: FeatureStore) -> None:
                 assert found.dtype == expected.dtype
                 assert found.flags.writeable
                 np.testing.assert_array_equal(found, expected)
-                np.testing.assert_array_equal(packed.valid(*here), source.valid(*here))
+                np.testing.assert_array_equal(packed.observed(*here), source.observed(*here))
 
 
 def test_packed_equals_its_source(source: MemoryStore, tmp_path: Path) -> None:

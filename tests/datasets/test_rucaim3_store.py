@@ -35,7 +35,7 @@ def test_videos_features_and_arrays_are_those_on_disk(root: Path) -> None:
     with h5py.File(root / 'targets/train_valid_targets.h5') as file:
         np.testing.assert_array_equal(store.labels('a', 1, 7)[:, 1], file['a/arousal'][1:7])
     assert np.isnan(store.labels('d', 0, 6)).all()
-    assert store.valid('a', 'face_pose', 0, 7).all()
+    assert store.observed('a', 'face_pose', 0, 7).all()
 
 
 def test_what_the_store_does_not_have_is_named_with_the_nearest_right_name(root: Path) -> None:
@@ -116,7 +116,7 @@ def test_valid_mask_and_frame_rate_are_read(root: Path) -> None:
     edit(root, 'features/train_face_pose', lambda f: f.create_dataset('a/valid', data=[1, 1, 0, 0, 1, 1, 1]))
     edit(root, 'targets/train_valid_targets', lambda f: f.create_dataset('a/fps', data=29.97))
     store = RUCAIM3Store(root)
-    assert store.valid('a', 'face_pose', 1, 5).tolist() == [True, False, False, True]
+    assert store.observed('a', 'face_pose', 1, 5).tolist() == [True, False, False, True]
     assert store.video('a').fps == pytest.approx(29.97)
     assert store.video('b').fps is None
 

@@ -56,7 +56,7 @@ def test_store_reads_what_was_written(tmp_path: Path) -> None:
         ('t', 'test', 4, None, False),
     ]
     np.testing.assert_array_equal(store.read('z', 'pose', 2, 6), values['z'][2:6].astype(np.float32))
-    np.testing.assert_array_equal(store.valid('z', 'pose', 2, 6), [True, False, True, True])
+    np.testing.assert_array_equal(store.observed('z', 'pose', 2, 6), [True, False, True, True])
     np.testing.assert_array_equal(np.isnan(store.labels('z', 0, 7)).all(axis=1), np.arange(7) == 2)
 
 

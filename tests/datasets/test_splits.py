@@ -11,7 +11,7 @@ from memory_store import PIPELINE, MemoryStore
 
 from abawfw.datasets.clip_dataset import ClipDataset
 from abawfw.datasets.splits import BalancedKFold, OfficialSplit, RolledKFold
-from abawfw.datasets.stores.base import VideoInfo
+from abawfw.datasets.stores.records import VideoInfo
 from abawfw.errors import ConfigError, DataError
 from abawfw.groups import session_of
 

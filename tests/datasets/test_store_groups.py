@@ -17,8 +17,9 @@ from abawfw.datasets.checking.facts import read_facts
 from abawfw.datasets.splits import BalancedKFold
 from abawfw.datasets.splits.build import build_split
 from abawfw.datasets.stores import PackedStore, RUCAIM3Store, TrialStore, open_store
-from abawfw.datasets.stores.base import FeatureStore, VideoInfo
+from abawfw.datasets.stores.base import FeatureStore
 from abawfw.datasets.stores.packed.pack import pack_store
+from abawfw.datasets.stores.records import VideoInfo
 from abawfw.datasets.stores.rucaim3.writer import RUCAIM3Writer
 from abawfw.datasets.stores.trials.writer import TrialWriter
 from abawfw.errors import DataError

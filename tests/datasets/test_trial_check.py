@@ -11,7 +11,7 @@ from small_trials import array, replace, write_trials
 
 from abawfw.apis.check_data import check_data
 from abawfw.datasets.checking.check import DataReport
-from abawfw.datasets.stores.problem import Problem
+from abawfw.datasets.stores.records import Problem
 
 TRIALS = {f't{i}': (6 + i, 'train') for i in range(4)} | {'v': (5, 'validate'), 'e': (4, 'extra')}
 

@@ -75,17 +75,17 @@ def test_masks_and_black_frames_tell_what_was_observed(root: Path) -> None:
     replace(root, 'a', 'bert_valid', np.array([0, 1, 1, 1, 1, 1, 0], bool))
     store = TrialStore(root)
     assert sorted(store.features()) == ['bert', 'logmel', 'mfcc', 'video']
-    assert store.valid('a', 'video', 0, 7).tolist() == [True, False, True, True, False, True, True]
-    assert store.valid('a', 'video', 4, 6).tolist() == [False, True]
-    assert store.valid('b', 'video', 1, 4).tolist() == [False, True, True]
-    assert store.valid('a', 'bert', 5, 7).tolist() == [True, False]
-    assert store.valid('b', 'bert', 0, 5).all()
-    assert store.valid('a', 'video', 0, 7).dtype == bool
+    assert store.observed('a', 'video', 0, 7).tolist() == [True, False, True, True, False, True, True]
+    assert store.observed('a', 'video', 4, 6).tolist() == [False, True]
+    assert store.observed('b', 'video', 1, 4).tolist() == [False, True, True]
+    assert store.observed('a', 'bert', 5, 7).tolist() == [True, False]
+    assert store.observed('b', 'bert', 0, 5).all()
+    assert store.observed('a', 'video', 0, 7).dtype == bool
 
 
 def test_a_trial_without_any_face_is_legal(root: Path) -> None:
     replace(root, 'a', 'video', np.zeros((7, 6, 6, 3), np.uint8))
-    assert not TrialStore(root).valid('a', 'video', 0, 7).any()
+    assert not TrialStore(root).observed('a', 'video', 0, 7).any()
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_a_trial_without_any_face_is_legal(root: Path) -> None:
 def test_a_mask_that_does_not_fit_is_refused(root: Path, mask: np.ndarray, message: str) -> None:
     replace(root, 'a', 'video_valid', mask)
     with pytest.raises(DataError, match=message):
-        TrialStore(root).valid('a', 'video', 0, 1)
+        TrialStore(root).observed('a', 'video', 0, 1)
 
 
 def test_another_length_names_trial_file_and_both_lengths(root: Path) -> None:
@@ -335,7 +335,7 @@ def test_the_index_says_what_every_array_must_be(tmp_path: Path) -> None:
     np.save(tmp_path / 'ours/t/pose.npy', np.zeros((4, 3), np.float32))
     (tmp_path / 'ours/t/pose_valid.npy').unlink()
     with pytest.raises(DataError, match=r'pose_valid\.npy: no such file'):
-        TrialStore(tmp_path / 'ours').valid('t', 'pose', 0, 1)
+        TrialStore(tmp_path / 'ours').observed('t', 'pose', 0, 1)
 
 
 def _read(store: TrialStore) -> np.ndarray:
@@ -413,7 +413,7 @@ def test_it_can_be_packed(root: Path, tmp_path: Path) -> None:
     }
     for name in store.features():
         np.testing.assert_array_equal(packed.read('a', name, 0, 7), store.read('a', name, 0, 7))
-        np.testing.assert_array_equal(packed.valid('a', name, 0, 7), store.valid('a', name, 0, 7))
+        np.testing.assert_array_equal(packed.observed('a', name, 0, 7), store.observed('a', name, 0, 7))
 
 
 def test_the_tool_packs_trials(root: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from abawfw.datasets.stores import FeatureInfo, TrialStore
-from abawfw.datasets.stores.base import VideoInfo
+from abawfw.datasets.stores.records import VideoInfo
 from abawfw.datasets.stores.trials.writer import TrialWriter
 from abawfw.errors import DataError
 
@@ -82,7 +82,7 @@ def test_store_reads_what_was_written(tmp_path: Path) -> None:
         'crop': FeatureInfo((2, 2, 3), 'uint8'),
     }
     np.testing.assert_array_equal(store.read('z', 'pose', 2, 6), values['z'][2:6])
-    assert store.valid('z', 'pose', 2, 6).tolist() == [True, False, True, True]
+    assert store.observed('z', 'pose', 2, 6).tolist() == [True, False, True, True]
     assert np.isnan(store.labels('z', 0, 7)).all(axis=1).tolist() == [i == 2 for i in range(7)]
 
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from abawfw.datasets.checking.check import check_store
 from abawfw.datasets.stores import TrialStore, open_store
-from abawfw.datasets.stores.base import FeatureInfo
 from abawfw.datasets.stores.extraction_file import write_extraction
+from abawfw.datasets.stores.records import FeatureInfo
 from abawfw.errors import DataError
 from abawfw.extraction.extractors import Face48
 from abawfw.extraction.faces.crop_folder import CropFolder
@@ -77,7 +77,7 @@ def test_frames_without_a_face_are_not_observed(tmp_path: Path) -> None:
     store = stored(out, report, Colour(), Face48())
     expected = [True] * 3 + [False] * 27 + [True] * 10
     for feature in ('colour', 'face48'):
-        assert store.valid('a', feature, 0, 40).tolist() == expected
+        assert store.observed('a', feature, 0, 40).tolist() == expected
         values = store.read('a', feature, 0, 40).reshape(40, -1)
         assert values.any(axis=1).tolist() == expected
     (found,) = [p for p in check_store(TrialStore, out).problems if p.check == 'faces']
@@ -89,7 +89,7 @@ def test_no_face_anywhere_and_no_sound(tmp_path: Path) -> None:
     report = extract(made(tmp_path / 'a.mp4', sound=0), out, faces=MadeDetector(edges=()))
     store = stored(out, report)
     for feature in ('colour', 'clock'):
-        assert not store.valid('a', feature, 0, 12).any()
+        assert not store.observed('a', feature, 0, 12).any()
         assert not store.read('a', feature, 0, 12).any()
     assert 'no face in any of the 12 frames' in report.notes
     assert 'no sound' in report.notes
@@ -100,7 +100,7 @@ def test_no_face_anywhere_and_no_sound(tmp_path: Path) -> None:
 def test_sound_shorter_than_the_pictures(tmp_path: Path) -> None:
     out = tmp_path / 'store'
     report = extract(made(tmp_path / 'a.mp4', 40, sound=0.5), out)
-    valid = stored(out, report).valid('a', 'clock', 0, 40)
+    valid = stored(out, report).observed('a', 'clock', 0, 40)
     assert valid[:19].all()
     assert not valid[23:].any()
 
@@ -207,7 +207,7 @@ def test_official_crops(tmp_path: Path) -> None:
     store = stored(out, report)
     assert [v.video_id for v in store.videos()] == ['a_left', 'a_right']
     expected = np.isin(np.arange(12), (0, 1, 4, 11))
-    assert store.valid('a_left', 'colour', 0, 12).tolist() == expected.tolist()
+    assert store.observed('a_left', 'colour', 0, 12).tolist() == expected.tolist()
     colours = store.read('a_right', 'colour', 0, 12)[expected, 0]
     np.testing.assert_allclose(colours, [10, 20, 50, 120], atol=1)
     assert any('00013.jpg' in note for note in report.notes)

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from abawfw.datasets.stores import TrialStore, open_store
-from abawfw.datasets.stores.base import FeatureInfo, VideoInfo
+from abawfw.datasets.stores.records import FeatureInfo, VideoInfo
 from abawfw.errors import DataError
 from abawfw.extraction.pipeline.feature_store import FinishedTrial, GrowingStore
 

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from abawfw.datasets.splits.build import parted_groups
-from abawfw.datasets.stores.base import PARTITIONS, FeatureStore, VideoInfo, groups_of, with_groups
+from abawfw.datasets.stores.base import FeatureStore
 from abawfw.datasets.stores.checks import chunks, not_finite
 from abawfw.datasets.stores.labels import COLUMNS, unlabelled_frames
-from abawfw.datasets.stores.problem import SEVERITIES, Problem
+from abawfw.datasets.stores.records import PARTITIONS, SEVERITIES, Problem, VideoInfo, groups_of, with_groups
 from abawfw.datasets.stores.running_moments import RunningMoments
 from abawfw.datasets.stores.stated_moments import contradicts, count_differing, describe_difference
-from abawfw.datasets.stores.survey import Survey
+from abawfw.datasets.stores.survey import Survey, survey_of
 from abawfw.errors import DataError, counted, nearest
 
 
@@ -67,7 +67,7 @@ def check_store(
     """
     root = Path(root)
     try:
-        survey = kind.survey(root)
+        survey = survey_of(kind, Path(root))
     except DataError as error:
         return DataReport(root, (), (), (Problem('error', 'store', str(error)),))
     problems = [*survey.problems(), *_partitions(survey), *_features(survey, features), *_videos(survey)]
@@ -261,7 +261,7 @@ class ContentCheck:
             yield Problem('error', 'not finite', text, **where)
         elif constant and frames > 1:
             yield Problem('note', 'constant', f'the same in all {frames} frames of the video', **where)
-        valid = self._survey.valid(video, name)
+        valid = self._survey.observed(video, name)
         if valid is not None:
             if len(valid) != frames:
                 text = f'valid has {counted(len(valid), "frame")}, the feature {frames}; write both again'

@@ -11,10 +11,10 @@ import numpy as np
 from scipy.stats import ks_2samp
 
 from abawfw.datasets.checking.check import DataReport, check_store
-from abawfw.datasets.stores.base import PARTITIONS, VideoInfo, groups_of
 from abawfw.datasets.stores.kinds import find_store_kind
 from abawfw.datasets.stores.labels import COLUMNS, clean_labels
-from abawfw.datasets.stores.survey import Survey
+from abawfw.datasets.stores.records import PARTITIONS, VideoInfo, groups_of
+from abawfw.datasets.stores.survey import Survey, survey_of
 from abawfw.errors import DataError
 from abawfw.evaluation.functional import (
     Autocorrelation,
@@ -288,7 +288,7 @@ def read_facts(root: str | Path, progress: Callable[[int, int], None] | None = N
     kind = find_store_kind(root)
     report = check_store(kind, root, None, progress and (lambda done, videos: progress(done, 2 * videos)))
     try:
-        survey = kind.survey(root)
+        survey = survey_of(kind, Path(root))
     except DataError:  # stands in the report
         return DataFacts(kind.short_name, report, {}, ())
     videos = survey.videos()
@@ -335,7 +335,7 @@ def _observed(survey: Survey, video: VideoInfo) -> dict[str, np.ndarray]:
     for name, partitions in survey.features().items():
         if video.partition in partitions:
             try:
-                mask = survey.valid(video, name)
+                mask = survey.observed(video, name)
             except DataError:
                 continue
             if mask is not None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from abawfw.datasets.importers.affwild2_files import is_number, read_lines, read_npy
 from abawfw.datasets.stores.checks import not_finite
+from abawfw.datasets.stores.records import NARROW_DTYPES
 from abawfw.errors import DataError
 
 FRAME = frozenset({'frame', 'frame_id', 'frame_index', 'frame_number', 'frameid', 'frame_idx'})
@@ -100,7 +101,7 @@ class FeatureFolder:
         path = self._path(video_id)
         rows = FeatureRows(read_npy(path)) if path.suffix == '.npy' else self._read_csv(path)
         values = rows.values
-        if values.dtype.name not in ('float16', 'uint8'):
+        if values.dtype.name not in NARROW_DTYPES:
             with np.errstate(over='ignore'):  # becomes inf, refused below
                 values = values.astype(np.float32)
         if not values.size:

@@ -9,7 +9,8 @@ import numpy as np
 from annotated_types import Ge, Le
 
 from abawfw.components import WholeNumber
-from abawfw.datasets.stores.base import FeatureStore, VideoInfo, groups_of
+from abawfw.datasets.stores.base import FeatureStore
+from abawfw.datasets.stores.records import VideoInfo, groups_of
 from abawfw.errors import ConfigError, DataError, counted
 from abawfw.registry import SPLITS
 

@@ -9,7 +9,8 @@ from typing import Any
 from mmengine.logging import print_log
 
 from abawfw.components import build
-from abawfw.datasets.stores.base import FeatureStore, VideoInfo, groups_of
+from abawfw.datasets.stores.base import FeatureStore
+from abawfw.datasets.stores.records import VideoInfo, groups_of
 from abawfw.errors import counted
 from abawfw.registry import SPLITS
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from abawfw.datasets.stores.base import VideoInfo
+from abawfw.datasets.stores.records import VideoInfo
 from abawfw.registry import SPLITS
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from annotated_types import Ge, Le
 
-from abawfw.datasets.stores.base import VideoInfo
+from abawfw.datasets.stores.records import VideoInfo
 from abawfw.errors import ConfigError, DataError
 from abawfw.registry import SPLITS
 

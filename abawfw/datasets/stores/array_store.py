@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from abawfw.datasets.stores.base import FeatureInfo, FeatureStore, VideoInfo
+from abawfw.datasets.stores.base import FeatureStore
+from abawfw.datasets.stores.records import KEPT_DTYPES, FeatureInfo, VideoInfo
 from abawfw.errors import DataError, nearest
-
-KEPT_DTYPES = ('float32', 'float16', 'uint8')
 
 
 class ArrayStore(FeatureStore):
@@ -51,7 +50,7 @@ class ArrayStore(FeatureStore):
         num_frames = next(iter(lengths.values()))
         if not num_frames:
             raise DataError(f'{video_id}: there is no frame')
-        self._observed = {
+        self._masks = {
             name: self._mask(video_id, name, np.asarray(mask), num_frames)
             for name, mask in (observed or {}).items()
         }
@@ -73,7 +72,7 @@ class ArrayStore(FeatureStore):
 
     def has_mask(self, video_id: str, feature: str) -> bool:
         """Whether a mask was given."""
-        return feature in self._observed
+        return feature in self._masks
 
     def _mask(self, video_id: str, name: str, mask: NDArray, num_frames: int) -> NDArray[np.bool_]:
         if name not in self._arrays:
@@ -88,9 +87,9 @@ class ArrayStore(FeatureStore):
     def _read(self, video: VideoInfo, feature: str, start: int, stop: int) -> np.ndarray:
         return np.asarray(self._arrays[feature][start:stop])
 
-    def _valid(self, video: VideoInfo, feature: str, start: int, stop: int) -> np.ndarray:
-        mask = self._observed.get(feature)
-        return super()._valid(video, feature, start, stop) if mask is None else mask[start:stop]
+    def _observed(self, video: VideoInfo, feature: str, start: int, stop: int) -> np.ndarray:
+        mask = self._masks.get(feature)
+        return super()._observed(video, feature, start, stop) if mask is None else mask[start:stop]
 
     def _labels(self, video: VideoInfo, start: int, stop: int) -> np.ndarray:
         raise AssertionError('a video without labels is not asked for them')

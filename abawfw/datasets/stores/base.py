@@ -3,78 +3,22 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
+from abawfw.datasets.stores.checks import check_finite, chunks
 from abawfw.datasets.stores.extraction_file import read_extraction
 from abawfw.datasets.stores.labels import clean_labels
+from abawfw.datasets.stores.records import KEPT_DTYPES, FeatureInfo, VideoInfo
 from abawfw.datasets.stores.running_moments import RunningMoments
-from abawfw.datasets.stores.summary import summarise
 from abawfw.errors import DataError, nearest
-from abawfw.groups import Groups, known_groups
 
-if TYPE_CHECKING:
-    from abawfw.datasets.stores.survey import Survey
-
-PARTITIONS = ('train', 'val', 'test')
-GROUPS = 'groups.csv'
-
-
-@dataclass(frozen=True)
-class VideoInfo:
-    """One video of a store.
-
-    Attributes:
-        video_id: its name.
-        partition: 'train', 'val' or 'test'.
-        num_frames: frames.
-        fps: frames per second, if known.
-        has_labels: whether there are labels.
-        group: the person or session that it shares with other videos, if known; see ``abawfw.groups``.
-    """
-
-    video_id: str
-    partition: str
-    num_frames: int
-    fps: float | None = None
-    has_labels: bool = True
-    group: str | None = None
-
-
-@dataclass(frozen=True)
-class FeatureInfo:
-    """Shape of one frame of a feature and the numpy name of its type on disk."""
-
-    dims: tuple[int, ...]
-    dtype: str
-
-
-def with_groups(root: Path, videos: Iterable[VideoInfo]) -> tuple[VideoInfo, ...]:
-    """The videos of a store with their groups: by ``groups.csv`` in its root, or else as they are.
-
-    Args:
-        root: of the store.
-        videos: of the store; those with labels must stand in the file.
-
-    Raises:
-        DataError: the file does not fit the videos, see ``Groups.read``.
-    """
-    videos, path = tuple(videos), root / GROUPS
-    if not path.exists():
-        return videos
-    labelled = {video.video_id for video in videos if video.has_labels}
-    groups = Groups.read(path, [video.video_id for video in videos], labelled)
-    return tuple(replace(video, group=groups.of.get(video.video_id)) for video in videos)
-
-
-def groups_of(videos: Iterable[VideoInfo]) -> Groups:
-    """The groups of some videos; where the data do not say, pairs of names do, see ``known_groups``."""
-    return known_groups({video.video_id: video.group for video in videos})
+NUMBERS = frozenset(np.dtype(code).name for code in np.typecodes['AllInteger'] + np.typecodes['Float'])
+"""Types that labels may lie in."""
 
 
 class FeatureStore(ABC):
@@ -121,7 +65,7 @@ class FeatureStore(ABC):
     def _labels(self, video: VideoInfo, start: int, stop: int) -> np.ndarray:
         """Labels on disk, (stop - start, 2); only asked of a video that has labels."""
 
-    def _valid(self, video: VideoInfo, feature: str, start: int, stop: int) -> np.ndarray:
+    def _observed(self, video: VideoInfo, feature: str, start: int, stop: int) -> np.ndarray:
         """Where the feature was observed, (stop - start,) bool; stores with such a mask override this."""
         return np.ones(stop - start, dtype=bool)
 
@@ -129,13 +73,6 @@ class FeatureStore(ABC):
     def recognises(cls, root: Path) -> bool:
         """Whether the folder looks like a store of this kind, to be told by a glance at its names."""
         return False
-
-    @classmethod
-    def survey(cls, root: str | Path) -> Survey:
-        """A view of the store at ``root`` that goes on past broken parts, for tools/check_data.py."""
-        from abawfw.datasets.stores.survey import StoreSurvey
-
-        return StoreSurvey(cls(root))
 
     def read(self, video_id: str, feature: str, start: int, stop: int) -> np.ndarray:
         """Frames ``start`` to ``stop`` of a feature, (stop - start, *dims).
@@ -147,23 +84,28 @@ class FeatureStore(ABC):
                 or a feature with another number of frames than the labels.
         """
         video = self.video(video_id)
-        self.feature(feature)
+        shape = stop - start, *self.feature(feature).dims
         self._check_range(video, start, stop)
-        return self._read(video, feature, start, stop)
+        values = self._read(video, feature, start, stop)
+        self._check_answer('_read', values, shape, KEPT_DTYPES, f'feature {feature!r}', video, start)
+        return values
 
-    def valid(self, video_id: str, feature: str, start: int, stop: int) -> np.ndarray:
+    def observed(self, video_id: str, feature: str, start: int, stop: int) -> np.ndarray:
         """Where the feature was observed, (stop - start,) bool: False where no face was found."""
         video = self.video(video_id)
         self.feature(feature)
         self._check_range(video, start, stop)
-        return self._valid(video, feature, start, stop)
+        mask = self._observed(video, feature, start, stop)
+        shape, what = (stop - start,), f'the mask of feature {feature!r}'
+        self._check_answer('_observed', mask, shape, ('bool',), what, video, start)
+        return mask
 
     def has_mask(self, video_id: str, feature: str) -> bool:
         """Whether the store says where the feature was observed; without, it counts as observed."""
-        return type(self)._valid is not FeatureStore._valid
+        return type(self)._observed is not FeatureStore._observed
 
-    def knows_valid(self, video_id: str, feature: str) -> bool:
-        """Whether ``valid`` answers without reading the frames themselves."""
+    def knows_observed(self, video_id: str, feature: str) -> bool:
+        """Whether ``observed`` answers without reading the frames themselves."""
         return True
 
     def labels(self, video_id: str, start: int, stop: int) -> np.ndarray:
@@ -176,7 +118,9 @@ class FeatureStore(ABC):
         self._check_range(video, start, stop)
         if not video.has_labels:
             return np.full((stop - start, 2), np.nan, dtype=np.float32)
-        return clean_labels(self._labels(video, start, stop), video_id, start)
+        labels = self._labels(video, start, stop)
+        self._check_answer('_labels', labels, (stop - start, 2), NUMBERS, 'labels', video, start)
+        return clean_labels(labels, video_id, start)
 
     def times(self, video_id: str) -> np.ndarray | None:
         """Seconds at which each frame is shown, (frames,) float64; None where nothing tells.
@@ -202,7 +146,7 @@ class FeatureStore(ABC):
         Raises:
             DataError: NaN or infinity in a frame, or no frame to take the mean over.
         """
-        return self._summary(feature, video_ids, observed).result()
+        return self.summary(feature, video_ids, observed).result()
 
     def scalar_moments(
         self, feature: str, video_ids: Sequence[str], observed: bool = False
@@ -211,11 +155,22 @@ class FeatureStore(ABC):
 
         Arguments and errors are those of ``moments``.
         """
-        return self._summary(feature, video_ids, observed).scalar_result()
+        return self.summary(feature, video_ids, observed).scalar_result()
 
-    def _summary(self, feature: str, video_ids: Sequence[str], observed: bool) -> RunningMoments:
-        """Summary of the frames of these videos; stores that know it without a pass override this."""
-        return summarise(self, feature, video_ids, observed)
+    def summary(self, feature: str, video_ids: Sequence[str], observed: bool = False) -> RunningMoments:
+        """What ``moments`` come from, by one pass over the frames, in float64 and piece by piece.
+
+        Arguments and errors are those of ``moments``. Stores that know it without a pass override this.
+        """
+        dims = self.feature(feature).dims
+        summary = RunningMoments(dims)
+        for video_id in video_ids:
+            for start, stop in chunks(self.video(video_id).num_frames, dims):
+                values = self.read(video_id, feature, start, stop)
+                check_finite(values, feature, video_id, start)
+                summary.add(values[self.observed(video_id, feature, start, stop)] if observed else values)
+        self._check_not_empty(summary, feature, video_ids)
+        return summary
 
     def video(self, video_id: str) -> VideoInfo:
         """The video of this name; DataError with the nearest right name if there is none."""
@@ -256,3 +211,33 @@ class FeatureStore(ABC):
                 f'{self.root}: frames {start} to {stop} asked of video {video.video_id!r}, '
                 f'which has {video.num_frames}'
             )
+
+    def _check_answer(
+        self,
+        method: str,
+        answer: Any,
+        shape: tuple[int, ...],
+        dtypes: Collection[str],
+        what: str,
+        video: VideoInfo,
+        start: int,
+    ) -> None:
+        """What a store gives is what was asked for: a store that errs would spoil batches far from here."""
+        if isinstance(answer, np.ndarray) and answer.shape == shape and answer.dtype.name in dtypes:
+            return
+        given = type(answer).__name__
+        if isinstance(answer, np.ndarray):
+            given = f'{answer.dtype.name} of shape {answer.shape}'
+        raise DataError(
+            f'{self.root}: video {video.video_id!r}, frames {start} to {start + shape[0]}: '
+            f'{type(self).__name__}.{method} gives {what} as {given}, but the store promises '
+            f'{" or ".join(dtypes) if dtypes is not NUMBERS else "numbers"} of shape {shape}'
+        )
+
+    def _check_not_empty(self, summary: RunningMoments, feature: str, video_ids: Sequence[str]) -> None:
+        """DataError if there was no frame to take the mean over."""
+        if not summary.count:
+            why = 'no videos given'
+            if video_ids:
+                why = f'it was observed in no frame of {", ".join(video_ids)}'
+            raise DataError(f'{self.root}: no mean of feature {feature!r}: {why}')

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from abawfw.datasets.stores.records import VideoInfo
 from abawfw.errors import DataError, counted
-
-if TYPE_CHECKING:
-    from abawfw.datasets.stores.base import VideoInfo
 
 CHUNK_ELEMENTS = 1 << 20
 """Numbers read at a time in a pass over all data: 8 MB as float64, whatever the size of the store."""

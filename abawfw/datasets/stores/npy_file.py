@@ -18,8 +18,8 @@ from typing import BinaryIO, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from abawfw.datasets.stores.base import FeatureInfo
 from abawfw.datasets.stores.checks import not_finite
+from abawfw.datasets.stores.records import FeatureInfo
 from abawfw.errors import DataError
 from abawfw.files import check_plain
 

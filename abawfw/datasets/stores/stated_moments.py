@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from abawfw.datasets.stores.base import FeatureStore
 from abawfw.datasets.stores.checks import not_finite
 from abawfw.datasets.stores.running_moments import RunningMoments
-from abawfw.datasets.stores.summary import summarise
 from abawfw.errors import DataError
-
-if TYPE_CHECKING:
-    from abawfw.datasets.stores.base import FeatureStore
 
 SAMPLE = 256
 """Frames of a sample; its mean is within about 0.1 deviations of that of all frames."""
@@ -45,7 +41,7 @@ def refuse_stale(
         DataError: they are those of other data.
     """
     if contradicts(stated, _sample(store, feature, video_ids)):
-        found = summarise(store, feature, video_ids, False)
+        found = FeatureStore.summary(store, feature, video_ids)
         if contradicts(stated, found):
             raise DataError(
                 f'{path}: feature {feature!r}: {describe_difference(stated, found)}; remove this file, and '

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
-from abawfw.datasets.stores.base import FeatureStore, VideoInfo
-from abawfw.datasets.stores.problem import Problem
+from abawfw.datasets.stores.base import FeatureStore
+from abawfw.datasets.stores.records import Problem, VideoInfo
 
 
 class Survey(ABC):
@@ -42,7 +43,7 @@ class Survey(ABC):
         """Frames of a feature, (stop - start, *dims)."""
 
     @abstractmethod
-    def valid(self, video: VideoInfo, feature: str) -> np.ndarray | None:
+    def observed(self, video: VideoInfo, feature: str) -> np.ndarray | None:
         """Where a feature was observed, (frames,) bool; None if the store does not say."""
 
     def stated_moments(self, feature: str) -> tuple[np.ndarray, np.ndarray] | None:
@@ -93,10 +94,22 @@ class StoreSurvey(Survey):
         """Frames as the store hands them out."""
         return self._store.read(video.video_id, feature, start, stop)
 
-    def valid(self, video: VideoInfo, feature: str) -> np.ndarray | None:
+    def observed(self, video: VideoInfo, feature: str) -> np.ndarray | None:
         """The mask of the store."""
-        return self._store.valid(video.video_id, feature, 0, video.num_frames)
+        return self._store.observed(video.video_id, feature, 0, video.num_frames)
 
     def times(self, video: VideoInfo) -> np.ndarray | None:
         """The times of the store."""
         return self._store.times(video.video_id)
+
+
+def survey_of(kind: type[FeatureStore], root: Path) -> Survey:
+    """The view of a store of this kind that goes on past broken parts.
+
+    A kind that has a view of its own has a class method ``survey(root)``; others are looked at as they open.
+
+    Raises:
+        DataError: the store does not open, and its kind has no view of its own.
+    """
+    survey: Survey = kind.survey(root) if hasattr(kind, 'survey') else StoreSurvey(kind(root))
+    return survey

@@ -37,7 +37,7 @@ class LoadFeatures:
             check_finite(values, feature, video_id, clip.start)
             inputs[feature] = values
             observed[feature] = (
-                store.valid(video_id, feature, clip.start, clip.stop)
+                store.observed(video_id, feature, clip.start, clip.stop)
                 if self.masked
                 else np.ones(len(values), dtype=bool)
             )

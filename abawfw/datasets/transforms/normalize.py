@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from abawfw.datasets.stores.base import FeatureStore, VideoInfo
+from abawfw.datasets.stores.base import FeatureStore
 from abawfw.datasets.stores.checks import check_finite
+from abawfw.datasets.stores.records import VideoInfo
 from abawfw.errors import ConfigError
 from abawfw.registry import TRANSFORMS
 
@@ -123,7 +124,7 @@ def _sequence_moments(store: FeatureStore, video: VideoInfo, feature: str, maske
     values = store.read(video.video_id, feature, 0, video.num_frames)
     check_finite(values, feature, video.video_id)
     if masked:
-        values = values[store.valid(video.video_id, feature, 0, video.num_frames)]
+        values = values[store.observed(video.video_id, feature, 0, video.num_frames)]
         if not len(values):  # no frame will be shown to the model: whatever it is divided by
             return np.zeros(values.shape[1:], np.float32), np.ones(values.shape[1:], np.float32)
     mean = values.mean(axis=0, dtype=np.float64)

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from abawfw.datasets.stores.base import FeatureInfo, VideoInfo
 from abawfw.datasets.stores.checks import not_finite
 from abawfw.datasets.stores.labels import NO_LABEL, unlabelled_frames
 from abawfw.datasets.stores.npy_file import NpyWriter, naming, write_rows
+from abawfw.datasets.stores.records import FeatureInfo, VideoInfo
 from abawfw.datasets.stores.trials.files import LABELS, MASK, TIMES
 from abawfw.datasets.stores.trials.recording import TRACK
 from abawfw.errors import DataError, counted

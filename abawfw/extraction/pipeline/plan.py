@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from abawfw.datasets.importers.affwild2_files import read_annotation
-from abawfw.datasets.stores.base import FeatureInfo
+from abawfw.datasets.stores.records import FeatureInfo
 from abawfw.errors import AbawfwError, ConfigError, DataError, nearest
 from abawfw.extraction.extractors import Extractor, build_extractor
 from abawfw.extraction.faces.crop_folder import CropFolder

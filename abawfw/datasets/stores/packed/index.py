@@ -9,14 +9,13 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from abawfw.datasets.stores.base import FeatureInfo, VideoInfo
 from abawfw.datasets.stores.checks import frame_rate, plain_name
+from abawfw.datasets.stores.records import KEPT_DTYPES, FeatureInfo, VideoInfo
 from abawfw.errors import DataError
 from abawfw.json_files import plain_text, read_json, truth_value, whole_number
 
 FORMAT, VERSION = 'abawfw-packed', 1
 INDEX = 'index.json'
-DTYPES = ('float32', 'float16', 'uint8')
 
 
 @dataclass(frozen=True)
@@ -110,7 +109,7 @@ class PackedIndex:
         features = {}
         for name, entry in data['features'].items():
             # An index may come from outside: a name must not lead out of the folder of the store.
-            if plain_name(name, 'a feature') and entry['dtype'] not in DTYPES:
+            if plain_name(name, 'a feature') and entry['dtype'] not in KEPT_DTYPES:
                 raise ValueError(f'feature {name!r} of type {entry["dtype"]!r}')
             features[name] = FeatureInfo(tuple(whole_number(n, 1) for n in entry['dims']), entry['dtype'])
         videos = tuple(

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from abawfw.datasets.stores.base import FeatureInfo, FeatureStore, VideoInfo
+from abawfw.datasets.stores.base import FeatureStore
 from abawfw.datasets.stores.checks import chunks, not_finite, not_finite_message
 from abawfw.datasets.stores.extraction_file import write_extraction
 from abawfw.datasets.stores.npy_file import NpyWriter
 from abawfw.datasets.stores.packed.index import INDEX, PackedIndex
 from abawfw.datasets.stores.packed.store import PackedStore
+from abawfw.datasets.stores.records import NARROW_DTYPES, FeatureInfo, VideoInfo
 from abawfw.datasets.stores.running_moments import RunningMoments
 from abawfw.errors import DataError
 from abawfw.files import Replacement, recover
@@ -56,7 +57,7 @@ def pack_store(
     infos = {}
     for name in names:
         info = source.feature(name)
-        infos[name] = FeatureInfo(info.dims, info.dtype if info.dtype in ('uint8', 'float16') else dtype)
+        infos[name] = FeatureInfo(info.dims, info.dtype if info.dtype in NARROW_DTYPES else dtype)
     try:
         with Replacement(root, folder=overwrite) as temporary:
             temporary.mkdir()
@@ -133,7 +134,7 @@ def _write_feature(
         for done, video in enumerate(videos):
             if progress:
                 progress(f'packing {name}, by videos', done, len(videos))
-            valid = source.valid(video.video_id, name, 0, video.num_frames)
+            valid = source.observed(video.video_id, name, 0, video.num_frames)
             everything, start = RunningMoments(info.dims), 0
             observed = everything if valid.all() else RunningMoments(info.dims)
             for values in _pieces(source, video, name, info):

@@ -7,23 +7,19 @@ import weakref
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from abawfw.datasets.stores.base import FeatureInfo, FeatureStore, VideoInfo, with_groups
+from abawfw.datasets.stores.base import FeatureStore
 from abawfw.datasets.stores.checks import check_videos, chunks
 from abawfw.datasets.stores.npy_file import check_truth, read_header
 from abawfw.datasets.stores.packed.index import INDEX, PackedIndex
-from abawfw.datasets.stores.problem import Problem
+from abawfw.datasets.stores.records import FeatureInfo, Problem, VideoInfo, with_groups
 from abawfw.datasets.stores.running_moments import RunningMoments
-from abawfw.datasets.stores.summary import check_not_empty
-from abawfw.datasets.stores.survey import StoreSurvey
+from abawfw.datasets.stores.survey import StoreSurvey, Survey
 from abawfw.errors import DataError
 from abawfw.registry import STORES
-
-if TYPE_CHECKING:
-    from abawfw.datasets.stores.survey import Survey
 
 
 @STORES.register_module()
@@ -132,13 +128,13 @@ class PackedStore(FeatureStore):
         """A mask is packed where some frame of some video was not observed."""
         return feature in self._index.masked
 
-    def _summary(self, feature: str, video_ids: Sequence[str], observed: bool) -> RunningMoments:
+    def summary(self, feature: str, video_ids: Sequence[str], observed: bool = False) -> RunningMoments:
         """From the sums that were kept per video."""
         info = self.feature(feature)
         masked = observed and f'valid_{feature}' in self._arrays
         name = f'observed_moments_{feature}' if masked else f'moments_{feature}'
         if name not in self._arrays:
-            return super()._summary(feature, video_ids, observed)
+            return super().summary(feature, video_ids, observed)
         summary = RunningMoments(info.dims)
         for video_id in video_ids:
             video = self.video(video_id)
@@ -146,17 +142,17 @@ class PackedStore(FeatureStore):
             ((mean, m2),) = self._arrays[name].read(row, row + 1)
             count = video.num_frames
             if masked:
-                count = int(np.count_nonzero(self._valid(video, feature, 0, video.num_frames)))
+                count = int(np.count_nonzero(self._observed(video, feature, 0, video.num_frames)))
             summary.merge(count, mean, m2)
-        check_not_empty(summary, self, feature, video_ids)
+        self._check_not_empty(summary, feature, video_ids)
         return summary
 
     def _read(self, video: VideoInfo, feature: str, start: int, stop: int) -> np.ndarray:
         return self._rows(f'feature_{feature}', video, start, stop)
 
-    def _valid(self, video: VideoInfo, feature: str, start: int, stop: int) -> np.ndarray:
+    def _observed(self, video: VideoInfo, feature: str, start: int, stop: int) -> np.ndarray:
         if f'valid_{feature}' not in self._arrays:
-            return super()._valid(video, feature, start, stop)
+            return super()._observed(video, feature, start, stop)
         return self._rows(f'valid_{feature}', video, start, stop)
 
     def _labels(self, video: VideoInfo, start: int, stop: int) -> np.ndarray:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from abawfw.datasets.stores.base import PARTITIONS, VideoInfo
+from abawfw.datasets.stores.records import PARTITIONS, VideoInfo
 from abawfw.datasets.stores.rucaim3.hdf5_reader import MAX_NUMBERS, MAX_ROWS, HDF5Reader, readable_name
 from abawfw.errors import DataError
 
@@ -103,7 +103,7 @@ class RUCAIM3Files:
         with self._reader.reading(path):
             return np.asarray(self._reader.array(path, video.video_id, 'fts')[start:stop])
 
-    def valid(self, video: VideoInfo, feature: str, start: int, stop: int) -> np.ndarray | None:
+    def observed(self, video: VideoInfo, feature: str, start: int, stop: int) -> np.ndarray | None:
         """Where a feature was observed, (stop - start,) bool; None if the file does not say."""
         path = self.feature_path(video.partition, feature)
         if 'valid' not in (self._reader.names(path, video.video_id) or ()):

@@ -4,24 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from abawfw.datasets.stores.base import FeatureInfo, FeatureStore, VideoInfo, with_groups
+from abawfw.datasets.stores.base import FeatureStore
 from abawfw.datasets.stores.checks import check_videos
-from abawfw.datasets.stores.problem import Problem
+from abawfw.datasets.stores.records import KEPT_DTYPES, FeatureInfo, Problem, VideoInfo, with_groups
 from abawfw.datasets.stores.rucaim3.files import RUCAIM3Files
 from abawfw.datasets.stores.stated_moments import refuse_stale
 from abawfw.datasets.stores.survey import Survey
 from abawfw.errors import DataError, nearest
 from abawfw.registry import STORES
-
-if TYPE_CHECKING:
-    from abawfw.datasets.stores.survey import Survey
-
-KEPT_DTYPES = ('float16', 'float32', 'uint8')
-"""Types handed out as they are stored; everything else becomes float32."""
 
 
 @STORES.register_module()
@@ -115,17 +108,17 @@ class RUCAIM3Store(FeatureStore):
 
     def has_mask(self, video_id: str, feature: str) -> bool:
         """Whether there is an array valid beside the frames."""
-        return self._files.valid(self.video(video_id), feature, 0, 0) is not None
+        return self._files.observed(self.video(video_id), feature, 0, 0) is not None
 
     def _read(self, video: VideoInfo, feature: str, start: int, stop: int) -> np.ndarray:
         self._check_shape(video, feature)
         values = self._files.read(video, feature, start, stop)
         return values if values.dtype.name in KEPT_DTYPES else values.astype(np.float32)
 
-    def _valid(self, video: VideoInfo, feature: str, start: int, stop: int) -> np.ndarray:
-        valid = self._files.valid(video, feature, start, stop)
+    def _observed(self, video: VideoInfo, feature: str, start: int, stop: int) -> np.ndarray:
+        valid = self._files.observed(video, feature, start, stop)
         if valid is None:
-            return super()._valid(video, feature, start, stop)
+            return super()._observed(video, feature, start, stop)
         if len(valid) != stop - start:
             raise DataError(
                 f'{self._files.feature_path(video.partition, feature)}: valid of video {video.video_id!r} '
@@ -213,10 +206,10 @@ class RUCAIM3Survey(Survey):
         """Frames of the array fts."""
         return self._files.read(video, feature, start, stop)
 
-    def valid(self, video: VideoInfo, feature: str) -> np.ndarray | None:
+    def observed(self, video: VideoInfo, feature: str) -> np.ndarray | None:
         """The array valid, if there is one."""
         frames = self._files.shape(video, feature)[0][0]
-        return self._files.valid(video, feature, 0, frames)
+        return self._files.observed(video, feature, 0, frames)
 
     def stated_moments(self, feature: str) -> tuple[np.ndarray, np.ndarray] | None:
         """What features/mean_std_on_trn holds."""

@@ -11,16 +11,14 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from abawfw.datasets.stores.base import GROUPS
 from abawfw.datasets.stores.labels import NO_LABEL, unlabelled_frames
+from abawfw.datasets.stores.records import GROUPS, NARROW_DTYPES
 from abawfw.datasets.stores.rucaim3.files import PARTITIONS
 from abawfw.datasets.stores.rucaim3.hdf5_reader import readable_name
 from abawfw.datasets.stores.running_moments import RunningMoments
 from abawfw.errors import DataError
 from abawfw.files import Replacement
 from abawfw.groups import Groups
-
-KEPT_DTYPES = ('float16', 'uint8')
 
 
 class RUCAIM3Writer:
@@ -111,7 +109,7 @@ class RUCAIM3Writer:
             targets['valence'], targets['arousal'] = columns[:, 0], columns[:, 1]
         for name in self.features:
             values = np.asarray(features[name])
-            if values.dtype.name not in KEPT_DTYPES:
+            if values.dtype.name not in NARROW_DTYPES:
                 values = values.astype(np.float32, copy=False)
             place = self._file(f'features/{partition}_{name}.h5').create_group(video_id)
             place['fts'] = values

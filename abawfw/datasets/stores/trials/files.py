@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from abawfw.datasets.stores.base import FeatureInfo, VideoInfo
 from abawfw.datasets.stores.npy_file import NUMBERS, check_truth, read_header
+from abawfw.datasets.stores.records import KEPT_DTYPES, FeatureInfo, VideoInfo
 from abawfw.datasets.stores.trials.index import Trial, TrialIndex
 from abawfw.errors import DataError
 
@@ -99,7 +99,7 @@ class TrialFiles:
             return feature in trial.masked
         return feature + MASK in self.names(trial)
 
-    def valid(self, trial: Trial, feature: str, start: int, stop: int) -> np.ndarray | None:
+    def observed(self, trial: Trial, feature: str, start: int, stop: int) -> np.ndarray | None:
         """Where a feature was observed, (stop - start,) bool; None if nothing tells.
 
         Without a mask, a frame of bytes that are all zero was not observed: crops are black where no face was
@@ -120,8 +120,6 @@ class TrialFiles:
 
 
 DAMAGED = 'truncated or damaged: copy or write this file again'
-KEPT_DTYPES = ('float16', 'float32', 'uint8')
-"""Types handed out as they are stored; other numbers become float32."""
 
 
 def given_dtype(stored: str) -> str:

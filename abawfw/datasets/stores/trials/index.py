@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from abawfw.datasets.stores.base import PARTITIONS, FeatureInfo, VideoInfo
 from abawfw.datasets.stores.checks import frame_rate, plain_name
+from abawfw.datasets.stores.records import PARTITIONS, FeatureInfo, VideoInfo
 from abawfw.datasets.stores.trials.pickles import INFO, read_dataset_info
 from abawfw.errors import DataError
 from abawfw.json_files import plain_text, read_json, truth_value, whole_number

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from abawfw.datasets.stores.base import VideoInfo
 from abawfw.datasets.stores.checks import plain_name
+from abawfw.datasets.stores.records import VideoInfo
 from abawfw.errors import DataError
 from abawfw.files import check_plain
 from abawfw.inert_pickle import BASIC, Call, Name, Python2Text, RefusedPickleError, Walk, read_inert

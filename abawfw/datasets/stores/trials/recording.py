@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from abawfw.datasets.stores.npy_file import read_array, read_arrays
-from abawfw.datasets.stores.problem import Problem
+from abawfw.datasets.stores.records import Problem
 from abawfw.datasets.stores.trials.files import TIMES, TrialArray
 from abawfw.errors import DataError, counted
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from abawfw.datasets.splits.rolled_k_fold import RolledKFold
-from abawfw.datasets.stores.base import PARTITIONS, FeatureInfo, FeatureStore, VideoInfo, with_groups
+from abawfw.datasets.stores.base import FeatureStore
 from abawfw.datasets.stores.checks import check_videos
 from abawfw.datasets.stores.npy_file import read_array
-from abawfw.datasets.stores.problem import Problem
+from abawfw.datasets.stores.records import PARTITIONS, FeatureInfo, Problem, VideoInfo, with_groups
 from abawfw.datasets.stores.stated_moments import refuse_stale
 from abawfw.datasets.stores.survey import Survey
 from abawfw.datasets.stores.trials.files import LABELS, TIMES, TrialFiles, given_dtype
@@ -21,9 +20,6 @@ from abawfw.datasets.stores.trials.pickles import INFO, STATISTICS, read_scalar_
 from abawfw.datasets.stores.trials.recording import problems_of
 from abawfw.errors import ConfigError, DataError, nearest
 from abawfw.registry import STORES
-
-if TYPE_CHECKING:
-    from abawfw.datasets.stores.survey import Survey
 
 LISTED = 5
 """Trials that an error names one by one."""
@@ -118,7 +114,7 @@ class TrialStore(FeatureStore):
         trial = self._trials[self.video(video_id).video_id]
         return self._files.has_mask(trial, feature) or self.feature(feature).dtype == 'uint8'
 
-    def knows_valid(self, video_id: str, feature: str) -> bool:
+    def knows_observed(self, video_id: str, feature: str) -> bool:
         """Bytes without a mask are looked at themselves: a black frame was not observed."""
         trial = self._trials[self.video(video_id).video_id]
         return self._files.has_mask(trial, feature) or self.feature(feature).dtype != 'uint8'
@@ -196,9 +192,9 @@ class TrialStore(FeatureStore):
     def _read(self, video: VideoInfo, feature: str, start: int, stop: int) -> np.ndarray:
         return self._files.array(self._trials[video.video_id], feature).read(start, stop)
 
-    def _valid(self, video: VideoInfo, feature: str, start: int, stop: int) -> np.ndarray:
-        valid = self._files.valid(self._trials[video.video_id], feature, start, stop)
-        return super()._valid(video, feature, start, stop) if valid is None else valid
+    def _observed(self, video: VideoInfo, feature: str, start: int, stop: int) -> np.ndarray:
+        valid = self._files.observed(self._trials[video.video_id], feature, start, stop)
+        return super()._observed(video, feature, start, stop) if valid is None else valid
 
     def _labels(self, video: VideoInfo, start: int, stop: int) -> np.ndarray:
         return self._files.array(self._trials[video.video_id], LABELS).read(start, stop)
@@ -259,9 +255,9 @@ class TrialSurvey(Survey):
         """Frames of the array of a feature."""
         return self._files.array(self._trial(video), feature).read(start, stop)
 
-    def valid(self, video: VideoInfo, feature: str) -> np.ndarray | None:
+    def observed(self, video: VideoInfo, feature: str) -> np.ndarray | None:
         """The mask of a feature, or where its frames of bytes are not black."""
-        return self._files.valid(self._trial(video), feature, 0, video.num_frames)
+        return self._files.observed(self._trial(video), feature, 0, video.num_frames)
 
     def times(self, video: VideoInfo) -> np.ndarray | None:
         """Seconds of frame_times.npy, as exact as float32 is, or else by the frame rate."""

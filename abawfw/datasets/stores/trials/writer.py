@@ -11,16 +11,14 @@ from types import TracebackType
 
 import numpy as np
 
-from abawfw.datasets.stores.base import PARTITIONS, FeatureInfo, VideoInfo
 from abawfw.datasets.stores.checks import plain_name
 from abawfw.datasets.stores.labels import NO_LABEL, unlabelled_frames
 from abawfw.datasets.stores.npy_file import Rows, write_rows
+from abawfw.datasets.stores.records import KEPT_DTYPES, PARTITIONS, FeatureInfo, VideoInfo
 from abawfw.datasets.stores.trials.files import LABELS, MASK, NO_FEATURE
 from abawfw.datasets.stores.trials.index import INDEX, Trial, TrialIndex
 from abawfw.errors import DataError, nearest
 from abawfw.files import Replacement
-
-DTYPES = ('float32', 'float16', 'uint8')
 
 
 class TrialWriter:
@@ -55,8 +53,8 @@ class TrialWriter:
         for name, dtype in dtypes.items():
             if name not in features:
                 raise DataError(f'type of feature {name!r}, which is not written; {nearest(name, features)}')
-            if dtype not in DTYPES:
-                raise DataError(f'feature {name!r} of type {dtype!r}; {", ".join(DTYPES)} are written')
+            if dtype not in KEPT_DTYPES:
+                raise DataError(f'feature {name!r} of type {dtype!r}; {", ".join(KEPT_DTYPES)} are written')
         for name in features:
             if plain_name(name, self.root).endswith(NO_FEATURE):
                 raise DataError(
