@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,11 @@ settings.register_profile('fixed', derandomize=True, deadline=None)
 settings.load_profile('fixed')
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# A job in the background of a script ignores Ctrl-C, and so does whatever it starts; tests that send it
+# to processes of theirs want what a terminal gives.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def shared_dir() -> Path | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
 import shutil
 import signal
@@ -21,7 +22,7 @@ from tiny_runs import tiny_config, tiny_overrides
 from abawfw.apis.build import build_loader, load_model
 from abawfw.apis.predict import predict
 from abawfw.config import load_config, resolve
-from abawfw.engine.hooks import EpochLogHook, TrainingMetricHook, progress_hook
+from abawfw.engine.hooks import EpochLogHook, InterruptHook, TrainingMetricHook, progress_hook
 from abawfw.evaluation.functional import Moments, moments
 
 FLAT = {'lr': 1e-30, 'epochs': 6, 'constant_epochs': 6}  # weights that never change give equal scores
@@ -205,6 +206,25 @@ def test_a_second_signal_stops_at_once(train, tmp_path: Path) -> None:
     job['signals'] = [[0.05, signal.SIGINT], [0.12, signal.SIGTERM]]
     found = train(tmp_path / 'terminated', job=job)
     assert found['codes'] == [-signal.SIGTERM], found['output']
+
+
+def test_an_ignored_ctrl_c_stays_ignored() -> None:
+    usual = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    hook = InterruptHook()
+    try:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        hook.before_train(SimpleNamespace(rank=0))
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+        assert signal.getsignal(signal.SIGTERM) != usual[signal.SIGTERM]
+        os.kill(os.getpid(), signal.SIGINT)
+        assert not hook.requested
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert hook.requested
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+        assert signal.getsignal(signal.SIGTERM) == usual[signal.SIGTERM]
+    finally:
+        for number, handler in usual.items():
+            signal.signal(number, handler)
 
 
 def test_status_while_running(train, tmp_path: Path) -> None:
