@@ -20,18 +20,14 @@ NOISY = [
 @pytest.mark.parametrize(
     ('model', 'workers', 'every', 'times'),
     [
-        (
-            'transformer_attention',
-            2,
-            1,
-            20,
-        ),  # has most that a resume could lose
+        ('transformer_attention', 2, 1, 20),
         ('transformer', 0, 2, 5),
         ('transformer', 2, 3, 5),
         ('fclstm_xl', 0, 3, 5),
     ],
 )
 def test_killed_many_times(train, tmp_path: Path, model: str, workers: int, every: int, times: int) -> None:
+    """Most often where a resume could lose most: workers, and a state after every batch."""
     options = {
         'epochs': 4,
         'pipeline': NOISY,
