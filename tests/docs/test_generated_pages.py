@@ -54,7 +54,8 @@ def test_the_pages_name_the_tests_that_are_held_to_them(generate: ModuleType) ->
 
 
 @pytest.mark.parametrize(
-    ('difference', 'message'), [(1e-3, None), (2e-3, 'further from the reference'), (None, 'compares nothing')]
+    ('difference', 'message'),
+    [(1e-3, None), (2e-3, 'further from the reference'), (None, 'compares nothing')],
 )
 def test_a_test_is_held_to_what_its_page_says(
     generate: ModuleType, monkeypatch: pytest.MonkeyPatch, difference: float | None, message: str | None
