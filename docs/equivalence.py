@@ -1,8 +1,8 @@
 """How far this code is from the numbers of the two systems: what the tests of the reference numbers measure.
 
 Run by generate.py. As a plugin of pytest it notes every difference that a test measures with numpy's
-``assert_allclose`` or torch's ``assert_close``, and how large that test lets it be. tests/conftest.py holds the
-same tests to what the pages say, whenever they run.
+``assert_allclose`` or torch's ``assert_close``, and how large that test lets it be. Whenever these tests run,
+tests/conftest.py holds them to what the pages say.
 """
 
 from __future__ import annotations

@@ -61,10 +61,10 @@ def test_a_test_is_held_to_what_its_page_says(
     generate: ModuleType, monkeypatch: pytest.MonkeyPatch, difference: float | None, message: str | None
 ) -> None:
     monkeypatch.setattr(generate.equivalence, 'limits', lambda: {'test': 1e-3})
-    with pytest.raises(AssertionError, match=message) if message else nullcontext():
-        with generate.equivalence.held('test', sys.modules[__name__]):
-            if difference is not None:
-                np.testing.assert_allclose(difference, 0, atol=1)
+    fails = pytest.raises(AssertionError, match=message) if message else nullcontext()
+    with fails, generate.equivalence.held('test', sys.modules[__name__]):
+        if difference is not None:
+            np.testing.assert_allclose(difference, 0, atol=1)
 
 
 @pytest.mark.parametrize(
