@@ -84,6 +84,6 @@ def test_pages_work(folder: Path, open_page: OpenPage, name: str, curves: int, w
 
 @pytest.mark.slow
 def test_the_comparison_of_real_runs(folder: Path) -> None:
-    assert '48 videos' in use('compare', folder / 'transformer', folder / 'fclstm_xl')
+    assert '12 videos' in use('compare', folder / 'transformer', folder / 'fclstm_xl')
     run = TestedRun(folder / 'transformer')
-    assert len(run.labels('valence')) == 48
+    assert len(run.labels('valence')) == 12
