@@ -162,8 +162,8 @@ def become(job: dict[str, Any], program: str) -> NoReturn:
     for number, stream in enumerate(job['streams']):
         os.dup2(stream, number)
         os.close(stream)
-    sys.stdin, sys.stdout = open(0, closefd=False), open(1, 'w', closefd=False)
-    sys.stderr = open(2, 'w', closefd=False, errors='backslashreplace', buffering=1)
+    sys.stdin, sys.stdout = os.fdopen(0, closefd=False), os.fdopen(1, 'w', closefd=False)
+    sys.stderr = os.fdopen(2, 'w', closefd=False, errors='backslashreplace', buffering=1)
     os.setpgid(0, 0)
     os.chdir(job['folder'])
     os.environ.clear()

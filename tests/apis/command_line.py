@@ -7,8 +7,8 @@ import subprocess
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pytest
 import forked_python
+import pytest
 
 from abawfw.apis import cli
 
