@@ -1,7 +1,8 @@
 """How far this code is from the numbers of the two systems: what the tests of the reference numbers measure.
 
 Run by generate.py. As a plugin of pytest it notes every difference that a test measures with numpy's
-``assert_allclose`` or torch's ``assert_close``, and how large that test lets it be.
+``assert_allclose`` or torch's ``assert_close``, and how large that test lets it be. Whenever these tests run,
+tests/conftest.py holds them to what the pages say.
 """
 
 from __future__ import annotations
@@ -9,13 +10,19 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import numpy as np
+import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -158,61 +165,99 @@ def _tolerance(relative: float, absolute: float) -> str:
     return ' + '.join(parts) or '0'
 
 
+def limits() -> dict[str, float]:
+    """How far each test of ROWS may be from the reference at most, as the pages say.
+
+    Raises:
+        ValueError: a page has other rows than ROWS.
+    """
+    found = {}
+    for page in dict.fromkeys(of for of, _, _ in ROWS):
+        text = (ROOT / f'docs/{page}.md').read_text(encoding='utf-8')
+        rows = re.findall(r'^\| (.+?) \| (\d\S*) \| \d.* \| `(tests/.*)` \|$', text, re.MULTILINE)
+        tests = [test for of, _, test in ROWS if of == page]
+        expected = [(what, test.partition('::')[0]) for of, what, test in ROWS if of == page]
+        if [(what, file) for what, _, file in rows] != expected:
+            raise ValueError(f'{page}.md has other rows than docs/equivalence.py: make docs writes them anew')
+        found |= dict(zip(tests, (float(number) for _, number, _ in rows), strict=True))
+    return found
+
+
 # --- the plugin
 
-_notes: dict[str, list[tuple[float, float, float]]] = {}
-_running = ''
+Notes = list[tuple[float, float, float]]  # largest difference, relative and absolute tolerance
+_notes: dict[str, Notes] = {}
 
 
 def _array(value: Any) -> np.ndarray:
     return np.asarray(value.detach().cpu() if hasattr(value, 'detach') else value, dtype=float)
 
 
-def _note(actual: Any, expected: Any, relative: float, absolute: float) -> None:
-    difference = np.abs(_array(actual) - _array(expected))
-    largest = float(np.nanmax(difference)) if difference.size else 0.0
-    _notes.setdefault(_running.partition('[')[0], []).append((largest, relative, absolute))
+@contextmanager
+def noted(module: ModuleType) -> Iterator[Notes]:
+    """Note what the comparisons of a test see while it runs.
 
-
-def pytest_configure() -> None:
-    """Note what the two comparisons see, before tests import them."""
+    Args:
+        module: of the test. Its ``assert_nearly_all_close``, by which co-attention is compared, lets one
+            element in a thousand be 3e-5 away.
+    """
     import torch
 
+    notes: Notes = []
     of_numpy, of_torch = np.testing.assert_allclose, torch.testing.assert_close
+    nearly = getattr(module, 'assert_nearly_all_close', None)
+
+    def note(actual: Any, expected: Any, relative: float, absolute: float) -> None:
+        difference = np.abs(_array(actual) - _array(expected))
+        largest = float(np.nanmax(difference)) if difference.size else 0.0
+        notes.append((largest, relative, absolute))
 
     def assert_allclose(actual: Any, desired: Any, rtol: float = 1e-7, atol: float = 0, **more: Any) -> None:
-        _note(actual, desired, rtol, atol)
+        note(actual, desired, rtol, atol)
         of_numpy(actual, desired, rtol, atol, **more)
 
     def assert_close(
         actual: Any, expected: Any, rtol: float | None = None, atol: float | None = None, **more: Any
     ) -> None:
         # torch's own for float32
-        _note(actual, expected, 1.3e-6 if rtol is None else rtol, 1e-5 if atol is None else atol)
+        note(actual, expected, 1.3e-6 if rtol is None else rtol, 1e-5 if atol is None else atol)
         of_torch(actual, expected, rtol=rtol, atol=atol, **more)
 
-    np.testing.assert_allclose, torch.testing.assert_close = assert_allclose, assert_close
+    def assert_nearly_all_close(found: Any, expected: Any) -> None:
+        note(found, expected, 0, 3e-5)
+        nearly(found, expected)
+
+    with ExitStack() as stack:
+        stack.enter_context(patch.object(np.testing, 'assert_allclose', assert_allclose))
+        stack.enter_context(patch.object(torch.testing, 'assert_close', assert_close))
+        if nearly is not None:
+            stack.enter_context(patch.object(module, 'assert_nearly_all_close', assert_nearly_all_close))
+        yield notes
 
 
-def pytest_collection_finish(session: Any) -> None:
-    """Note what co-attention is compared by: 1e-5 but for one element in a thousand, 3e-5 for each."""
-    for module in {item.module for item in session.items}:
-        plain = getattr(module, 'assert_nearly_all_close', None)
-        if plain is not None:
+@contextmanager
+def held(test: str, module: ModuleType) -> Iterator[None]:
+    """Hold a test of ROWS to what its page says, while it runs.
 
-            def nearly(found: Any, expected: Any, plain: Any = plain) -> None:
-                _note(found, expected, 0, 3e-5)
-                plain(found, expected)
+    Raises:
+        AssertionError: it measured nothing, or a larger difference.
+    """
+    limit = limits()[test]
+    with noted(module) as notes:
+        yield
+    assert notes, f'{test} compares nothing'
+    largest = max(difference for difference, _, _ in notes)
+    assert largest <= limit, f'further from the reference ({largest}) than the page says ({limit})'
 
-            module.assert_nearly_all_close = nearly
 
-
-def pytest_runtest_setup(item: Any) -> None:
-    """Remember which test runs."""
-    global _running
-    _running = item.nodeid
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: Any) -> Iterator[None]:
+    """Note what each test measures."""
+    with noted(item.module) as notes:
+        yield
+    _notes.setdefault(item.nodeid.partition('[')[0], []).extend(notes)
 
 
 def pytest_sessionfinish() -> None:
     """Write what was noted."""
-    Path(os.environ['EQUIVALENCE_OUT']).write_text(json.dumps(_notes))
+    Path(os.environ['EQUIVALENCE_OUT']).write_text(json.dumps({test: n for test, n in _notes.items() if n}))

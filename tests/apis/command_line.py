@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import forked_python
 import pytest
 
 from abawfw.apis import cli
@@ -38,9 +38,9 @@ def call(capfd: pytest.CaptureFixture[str], tool: str, *arguments: Any) -> Outco
 
 
 def call_apart(tool: str, *arguments: Any, folder: Path | None = None, timeout: float = 120) -> Outcome:
-    """The same in a process of its own."""
+    """The same in a process of its own (see forked_python)."""
     found = subprocess.run(
-        [sys.executable, str(ROOT / f'tools/{tool}.py'), *map(str, arguments)],
+        [forked_python.python(), str(ROOT / f'tools/{tool}.py'), *map(str, arguments)],
         capture_output=True,
         text=True,
         cwd=folder,

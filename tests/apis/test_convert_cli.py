@@ -6,11 +6,11 @@ import importlib.util
 import json
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from forked_python import python
 
 TOOLS = Path(__file__).resolve().parents[2] / 'tools'
 CASES = [
@@ -70,9 +70,9 @@ def test_converted_checkpoint_gives_the_golden_predictions(golden, case, tmp_pat
 def test_the_same_through_processes(golden, tmp_path):
     source = sub_networks(golden, 'transformer', tmp_path / 'source')
     out = tmp_path / 'model.pth'
-    convert = [sys.executable, TOOLS / 'convert_checkpoint.py', '--system', 'rucaim3', source, 'golden', out]
+    convert = [python(), TOOLS / 'convert_checkpoint.py', '--system', 'rucaim3', source, 'golden', out]
     subprocess.run(convert, check=True, capture_output=True)
-    test = [sys.executable, TOOLS / 'test.py', out.with_suffix('.py'), out, '--data-root', golden / 'h5_mini']
+    test = [python(), TOOLS / 'test.py', out.with_suffix('.py'), out, '--data-root', golden / 'h5_mini']
     printed = subprocess.run(test, check=True, capture_output=True, text=True).stdout
     compare_with_solo(golden, 'transformer', tmp_path / 'predictions')
     assert '81' in printed  # 50 + 27 + 4 frames counted

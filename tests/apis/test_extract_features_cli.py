@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 from command_line import ROOT, call, call_apart
 from features.made_videos import constant_rate, plain, write_video
+from forked_python import python
 
 from abawfw.apis.extract_features import extract_features
 from abawfw.apis.extraction_options import parse_options
@@ -282,7 +283,7 @@ def test_interrupted_and_continued(tmp_path: Path, number: int) -> None:
     made(videos / 'a.mp4', 60)
     for name in 'bcdef':
         shutil.copy(videos / 'a.mp4', videos / f'{name}.mp4')
-    line = [sys.executable, str(ROOT / 'tools/extract_features.py'), str(videos), str(store), *SOUND]
+    line = [python(), str(ROOT / 'tools/extract_features.py'), str(videos), str(store), *SOUND]
     process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     for _ in range(3000):
         if (store / 'trials.json').exists() or process.poll() is not None:
@@ -308,7 +309,7 @@ def test_interrupted_and_continued(tmp_path: Path, number: int) -> None:
 def test_progress_on_a_terminal(tmp_path: Path) -> None:
     made(tmp_path / 'videos/a.mp4')
     terminal, theirs = pty.openpty()
-    line = [sys.executable, str(ROOT / 'tools/extract_features.py'), 'videos', 'store', '--features', 'mfcc']
+    line = [python(), str(ROOT / 'tools/extract_features.py'), 'videos', 'store', '--features', 'mfcc']
     done = subprocess.run(line, cwd=tmp_path, stdout=subprocess.PIPE, stderr=theirs, text=True, check=False)
     os.close(theirs)
     shown = os.read(terminal, 1 << 16).decode()

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from tool_here import tool_here
 
 from abawfw.config.loading import load_config, resolve
 from abawfw.datasets.demo.rucaim3 import make_demo_data
@@ -65,7 +66,7 @@ def test_print_config_diff_of_equal_configs(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_print_config_of_a_missing_file_is_one_message() -> None:
-    result = command('tools/print_config.py', 'nowhere.py')
+    result = tool_here('print_config', 'nowhere.py')
     assert result.returncode == 2
     assert result.stderr == 'error: nowhere.py: no such config file\n'
 
@@ -111,10 +112,10 @@ def test_check_only_of_a_good_config(tmp_path: Path) -> None:
 def test_check_only_tells_all_problems_and_leaves_with_2(tmp_path: Path) -> None:
     make_demo_data(tmp_path / 'demo', videos=(2, 2, 1), scale=0.02)
     options = ('--features', 'afectnet', '--cfg-options', 'model.typ=1', 'epocs=3')
-    result = command('tools/train.py', CONFIG, '--data-root', tmp_path / 'demo', '--check-only', *options)
+    result = tool_here('train', CONFIG, '--data-root', tmp_path / 'demo', '--check-only', *options)
     assert result.returncode == 2
     assert result.stdout == ''
-    lines = result.stderr.splitlines()[1:]
+    lines = result.stderr.splitlines()
     assert lines[0] == f'error: {CONFIG}: 3 problem(s)'
     assert lines[1].startswith('  model.typ: VAEstimator has no such argument')
     assert lines[2].startswith("  unknown top-level key 'epocs'")

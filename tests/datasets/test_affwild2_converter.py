@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from tool_here import tool_here
 
 from abawfw.datasets.importers.affwild2 import convert_affwild2
 from abawfw.errors import DataError
@@ -419,12 +419,11 @@ def test_bad_fps_file_is_named(source: Source) -> None:
 
 def test_command_line(source: Source) -> None:
     np.save(source.cnn / '7.npy', np.zeros((11, 4)))
-    command = [sys.executable, str(ROOT / 'tools/dataset_converters/affwild2.py'), str(source.annotations)]
     features = ['--features', f'cnn={source.cnn}', f'pose={source.pose}']
     options = ['--test-list', str(source.root / 'test.txt'), '--fps', str(source.root / 'fps.csv')]
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
+        return tool_here('dataset_converters/affwild2', source.annotations, *arguments)
 
     done = run(str(source.root / 'data'), *features, *options)
     assert done.returncode == 0, done.stderr

@@ -1,14 +1,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 import pytest
+from tool_here import tool_here
 
 from abawfw.datasets.importers.ceap360vr import convert_ceap360vr, split_participants
 from abawfw.datasets.importers.ceap360vr_features import (
@@ -243,14 +242,11 @@ def test_malformed_files_are_named(
 
 def test_command_line(tmp_path: Path) -> None:
     write_source(tmp_path / 'raw')
-    command = [sys.executable, str(ROOT / 'tools/dataset_converters/ceap360vr.py')]
-    done = subprocess.run(
-        [*command, tmp_path / 'raw', tmp_path / 'data'], capture_output=True, text=True, check=False
-    )
+    done = tool_here('dataset_converters/ceap360vr', tmp_path / 'raw', tmp_path / 'data')
     assert done.returncode == 0, done.stderr
     assert 'train    2 sequences\n' in done.stdout
     assert 'test     2 sequences, labels left out' in done.stdout
     assert 'not there: participants P1, P2, P4' in done.stdout
-    wrong = subprocess.run([*command, tmp_path, tmp_path / 'b'], capture_output=True, text=True, check=False)
+    wrong = tool_here('dataset_converters/ceap360vr', tmp_path, tmp_path / 'b')
     assert wrong.returncode == 2
     assert 'give the folder CEAP-360VR' in wrong.stderr

@@ -1,19 +1,15 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 from small_rucaim3 import edit, write_rucaim3
-
-TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'check_data.py'
+from tool_here import tool_here
 
 
 def check(target: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(TOOL), str(target)], capture_output=True, text=True, check=False
-    )
+    return tool_here('check_data', target)
 
 
 def test_table_and_exit_code(tmp_path: Path) -> None:

@@ -1,17 +1,15 @@
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
+from tool_here import tool_here
 
 from abawfw.datasets.demo.rucaim3 import DemoSummary, make_demo_data
 from abawfw.errors import ConfigError, DataError
 
-ROOT = Path(__file__).resolve().parents[2]
 LAGS = {1: 0.998, 10: 0.948, 30: 0.819, 100: 0.565, 300: 0.323}
 
 
@@ -195,12 +193,11 @@ def test_refuses_a_folder_that_holds_something(tmp_path: Path) -> None:
 
 
 def test_command_line(tmp_path: Path) -> None:
-    command = [sys.executable, str(ROOT / 'tools/make_demo_data.py'), str(tmp_path / 'data')]
-    command += ['--seed', '1', '--videos', '3', '2', '1', '--scale', '.02']
-    first = subprocess.run(command, capture_output=True, text=True, check=False)
+    options = ('--seed', 1, '--videos', 3, 2, 1, '--scale', '.02')
+    first = tool_here('make_demo_data', tmp_path / 'data', *options)
     assert first.returncode == 0, first.stderr
     assert 'train    3 videos' in first.stdout
-    again = subprocess.run(command, capture_output=True, text=True, check=False)
+    again = tool_here('make_demo_data', tmp_path / 'data', *options)
     assert again.returncode == 2
     assert again.stderr.startswith('error: ')
     assert 'not an empty folder' in again.stderr

@@ -1,13 +1,12 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tool_here import tool_here
 
 from abawfw.apis.check_data import check_data
 from abawfw.datasets.clip_dataset import ClipDataset
@@ -17,8 +16,6 @@ from abawfw.datasets.demo.trials import make_demo_trials
 from abawfw.datasets.splits import BalancedKFold, RolledKFold
 from abawfw.datasets.stores import TrialStore
 from abawfw.errors import ConfigError
-
-TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'make_demo_data.py'
 
 
 @pytest.fixture(scope='module')
@@ -133,7 +130,7 @@ def test_a_missing_face_is_black_and_its_embedding_says_nothing(demo: tuple[Tria
 
 def test_more_faces_can_be_missing(tmp_path: Path) -> None:
     for missing in (0, 5):
-        make_demo_trials(tmp_path / str(missing), videos=(6, 2, 0), missing=missing)
+        make_demo_trials(tmp_path / str(missing), videos=(6, 2, 0), scale=0.02, missing=missing)
     share = {}
     for missing in (0, 5):
         store = TrialStore(tmp_path / str(missing))
@@ -207,7 +204,7 @@ def test_clips_of_pixels_reach_the_model(demo: tuple[TrialStore, DemoSummary]) -
 
 def test_same_seed_same_data_other_seed_other_data(tmp_path: Path) -> None:
     for folder, seed in (('a', 5), ('b', 5), ('c', 6)):
-        make_demo_trials(tmp_path / folder, seed, (2, 2, 1))
+        make_demo_trials(tmp_path / folder, seed, (2, 2, 1), 0.01)
     files = sorted(p.relative_to(tmp_path / 'a') for p in (tmp_path / 'a').rglob('*') if p.is_file())
     assert len(files) == 5 * 8 + 4 + 1
     for file in files:
@@ -225,16 +222,13 @@ def test_too_few_trials_are_refused(tmp_path: Path, arguments: dict) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(TOOL), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
 def test_the_tool_writes_trials(tmp_path: Path) -> None:
-    done = run(tmp_path / 'data', '--layout', 'trials', '--videos', 2, 2, 1, '--missing', 3)
+    done = tool_here(
+        'make_demo_data', tmp_path / 'data', '--layout', 'trials', '--videos', 2, 2, 1, '--missing', 3
+    )
     assert (done.returncode, done.stderr) == (0, '')
     assert 'train    2 videos' in done.stdout
     assert len(TrialStore(tmp_path / 'data').videos()) == 5
-    wrong = run(tmp_path / 'other', '--missing', 3)
+    wrong = tool_here('make_demo_data', tmp_path / 'other', '--missing', 3)
     assert wrong.returncode == 2
     assert '--missing needs --layout trials' in wrong.stderr

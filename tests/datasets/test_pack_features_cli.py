@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from killed import dead_process
 from small_rucaim3 import edit, write_rucaim3
+from tool_here import tool_here
 
 from abawfw.apis.cli import run
 from abawfw.datasets.stores import PackedStore, RUCAIM3Store
@@ -23,8 +24,7 @@ TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'pack_features.py'
 
 
 def pack(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(TOOL), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return tool_here('pack_features', *arguments)
 
 
 @pytest.fixture

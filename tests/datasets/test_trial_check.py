@@ -1,13 +1,12 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from small_trials import array, replace, write_trials
+from tool_here import tool_here
 
 from abawfw.apis.check_data import check_data
 from abawfw.datasets.checking.check import DataReport
@@ -106,8 +105,7 @@ def test_a_folder_without_a_readable_list_is_one_error(root: Path) -> None:
 
 
 def test_table_and_exit_code(root: Path) -> None:
-    tool = Path(__file__).resolve().parents[2] / 'tools' / 'check_data.py'
     replace(root, 't3', 'bert', np.ones((8, 5)))
-    done = subprocess.run([sys.executable, str(tool), str(root)], capture_output=True, text=True, check=False)
+    done = tool_here('check_data', root)
     assert (done.returncode, done.stderr) == (1, '')
     assert done.stdout.splitlines()[1].split()[:5] == ['error', 'length', 'train', 't3', 'bert']

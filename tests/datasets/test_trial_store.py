@@ -5,13 +5,12 @@ import multiprocessing
 import os
 import pickle
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from small_trials import TRIALS, array, replace, write_pickle, write_trials
+from tool_here import tool_here
 
 from abawfw.datasets.stores import TrialStore, open_store
 from abawfw.datasets.stores.packed.pack import pack_store
@@ -417,8 +416,7 @@ def test_it_can_be_packed(root: Path, tmp_path: Path) -> None:
 
 
 def test_the_tool_packs_trials(root: Path, tmp_path: Path) -> None:
-    tool = Path(__file__).resolve().parents[2] / 'tools' / 'pack_features.py'
-    command = [sys.executable, str(tool), '--from', 'trials', str(root), str(tmp_path / 'packed')]
-    done = subprocess.run([*command, '--features', 'bert'], capture_output=True, text=True, check=False)
+    arguments = ('--from', 'trials', root, tmp_path / 'packed', '--features', 'bert')
+    done = tool_here('pack_features', *arguments)
     assert (done.returncode, done.stderr) == (0, '')
     assert '4 videos, 22 frames' in done.stdout

@@ -24,7 +24,6 @@ RUNS = {
     'a': 'rucaim3/transformer_affwild2 --seed 1',
     'b': 'rucaim3/transformer_affwild2 --seed 2',
     'demo': 'rucaim3/transformer_demo',
-    'transformer_affwild2': 'rucaim3/transformer_affwild2',
     'free': 'tagf/tagf_free_length_embeddings_affwild2',
 }
 
@@ -68,6 +67,7 @@ def _runs(root: Path, server: ToolServer) -> None:
             done = box.run(command)
             assert done.code == 0, done.output
     (box.folder / 'work_dirs').rename(root / 'work_dirs')
+    shutil.copytree(root / 'work_dirs/a', root / 'work_dirs/transformer_affwild2')
     shutil.rmtree(box.folder)
 
 

@@ -62,3 +62,12 @@ def train(server: subprocess.Popen[str], tiny_data: Path) -> Train:
         return json.loads(line)
 
     return run
+
+
+@pytest.fixture(scope='session')
+def original(train: Train, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of three epochs, never changed."""
+    run = tmp_path_factory.mktemp('original') / 'whole'
+    found = train(run)
+    assert found['codes'] == [0], found['output']
+    return run

@@ -169,15 +169,6 @@ def test_order_of_training_states(tmp_path: Path) -> None:
 # --- whole runs
 
 
-@pytest.fixture(scope='module')
-def original(train, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of three epochs."""
-    run = tmp_path_factory.mktemp('original') / 'whole'
-    found = train(run)
-    assert found['codes'] == [0], found['output']
-    return run
-
-
 @pytest.fixture
 def finished(original: Path, tmp_path: Path) -> Path:
     """A copy of it, to be spoilt."""

@@ -10,12 +10,13 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from abawfw.errors import ConfigError
 from abawfw.series.launchers import Launcher, LocalLauncher, RayLauncher, Run, SlurmLauncher
-from abawfw.series.launchers.command_chain import execute
+from abawfw.series.launchers.command_chain import CommandChain, execute
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.timeout(300)  # what waits for a process says so, instead of holding up the others
@@ -133,7 +134,8 @@ runs = [Run(n, ((sys.executable, '-c', {WAITING!r}),), Path(n)) for n in 'ab']
 cli.run(lambda: LocalLauncher(1).launch(runs, print))
 """
     command = [sys.executable, '-c', script]
-    environment = {**os.environ, 'PYTHONPATH': str(ROOT)}
+    # no GPUs: PyTorch, which would count them, takes seconds to load
+    environment = {**os.environ, 'PYTHONPATH': str(ROOT), 'CUDA_VISIBLE_DEVICES': ''}
     pipe = subprocess.PIPE
     with subprocess.Popen(
         command, cwd=folder, env=environment, stdout=pipe, stderr=pipe, text=True
@@ -172,6 +174,25 @@ def test_execute_gives_the_code_of_the_command_that_failed(tmp_path: Path) -> No
     assert execute(good(tmp_path, 'a')) == 0
     assert execute(Run('b', (python('exit(3)'), python('pass')), Path('b'), folder=tmp_path)) == 3
     assert (tmp_path / 'b/output.log').read_text().count('$') == 1
+
+
+def test_an_interruption_waits_until_the_new_process_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise nobody would wait for it to save."""
+    start = CommandChain._start
+
+    def interrupted_start(*words: Any) -> subprocess.Popen[bytes]:
+        process = start(*words)
+        signal.raise_signal(signal.SIGINT)
+        wait_for(tmp_path / 'ready')
+        return process
+
+    monkeypatch.setattr(CommandChain, '_start', interrupted_start)
+    with pytest.raises(KeyboardInterrupt):
+        execute(Run('a', (python(WAITING),), Path('a'), folder=tmp_path))
+    assert (tmp_path / 'saved').exists()
+    assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
 
 
 # --- Slurm: stand-ins of its programs, called by the real submitit
@@ -266,50 +287,50 @@ from abawfw.series.launchers import RayLauncher, Run
 def main():
     told = json.loads(sys.argv[1])
     runs = [Run(r['name'], tuple(map(tuple, r['commands'])), Path(r['name'])) for r in told]
-    failures = RayLauncher(**json.loads(sys.argv[2])).launch(runs, lambda line: print(line, flush=True))
-    print('failures', [(f.run.name, f.reason) for f in failures])
+    RayLauncher(jobs=3, cpus=1).launch(runs, lambda line: print(line, flush=True))
 cli.run(main)
 """
 
 
-def ray_process(folder: Path, runs: list[Run], **options: Any) -> subprocess.Popen[str]:
-    """Ray leaves threads and handlers behind, so it gets a process of its own."""
+@pytest.mark.slow
+def test_ray_runs_and_is_interrupted(tmp_path: Path) -> None:
     pytest.importorskip('ray', reason='needs the extra ray')
-    told = json.dumps([{'name': run.name, 'commands': run.commands} for run in runs])
-    environment = {**os.environ, 'PYTHONPATH': str(ROOT)}
-    command = [sys.executable, '-c', RAY, told, json.dumps(options)]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, cwd=folder, env=environment, stdout=pipe, stderr=pipe, text=True)
-
-
-@pytest.mark.slow
-def test_ray(tmp_path: Path) -> None:
     text = "import os; print('threads', os.environ['OMP_NUM_THREADS'], os.getcwd())"
-    bad = Run('bad', (python("print('lost'); exit(4)"),), Path('bad'), folder=tmp_path)
-    with ray_process(tmp_path, [good(tmp_path, 'a', text), bad], jobs=2, cpus=1) as process:
-        out, err = process.communicate(timeout=120)
-    assert process.returncode == 0, err
-    assert "failures [('bad', 'failed with exit code 4')]" in out
-    assert 'a: done (1 of 2)' in out
-    assert f'threads 1 {tmp_path}' in (tmp_path / 'a/output.log').read_text()
-    assert (tmp_path / 'bad/output.log').read_text().count('lost') == 4  # printed, and in the command
-
-
-@pytest.mark.slow
-def test_ray_interrupted(tmp_path: Path) -> None:
-    run = Run('a', (python(WAITING),), Path('a'), folder=tmp_path)
-    with ray_process(tmp_path, [run], jobs=1) as process:
+    runs = [
+        Run('bad', (python("print('lost'); exit(4)"),), Path('bad'), folder=tmp_path),
+        good(tmp_path, 'a', text),
+        Run('waits', (python(WAITING),), Path('waits'), folder=tmp_path),
+    ]
+    told = json.dumps([{'name': run.name, 'commands': run.commands} for run in runs])
+    # Ray leaves threads and handlers behind, so it gets a process of its own
+    command = [sys.executable, '-c', RAY, told]
+    environment = {**os.environ, 'PYTHONPATH': str(ROOT)}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=pipe, stderr=pipe, text=True
+    ) as process:
+        assert process.stdout is not None
+        lines: list[str] = []
+        while not {'a: done (1 of 3)', 'bad: failed with exit code 4; given up'} <= set(lines):
+            line = process.stdout.readline()
+            assert line, process.communicate()[1]
+            lines.append(line.strip())
         wait_for(tmp_path / 'ready')
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=120)
     assert process.returncode == 130
-    assert 'interrupted: 0 of 1 run done, stopped: a' in err
+    assert 'interrupted: 1 of 3 runs done, stopped: waits' in err
     assert (tmp_path / 'saved').exists()
+    assert f'threads 1 {tmp_path}' in (tmp_path / 'a/output.log').read_text()
+    assert (tmp_path / 'bad/output.log').read_text().count('lost') == 4  # printed, and in the command
 
 
-@pytest.mark.slow
-def test_more_than_ray_has(tmp_path: Path) -> None:
-    with ray_process(tmp_path, [good(tmp_path, 'a')], cpus=100_000) as process:
-        _, err = process.communicate(timeout=120)
-    assert process.returncode == 2
-    assert 'cpus=100000 for a run, but Ray has' in err
+def test_more_than_ray_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = Mock(cluster_resources=lambda: {'CPU': 8.0})
+    monkeypatch.setitem(sys.modules, 'ray', ray)
+    with pytest.raises(ConfigError, match='cpus=100000 for a run, but Ray has 8 in all'):
+        launch(RayLauncher(cpus=100_000), [good(tmp_path, 'a')])
+    with pytest.raises(ConfigError, match=r'gpus=0.5 for a run, but Ray has 0 in all'):
+        launch(RayLauncher(gpus=0.5), [good(tmp_path, 'a')])
+    assert ray.shutdown.call_count == 2
+    assert not (tmp_path / 'a').exists()

@@ -2,42 +2,43 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkProcess
 from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
-from tiny_runs import ROOT
+from torch.utils.data import DataLoader
 
 from abawfw.engine.work_dir_lock import work_dir_lock
 from abawfw.errors import TrainingError
 
-HOLD = """
-import sys, time
-from pathlib import Path
-from torch.utils.data import DataLoader
-from abawfw.engine.work_dir_lock import work_dir_lock
-with work_dir_lock(Path(sys.argv[1])):
-    workers = iter(DataLoader(range(9), num_workers=1))
-    print(workers._workers[0].pid, flush=True)
-    time.sleep(60)
-"""
+FORK = multiprocessing.get_context('fork')  # these processes need not import PyTorch anew
+
+
+def hold(run: Path, say: Connection) -> None:
+    """Hold a work_dir, with a worker of a data loader, until killed."""
+    with work_dir_lock(run):
+        workers = iter(DataLoader(range(9), num_workers=1))  # type: ignore[arg-type]
+        say.send(workers._workers[0].pid)
+        while True:
+            signal.pause()
 
 
 @pytest.fixture
-def holder(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
+def holder(tmp_path: Path) -> Iterator[tuple[ForkProcess, int]]:
     """A process that holds tmp_path/run, and the worker of its data loader."""
-    environment = {**os.environ, 'PYTHONPATH': str(ROOT)}
-    command = [sys.executable, '-c', HOLD, str(tmp_path / 'run')]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
-        assert process.stdout
-        yield process, int(process.stdout.readline())
-        process.kill()
+    hear, say = FORK.Pipe(False)
+    process = FORK.Process(target=hold, args=(tmp_path / 'run', say))
+    process.start()
+    assert hear.poll(60), 'it does not come to hold it'
+    yield process, hear.recv()
+    process.kill()
+    process.join()
 
 
 def test_a_second_run_is_refused(train, tmp_path: Path, holder) -> None:
@@ -58,7 +59,7 @@ def test_a_killed_run_lets_go(tmp_path: Path, holder) -> None:
     process, worker = holder
     os.kill(worker, signal.SIGSTOP)  # a worker that lives on
     process.kill()
-    process.wait()
+    process.join()
     try:
         with work_dir_lock(tmp_path / 'run'):
             assert f'process {os.getpid()} on ' in (tmp_path / 'run/.lock').read_text()
@@ -68,7 +69,7 @@ def test_a_killed_run_lets_go(tmp_path: Path, holder) -> None:
 
 def test_killed_and_resumed_at_once(train, tmp_path: Path) -> None:
     run = tmp_path / 'run'
-    job = {'prepare': ['slow_batches'], 'signals': [[0.05, signal.SIGKILL]]}
+    job = {'signals': [signal.SIGKILL]}
     options = {'train_dataloader.num_workers': 2, 'epochs': 1}
     assert train(run, job=job, **options)['codes'] == [-signal.SIGKILL]
     assert (run / '.lock').exists()
@@ -117,28 +118,24 @@ def test_once_in_a_process_too(tmp_path: Path) -> None:
         assert (tmp_path / 'run/.lock').exists()
 
 
+def enter_often(place: Path) -> None:
+    entered = 0
+    while entered < 60:
+        try:
+            with work_dir_lock(place):
+                inside = os.open(place / 'inside', os.O_CREAT | os.O_EXCL)
+                os.close(inside)
+                (place / 'inside').unlink()
+                entered += 1
+        except TrainingError:
+            pass
+
+
 def test_many_at_once_one_after_another(tmp_path: Path) -> None:
     """Processes that enter and leave all the time are never inside together."""
-    script = tmp_path / 'enter.py'
-    script.write_text(
-        'import os, sys\n'
-        'from pathlib import Path\n'
-        'from abawfw.engine.work_dir_lock import work_dir_lock\n'
-        'from abawfw.errors import TrainingError\n'
-        'place, entered = Path(sys.argv[1]), 0\n'
-        'while entered < 60:\n'
-        '    try:\n'
-        '        with work_dir_lock(place):\n'
-        '            inside = os.open(place / "inside", os.O_CREAT | os.O_EXCL)\n'
-        '            os.close(inside)\n'
-        '            (place / "inside").unlink()\n'
-        '            entered += 1\n'
-        '    except TrainingError:\n'
-        '        pass\n'
-    )
-    environment = {**os.environ, 'PYTHONPATH': str(ROOT)}
-    command = [sys.executable, str(script), str(tmp_path / 'run')]
-    started = time.monotonic()
-    processes = [subprocess.Popen(command, env=environment) for _ in range(2)]
-    assert [p.wait(timeout=60) for p in processes] == [0, 0]
-    assert time.monotonic() - started < 60
+    processes = [FORK.Process(target=enter_often, args=(tmp_path / 'run',)) for _ in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0, 0]

@@ -3,8 +3,9 @@
 Reads one job per line (JSON) from standard input and answers with one line each. A job: ``config``,
 ``overrides``, ``work_dir``, and optionally ``resume`` (True or a path), ``processes``, ``kill_after`` (CPU
 seconds of the first process until SIGKILL: the same moment whatever else the machine does), ``signals``
-([[seconds after the first batch, signal number], ...]) and ``prepare``, names of functions below to call in
-the child. The answer: ``codes`` of the processes, ``output``, ``cpu_seconds`` of the first process.
+(numbers, which come one after the other to the first process within its first batch) and ``prepare``, names
+of functions below to call in the child. The answer: ``codes`` of the processes, ``output``, ``cpu_seconds``
+of the first process.
 """
 
 from __future__ import annotations
@@ -36,8 +37,6 @@ from abawfw.engine.hooks import NonFiniteLossHook
 from abawfw.engine.training_state import bare_model
 from abawfw.models.estimator import VAEstimator
 from abawfw.registry import TRANSFORMS
-
-STARTED = '# training has begun'
 
 
 @TRANSFORMS.register_module()
@@ -95,14 +94,13 @@ def lose_the_loss() -> None:
     VAEstimator.forward = forward
 
 
-def slow_batches() -> None:
-    """Leave time for signals within a batch, and tell when the first has begun."""
-    real = NonFiniteLossHook.after_train_iter
+def signal_in_first_batch(numbers: list[int]) -> None:
+    """Be sent signals before the first batch has ended."""
+    real, left = NonFiniteLossHook.after_train_iter, list(numbers)
 
     def after_train_iter(*args: Any, **kwargs: Any) -> None:
-        sys.stdout.write(f'{STARTED}\n')
-        sys.stdout.flush()
-        time.sleep(0.3)
+        while left:
+            os.kill(os.getpid(), left.pop(0))
         real(*args, **kwargs)
 
     NonFiniteLossHook.after_train_iter = after_train_iter
@@ -132,6 +130,8 @@ def work(job: dict[str, Any], rank: int, port: int, output: str) -> None:
         os.environ |= {k: str(v) for k, v in place.items()} | {'MASTER_ADDR': '127.0.0.1'}
     for name in job.get('prepare', ()):
         globals()[name]()
+    if rank == 0:
+        signal_in_first_batch(job.get('signals', []))
     resume = Path(job['resume']) if isinstance(job.get('resume'), str) else job.get('resume', False)
 
     def main() -> None:
@@ -158,7 +158,7 @@ def cpu_seconds(process: int) -> float:
 
 
 def answer(job: dict[str, Any]) -> dict[str, Any]:
-    """Run a job in forked children, send it its signals, and wait for it."""
+    """Run a job in forked children, kill it where it says so, and wait for it."""
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))
         port = probe.getsockname()[1]
@@ -170,20 +170,14 @@ def answer(job: dict[str, Any]) -> dict[str, Any]:
             if not child:
                 work(job, rank, port, output.name)
             children.append(child)
-        plan = [(float(after), number, False) for after, number in job.get('signals', ())]
         kill_after = job.get('kill_after')
         codes: dict[int, int] = {}
         spent: dict[int, float] = {}
-        origin = None if job.get('signals') else started
         while len(codes) < len(children):
-            now = time.monotonic()
-            if origin is None and STARTED in Path(output.name).read_text():
-                origin = now
-            if origin is not None and plan and now - origin >= plan[0][0]:
-                _, number, whole_group = plan.pop(0)
-                for child in set(children) - set(codes):
-                    (os.killpg if whole_group else os.kill)(child, number)
-            if kill_after is not None and children[0] not in codes and cpu_seconds(children[0]) >= kill_after:
+            first = children[0]
+            late = time.monotonic() - started > 120
+            due = kill_after is not None and first not in codes and cpu_seconds(first) >= kill_after
+            if due or late:
                 kill_after = None
                 for child in set(children) - set(codes):
                     os.killpg(child, signal.SIGKILL)
@@ -192,9 +186,6 @@ def answer(job: dict[str, Any]) -> dict[str, Any]:
                 if found:
                     codes[child] = os.waitstatus_to_exitcode(status)
                     spent[child] = usage.ru_utime + usage.ru_stime
-            if now - started > 120:
-                plan = [(0.0, signal.SIGKILL, True)]
-                origin = started
             time.sleep(0.002)
         text = Path(output.name).read_text()
     return {'codes': [codes[c] for c in children], 'output': text, 'cpu_seconds': spent[children[0]]}

@@ -1,14 +1,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
+import multiprocessing
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
 from mmengine.evaluator import Evaluator
 
 from abawfw.errors import ConfigError, DataError
@@ -149,32 +148,28 @@ def test_bad_arguments() -> None:
         VAMetric(windows={'valence': 1})
 
 
-WORKER = """
-import json, sys
-sys.path[:0] = [sys.argv[1]]
-import torch.distributed as dist
-from test_va_metric import clips, measure
-rank = int(sys.argv[2])
-dist.init_process_group('gloo', init_method='file://' + sys.argv[3], rank=rank, world_size=2)
-samples = clips()
-# rank 1 repeats a clip of rank 0, as a sampler does that fills the last round
-found, metric = measure(samples[rank::2] + samples[:rank])
-videos = {k: v.pred.tolist() for k, v in metric.videos.items()}
-open(sys.argv[4] + str(rank), 'w').write(json.dumps([found, videos]))
-dist.destroy_process_group()
-"""
+def of_one_rank(rank: int, init: Path, out: Path) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group('gloo', init_method=f'file://{init}', rank=rank, world_size=2)
+    samples = clips()
+    # rank 1 repeats a clip of rank 0, as a sampler does that fills the last round
+    found, metric = measure(samples[rank::2] + samples[:rank])
+    videos = {k: v.pred.tolist() for k, v in metric.videos.items()}
+    out.write_text(json.dumps([found, videos]))
+    dist.destroy_process_group()
 
 
 def test_two_processes_equal_one(tmp_path: Path) -> None:
-    command = [sys.executable, '-c', WORKER, str(Path(__file__).parent)]
+    fork = multiprocessing.get_context('fork')
     workers = [
-        subprocess.Popen(
-            [*command, str(rank), str(tmp_path / 'init'), str(tmp_path / 'out')],
-            env={**os.environ, 'OMP_NUM_THREADS': '1'},
-        )
+        fork.Process(target=of_one_rank, args=(rank, tmp_path / 'init', tmp_path / f'out{rank}'))
         for rank in range(2)
     ]
-    assert [w.wait(timeout=120) for w in workers] == [0, 0]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(120)
+    assert [worker.exitcode for worker in workers] == [0, 0]
     found, metric = measure(clips())
     expected = [found, {k: v.pred.tolist() for k, v in metric.videos.items()}]
     for rank in range(2):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -21,6 +21,7 @@ from abawfw.errors import DataError
 from abawfw.extraction.pipeline.feature_store import FinishedTrial, GrowingStore
 
 FEATURES = {'mfcc': FeatureInfo((3,), 'float32')}
+FORK = multiprocessing.get_context('fork')  # what tests need is imported there already
 SETTINGS = {'mfcc': {'step': 0.01, 'bands': (1, 2)}}
 
 
@@ -75,17 +76,18 @@ def test_what_a_killed_process_leaves(tmp_path: Path) -> None:
         assert [v.video_id for v in open_store(root).videos()] == ['b']
 
 
+def die(*_: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def test_killed_at_the_very_first_write(tmp_path: Path) -> None:
     """Before the settings have their name nothing shows whose folder it is."""
     root = tmp_path / 'store'
-    code = (
-        'import os, signal, sys; from pathlib import Path; from test_feature_store import open_growing\n'
-        'os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n'
-        'open_growing(Path(sys.argv[1]))'
-    )
-    environment = os.environ | {'PYTHONPATH': os.pathsep.join(sys.path)}
-    done = subprocess.run([sys.executable, '-c', code, str(root)], env=environment, check=False)
-    assert done.returncode == -signal.SIGKILL
+    with mock.patch('os.replace', die):
+        done = FORK.Process(target=open_growing, args=(root,))
+        done.start()
+    done.join()
+    assert done.exitcode == -signal.SIGKILL
     (left,) = root.iterdir()
     assert left.name.startswith('.extraction.json.')
     (root / '.trials.json.7.tmp').touch()  # of one killed a little later
@@ -116,16 +118,19 @@ def test_a_feature_left_out_is_a_change(tmp_path: Path) -> None:
         open_growing(tmp_path / 'store', resume=True)
 
 
+def is_refused(root: Path) -> None:
+    with pytest.raises(DataError, match='another extraction writes into it'):
+        open_growing(root, resume=True)
+
+
 def test_folders_that_are_not_written_into(tmp_path: Path) -> None:
     with open_growing(tmp_path / 'store'):
         with pytest.raises(DataError, match='another extraction writes into it'):
             open_growing(tmp_path / 'store', resume=True)
-        code = 'import sys; from pathlib import Path; from test_feature_store import open_growing\n'
-        code += 'open_growing(Path(sys.argv[1]), True)'
-        environment = os.environ | {'PYTHONPATH': os.pathsep.join(sys.path)}
-        line = [sys.executable, '-c', code, str(tmp_path / 'store')]
-        done = subprocess.run(line, env=environment, capture_output=True, text=True, check=False)
-        assert 'another extraction writes into it' in done.stderr
+        other = FORK.Process(target=is_refused, args=(tmp_path / 'store',))
+        other.start()
+        other.join()
+        assert other.exitcode == 0
     with pytest.raises(DataError, match='is there already; go on with it'):
         open_growing(tmp_path / 'store')
     (tmp_path / 'other').mkdir()

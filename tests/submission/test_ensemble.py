@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tool_here import tool_here
 
 from abawfw.errors import ConfigError, DataError
 from abawfw.evaluation.functional import ccc
@@ -37,10 +37,7 @@ def make_run(folder: Path, preds: Curves, labels: Curves, test: Curves | None = 
 
 
 def command(*arguments: object) -> subprocess.CompletedProcess[str]:
-    line = [sys.executable, 'tools/ensemble.py', *map(str, arguments)]
-    return subprocess.run(
-        line, cwd=ROOT, env={'PYTHONPATH': str(ROOT)}, capture_output=True, text=True, check=False
-    )
+    return tool_here('ensemble', *arguments)
 
 
 @pytest.mark.parametrize('smoothed', [False, True])

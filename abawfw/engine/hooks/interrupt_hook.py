@@ -22,7 +22,8 @@ from abawfw.registry import HOOKS
 class InterruptHook(Hook):
     """Finish the running batch, save the training state, and say which command continues.
 
-    A second signal stops at once, without saving.
+    A second signal stops at once, without saving. A signal that is ignored when training begins, as Ctrl-C
+    is in a job in the background of a script or under nohup, stays ignored.
     """
 
     priority = 'LOWEST'
@@ -45,7 +46,8 @@ class InterruptHook(Hook):
                 os.write(2, b'stopping after this batch (or validation); once more to stop at once\n')
 
         for number in (signal.SIGINT, signal.SIGTERM):
-            self.previous[number] = signal.signal(number, request)
+            if signal.getsignal(number) != signal.SIG_IGN:
+                self.previous[number] = signal.signal(number, request)
 
     def after_train(self, runner: Runner) -> None:
         """Give the signals back."""
