@@ -94,7 +94,7 @@ def extract_features(
             name = video.video_id
             if video in kept:
                 continue
-            if problem := not_creatable(store.root, name, f'.{name}.tmp-{"0" * 7}'):
+            if problem := not_creatable(store.root, name, f'{name}_right'):
                 failed[name] = problem
             else:
                 waiting.append(video)
