@@ -15,7 +15,7 @@ from abawfw.errors import counted
 
 if TYPE_CHECKING:
     from abawfw.extraction.pipeline.extract import ExtractionReport
-    from abawfw.extraction.pipeline.plan import Progress
+    from abawfw.extraction.pipeline.plan import ExtractionProgress
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
@@ -107,7 +107,7 @@ def _tell(news: str | ExtractionReport) -> None:
     sys.stdout.flush()
 
 
-def _progress(now: Progress) -> None:
+def _progress(now: ExtractionProgress) -> None:
     """Into a pipe a line after every video, on a terminal one that is written over."""
     if not sys.stderr.isatty() and not (0 < now.done < now.videos and now.finished):
         return

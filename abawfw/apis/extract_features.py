@@ -14,7 +14,7 @@ from abawfw.errors import ConfigError, DataError, Interrupted, counted
 from abawfw.extraction.faces.detectors.base import FACES, FaceDetector, recorded
 from abawfw.extraction.pipeline.extract import ExtractionReport
 from abawfw.extraction.pipeline.feature_store import FinishedTrial, GrowingStore, digests
-from abawfw.extraction.pipeline.plan import ExtractionPlan, Progress, ProgressWatch
+from abawfw.extraction.pipeline.plan import ExtractionPlan, ExtractionProgress, ProgressWatch
 from abawfw.extraction.pipeline.worker_processes import work_through
 from abawfw.extraction.video.source_videos import SourceVideo, find_videos, not_creatable
 
@@ -48,7 +48,7 @@ def extract_features(
     jobs: int = 1,
     resume: bool = False,
     tell: Callable[[str | ExtractionReport], None] = lambda _: None,
-    progress: Callable[[Progress], None] = lambda _: None,
+    progress: Callable[[ExtractionProgress], None] = lambda _: None,
 ) -> Extraction:
     """Extract features of all videos of a folder into a store that `TrialStore` opens.
 

@@ -155,7 +155,7 @@ def _detector(type: str = DETECTOR, **options: Any) -> FaceDetector:
     return detector
 
 
-class Progress(NamedTuple):
+class ExtractionProgress(NamedTuple):
     """A moment of an extraction.
 
     Attributes:
@@ -186,7 +186,7 @@ class ProgressWatch:
         progress: called with every step.
     """
 
-    def __init__(self, videos: Sequence[SourceVideo], progress: Callable[[Progress], None]) -> None:
+    def __init__(self, videos: Sequence[SourceVideo], progress: Callable[[ExtractionProgress], None]) -> None:
         self._sizes = {v.video_id: max(v.path.stat().st_size, 1) for v in videos}
         self._shares = dict.fromkeys(self._sizes, 0.0)
         self._done = 0
@@ -199,7 +199,7 @@ class ProgressWatch:
         done = sum(share * self._sizes[name] for name, share in self._shares.items())
         seconds = time.monotonic() - self._start
         whole = sum(self._sizes.values())
-        self._progress(Progress(self._done, len(self._sizes), done / whole, seconds, finished))
+        self._progress(ExtractionProgress(self._done, len(self._sizes), done / whole, seconds, finished))
 
     def finish(self, video: SourceVideo) -> None:
         """A video is finished, or failed."""
