@@ -115,7 +115,7 @@ def _progress(now: ExtractionProgress) -> None:
     if now.remaining is not None:
         minutes, seconds = divmod(round(now.remaining), 60)
         left = f', {minutes // 60}:{minutes % 60:02}:{seconds:02} left'
-    text = f'{now.done} of {counted(now.videos, "video")}, {now.share:.1%}{left}'
+    text = f'{now.done} of {counted(now.videos, "video")}, {now.fraction:.1%}{left}'
     if sys.stderr.isatty():
         sys.stderr.write(f'\r\033[K{text}')
         sys.stderr.flush()

@@ -31,7 +31,7 @@ from abawfw.datasets.clip_request import ClipRequest
 from abawfw.datasets.samplers.epoch_batch_sampler import EpochBatchSampler
 from abawfw.datasets.stores.base import FeatureStore
 from abawfw.datasets.stores.kinds import with_check_data
-from abawfw.datasets.transforms.normalize import Normalize, refuse_pictures
+from abawfw.datasets.transforms.normalize import Normalize, refuse_images
 from abawfw.engine.hooks import (
     EarlyStopHook,
     GradualReleaseHook,
@@ -209,7 +209,7 @@ def _one_clip(dataset: Any) -> None:
     for transform in dataset.pipeline:
         if isinstance(transform, Normalize):
             for feature in transform.features or ():
-                refuse_pictures(dataset.store, feature)
+                refuse_images(dataset.store, feature)
             nothing = np.zeros(1, np.float32), np.ones(1, np.float32)
             transform.load(dict.fromkeys(transform.features or (), nothing))
         elif hasattr(transform, 'fit'):

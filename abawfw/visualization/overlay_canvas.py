@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from abawfw.visualization.va_picture import COLORS
+from abawfw.visualization.va_figure import COLORS
 
 SIZE = (1280, 720)
 SPAN = 12.0  # seconds that the curves show, half of them before the present

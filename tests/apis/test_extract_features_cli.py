@@ -88,7 +88,7 @@ def test_partitions_labels_and_options(tmp_path: Path, capfd: pytest.CaptureFixt
     found = call(capfd, 'extract_features', videos, store, *SOUND, *options)
     assert (found.code, found.err.strip()) == (
         2,
-        f'error: {store}: is there already; go on with it (--resume), or choose another folder',
+        f'error: {store}: exists already; continue it (--resume), or choose another folder',
     )
     options.append('--resume')
     before = (store / 'a/mfcc.npy').stat().st_mtime_ns
@@ -134,7 +134,7 @@ def test_bad_videos_do_not_keep_the_others(tmp_path: Path, capfd: pytest.Capture
     assert {f'{name}: failed, see the end' for name in ('cut', 'empty', 'sound', 'text')} <= {
         *found.out.splitlines()
     }
-    assert '  no sound' in found.out.splitlines()
+    assert '  no audio' in found.out.splitlines()
     assert 'good: test, 20 frames, 0.79 s, a face in 0' in found.out.splitlines()
     opened = open_store(store)
     assert [v.video_id for v in opened.videos()] == ['good', 'one', 'silent', 'turned']
@@ -265,13 +265,13 @@ def test_progress_and_reports(tmp_path: Path) -> None:
     extract_features(
         tmp_path / 'videos', tmp_path / 'store', ['mfcc'], progress=seen.append, tell=told.append
     )
-    shares = [now.share for now in seen]
+    shares = [now.fraction for now in seen]
     assert shares == sorted(shares)
     assert shares[-1] == pytest.approx(1)
     assert (seen[-1].done, seen[-1].videos) == (2, 2)
     assert seen[-1].remaining == pytest.approx(0, abs=1e-6)
-    middle = next(now for now in seen if 0.2 < now.share < 0.9)
-    assert middle.remaining == pytest.approx(middle.seconds * (1 / middle.share - 1))
+    middle = next(now for now in seen if 0.2 < now.fraction < 0.9)
+    assert middle.remaining == pytest.approx(middle.seconds * (1 / middle.fraction - 1))
     assert told[0] == '2 videos to extract'
     assert [report.video for report in told[1:]] == ['b', 'a']  # the longest first
 

@@ -62,7 +62,7 @@ class Normalize:
         """Unless the method is 'sequence', take the statistics of ``features`` over the training videos."""
         ids = [video.video_id for video in train_videos]
         for feature in self.features or ():
-            refuse_pictures(store, feature)
+            refuse_images(store, feature)
             if self.method == 'train':
                 self._of_train[feature] = _as_float32(*store.moments(feature, ids, self.masked))
             elif self.method == 'train_scalar':
@@ -109,7 +109,7 @@ class Normalize:
         return self._of_videos[key]
 
 
-def refuse_pictures(store: FeatureStore, feature: str) -> None:
+def refuse_images(store: FeatureStore, feature: str) -> None:
     """ConfigError if a feature holds pictures."""
     info = store.feature(feature)
     if info.dtype == 'uint8' and len(info.dims) > 1:

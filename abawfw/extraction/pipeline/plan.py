@@ -35,7 +35,7 @@ class ExtractionPlan:
         options: arguments by feature, and under `FACES` those of the face detector, with its ``type`` unless
             it is to be `DETECTOR`.
         crops: folder of official crops; None: faces are looked for.
-        persons: 1 or 2 who are followed where nobody is annotated.
+        persons: 1 or 2 who are followed if none is annotated.
 
     Raises:
         ConfigError: no feature, one twice, options that belong to none, another number of persons. In `faces`
@@ -82,7 +82,7 @@ class ExtractionPlan:
             if idle := self._options_for_faces():
                 raise ConfigError(
                     f'{", ".join(idle)}: no effect, since no feature looks at faces '
-                    f'({", ".join(self.features)}); leave it out, or extract a feature of faces too'
+                    f'({", ".join(self.features)}); omit it, or extract a face feature too'
                 )
             return None
         if self.crops is not None:
@@ -119,7 +119,7 @@ class ExtractionPlan:
             except AbawfwError as error:
                 problems.append(f'{name}: {error}')
         if problems:
-            raise DataError('\n  '.join(['these cannot be extracted, nothing is started:', *problems]))
+            raise DataError('\n  '.join(['these cannot be extracted, nothing was started:', *problems]))
 
     def settings(self) -> dict[str, Any]:
         """Settings by feature, and under `FACES` where faces come from: what extraction.json has."""
@@ -168,14 +168,14 @@ class ExtractionProgress(NamedTuple):
 
     done: int
     videos: int
-    share: float
+    fraction: float
     seconds: float
     finished: bool = False
 
     @property
     def remaining(self) -> float | None:
         """Seconds that the rest will take at this pace; None at the very beginning."""
-        return self.seconds * (1 - self.share) / self.share if self.share > 0 else None
+        return self.seconds * (1 - self.fraction) / self.fraction if self.fraction > 0 else None
 
 
 class ProgressWatch:
@@ -188,15 +188,15 @@ class ProgressWatch:
 
     def __init__(self, videos: Sequence[SourceVideo], progress: Callable[[ExtractionProgress], None]) -> None:
         self._sizes = {v.video_id: max(v.path.stat().st_size, 1) for v in videos}
-        self._shares = dict.fromkeys(self._sizes, 0.0)
+        self._fractions = dict.fromkeys(self._sizes, 0.0)
         self._done = 0
         self._start = time.monotonic()
         self._progress = progress
 
-    def tick(self, video: SourceVideo, share: float, finished: bool = False) -> None:
-        """This share of a video is done."""
-        self._shares[video.video_id] = share
-        done = sum(share * self._sizes[name] for name, share in self._shares.items())
+    def tick(self, video: SourceVideo, fraction: float, finished: bool = False) -> None:
+        """This fraction of a video is done."""
+        self._fractions[video.video_id] = fraction
+        done = sum(fraction * self._sizes[name] for name, fraction in self._fractions.items())
         seconds = time.monotonic() - self._start
         whole = sum(self._sizes.values())
         self._progress(ExtractionProgress(self._done, len(self._sizes), done / whole, seconds, finished))
