@@ -26,7 +26,7 @@ SILENCE = 48000  # samples of it that are encoded at a time
 
 
 class VideoFrame(Protocol):
-    """What is needed of a decoded frame; ``features.recording.Frame`` is one."""
+    """What is needed of a decoded frame; ``extraction.video.recording.Frame`` is one."""
 
     index: int
     time: float
@@ -123,7 +123,7 @@ def _images(
         box = None if boxes is None or np.isnan(boxes[count]).any() else boxes[count]
         drawn = canvas.draw(count, frame.rgb(), box, None if found is None else bool(found[count]))
         image = av.VideoFrame.from_ndarray(drawn, format='rgb24')
-        # two frames of one time stay two frames
+        # two frames of the same time stay two frames
         last = image.pts = max(round(frame.time * CLOCK), last + 1)
         image.time_base = Fraction(1, CLOCK)
         yield image
@@ -148,7 +148,7 @@ class _AudioCopy:
 
     A kind of audio that few players know in MP4 is re-encoded as AAC, and noted. It starts at time 0 then,
     with silence up to its own start: what the encoder needs before its first sample lies before time 0, where
-    every player leaves it out.
+    every player omits it.
     """
 
     def __init__(self, av: Any, source: StoredAudio, out: Any, notes: list[str]) -> None:
@@ -166,7 +166,7 @@ class _AudioCopy:
             self._packets = source.packets()
             self._ahead = next(self._packets, None)
             if self._ahead is None:
-                notes.append('the video has no audio: its stream of it is empty')
+                notes.append('the video has no audio: its audio stream is empty')
                 return
             self._stream = out.add_stream_from_template(self._ahead.stream)
             return
@@ -178,7 +178,7 @@ class _AudioCopy:
         self._ahead = next(self._packets, None)
 
     def write(self, until: float) -> None:
-        """Write what is heard before a time in seconds."""
+        """Write the packets before a time in seconds."""
         while self._ahead is not None and float(self._ahead.dts * self._ahead.time_base) <= until:
             self._ahead.stream = self._stream
             self._out.mux(self._ahead)
