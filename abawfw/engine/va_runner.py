@@ -255,7 +255,7 @@ def refuse_other_videos(runner: Runner, checkpoint: dict[str, Any], path: Path) 
         path: its file, for the error.
 
     Raises:
-        CheckpointError: the videos to train on or to validate on differ, or the state does not tell them.
+        CheckpointError: the videos to train on or to validate on differ, or the state does not name them.
     """
     if 'ranks' not in checkpoint:
         return  # weights alone, which restoring refuses
@@ -279,7 +279,7 @@ def refuse_other_videos(runner: Runner, checkpoint: dict[str, Any], path: Path) 
         hint = f' ({", ".join(changed)} changed)' if changed else ''
         raise CheckpointError(
             f'{path}: the run had other videos than it has now{hint}: {", ".join(differing)}. '
-            'Scores of different videos cannot be compared: begin a run of its own with another --work-dir '
+            'Scores of different videos cannot be compared: start a separate run with another --work-dir '
             'and without --resume, or put back the value that chose the videos'
         )
 

@@ -104,7 +104,7 @@ def contract_problems(cfg: Mapping[str, Any], model: Any, frames: int, bytes_in:
 
     Args:
         cfg: the model's config, with its ``input_dims``.
-        model: the estimator, built from it, on any device; its components are built anew on the CPU.
+        model: the estimator, built from it, on any device; its components are built again on the CPU.
         frames: of the longest clip.
         bytes_in: features that are stored as bytes, as pixels are.
 

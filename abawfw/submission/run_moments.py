@@ -9,7 +9,7 @@ import numpy as np
 from abawfw.evaluation.functional import Moments
 from abawfw.evaluation.functional.ccc import concordance
 
-EXACT = 1e-12  # errors that vary less than this share of labels and predictions are rounding
+EXACT = 1e-12  # errors that vary less than this fraction of labels and predictions are rounding
 
 
 class RunMoments:

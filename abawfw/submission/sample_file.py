@@ -99,7 +99,7 @@ class SampleFile:
         repairs += [f'{video}: not in the sample, left out' for video in lengths if video not in known]
         if problems:
             way_out = '\npredict what is missing, or accept larger differences with --allow-repair N'
-            everything = '\n'.join(f'  {line}' for line in problems)  # whoever repairs them needs all
+            everything = '\n'.join(f'  {line}' for line in problems)  # all are needed to repair them
             raise DataError(f'predictions do not fit the sample {self.path}:\n{everything}{way_out}')
         return repairs
 

@@ -211,7 +211,7 @@ def test_portrait_with_rotation_flag(run: Path, tmp_path: Path, capfd: pytest.Ca
     ('black', 'seconds', 'note'),
     [
         (True, 3.0, 'no face in any of the 20 frames: the curves come from the other features alone'),
-        (False, 0.0, 'no sound in any of the 20 frames: the curves come from the other features alone'),
+        (False, 0.0, 'no audio in any of the 20 frames: the curves come from the other features alone'),
         (False, 0.3, None),
     ],
     ids=['no face', 'no audio', 'short sound'],
@@ -275,7 +275,7 @@ def test_the_same_rule_for_a_store(
         f"  new: {root}: video 'new': no face, no audio in any of its 45 frames, so there is"
     )
     assert sorted({p.name.split('.')[0] for p in (tmp_path / 'out').iterdir()}) == ['known', 'learnt']
-    alone = 'no sound in any of the 45 frames: the curves come from the other features alone'
+    alone = 'no audio in any of the 45 frames: the curves come from the other features alone'
     assert json.loads((tmp_path / 'out/known.va.json').read_text())['notes'] == [alone]
     with pytest.raises(DataError, match="video 'new': no face, no audio"):
         VAInferencer(run, 'cpu').predict_store(root)

@@ -19,7 +19,7 @@ class ShiftLabels:
         frames: by how many frames annotators lag.
         within: 'video': labels beyond the clip come from the store, and the last label of the video is
             repeated at its end. 'window': as the reference does, the last label of every clip is repeated at
-            the end of the clip, although the video goes on.
+            the end of the clip, although the video continues.
 
     Raises:
         ConfigError: a negative lag, another ``within``, or a clip that was padded before.
