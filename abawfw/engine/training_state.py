@@ -228,7 +228,7 @@ def _report_other_device(runner: Runner, state: dict[str, Any], path: Path) -> N
     if then != here:
         names = {True: 'a GPU', False: 'the CPU'}
         runner.logger.warning(
-            f'{path.name} was written by a run on {names[then]}, and this one goes on on {names[here]}: it '
+            f'{path.name} was written by a run on {names[then]}, and this one continues on {names[here]}: it '
             'is valid, but not what the uninterrupted run would give: sums are rounded in another order, '
             'and dropout is drawn by another generator'
         )

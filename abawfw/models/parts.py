@@ -208,7 +208,7 @@ def _stateful(part: Any, dim: int, width: int, frames: int, mask_name: str) -> N
         spoilt, after = part(x.masked_fill(~mask.unsqueeze(-1), FAR), mask, state)
         _same(spoilt[mask], y[mask], 'looks at frames that valid excludes: mask them')
         if len(after) != len(state) or any(len(t) != ROWS for t in after):
-            raise ConfigError(f'gives a state of {len(after)} tensors, begun with one of {len(state)}')
+            raise ConfigError(f'gives a state of {len(after)} tensors, started with one of {len(state)}')
         for one, other in zip(after, result[1], strict=True):
             _same(one.float(), other.float(), 'takes padding into the state that it carries on')
     _learns(part, part.train()(x, mask, state)[0][mask])

@@ -50,7 +50,7 @@ class SampleFile:
                 problems.append(f'line {number}: {line!r}, expected VIDEO/00001.jpg')
                 continue
             if location in seen:
-                problems.append(f'line {number}: {location} stands in the sample twice')
+                problems.append(f'line {number}: {location} occurs in the sample twice')
             seen.add(location)
             self.rows.append(location)
             self.videos.append(match[1])

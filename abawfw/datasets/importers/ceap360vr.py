@@ -231,7 +231,7 @@ def _read_tables(
         for k, video in enumerate(value_of(participant, middle, list, path, f'{outer}, entry {i}')):
             name = value_of(video, 'VideoID', str, path, f'{middle}, entry {k}')
             if name in tables:
-                raise DataError(f"{path}: key 'VideoID': {name} is there twice")
+                raise DataError(f"{path}: key 'VideoID': {name} occurs twice")
             tables[name] = table_of(
                 value_of(video, inner, list, path, f'video {name}'), columns, path, f'video {name}'
             )

@@ -37,7 +37,7 @@ class Noise:
             values = inputs[feature]
             if values.dtype == np.uint8:
                 raise ConfigError(
-                    f'Noise: feature {feature!r} holds bytes, which stay so; name the others, features=[...]'
+                    f'Noise: feature {feature!r} holds bytes, not vectors; name the others, features=[...]'
                 )
             noise = rng.standard_normal(values.shape, np.float32)
             noise *= np.float32(self.std)

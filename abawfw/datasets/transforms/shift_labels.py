@@ -41,8 +41,8 @@ class ShiftLabels:
         length = clip.stop - clip.start
         if len(results['gt_va']) != length:
             raise ConfigError(
-                f'ShiftLabels: the clip of {length} frames was made {len(results["gt_va"])} long before; put '
-                'PadTo behind it in the pipeline'
+                f'ShiftLabels: the clip of {length} frames was padded to {len(results["gt_va"])} before; put '
+                'PadTo after it in the pipeline'
             )
         if self.within == 'window':
             later = np.minimum(np.arange(length) + self.frames, length - 1)
