@@ -51,8 +51,8 @@ def save_checkpoint(checkpoint: dict[str, Any], path: Path) -> None:
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise TrainingError(
-            f'cannot write {path}: {error}. The checkpoints already in {path.parent} are untouched: free '
-            f'some space, then continue with --resume'
+            f'cannot write {path}: {error}. What was in {path.parent} is untouched: free '
+            f'some space, then run it again with --resume'
         ) from error
 
 
