@@ -64,9 +64,9 @@ WEIGHT_INITIALIZERS = _registry(  # how initial weights are drawn
     'weight initializer', 'mmengine.model', parent=mmengine.WEIGHT_INITIALIZERS
 )
 
-# --- features: from raw video and sound to a store
-FACE_DETECTORS = _registry('face detector', 'extraction.faces.detectors')  # pictures -> faces
-EXTRACTORS = _registry('extractor', 'extraction.extractors')  # faces, sound or words -> one vector per frame
+# --- extraction: from raw video and audio to a store
+FACE_DETECTORS = _registry('face detector', 'extraction.faces.detectors')  # images -> faces
+EXTRACTORS = _registry('extractor', 'extraction.extractors')  # faces, audio, transcript -> a vector per frame
 
 # --- running: loops, hooks, optimisation, measuring
 RUNNERS = _registry('runner', 'engine.va_runner', parent=mmengine.RUNNERS)  # builds and runs everything below

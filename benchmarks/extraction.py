@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from abawfw.errors import ConfigError, DataError
-from abawfw.extraction.audio.sound import Sound
+from abawfw.extraction.audio.audio import Audio
 from abawfw.extraction.extractors import build_extractor
-from abawfw.extraction.extractors.base import SoundExtractor
+from abawfw.extraction.extractors.base import AudioExtractor
 from abawfw.extraction.extractors.logmel import HOP, RATE, WINDOW
 from abawfw.extraction.faces.detectors import MTCNNDetector
 from abawfw.extraction.faces.track import crops, find_faces
@@ -30,7 +30,7 @@ PERIOD = 15  # seconds of the clip that is repeated
 SIZE = (1920, 1080)
 FPS = 30
 SHORTEST = 0.1  # minutes
-OF_SOUND = ('logmel', 'egemaps', 'mfcc', 'compare')
+OF_AUDIO = ('logmel', 'egemaps', 'mfcc', 'compare')
 TOGETHER = ('faces', 'crops', 'sound', 'logmel', 'egemaps')
 """What a video costs whose faces, log-mel and eGeMAPS are extracted; the first two both decode it."""
 # in a process of its own, as peak memory never falls; not by getrusage, which counts its parent's as well
@@ -46,14 +46,14 @@ EXTRACT = (
 
 
 def benchmark_extraction(rounds: int, video: Path, minutes: float = 30, drift: float = 10) -> dict[str, Any]:
-    """Extract from 1080p video with sound.
+    """Extract from 1080p video with audio.
 
     Args:
         rounds: how often the parts are timed, on one period of the video.
         video: with a face; its first 15 s, or all of it, repeated, enlarged to 1920 x 1080 at 30 frames per
             second and given a made-up voice, are what is extracted from.
         minutes: length of the video whose extraction is timed as a whole, with its peak memory, once.
-        drift: minutes over which the times of sound features are compared with those of frames.
+        drift: minutes over which the times of audio features are compared with those of frames.
 
     Returns:
         ``realtime``: seconds of video per CPU second, each part alone, and of those in TOGETHER in a row;
@@ -80,8 +80,8 @@ def benchmark_extraction(rounds: int, video: Path, minutes: float = 30, drift: f
 def _parts(clip: Path, rounds: int) -> dict[str, Any]:
     detector = MTCNNDetector()
     (track,) = find_faces(Recording(clip), detector)
-    sound = Sound(clip)
-    _ = sound.duration  # decodes it
+    audio = Audio(clip)
+    _ = audio.duration  # decodes it
 
     def decode() -> None:
         for _ in Recording(clip).frames():
@@ -91,12 +91,12 @@ def _parts(clip: Path, rounds: int) -> dict[str, Any]:
         'decode': decode,
         'faces': lambda: find_faces(Recording(clip), detector),
         'crops': lambda: _consume(crops(Recording(clip), track)),
-        'sound': lambda: Sound(clip).duration,
+        'sound': lambda: Audio(clip).duration,
     }
-    for name in OF_SOUND:
-        extractor = sound_extractor(name)
-        _consume(extractor.extract(sound, track.times[:1]))  # imports its package
-        actions[name] = lambda e=extractor: _consume(e.extract(sound, track.times))  # type: ignore[misc]
+    for name in OF_AUDIO:
+        extractor = audio_extractor(name)
+        _consume(extractor.extract(audio, track.times[:1]))  # imports its package
+        actions[name] = lambda e=extractor: _consume(e.extract(audio, track.times))  # type: ignore[misc]
     took = in_turn({name: lambda a=action: _cpu_seconds(a) for name, action in actions.items()}, rounds)  # type: ignore[misc]
     sums = [sum(took[name][i] for name in TOGETHER) for i in range(rounds)]
     return {
@@ -131,15 +131,15 @@ def _long(clip: Path, root: Path, minutes: float) -> dict[str, float]:
 
 def _voice(seconds: float) -> NDArray[np.float32]:
     """Syllables of a changing pitch at 48 kHz."""
-    t = np.arange(round(seconds * SOUND_RATE)) / SOUND_RATE
-    phase = np.cumsum(120 + 40 * np.sin(2 * np.pi * 0.3 * t)) / SOUND_RATE
+    t = np.arange(round(seconds * AUDIO_RATE)) / AUDIO_RATE
+    phase = np.cumsum(120 + 40 * np.sin(2 * np.pi * 0.3 * t)) / AUDIO_RATE
     tone = sum(np.sin(2 * np.pi * k * phase) / k for k in range(1, 20))
     return np.asarray(0.2 * tone * np.clip(np.sin(2 * np.pi * 1.7 * t) + 0.3, 0, 1), np.float32)
 
 
 def _enlarged(video: Path, count: int) -> Iterator[NDArray[np.uint8]]:
-    """The first pictures of a video, 1920 x 1080; from its start again if it is too short."""
-    cv2 = optional_package('cv2', 'features', 'enlarging pictures')
+    """The first images of a video, 1920 x 1080; from its start again if it is too short."""
+    cv2 = optional_package('cv2', 'features', 'enlarging images')
     done = 0
     while done < count:
         for frame in Recording(video).frames():
@@ -175,22 +175,22 @@ def measure_drift(rate: str, minutes: float) -> dict[str, float]:
     """
     written = _frame_times(rate, minutes * 60)
     marked = np.searchsorted(written, np.arange(1, minutes * 60 - 2, CLICK_EVERY))
-    sound = np.zeros(round((written[-1] + 1) * SOUND_RATE), np.float32)
+    audio = np.zeros(round((written[-1] + 1) * AUDIO_RATE), np.float32)
     click = np.random.default_rng(0).uniform(-0.5, 0.5, CLICK)
-    for at in np.round(written[marked] * SOUND_RATE).astype(int):
-        sound[at : at + CLICK] = click
+    for at in np.round(written[marked] * AUDIO_RATE).astype(int):
+        audio[at : at + CLICK] = click
     black, white = np.zeros((*FLASH_SIZE[::-1], 3), np.uint8), np.full((*FLASH_SIZE[::-1], 3), 255, np.uint8)
     flashes = set(marked.tolist())
-    pictures = (white if i in flashes else black for i in range(len(written)))
+    images = (white if i in flashes else black for i in range(len(written)))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / 'clicks.mp4'
-        write_clip(path, FLASH_SIZE, pictures, written, sound)
+        write_clip(path, FLASH_SIZE, images, written, audio)
         seen = [(frame.time, frame.rgb().mean() > 128) for frame in Recording(path).frames()]
         shown, bright = np.array(seen).T
         of_flash = np.flatnonzero(bright)
         if not np.array_equal(of_flash, marked):
             raise DataError(f'{rate}: {len(of_flash)} flashes seen, {len(marked)} written')
-        clicks = Sound(path)
+        clicks = Audio(path)
         distances = {
             'logmel': _in_windows(clicks, shown, of_flash),
             'mfcc': _loudest(clicks, shown, of_flash),
@@ -203,19 +203,19 @@ def measure_drift(rate: str, minutes: float) -> dict[str, float]:
     return figures
 
 
-def _in_windows(sound: Sound, shown: NDArray, of_flash: NDArray[np.int64]) -> NDArray[np.float64]:
+def _in_windows(audio: Audio, shown: NDArray, of_flash: NDArray[np.int64]) -> NDArray[np.float64]:
     """Seconds from each flash to the click in the log-mel window of a frame before it."""
     times = shown[of_flash - BEFORE]
-    windows = np.concatenate(list(sound_extractor('logmel').extract(sound, times))).astype(np.float64)
+    windows = np.concatenate(list(audio_extractor('logmel').extract(audio, times))).astype(np.float64)
     energy = (np.exp(windows) - np.exp(windows.min())).sum(axis=2)
     middles = (np.arange(energy.shape[1]) * HOP + WINDOW / 2) / RATE
-    heard = times + energy @ middles / energy.sum(axis=1) - CLICK / 2 / SOUND_RATE
+    heard = times + energy @ middles / energy.sum(axis=1) - CLICK / 2 / AUDIO_RATE
     return np.asarray(heard - shown[of_flash])
 
 
-def _loudest(sound: Sound, shown: NDArray, of_flash: NDArray[np.int64]) -> NDArray[np.float64]:
+def _loudest(audio: Audio, shown: NDArray, of_flash: NDArray[np.int64]) -> NDArray[np.float64]:
     """Seconds from each flash to the frame of the second around it in which c0 is largest."""
-    rows = np.concatenate(list(sound_extractor('mfcc').extract(sound, shown)))[:, 12]
+    rows = np.concatenate(list(audio_extractor('mfcc').extract(audio, shown)))[:, 12]
     off = []
     for i in of_flash:
         around = np.flatnonzero(np.abs(shown - shown[i]) < 0.5)
@@ -223,10 +223,10 @@ def _loudest(sound: Sound, shown: NDArray, of_flash: NDArray[np.int64]) -> NDArr
     return np.array(off)
 
 
-def sound_extractor(name: str) -> SoundExtractor:
-    """An extractor of sound with its own defaults."""
+def audio_extractor(name: str) -> AudioExtractor:
+    """An audio extractor with its own defaults."""
     extractor = build_extractor(name)
-    assert isinstance(extractor, SoundExtractor)
+    assert isinstance(extractor, AudioExtractor)
     return extractor
 
 
@@ -240,44 +240,44 @@ def _frame_times(rate: str, seconds: float) -> NDArray[np.float64]:
 
 
 CLOCK = 90000  # ticks per second
-SOUND_RATE = 48000
-BLOCK = 1024  # samples of a packet of sound
+AUDIO_RATE = 48000
+BLOCK = 1024  # samples of an audio packet
 
 
 def write_clip(
     path: Path,
     size: tuple[int, int],
-    pictures: Iterable[NDArray[np.uint8]],
+    images: Iterable[NDArray[np.uint8]],
     times: Iterable[float],
-    sound: NDArray[np.float32],
+    samples: NDArray[np.float32],
 ) -> None:
     """Write h264 and aac.
 
     Args:
         path: where to, .mp4.
         size: width and height, both even.
-        pictures: (height, width, 3) RGB each.
+        images: (height, width, 3) RGB each.
         times: seconds at which each is shown.
-        sound: (samples,) at 48 kHz within [-1, 1].
+        samples: (samples,) of audio at 48 kHz within [-1, 1].
     """
     av = _av()
     with av.open(str(path), 'w') as file:
-        video, audio = file.add_stream('libx264', rate=30), file.add_stream('aac', rate=SOUND_RATE)
-        audio.codec_context.layout = 'mono'
+        video, track = file.add_stream('libx264', rate=30), file.add_stream('aac', rate=AUDIO_RATE)
+        track.codec_context.layout = 'mono'
         video.width, video.height = size
         video.pix_fmt = 'yuv420p'
         video.codec_context.time_base = Fraction(1, CLOCK)
         video.options = {'preset': 'ultrafast', 'crf': '23', 'bf': '0'}
-        for picture, time in zip(pictures, times, strict=True):
-            frame = av.VideoFrame.from_ndarray(picture, format='rgb24')
+        for image, time in zip(images, times, strict=True):
+            frame = av.VideoFrame.from_ndarray(image, format='rgb24')
             frame.pts, frame.time_base = round(time * CLOCK), Fraction(1, CLOCK)
             file.mux(video.encode(frame))
         file.mux(video.encode(None))
-        for k in range(0, len(sound), BLOCK):
-            block = av.AudioFrame.from_ndarray(sound[None, k : k + BLOCK], format='fltp', layout='mono')
-            block.sample_rate, block.pts, block.time_base = SOUND_RATE, k, Fraction(1, SOUND_RATE)
-            file.mux(audio.encode(block))
-        file.mux(audio.encode(None))
+        for k in range(0, len(samples), BLOCK):
+            block = av.AudioFrame.from_ndarray(samples[None, k : k + BLOCK], format='fltp', layout='mono')
+            block.sample_rate, block.pts, block.time_base = AUDIO_RATE, k, Fraction(1, AUDIO_RATE)
+            file.mux(track.encode(block))
+        file.mux(track.encode(None))
 
 
 def repeat_packets(clip: Path, out: Path, times: int, period: Fraction) -> None:

@@ -66,7 +66,7 @@ ROWS = [
      'tests/models/test_tcn.py::test_reference_outputs'),
     ('tagf', 'IR-50 (faces)',
      'tests/models/test_backbones.py::test_faces_are_the_reference_s'),
-    ('tagf', 'VGGish (sound)',
+    ('tagf', 'VGGish (audio)',
      'tests/models/test_backbones.py::test_sound_is_the_reference_s'),
     ('tagf', 'log-mel',
      'tests/features/test_logmel.py::test_spectrogram'),

@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         '--layout',
         choices=tuple(DEFAULTS),
         default='rucaim3',
-        help='rucaim3: HDF5, vectors only; trials: a folder of .npy files per trial, with pictures and sound',
+        help='rucaim3: HDF5, vectors only; trials: a folder of .npy files per trial, with images and audio',
     )
     parser.add_argument('--seed', type=int, default=0, help='same seed, same data')
     parser.add_argument(

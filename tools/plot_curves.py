@@ -21,14 +21,14 @@ def main(argv: list[str] | None = None) -> int:
         metavar='KEY',
         help='columns of metrics.csv to draw over the epochs; default: the loss, and the CCC of the targets',
     )
-    parser.add_argument('--out', type=Path, help='folder for the pictures; default: the run')
+    parser.add_argument('--out', type=Path, help='folder for the images; default: the run')
     parser.add_argument(
-        '--format', choices=('png', 'pdf', 'svg'), default='png', help='of the pictures; default: png'
+        '--format', choices=('png', 'pdf', 'svg'), default='png', help='of the images; default: png'
     )
     args = parser.parse_args(argv)
     tested = TestedRun(args.run)
     from abawfw.visualization.curves import DPI, draw_training, draw_videos
-    from abawfw.visualization.va_picture import save_figure
+    from abawfw.visualization.va_figure import save_figure
 
     figures = {
         f'curves.{args.format}': draw_videos(tested, args.video),

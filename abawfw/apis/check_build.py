@@ -31,7 +31,7 @@ from abawfw.datasets.clip_request import ClipRequest
 from abawfw.datasets.samplers.epoch_batch_sampler import EpochBatchSampler
 from abawfw.datasets.stores.base import FeatureStore
 from abawfw.datasets.stores.kinds import with_check_data
-from abawfw.datasets.transforms.normalize import Normalize, refuse_pictures
+from abawfw.datasets.transforms.normalize import Normalize, refuse_images
 from abawfw.engine.hooks import (
     EarlyStopHook,
     GradualReleaseHook,
@@ -71,7 +71,7 @@ def build_problems(cfg: Config, store: FeatureStore) -> list[str]:
     Returns:
         One line per problem.
     """
-    check = _Check(cfg)
+    check = _BuildCheck(cfg)
     with DefaultScope.overwrite_default_scope('abawfw'), warnings.catch_warnings():
         warnings.simplefilter('ignore')  # of layers without elements: they are repeated when the run is built
         datasets = {}
@@ -104,7 +104,7 @@ def build_problems(cfg: Config, store: FeatureStore) -> list[str]:
     return [*check.lines(), *_postprocess_problems(cfg)]
 
 
-class _Check:
+class _BuildCheck:
     """Gathers what is wrong with each step; the same text of several places makes one line."""
 
     def __init__(self, cfg: Config) -> None:
@@ -167,7 +167,7 @@ def _unlike(datasets: dict[str, Any]) -> Iterator[str]:
             )
 
 
-def _model(cfg: Config, check: _Check, dataset: Any) -> Any:
+def _model(cfg: Config, check: _BuildCheck, dataset: Any) -> Any:
     """The model without memory, or None, and what is wrong with it."""
     given = model_config(cfg, dataset.input_dims)
     model = check.step('model', partial(_without_memory, given))
@@ -209,7 +209,7 @@ def _one_clip(dataset: Any) -> None:
     for transform in dataset.pipeline:
         if isinstance(transform, Normalize):
             for feature in transform.features or ():
-                refuse_pictures(dataset.store, feature)
+                refuse_images(dataset.store, feature)
             nothing = np.zeros(1, np.float32), np.ones(1, np.float32)
             transform.load(dict.fromkeys(transform.features or (), nothing))
         elif hasattr(transform, 'fit'):
@@ -298,7 +298,7 @@ def _too_long(model: Any, dataset: Any) -> Iterator[str]:
             )
 
 
-def _optimisation(cfg: Config, model: Any, check: _Check) -> list[Any]:
+def _optimisation(cfg: Config, model: Any, check: _BuildCheck) -> list[Any]:
     """The schedules, for optimiser and wrapper of the model's parameters, each shrunk to one number."""
     for module in model.modules():
         for name, parameter in list(module._parameters.items()):
@@ -351,7 +351,7 @@ def _derived(registry: Any, given: Any, base: type) -> None:
 NEEDED_HOOKS = (TrainingMetricHook, VACheckpointHook, SummaryHook)
 
 
-def _hooks(cfg: Config, check: _Check, model: Any, schedules: list[Any]) -> None:
+def _hooks(cfg: Config, check: _BuildCheck, model: Any, schedules: list[Any]) -> None:
     """Build the hooks, and hold what they name against the model."""
     named = {f'default_hooks.{k}': v for k, v in cfg.get('default_hooks', {}).items() if v is not None}
     named |= {f'custom_hooks[{i}]': v for i, v in enumerate(cfg.get('custom_hooks') or ())}

@@ -12,7 +12,7 @@ from abawfw.errors import ConfigError, DataError
 from abawfw.files import write_text
 from abawfw.series.launchers.base import Launcher, Report
 from abawfw.series.results import mean_and_deviation, to_csv
-from abawfw.series.runs import Series, SeriesResult, Trial
+from abawfw.series.runs import PlannedRun, Series, SeriesResult
 
 CSV = 'cross_validation.csv'
 
@@ -48,7 +48,7 @@ def cross_validate(
     return SeriesResult(rows, found.failures)
 
 
-def fold_trials(folds: Sequence[int], seeds: Sequence[int] = ()) -> list[Trial]:
+def fold_trials(folds: Sequence[int], seeds: Sequence[int] = ()) -> list[PlannedRun]:
     """All runs of a cross-validation, seed by seed.
 
     Raises:
@@ -61,13 +61,15 @@ def fold_trials(folds: Sequence[int], seeds: Sequence[int] = ()) -> list[Trial]:
     if not folds:
         raise ConfigError('--folds: give at least one')
     if not seeds:
-        return [Trial(f'fold{k}', {'fold': k}, (f'fold={k}',)) for k in folds]
+        return [PlannedRun(f'fold{k}', {'fold': k}, (f'fold={k}',)) for k in folds]
     return [
-        Trial(f'fold{k}_seed{s}', {'fold': k, 'seed': s}, (f'fold={k}',), s) for s in seeds for k in folds
+        PlannedRun(f'fold{k}_seed{s}', {'fold': k, 'seed': s}, (f'fold={k}',), s)
+        for s in seeds
+        for k in folds
     ]
 
 
-def _check(series: Series, trials: Sequence[Trial]) -> None:
+def _check(series: Series, trials: Sequence[PlannedRun]) -> None:
     """Check the config, and that every fold has videos to validate on."""
     shared = series.load()
     if 'fold' not in shared or 'fold' not in referenced_names(shared):

@@ -15,7 +15,7 @@ from abawfw.registry import EXTRACTORS
 
 EMBEDDING = '_embedding'
 PICTURES = 'video'
-"""What configs call pictures of faces, and what embeddings of them begin with."""
+"""What configs call images of faces, and what embeddings of them begin with."""
 OTHERS = ('denseface', 'affectnet', 'vggface2', 'FAU', 'FAU_situ', 'head_pose', 'eye_gaze')
 """Features of faces that RUCAIM3 made with other tools (arXiv:2203.13032)."""
 
@@ -88,7 +88,7 @@ def check_observed(video: str, observed: Mapping[str, NDArray[np.bool_]]) -> lis
 
 
 def _source(feature: str) -> str:
-    """What a feature is made of: face, sound or words; where its name does not say that, the name."""
+    """What a feature is made of: face, audio or transcript; where its name does not say that, the name."""
     component = EXTRACTORS.get(feature)
     if component is not None:
         return str(getattr(component, 'source', feature))

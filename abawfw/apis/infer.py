@@ -22,10 +22,10 @@ from abawfw.datasets.stores.npy_file import naming
 from abawfw.errors import AbawfwError, ConfigError, DataError, Interrupted
 from abawfw.extraction.video.source_videos import not_creatable
 from abawfw.files import write_text
-from abawfw.visualization.va_picture import Thumbnail, draw_curves, thumbnail_rows
+from abawfw.visualization.va_figure import Thumbnail, draw_curves, thumbnail_rows
 
 if TYPE_CHECKING:
-    from abawfw.extraction.audio.sound_stream import SoundStream
+    from abawfw.extraction.audio.audio_stream import AudioStream
     from abawfw.extraction.faces.track import FaceTrack
 
 LONGER = 28
@@ -91,7 +91,7 @@ def infer_video(
         out: folder, made if needed.
         overlay: also write the annotated video.
         options: see ``VAInferencer.predict_video``.
-        progress: called now and then with the share of the extraction that is done.
+        progress: called now and then with the fraction of the extraction that is done.
 
     Raises:
         DataError: the folder cannot be written; others as ``VAInferencer.predict_video``.
@@ -100,7 +100,7 @@ def infer_video(
 
     check_writable(out)
     _check_name(video.stem, video, out)
-    sound, silent = _sound_of(video) if overlay else (None, [])
+    audio, silent = _audio_of(video) if overlay else (None, [])
     found = inferencer.predict_video(video, options=options, progress=progress)
     thumbnails = [] if found.track is None else _thumbnails_of_video(video, found.track)
     files = _write(inferencer, video.stem, found.table, out, thumbnails, found.notes)
@@ -110,7 +110,7 @@ def infer_video(
 
         path = out / f'{video.stem}.va.mp4'
         boxes = None if found.track is None else found.track.boxes
-        more = write_overlay(path, Recording(video).frames(), found.table, boxes, sound)
+        more = write_overlay(path, Recording(video).frames(), found.table, boxes, audio)
         notes += [note for note in (*silent, *more) if note not in notes]
         files.append(path)
     held = None if found.track is None else int(found.track.filled.sum())
@@ -125,7 +125,7 @@ def infer_store(
 ) -> Inference:
     """Predict and write the files of all videos of a store of which something was observed.
 
-    Faces come from a feature of the store that holds pictures, if it has one.
+    Faces come from a feature of the store that holds images, if it has one.
 
     Args:
         inferencer: of the run.
@@ -184,7 +184,7 @@ def infer(
         overlay: also write annotated videos.
         options: see ``VAInferencer.predict_video``.
         tell: called with every video whose files are written, and with the name of one that failed.
-        progress: called now and then with a video and the share of its extraction that is done.
+        progress: called now and then with a video and the fraction of its extraction that is done.
 
     Raises:
         ConfigError: an annotated video is asked for of a store.
@@ -288,14 +288,14 @@ def check_writable(folder: Path) -> None:
         ) from error
 
 
-def _sound_of(video: Path) -> tuple[SoundStream | None, list[str]]:
-    """The sound for an annotated video; or a note on why it has none."""
-    from abawfw.extraction.audio.sound_stream import SoundStream
+def _audio_of(video: Path) -> tuple[AudioStream | None, list[str]]:
+    """The audio for an annotated video; or a note on why it has none."""
+    from abawfw.extraction.audio.audio_stream import AudioStream
 
     try:
-        return SoundStream(video), []
+        return AudioStream(video), []
     except DataError as error:
-        return None, [f'the annotated video has no sound: {error}']
+        return None, [f'the annotated video has no audio: {error}']
 
 
 def _check_name(name: str, where: Path, out: Path) -> None:

@@ -20,7 +20,7 @@ from abawfw.checkpoints import best_checkpoint, load_checkpoint
 from abawfw.config.loading import load_config, resolve
 from abawfw.datasets.stores.base import FeatureStore
 from abawfw.errors import CheckpointError, ConfigError, DataError, counted
-from abawfw.evaluation.va_metric import VAMetric, VideoPrediction
+from abawfw.evaluation.va_metric import AssembledVideo, VAMetric
 
 
 @dataclass(frozen=True)
@@ -273,7 +273,7 @@ def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:
     )
 
 
-def predict(model: Any, loader: Any, device: str | None = None) -> dict[str, VideoPrediction]:
+def predict(model: Any, loader: Any, device: str | None = None) -> dict[str, AssembledVideo]:
     """Run a model over every clip of a loader.
 
     Args:
@@ -292,7 +292,7 @@ def predict(model: Any, loader: Any, device: str | None = None) -> dict[str, Vid
 
 def predict_together(
     models: Sequence[Any], loader: Any, device: str | None = None, progress: Report = unseen
-) -> list[dict[str, VideoPrediction]]:
+) -> list[dict[str, AssembledVideo]]:
     """Run several models over every clip of a loader, which is gone through once.
 
     Arguments and errors are those of ``predict``, whose results come for each model; ``progress`` is called
@@ -312,7 +312,7 @@ def predict_together(
     return [_in_order(metric, loader) for metric in metrics]
 
 
-def _in_order(metric: VAMetric, loader: Any) -> dict[str, VideoPrediction]:
+def _in_order(metric: VAMetric, loader: Any) -> dict[str, AssembledVideo]:
     found = metric.collect()
     order = [v.video_id for v in loader.dataset.videos]
     missing = [v for v in order if v not in found]

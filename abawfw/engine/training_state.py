@@ -1,4 +1,4 @@
-"""Everything a resumed run needs to go on as if nothing had happened."""
+"""Everything a resumed run needs to continue as if never interrupted."""
 
 from __future__ import annotations
 
@@ -207,7 +207,7 @@ def restore(runner: Runner, checkpoint: dict[str, Any], path: Path) -> None:
     for name, hook in _named_hooks(runner).items():
         for states, method in ((checkpoint['hooks'], 'state_dict'), (own['hooks'], 'rank_state')):
             if hasattr(hook, method) and name not in states:
-                runner.logger.warning(f'{path.name} has no state of {name}, which begins anew')
+                runner.logger.warning(f'{path.name} has no state of {name}, which starts from scratch')
         try:
             if name in checkpoint['hooks']:
                 hook.load_state_dict(checkpoint['hooks'][name])
@@ -228,7 +228,7 @@ def _report_other_device(runner: Runner, state: dict[str, Any], path: Path) -> N
     if then != here:
         names = {True: 'a GPU', False: 'the CPU'}
         runner.logger.warning(
-            f'{path.name} was written by a run on {names[then]}, and this one goes on on {names[here]}: it '
+            f'{path.name} was written by a run on {names[then]}, and this one continues on {names[here]}: it '
             'is valid, but not what the uninterrupted run would give: sums are rounded in another order, '
             'and dropout is drawn by another generator'
         )

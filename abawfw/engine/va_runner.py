@@ -198,7 +198,7 @@ class VARunner(Runner):
         for later in resumable_checkpoints(Path(self.work_dir)):
             if position(later) > here:
                 aside = later.replace(later.with_name(f'{later.name}.unused'))
-                self.logger.warning(f'{later.name} lies beyond what is resumed: renamed to {aside.name}')
+                self.logger.warning(f'{later.name} is later than the resumed state: renamed to {aside.name}')
 
     def save_training_state(self, keep: int = 2) -> Path:
         """Save everything that a resumed run needs; every rank must call this at the same point.
@@ -255,13 +255,13 @@ def refuse_other_videos(runner: Runner, checkpoint: dict[str, Any], path: Path) 
         path: its file, for the error.
 
     Raises:
-        CheckpointError: the videos to train on or to validate on differ, or the state does not tell them.
+        CheckpointError: the videos to train on or to validate on differ, or the state does not name them.
     """
     if 'ranks' not in checkpoint:
         return  # weights alone, which restoring refuses
     if 'videos' not in checkpoint:
         raise CheckpointError(
-            f'{path}: does not say which videos it was trained and validated on, so this run may not go on '
+            f'{path}: does not say which videos it was trained and validated on, so this run cannot continue '
             'from it; train again'
         )
     differing = []
@@ -279,8 +279,8 @@ def refuse_other_videos(runner: Runner, checkpoint: dict[str, Any], path: Path) 
         hint = f' ({", ".join(changed)} changed)' if changed else ''
         raise CheckpointError(
             f'{path}: the run had other videos than it has now{hint}: {", ".join(differing)}. '
-            'Scores of different videos cannot be compared: begin a run of its own with another --work-dir '
-            'and without --resume, or put back the value that chose the videos'
+            'Scores of different videos cannot be compared: start a separate run with another --work-dir '
+            'and without --resume, or restore the value that chose the videos'
         )
 
 

@@ -18,7 +18,7 @@ COLUMNS = {'valence': 0, 'arousal': 1}  # of the labels
 WINDOWS = {'valence': 50, 'arousal': 20}  # docs/rucaim3.md, Inference: one-sided, chosen on Aff-Wild2's val
 
 
-class VideoPrediction(NamedTuple):
+class AssembledVideo(NamedTuple):
     """Predictions and labels of a whole video, (frames, targets) each, labels NaN where there are none."""
 
     pred: np.ndarray
@@ -69,7 +69,7 @@ class VAMetric(BaseMetric):
         missing = [t for t in targets if t not in self.windows]
         if missing:
             raise ConfigError(f'windows {self.windows} of VAMetric lack the target {missing[0]}')
-        self.videos: dict[str, VideoPrediction] = {}
+        self.videos: dict[str, AssembledVideo] = {}
 
     def process(self, data_batch: Any, data_samples: Sequence[Any]) -> None:
         """Keep one entry per clip; fillers (no frames) are skipped.
@@ -93,7 +93,7 @@ class VAMetric(BaseMetric):
                 )
             self.results.append(_Clip(s('video_id'), s('start'), s('video_length'), pred, label))
 
-    def collect(self) -> dict[str, VideoPrediction]:
+    def collect(self) -> dict[str, AssembledVideo]:
         """Gather the clips of all ranks, assemble every video, and forget the clips.
 
         Use it instead of ``evaluate`` for a partition without labels. To be called by all ranks.
@@ -117,7 +117,7 @@ class VAMetric(BaseMetric):
         """
         return self.compute_metrics(list(self.collect().values()))
 
-    def compute_metrics(self, results: list[VideoPrediction]) -> dict[str, float]:
+    def compute_metrics(self, results: list[AssembledVideo]) -> dict[str, float]:
         """All metrics of assembled videos.
 
         Raises:
@@ -148,7 +148,7 @@ class VAMetric(BaseMetric):
         return np.clip(pred, -1.0, 1.0) if suffix == '_clipped' else pred
 
 
-def _assemble(video_id: str, clips: list[_Clip]) -> VideoPrediction:
+def _assemble(video_id: str, clips: list[_Clip]) -> AssembledVideo:
     lengths = sorted({clip.video_length for clip in clips})
     if len(lengths) > 1:
         raise DataError(
@@ -165,4 +165,4 @@ def _assemble(video_id: str, clips: list[_Clip]) -> VideoPrediction:
     label = np.empty(pred.shape, dtype=np.float64)
     for clip in clips:
         label[clip.start : clip.start + len(clip.label)] = clip.label
-    return VideoPrediction(pred, label)
+    return AssembledVideo(pred, label)

@@ -145,7 +145,7 @@ TARGETS = ('valence', 'arousal')
 class VAEstimator(BaseModel):
     """Valence and arousal per frame: backbones -> encoders -> fusion -> context -> head.
 
-    Each slot is told the vector length that the slot before it gives, so a config states no input size.
+    Each slot gets the vector length of the slot before it, so a config states no input size.
 
     Args:
         input_dims: dims of each modality as the dataset gives them, in the order of concatenation; an int
@@ -163,7 +163,7 @@ class VAEstimator(BaseModel):
             checkpoint of this framework.
         init_cfg: how initial weights are drawn, in MMEngine's form; None leaves them to each layer, as torch
             draws them. RUCAIM3 has ``dict(type='Normal', layer='Linear', std=0.02)``.
-        data_preprocessor: config; moves batches to the device unless told otherwise.
+        data_preprocessor: config; by default it moves batches to the device.
 
     Raises:
         ConfigError: a slot names a modality, a part or a target that does not exist.
@@ -286,7 +286,7 @@ class VAEstimator(BaseModel):
         )
         for name, encoder in self.encoders.items():
             sequences[name] = encoder(sequences[name], observed[name])
-            # what it gives for a missed frame tells of the frames around it; padding stays out
+            # its output for a missed frame depends on the frames around it; padding stays out
             observed[name] = valid & observed[name].any(dim=1, keepdim=True)
         x = self.fusion(sequences, observed)
         after: list[State] = []

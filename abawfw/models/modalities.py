@@ -59,7 +59,7 @@ def to_vectors(
 
 def _per_frame(backbone: Any, frames: Tensor, observed: Tensor) -> Tensor:
     """Vectors of the observed frames, (batch, time, dim), zero elsewhere."""
-    if torch.compiler.is_exporting():  # which frames were observed is not known while the graph is made
+    if torch.compiler.is_exporting():  # which frames were observed is unknown while the graph is made
         vectors = backbone(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
         return vectors.masked_fill(~observed.unsqueeze(-1), 0)
     if not observed.any():  # batch statistics of nothing do not exist

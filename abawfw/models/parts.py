@@ -104,7 +104,7 @@ def contract_problems(cfg: Mapping[str, Any], model: Any, frames: int, bytes_in:
 
     Args:
         cfg: the model's config, with its ``input_dims``.
-        model: the estimator, built from it, on any device; its components are built anew on the CPU.
+        model: the estimator, built from it, on any device; its components are built again on the CPU.
         frames: of the longest clip.
         bytes_in: features that are stored as bytes, as pixels are.
 
@@ -208,7 +208,7 @@ def _stateful(part: Any, dim: int, width: int, frames: int, mask_name: str) -> N
         spoilt, after = part(x.masked_fill(~mask.unsqueeze(-1), FAR), mask, state)
         _same(spoilt[mask], y[mask], 'looks at frames that valid excludes: mask them')
         if len(after) != len(state) or any(len(t) != ROWS for t in after):
-            raise ConfigError(f'gives a state of {len(after)} tensors, begun with one of {len(state)}')
+            raise ConfigError(f'gives a state of {len(after)} tensors, started with one of {len(state)}')
         for one, other in zip(after, result[1], strict=True):
             _same(one.float(), other.float(), 'takes padding into the state that it carries on')
     _learns(part, part.train()(x, mask, state)[0][mask])

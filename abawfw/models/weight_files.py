@@ -60,7 +60,7 @@ def missing_weights(model: Any) -> list[str]:
     """Files of weights that a model's config names and that are not there, a line each.
 
     Args:
-        model: the resolved config of an estimator; what is wrong with it otherwise is told elsewhere.
+        model: the resolved config of an estimator; its other errors are reported elsewhere.
     """
     problems = []
     parts = model if isinstance(model, Mapping) else {}

@@ -22,7 +22,7 @@ SHOWN = 5  # differences of one run that are listed
 
 
 @dataclass(frozen=True)
-class Trial:
+class PlannedRun:
     """One run of a series.
 
     Attributes:
@@ -64,14 +64,14 @@ class Series:
     data_root: str | None = None
     words: tuple[str, ...] = ()
 
-    def load(self, trial: Trial | None = None) -> VAConfig:
+    def load(self, trial: PlannedRun | None = None) -> VAConfig:
         """The config of a trial, or the one that all have in common, as tools/train.py loads it."""
         words = [*self.words, *(trial.words if trial else ())]
         named = {'data_root': self.data_root, 'seed': trial.seed if trial else None}
         overrides = parse_words(words) | {k: v for k, v in named.items() if v is not None}
         return load_config(self.config, overrides)
 
-    def launch(self, trials: Sequence[Trial], launcher: Launcher, report: Report) -> SeriesResult:
+    def launch(self, trials: Sequence[PlannedRun], launcher: Launcher, report: Report) -> SeriesResult:
         """Do what is left of all trials and collect their results.
 
         Raises:
@@ -92,7 +92,7 @@ class Series:
                 rows.append({'run': trial.name, **trial.labels, **scores})
         return SeriesResult(rows, failures)
 
-    def _run(self, trial: Trial, cfg: VAConfig) -> Run:
+    def _run(self, trial: PlannedRun, cfg: VAConfig) -> Run:
         """The commands that are left: training and testing, testing, or none."""
         work_dir = self.out / trial.name
         python = sys.executable

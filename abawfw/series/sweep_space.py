@@ -15,7 +15,7 @@ import numpy as np
 
 from abawfw.config.overrides import parse_value
 from abawfw.errors import ConfigError, nearest
-from abawfw.series.runs import Trial
+from abawfw.series.runs import PlannedRun
 
 NAME_LENGTH = 120  # of a folder; file systems end at 255 bytes
 DRAWS = 100  # for each trial that is wanted, before a space counts as exhausted
@@ -89,11 +89,11 @@ def draw(space: Mapping[str, Any], trials: int, seed: int) -> list[Values]:
     raise ConfigError(f'--trials {trials}: only {len(found)} different combinations were found; give fewer')
 
 
-def to_trial(values: Values) -> Trial:
+def to_trial(values: Values) -> PlannedRun:
     """The run with these values; its name depends on nothing else."""
     words = tuple(f'{key}={_word(value)}' for key, value in values.items())
     labels = {key: value if isinstance(value, (int, float)) else str(value) for key, value in values.items()}
-    return Trial(trial_name(values), labels, words)
+    return PlannedRun(trial_name(values), labels, words)
 
 
 def trial_name(values: Values) -> str:

@@ -30,7 +30,7 @@ class Contribution:
         weight: in the ensemble.
         together: CCC of the ensemble; None where it is unknown (no val, or one video or group to fit weights
             on).
-        without: CCC of the other runs, weighted anew by the same rule; None also where there are none.
+        without: CCC of the other runs, with new weights by the same rule; None also where there are none.
         error_correlation: mean correlation of its errors with those of each other run: a weak run that errs
             in its own way helps. None where there is no other run.
     """
@@ -49,7 +49,7 @@ class Contribution:
 
     @property
     def adds(self) -> float | None:
-        """CCC of the ensemble less that of the ensemble without the run; negative where it harms."""
+        """CCC of the ensemble minus that of the ensemble without the run; negative where it harms."""
         return None if self.together is None or self.without is None else self.together - self.without
 
 
@@ -95,7 +95,7 @@ def contributions(
 def group_contributions(
     rule: str, group: ValGroup, names: Sequence[str], weights: np.ndarray
 ) -> list[Contribution]:
-    """The same of a group; ``weights`` of its runs in the ensemble, (runs,), are only told."""
+    """The same of a group; ``weights`` of its runs in the ensemble, (runs,), are only reported."""
     together, run_ccc = group.fair_ccc(rule), group.run_ccc
     if len(names) == 1:
         return [Contribution(names[0], run_ccc[0], float(weights[0]), together)]

@@ -52,7 +52,7 @@ class Ensemble:
         check_rule(weights)
         self.smoothed, self.rule = smoothed, weights
         found = expand(runs)
-        # where no run has a target, reading tells what is missing
+        # where no run has a target, reading reports what is missing
         chosen = {t: [run for run in found if run.has(t)] or found for t in targets}
         files = {t: self._read(chosen[t], t) for t in targets}
         if problems := [line for t in targets for line in _disagreements(chosen[t], *files[t], t)]:
@@ -151,7 +151,7 @@ class TargetEnsemble:
             weights; None for one video or group, and where weights are not found on labels.
         test_preds: (frames,) by video; None if no run has test predictions.
         tuned: runs whose smoothed predictions, which are averaged, were tuned on the labels of val.
-        unit: what a cross-validation of weights divides, in words; None where weights are not found on
+        unit: what a cross-validation of weights divides, as text; None where weights are not found on
             labels.
         doubts: what speaks against predictions being those of a run's best checkpoint, a line each.
     """

@@ -75,7 +75,7 @@ FORMATS: dict[str, Format] = {'per-target': per_target, 'per-video': per_video, 
 
 
 def check_format(name: str, targets: Collection[str], sample: SampleFile | None) -> None:
-    """Refuse a format that these targets cannot fill, or whose rows are not known.
+    """Refuse a format that these targets cannot fill, or whose rows are unknown.
 
     Raises:
         ConfigError: a target is missing, or the sample; or there is one that the format has no use for.
@@ -115,7 +115,7 @@ def _file(video: str) -> str:
 
 
 def check_output(out: Path | str, overwrite: bool = False) -> list[str]:
-    """Refuse a path that exists, so that nobody loses a submission or anything else.
+    """Refuse a path that exists, so that nothing is overwritten.
 
     Returns:
         What had to be put right after a call that was killed, a line each.

@@ -50,7 +50,7 @@ class SampleFile:
                 problems.append(f'line {number}: {line!r}, expected VIDEO/00001.jpg')
                 continue
             if location in seen:
-                problems.append(f'line {number}: {location} stands in the sample twice')
+                problems.append(f'line {number}: {location} occurs in the sample twice')
             seen.add(location)
             self.rows.append(location)
             self.videos.append(match[1])
@@ -99,7 +99,7 @@ class SampleFile:
         repairs += [f'{video}: not in the sample, left out' for video in lengths if video not in known]
         if problems:
             way_out = '\npredict what is missing, or accept larger differences with --allow-repair N'
-            everything = '\n'.join(f'  {line}' for line in problems)  # whoever repairs them needs all
+            everything = '\n'.join(f'  {line}' for line in problems)  # all are needed to repair them
             raise DataError(f'predictions do not fit the sample {self.path}:\n{everything}{way_out}')
         return repairs
 

@@ -125,7 +125,7 @@ def ccc_centring(ratings: Any) -> Centring:
     agreement. The mean of the centred ratings over the raters is their gold standard.
 
     Where the reference divides by nothing or by a sum of opposite signs, we differ: a rater who disagrees
-    with the others does not count for the level, and where nobody agrees, or there is one rater, all count
+    with the others does not count for the level, and where none agree, or there is one rater, all count
     alike.
 
     Args:

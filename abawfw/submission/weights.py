@@ -11,8 +11,8 @@ from abawfw.errors import ConfigError, DataError
 from abawfw.evaluation.functional import Moments
 from abawfw.evaluation.functional.ccc import concordance
 
-# Weights are shares of the draws. Beyond a hundred, a draw moves none by more than a per cent, less than the
-# videos of a validation set can tell.
+# Weights are fractions of the draws. Beyond a hundred, a draw moves none by more than a per cent, less than
+# the videos of a validation set can show.
 MOST_DRAWS = 100
 ROUNDING = 1e-9  # smaller differences of a CCC are none, so that of equal runs the first is taken
 
@@ -124,7 +124,7 @@ RULES = {
     'centred': 'all alike, brought to one mean per video first, in which runs count by CCC with the others',
     'ccc': 'in proportion to the CCC on val, 0 where that is negative',
     'fit': 'those with the highest CCC on val',
-    'greedy': 'shares of draws: the best run, then whichever raises the CCC on val most, until none does',
+    'greedy': 'fractions of draws: the best run, then whichever raises the CCC on val most, until none does',
 }
 FITTED = ('ccc', 'fit', 'greedy')  # those that look at labels of videos which all runs have predicted
 

@@ -1,1 +1,1 @@
-"""Pictures of what a run has learnt."""
+"""Pages, figures and annotated videos of what a run predicts."""

@@ -1,4 +1,4 @@
-"""Predicted and labelled curves, and how training went, as pictures for a paper."""
+"""Predicted and labelled curves, and how training went, as figures for a paper."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import matplotlib
 
-matplotlib.use('Agg')  # pictures go to files; no screen is needed
+matplotlib.use('Agg')  # figures go to files; no screen is needed
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -16,7 +16,7 @@ from abawfw.errors import DataError, nearest
 from abawfw.results.tested_run import TestedRun
 from abawfw.visualization.palette import LABEL, RAW, SERIES, TARGETS
 
-DPI = 200  # a picture of 12 inches fills the width of a page in print
+DPI = 200  # a figure of 12 inches fills the width of a page in print
 STYLES = ('-', '--', ':', '-.', (0, (8, 3)), (0, (8, 3, 1, 3)))  # of the second line on, one that differs
 BEYOND = 0.08  # of the axis above 1 and below -1
 
@@ -46,7 +46,7 @@ def draw_videos(run: TestedRun, videos: Sequence[str] | None = None) -> plt.Figu
     explained = set()
     for axis, (video, target) in zip(axes[:, 0], rows, strict=True):
         _draw(axis, run, video, target)
-        if target not in explained:  # every target has colours of its own
+        if target not in explained:  # every target has its own colours
             axis.legend(
                 loc='lower right',
                 bbox_to_anchor=(1, 1),
@@ -85,7 +85,7 @@ def draw_training(run: TestedRun, keys: Sequence[str] | None = None) -> plt.Figu
 
     Args:
         run: a run with a finished epoch.
-        keys: columns of metrics.csv, all in one picture; None for the loss, and beside it the CCC of training
+        keys: columns of metrics.csv, all in one figure; None for the loss, and beside it the CCC of training
             and validation.
 
     Raises:

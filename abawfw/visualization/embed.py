@@ -1,4 +1,4 @@
-"""Text and values put into HTML and scripts such that nothing in them is taken for code."""
+"""Text and values put into HTML and scripts such that nothing in them is executed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 DIGITS = 7
-"""Significant digits of numbers in scripts: what float32 holds, and no picture shows more."""
+"""Significant digits of numbers in scripts: what float32 holds, and more than a figure shows."""
 
 
 def escape(value: Any) -> str:

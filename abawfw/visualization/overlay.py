@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from abawfw.errors import DataError
 from abawfw.files import Replacement
 
-CLOCK = 90000  # ticks per second of the pictures
+CLOCK = 90000  # ticks per second of the images
 PLAYED = ('aac', 'mp3', 'ac3', 'eac3', 'opus', 'flac', 'alac')
-"""Kinds of sound in MP4 that players know; the format takes others, too."""
+"""Kinds of audio in MP4 that players know; the format takes others, too."""
 
 
 AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
@@ -26,24 +26,24 @@ SILENCE = 48000  # samples of it that are encoded at a time
 
 
 class VideoFrame(Protocol):
-    """What is needed of a decoded frame; ``features.recording.Frame`` is one."""
+    """What is needed of a decoded frame; ``extraction.video.recording.Frame`` is one."""
 
     index: int
     time: float
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height of the upright picture."""
+        """Width and height of the upright image."""
 
     def rgb(self, longest: int | None = None) -> NDArray[np.uint8]:
-        """The upright picture, (height, width, 3)."""
+        """The upright image, (height, width, 3)."""
 
 
-class StoredSound(Protocol):
-    """What is needed of the sound of a video; ``features.sound_stream.SoundStream`` is one.
+class StoredAudio(Protocol):
+    """What is needed of the audio of a video; ``extraction.audio.audio_stream.AudioStream`` is one.
 
     Attributes:
-        count: streams of sound in the file.
+        count: audio streams in the file.
         kind: codec of the one that is taken.
         rate: its samples per second.
         channels: in it.
@@ -66,9 +66,9 @@ def write_overlay(
     frames: Iterable[VideoFrame],
     table: pd.DataFrame,
     boxes: NDArray[np.float32] | None,
-    sound: StoredSound | None = None,
+    audio: StoredAudio | None = None,
 ) -> list[str]:
-    """Write the annotated video (H.264 in MP4), one picture per frame at the time of the frame.
+    """Write the annotated video (H.264 in MP4), one image per frame at the time of the frame.
 
     Args:
         path: file to write; it appears when it is whole.
@@ -76,10 +76,10 @@ def write_overlay(
         table: as ``VAInferencer`` gives it, one row per frame, with times.
         boxes: (frames, 4) left, top, right, bottom of the face, NaN where there is none; None where none was
             looked for.
-        sound: of the video; copied, or encoded anew if few players know its kind.
+        audio: of the video; copied, or re-encoded if few players know its kind.
 
     Returns:
-        Notes: what was done to the sound.
+        Notes: what was done to the audio.
 
     Raises:
         DataError: the video has another number of frames than the table, or PyAV is not installed.
@@ -95,11 +95,11 @@ def write_overlay(
             av.open(f'file:{temporary}', 'w', format='mp4', container_options=options) as out,
         ):
             video = _video_stream(out)
-            packets = None if sound is None else _Sound(av, sound, out, notes)
-            for picture in _pictures(av, frames, table, boxes):
-                out.mux(video.encode(picture))
+            packets = None if audio is None else _AudioCopy(av, audio, out, notes)
+            for image in _images(av, frames, table, boxes):
+                out.mux(video.encode(image))
                 if packets is not None:
-                    packets.write(float(picture.pts) / CLOCK)
+                    packets.write(float(image.pts) / CLOCK)
             out.mux(video.encode(None))
             if packets is not None:
                 packets.write(math.inf)
@@ -108,7 +108,7 @@ def write_overlay(
     return notes
 
 
-def _pictures(
+def _images(
     av: Any, frames: Iterable[VideoFrame], table: pd.DataFrame, boxes: NDArray[np.float32] | None
 ) -> Iterator[Any]:
     """Drawn frames as PyAV takes them, their times in order."""
@@ -122,11 +122,11 @@ def _pictures(
         canvas = canvas or OverlayCanvas(table, *frame.size)
         box = None if boxes is None or np.isnan(boxes[count]).any() else boxes[count]
         drawn = canvas.draw(count, frame.rgb(), box, None if found is None else bool(found[count]))
-        picture = av.VideoFrame.from_ndarray(drawn, format='rgb24')
-        # two frames of one time stay two frames
-        last = picture.pts = max(round(frame.time * CLOCK), last + 1)
-        picture.time_base = Fraction(1, CLOCK)
-        yield picture
+        image = av.VideoFrame.from_ndarray(drawn, format='rgb24')
+        # two frames of the same time stay two frames
+        last = image.pts = max(round(frame.time * CLOCK), last + 1)
+        image.time_base = Fraction(1, CLOCK)
+        yield image
         count += 1
     if count != len(table):
         raise DataError(f'the video has {count} frames, the table {len(table)} rows')
@@ -143,34 +143,34 @@ def _video_stream(out: Any) -> Any:
     return stream
 
 
-class _Sound:
-    """Puts the sound between the pictures, so that a player finds both nearby.
+class _AudioCopy:
+    """Puts the audio between the images, so that a player finds both nearby.
 
-    A kind of sound that few players know in MP4 is encoded anew as AAC, and noted. It starts at time 0 then,
+    A kind of audio that few players know in MP4 is re-encoded as AAC, and noted. It starts at time 0 then,
     with silence up to its own start: what the encoder needs before its first sample lies before time 0, where
-    every player leaves it out.
+    every player omits it.
     """
 
-    def __init__(self, av: Any, source: StoredSound, out: Any, notes: list[str]) -> None:
+    def __init__(self, av: Any, source: StoredAudio, out: Any, notes: list[str]) -> None:
         self._av = av
         self._out = out
         self._source = source
         self._notes = notes
         self._ahead: Any = None
         if not source.count:
-            notes.append('the video has no sound')
+            notes.append('the video has no audio')
             return
         if source.kind in PLAYED:
             if source.count > 1:
-                notes.append(f'one of {source.count} streams of sound is copied')
+                notes.append(f'one of {source.count} audio streams is copied')
             self._packets = source.packets()
             self._ahead = next(self._packets, None)
             if self._ahead is None:
-                notes.append('the video has no sound: its stream of it is empty')
+                notes.append('the video has no audio: its audio stream is empty')
                 return
             self._stream = out.add_stream_from_template(self._ahead.stream)
             return
-        notes.append(f'few players know sound of the kind {source.kind} in MP4: it was encoded anew as AAC')
+        notes.append(f'few players know audio of the kind {source.kind} in MP4: it was re-encoded as AAC')
         rate = source.rate if source.rate in AAC_RATES else 48000
         self._stream = out.add_stream('aac', rate=rate)
         self._stream.codec_context.layout = 'mono' if source.channels == 1 else 'stereo'
@@ -178,7 +178,7 @@ class _Sound:
         self._ahead = next(self._packets, None)
 
     def write(self, until: float) -> None:
-        """Write what is heard before a time in seconds."""
+        """Write the packets before a time in seconds."""
         while self._ahead is not None and float(self._ahead.dts * self._ahead.time_base) <= until:
             self._ahead.stream = self._stream
             self._out.mux(self._ahead)

@@ -1,4 +1,4 @@
-"""One picture of an annotated video: the frame, the plane of valence and arousal, and moving curves."""
+"""One image of an annotated video: the frame, the plane of valence and arousal, and moving curves."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from abawfw.visualization.va_picture import COLORS
+from abawfw.visualization.va_figure import COLORS
 
 SIZE = (1280, 720)
 SPAN = 12.0  # seconds that the curves show, half of them before the present
@@ -25,7 +25,7 @@ MARGIN = 34
 
 
 class Box(NamedTuple):
-    """A part of the picture, in pixels."""
+    """A part of the image, in pixels."""
 
     x: int
     y: int
@@ -34,7 +34,7 @@ class Box(NamedTuple):
 
 
 def layout(width: int, height: int) -> tuple[Box, Box, Box]:
-    """Where the frame, the plane and the curves lie, for upright pictures of this size."""
+    """Where the frame, the plane and the curves lie, for upright images of this size."""
     if height > width:
         return Box(0, 0, 430, 720), Box(430, 0, 850, 440), Box(430, 440, 850, 280)
     return Box(0, 0, 860, 484), Box(860, 0, 420, 484), Box(0, 484, 1280, 236)
@@ -45,7 +45,7 @@ class OverlayCanvas:
 
     Args:
         table: as ``VAInferencer`` gives it, with times.
-        width: of the upright pictures of the video, in pixels.
+        width: of the upright images of the video, in pixels.
         height: of the same.
     """
 
@@ -57,12 +57,12 @@ class OverlayCanvas:
         scale = min(self._frame.width / width, self._frame.height / height)
         self._scale = scale
         size = max(1, round(width * scale)), max(1, round(height * scale))
-        self._picture = Box((self._frame.width - size[0]) // 2, (self._frame.height - size[1]) // 2, *size)
+        self._image = Box((self._frame.width - size[0]) // 2, (self._frame.height - size[1]) // 2, *size)
 
     def draw(
         self, row: int, rgb: NDArray[np.uint8], box: NDArray | None, found: bool | None
     ) -> NDArray[np.uint8]:
-        """The picture of one frame, (720, 1280, 3).
+        """The image of one frame, (720, 1280, 3).
 
         Args:
             row: of the table.
@@ -71,19 +71,19 @@ class OverlayCanvas:
             found: whether the face was detected, or only held over a gap; None where none was looked for.
         """
         canvas = self._ground.copy()
-        x, y, width, height = self._picture
+        x, y, width, height = self._image
         way = cv2.INTER_AREA if self._scale < 1 else cv2.INTER_LINEAR
         canvas[y : y + height, x : x + width] = cv2.resize(rgb, (width, height), interpolation=way)
         if box is not None:
             self._face(canvas[y : y + height, x : x + width], box, bool(found))
         self._way(canvas, row)
         self._moving(canvas, row)
-        return self._words(canvas, row, box is None and found is not None)
+        return self._texts(canvas, row, box is None and found is not None)
 
-    def _face(self, picture: NDArray[np.uint8], box: NDArray, found: bool) -> None:
+    def _face(self, image: NDArray[np.uint8], box: NDArray, found: bool) -> None:
         left, top, right, bottom = np.round(box * self._scale * 16).astype(int)
         color = rgb_of(FOUND if found else HELD)
-        cv2.rectangle(picture, (left, top), (right, bottom), color, 2, cv2.LINE_AA, 4)
+        cv2.rectangle(image, (left, top), (right, bottom), color, 2, cv2.LINE_AA, 4)
 
     @cached_property
     def _square(self) -> Box:
@@ -141,7 +141,7 @@ class OverlayCanvas:
             cv2.circle(strip, points[here].tolist(), 5 * 16, bright, -1, cv2.LINE_AA, 4)
         cv2.line(strip, (middle, 0), (middle, height + 4), rgb_of(FAINT), 1)
 
-    def _words(self, canvas: NDArray[np.uint8], row: int, faceless: bool) -> NDArray[np.uint8]:
+    def _texts(self, canvas: NDArray[np.uint8], row: int, faceless: bool) -> NDArray[np.uint8]:
         """Time, values, and 'no face'; only the lines that change."""
         image = Image.fromarray(canvas)
         pen = ImageDraw.Draw(image)
@@ -156,7 +156,7 @@ class OverlayCanvas:
             (x + width - 24, y + 12), f'{int(minutes)}:{seconds:05.2f}', fill=INK, font=font(18), anchor='ra'
         )
         if faceless:
-            pen.text((self._picture.x + 14, self._picture.y + 12), 'no face', fill=HELD, font=font(20))
+            pen.text((self._image.x + 14, self._image.y + 12), 'no face', fill=HELD, font=font(20))
         return np.asarray(image)
 
     @cached_property

@@ -17,7 +17,7 @@ from abawfw.visualization.palette import DARK
 
 ASSETS = Path(__file__).parent / 'assets'
 SCRIPTS = ('page.js', 'legend.js', 'table.js', 'curve_browser.js')
-# The browser itself then refuses whatever would go over the network.
+# The browser itself then blocks whatever would go over the network.
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; "
     "base-uri 'none'; form-action 'none'"

@@ -1,7 +1,7 @@
-"""The colours of curves, targets and runs: the same on every picture and page.
+"""The colours of curves, targets and runs: the same in every figure and page.
 
-Whatever shares a figure differs by at least 20 in CIELAB for readers with normal sight, with protanopia and
-with deuteranopia (simulated by Machado et al. 2009), and has a contrast of 3 or more with the ground, light
+Colours in one figure differ by at least 20 in CIELAB for readers with normal sight, with protanopia and
+with deuteranopia (simulated by Machado et al. 2009), and have a contrast of 3 or more with the ground, light
 or dark. No run has the hue of a target. ``tests/visualization/test_palette.py`` measures all of it.
 """
 
@@ -16,7 +16,7 @@ RAW = {'valence': '#db7a4d', 'arousal': '#6797cc'}
 """Of predictions that are not smoothed: a lighter tone of their target."""
 
 SERIES = ('#780fa5', '#008769', '#694b00', '#d269b4', '#2da500')
-"""Runs, partitions and whatever else is told apart by colour, beside a label in ``LABEL``."""
+"""Runs, partitions and whatever else is distinguished by colour, beside a label in ``LABEL``."""
 DASHES = ('solid', 'dash', 'dot', 'dashdot', 'longdash', 'longdashdot')
 MARKS = ('circle', 'diamond', 'square', 'triangle-up', 'x', 'cross', 'star')
 
@@ -40,12 +40,12 @@ DARK: dict[str, str] = {
 
 
 class Look(NamedTuple):
-    """How a run, or whatever is told apart like one, is drawn.
+    """How a run, or whatever is distinguished like one, is drawn.
 
     Attributes:
         color: of its lines and dots.
-        dash: of its lines, in Plotly's words.
-        mark: its dots, in Plotly's words.
+        dash: of its lines, a name of Plotly's.
+        mark: its dots, a name of Plotly's.
     """
 
     color: str
@@ -54,7 +54,7 @@ class Look(NamedTuple):
 
 
 def look(index: int) -> Look:
-    """The look of a run by its place: one that differs in nothing but colour there is none among 30.
+    """The look of a run by its place; no two of 30 differ in colour only.
 
     >>> look(0), look(1)
     (Look(color='#780fa5', dash='solid', mark='circle'), Look(color='#008769', dash='dash', mark='diamond'))

@@ -86,13 +86,13 @@ class StoredCurves:
 
     @property
     def note(self) -> str:
-        """How much of the curves the page holds, in words."""
+        """How much of the curves the page holds, as text."""
         if self.bucket == 1:
             return f'All {self.frames:,} frames are on the page.'
         return (
             f'These {self.frames:,} frames are too many for one page: of every {self.bucket} frames, a curve '
-            'keeps its lowest and highest value, where they are. No peak is lost; what lies between is, and '
-            'gaps that are shorter are bridged.'
+            'keeps its lowest and highest value at their positions. No peak is lost; values between them are '
+            'omitted, and shorter gaps are bridged.'
         )
 
 

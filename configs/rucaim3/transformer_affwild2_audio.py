@@ -1,3 +1,3 @@
-# What the sound alone tells.
+# The audio features alone.
 _base_ = './transformer_affwild2.py'
 features = ['vggish', 'wav2vec', 'compare', 'egemaps']

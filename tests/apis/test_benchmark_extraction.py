@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from abawfw.errors import ConfigError
-from abawfw.extraction.audio.sound import Sound
+from abawfw.extraction.audio.audio import Audio
 from abawfw.extraction.extractors import base as ten_ms_rows
 from abawfw.extraction.extractors import logmel
 from benchmarks import extraction
@@ -26,7 +26,7 @@ def test_an_offset_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """Features that follow i / 30 at 29.97 fps part from the frames, more and more."""
     chunked = ten_ms_rows.chunked_rows
 
-    def late(sound: Sound, times: np.ndarray, *args: Any, **options: Any) -> Any:
+    def late(sound: Audio, times: np.ndarray, *args: Any, **options: Any) -> Any:
         return chunked(sound, times * 0.999, *args, **options)
 
     monkeypatch.setattr(logmel, 'chunked_rows', late)

@@ -208,7 +208,7 @@ def test_what_is_left_out_is_told(convert: Conversion, stored: dict[str, Tensor]
         f'119 tensors written to {tmp_path}/out.pth, config to {tmp_path}/out.py',
         f'left out, a second name of the same: temporal.video.* ({aliases // 2}), '
         f'temporal.logmel.* ({aliases // 2})',
-        'left out, encoded and thrown away by the reference: temporal.vggish.* (28), bn.vggish.* (5)',
+        'left out, encoded and discarded by the reference: temporal.vggish.* (28), bn.vggish.* (5)',
         'left out, never used by the reference: TAGF.vregressor.* (2), TAGF.Joint.* (11), '
         'spatial.visual.logits.bias',
         'left out, the config starts from stored embeddings: '

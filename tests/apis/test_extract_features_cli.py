@@ -87,7 +87,7 @@ def test_partitions_labels_and_options(tmp_path: Path, capfd: pytest.CaptureFixt
     found = call(capfd, 'extract_features', videos, store, *SOUND, *options)
     assert (found.code, found.err.strip()) == (
         2,
-        f'error: {store}: is there already; go on with it (--resume), or choose another folder',
+        f'error: {store}: exists already; continue it (--resume), or choose another folder',
     )
     options.append('--resume')
     before = (store / 'a/mfcc.npy').stat().st_mtime_ns
@@ -133,7 +133,7 @@ def test_bad_videos_do_not_keep_the_others(tmp_path: Path, capfd: pytest.Capture
     assert {f'{name}: failed, see the end' for name in ('cut', 'empty', 'sound', 'text')} <= {
         *found.out.splitlines()
     }
-    assert '  no sound' in found.out.splitlines()
+    assert '  no audio' in found.out.splitlines()
     assert 'good: test, 20 frames, 0.79 s, a face in 0' in found.out.splitlines()
     opened = open_store(store)
     assert [v.video_id for v in opened.videos()] == ['good', 'one', 'silent', 'turned']

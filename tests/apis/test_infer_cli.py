@@ -165,7 +165,7 @@ def test_video(run: Path, store: Path, clip: Path, tmp_path: Path, capfd: pytest
     assert matplotlib.image.imread(tmp_path / 'new.va.png').std() > 0.05
     overlay = Recording(tmp_path / 'new.va.mp4')
     np.testing.assert_allclose([f.time for f in overlay.frames()], table.index, atol=1e-4)
-    assert overlay.info.sound_streams == 1
+    assert overlay.info.audio_streams == 1
 
 
 def test_store(run: Path, store: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -211,10 +211,10 @@ def test_portrait_with_rotation_flag(run: Path, tmp_path: Path, capfd: pytest.Ca
     ('black', 'seconds', 'note'),
     [
         (True, 3.0, 'no face in any of the 20 frames: the curves come from the other features alone'),
-        (False, 0.0, 'no sound in any of the 20 frames: the curves come from the other features alone'),
+        (False, 0.0, 'no audio in any of the 20 frames: the curves come from the other features alone'),
         (False, 0.3, None),
     ],
-    ids=['no face', 'no sound', 'short sound'],
+    ids=['no face', 'no audio', 'short sound'],
 )
 def test_half_of_it_missing(run: Path, tmp_path: Path, black: bool, seconds: float, note: str | None) -> None:
     frames = [np.zeros((64, 96, 3), np.uint8)] * 20 if black else pictures(20)
@@ -228,7 +228,7 @@ def test_half_of_it_missing(run: Path, tmp_path: Path, black: bool, seconds: flo
 
 def test_nothing_to_see_or_hear(run: Path, tmp_path: Path) -> None:
     path = write_video(tmp_path / 'nothing.mp4', [np.zeros((64, 96, 3), np.uint8)] * 9, constant_rate(9))
-    with pytest.raises(DataError, match=r'no face, no sound in any of its 9 frames, so there is nothing to'):
+    with pytest.raises(DataError, match=r'no face, no audio in any of its 9 frames, so there is nothing to'):
         VAInferencer(run, 'cpu').predict_video(path)
 
 
@@ -272,12 +272,12 @@ def test_the_same_rule_for_a_store(
     title, why = found.err.splitlines()
     assert title == '1 video failed:'
     assert why.startswith(
-        f"  new: {root}: video 'new': no face, no sound in any of its 45 frames, so there is"
+        f"  new: {root}: video 'new': no face, no audio in any of its 45 frames, so there is"
     )
     assert sorted({p.name.split('.')[0] for p in (tmp_path / 'out').iterdir()}) == ['known', 'learnt']
-    alone = 'no sound in any of the 45 frames: the curves come from the other features alone'
+    alone = 'no audio in any of the 45 frames: the curves come from the other features alone'
     assert json.loads((tmp_path / 'out/known.va.json').read_text())['notes'] == [alone]
-    with pytest.raises(DataError, match="video 'new': no face, no sound"):
+    with pytest.raises(DataError, match="video 'new': no face, no audio"):
         VAInferencer(run, 'cpu').predict_store(root)
     assert set(VAInferencer(run, 'cpu').predict_store(root, skip=['new'])) == {'known', 'learnt'}
 
@@ -285,7 +285,7 @@ def test_the_same_rule_for_a_store(
 def test_nothing_in_arrays(run: Path) -> None:
     arrays = {'face48': np.zeros((5, 48, 48, 3), np.uint8), 'mfcc': np.zeros((5, 39), np.float32)}
     nothing = dict.fromkeys(arrays, np.zeros(5, bool))
-    with pytest.raises(DataError, match='arrays: no face, no sound in any of its 5 frames'):
+    with pytest.raises(DataError, match='arrays: no face, no audio in any of its 5 frames'):
         VAInferencer(run, 'cpu').predict_arrays(arrays, fps=30, observed=nothing)
 
 
@@ -545,7 +545,7 @@ def test_sound_without_a_decoder(
         options = ['--overlay'] if overlay else []
         found = call(capfd, 'infer', path, run, '--out', tmp_path / 'out', '--device', 'cpu', *options)
     assert found.code == 2
-    assert 'a.mov: there is no decoder for its sound (none (zzzz' in found.err
+    assert 'a.mov: there is no decoder for its audio (none (zzzz' in found.err
     assert 'Traceback' not in found.err
 
 
@@ -562,8 +562,8 @@ def test_an_annotated_video_without_its_sound(tmp_path: Path, monkeypatch: pytes
     )
     done = infer_video(stand_in, path, tmp_path / 'out', overlay=True)
     (note,) = done.notes
-    assert note.startswith(f'the annotated video has no sound: {path}: there is no decoder for its sound')
-    assert Recording(done.files[-1]).info.sound_streams == 0
+    assert note.startswith(f'the annotated video has no audio: {path}: there is no decoder for its audio')
+    assert Recording(done.files[-1]).info.audio_streams == 0
 
 
 def test_cut_off_video_is_told(run: Path, tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def test_the_page_tells_scores_differences_ensembles_and_configs(tmp_path: Path)
     for row, run in zip(scores, (a, b, c), strict=True):
         pred = np.concatenate(list(TestedRun(run).predictions('valence', 'smoothed').values()))
         assert float(row[1]) == pytest.approx(ccc(true, pred), abs=1e-4)
-    differences = cells(page, 'CCC of each run less that of the baseline')
+    differences = cells(page, 'CCC of each run minus that of the baseline')
     assert [row[-1] for row in differences] == [score.verdict for score in compare([a, b, c]).scores]
     assert differences[0][-1] == 'worse'
     assert [row[0] for row in differences] == ['b'] * 3 + ['&lt;i&gt;c'] * 3
@@ -163,7 +163,7 @@ def test_many_runs_with_long_names_in_a_browser(tmp_path: Path, open_page: OpenP
         text = page.evaluate("document.querySelector('.plot').data[0].text[11].replaceAll('<br>', '')")
         low, high, _ = compared.intervals['valence'][11]
         assert text == f'{runs[11].name}{compared.ccc(11, "valence"):.4f}, {low:.4f} to {high:.4f}'
-        assert 'from run 6 on they come again' in page.locator('.note').all_text_contents()[2]
+        assert 'from run 6 on they are repeated' in page.locator('.note').all_text_contents()[2]
         assert opened.overflow <= 0
         assert opened.errors == []
         opened.screenshot(f'comparison_of_many_{width}')

@@ -238,7 +238,7 @@ def test_a_database_that_cannot_be_written_is_one_message(tmp_path: Path) -> Non
     (tmp_path / 'mlflow.db').write_text('no database')
     uri = f'sqlite:///{tmp_path}/mlflow.db'
     backend = mlflow_vis_backend.MLflowVisBackend(str(tmp_path / 'run/date/vis_data'), uri)
-    with pytest.raises(ConfigError, match=f'MLflow at tracking_uri {uri} takes no run .*mlflow_uri='):
+    with pytest.raises(ConfigError, match=f'MLflow at tracking_uri {uri} accepts no run .*mlflow_uri='):
         backend.add_config(Config({'a': 1}))
 
 

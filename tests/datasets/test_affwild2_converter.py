@@ -233,7 +233,7 @@ def test_tables_of_pandas_give_what_was_written(tables: Tables, options: dict, n
     report = tables.convert()
     tables.check()
     assert report.repairs == ()
-    expected = () if note is None else (f'pose: columns that are no values of a frame, not taken: {note}',)
+    expected = () if note is None else (f'pose: columns that are no values of a frame, omitted: {note}',)
     assert report.notes == expected
 
 
@@ -268,7 +268,7 @@ def test_tables_of_openface_give_features_alone(tables: Tables) -> None:
     report = tables.convert()
     tables.check()
     listed = 'frame, face_id, timestamp, confidence, success'
-    assert report.notes == (f'pose: columns that are no values of a frame, not taken: {listed}',)
+    assert report.notes == (f'pose: columns that are no values of a frame, omitted: {listed}',)
 
 
 def test_rows_go_to_the_frames_that_they_name(tables: Tables) -> None:
@@ -372,7 +372,7 @@ def test_one_file_of_sound_serves_both_persons(source: Source) -> None:
     report = source.convert(test_list=source.root / 'test.txt')
     for side in ('left', 'right'):
         np.testing.assert_array_equal(source.stored('train', 'cnn', f'2_{side}'), source.values['2_left'])
-    assert report.notes == ('cnn: 2_left, 2_right: no file of their own, the one of both persons was taken',)
+    assert report.notes == ('cnn: 2_left, 2_right: no separate file, the one of both persons is used',)
     assert report.not_taken == ()
 
 
@@ -414,7 +414,7 @@ def test_folder_may_be_the_inner_one_and_must_hold_annotations(source: Source) -
 
 def test_bad_fps_file_is_named(source: Source) -> None:
     for content, message in (
-        ('7,25\n7,30\n', 'line 2: 7 is there twice'),
+        ('7,25\n7,30\n', 'line 2: 7 occurs twice'),
         ('7,25\n8,0\n', "line 2 is '8,0'"),
     ):
         (source.root / 'fps.csv').write_text(content)

@@ -251,7 +251,7 @@ def test_labels_shifted_within_the_window_repeat_its_last_label(length: int, fra
 
 
 def test_labels_are_shifted_before_clips_are_padded() -> None:
-    with pytest.raises(ConfigError, match='clip of 5 frames was made 9 long'):
+    with pytest.raises(ConfigError, match='clip of 5 frames was padded to 9'):
         ShiftLabels(2)(PadTo(9)(results()))
     with pytest.raises(ConfigError, match="within='clip'"):
         ShiftLabels(1, within='clip')

@@ -207,7 +207,7 @@ HEAD = '4_BehaviorData/HM_ScanPath/P3_Behavior_HeadScanPathData.json'
             HEAD,
             '"VideoID": "V2"',
             '"VideoID": "V1"',
-            "HeadScanPathData.json: key 'VideoID': V1 is there twice",
+            "HeadScanPathData.json: key 'VideoID': V1 occurs twice",
         ),
         (
             ANNOTATION,

@@ -166,7 +166,7 @@ def test_pictures_are_refused_and_never_read(
     read: list[str] = []
     original = TrialStore._read
     monkeypatch.setattr(TrialStore, '_read', lambda *a: read.append(a[2]) or original(*a))
-    with pytest.raises(ConfigError, match=r"'video' holds pictures, 6x6x3 uint8.* features=\[\.\.\.\]"):
+    with pytest.raises(ConfigError, match=r"'video' holds images, 6x6x3 uint8.* features=\[\.\.\.\]"):
         ClipDataset(
             store,
             ['video', 'bert'],

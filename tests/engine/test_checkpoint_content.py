@@ -335,4 +335,4 @@ def test_going_on_without_the_gpu_is_reported(
     spoilt['ranks'][0]['random']['cuda'] = [torch.zeros(16, dtype=torch.uint8)]
     restore(runner, spoilt, Path('epoch_3.pth'))
     assert len(told) == 1
-    assert 'epoch_3.pth was written by a run on a GPU, and this one goes on on the CPU' in told[0]
+    assert 'epoch_3.pth was written by a run on a GPU, and this one continues on the CPU' in told[0]

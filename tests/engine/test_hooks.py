@@ -353,7 +353,7 @@ def test_a_tracker_that_fails_does_not_end_the_run(tmp_path: Path) -> None:
     hook.after_run(runner)
     assert len(calls) == 1
     assert lines == [
-        'the tracker fails and is not asked again (ConnectionError: the server is gone); every figure is in '
+        'the tracker failed and is no longer used (ConnectionError: the server is gone); every figure is in '
         f'{tmp_path}/metrics.csv'
     ]
     assert len(rows(tmp_path)) == 2

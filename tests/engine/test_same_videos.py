@@ -39,7 +39,7 @@ def test_other_videos_are_refused(train: Train, begun: Path, tmp_path: Path) -> 
         changed = '(epochs, train_dataloader, val_dataloader changed)'
         assert f'epoch_2.pth: the run had other videos than it has now {changed}: ' in found['output']
         assert told in found['output']
-        assert 'begin a run of its own with another --work-dir' in found['output']
+        assert 'start a separate run with another --work-dir' in found['output']
     assert {p for p in before if not p.endswith('.log')} <= {p.name for p in run.rglob('*')}
     other = train(tmp_path / 'other', job={'resume': str(begun / 'epoch_2.pth')}, epochs=3, **first(1))
     assert other['codes'] == [2], other['output']

@@ -9,8 +9,8 @@ import numpy as np
 from made_videos import index_of
 from numpy.typing import NDArray
 
-from abawfw.extraction.audio.sound import Sound
-from abawfw.extraction.extractors.base import FaceExtractor, SoundExtractor
+from abawfw.extraction.audio.audio import Audio
+from abawfw.extraction.extractors.base import AudioExtractor, FaceExtractor
 from abawfw.extraction.faces.detectors.base import Face, FaceDetector
 
 POINTS = np.array([(38.3, 51.7), (73.5, 51.5), (56.0, 71.7), (41.5, 92.4), (70.7, 92.2)], np.float32)
@@ -72,7 +72,7 @@ class Broken(Colour):
         return {'shape': rows[:, :2], 'type': rows.astype(np.float64)}.get(self.what, rows)
 
 
-class Clock(SoundExtractor):
+class Clock(AudioExtractor):
     """The time of each frame, and the loudness of the tenth of a second after it."""
 
     name = 'clock'
@@ -84,11 +84,11 @@ class Clock(SoundExtractor):
     def settings(self) -> dict[str, Any]:
         return {'seconds': 0.1}
 
-    def rows(self, sound: Sound, times: NDArray[np.float64]) -> Iterator[NDArray]:
+    def rows(self, sound: Audio, times: NDArray[np.float64]) -> Iterator[NDArray]:
         for start in range(0, len(times), 4):
             yield np.array([[t, self._loudness(sound, t)] for t in times[start : start + 4]])
 
     @staticmethod
-    def _loudness(sound: Sound, time: float) -> float:
+    def _loudness(sound: Audio, time: float) -> float:
         start = round(time * 16000)
         return float(np.sqrt(np.mean(np.square(sound.read(start, start + 1600)))))

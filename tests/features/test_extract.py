@@ -92,7 +92,7 @@ def test_no_face_anywhere_and_no_sound(tmp_path: Path) -> None:
         assert not store.observed('a', feature, 0, 12).any()
         assert not store.read('a', feature, 0, 12).any()
     assert 'no face in any of the 12 frames' in report.notes
-    assert 'no sound' in report.notes
+    assert 'no audio' in report.notes
     never = [p.feature for p in check_store(TrialStore, out).problems if p.check == 'never observed']
     assert sorted(never) == ['clock', 'colour']
 
@@ -167,7 +167,7 @@ def test_frames_missing_in_the_middle_fit_no_rows(tmp_path: Path, given: str) ->
     }
     what, more = options[given]
     with pytest.raises(
-        DataError, match=f'{lost} damaged packets .* rows of the {what} can no longer be told'
+        DataError, match=f'{lost} damaged packets .* rows of the {what} can no longer be assigned to frames'
     ):
         extract(path, tmp_path / 'other', **more)
     assert not any((tmp_path / 'other').glob('*'))

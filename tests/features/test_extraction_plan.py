@@ -50,7 +50,7 @@ def test_all_that_is_missing_is_told_at_once() -> None:
     with pytest.raises(DataError) as error:
         plan.check()
     title, *lines = str(error.value).splitlines()
-    assert 'nothing is started' in title
+    assert 'nothing was started' in title
     assert [line.split(':')[0].strip() for line in lines if line.startswith('  ')] == [
         'face_embedding',
         'vggish',

@@ -119,19 +119,19 @@ def test_a_feature_left_out_is_a_change(tmp_path: Path) -> None:
 
 
 def is_refused(root: Path) -> None:
-    with pytest.raises(DataError, match='another extraction writes into it'):
+    with pytest.raises(DataError, match='another extraction is writing here'):
         open_growing(root, resume=True)
 
 
 def test_folders_that_are_not_written_into(tmp_path: Path) -> None:
     with open_growing(tmp_path / 'store'):
-        with pytest.raises(DataError, match='another extraction writes into it'):
+        with pytest.raises(DataError, match='another extraction is writing here'):
             open_growing(tmp_path / 'store', resume=True)
         other = FORK.Process(target=is_refused, args=(tmp_path / 'store',))
         other.start()
         other.join()
         assert other.exitcode == 0
-    with pytest.raises(DataError, match='is there already; go on with it'):
+    with pytest.raises(DataError, match='exists already; continue it'):
         open_growing(tmp_path / 'store')
     (tmp_path / 'other').mkdir()
     open_growing(tmp_path / 'other').close()  # empty folders are fine

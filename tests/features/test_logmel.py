@@ -91,5 +91,5 @@ def test_sound_shorter_than_the_video() -> None:
     """One second of padding serves a last frame at the end of the sound, and no later one."""
     wave = np.zeros(16000, np.int16)
     assert len(log_mel_windows(wave, 16000, 30, 30)) == 30
-    with pytest.raises(DataError, match=r'1\.00 s of sound for a video of 60 frames at 30 fps \(2\.00 s\)'):
+    with pytest.raises(DataError, match=r'1\.00 s of audio for a video of 60 frames at 30 fps \(2\.00 s\)'):
         log_mel_windows(wave, 16000, 60, 30)

@@ -47,7 +47,7 @@ def test_every_frame_comes_with_its_time(tmp_path: Path, kind: str, b_frames: in
     np.testing.assert_allclose([t for _, t, _ in seen], times, rtol=0, atol=0.5001 / 90000)
     assert recording.notes == []
     assert recording.info.frames == 40
-    assert recording.info.sound_streams == 1
+    assert recording.info.audio_streams == 1
 
 
 def test_times_start_where_the_file_does(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_other_matrices_are_reported(
     rgb = next(recording.frames()).rgb()
     np.testing.assert_allclose([rgb[y, x, 0] for y in (4, 60) for x in (8, 88)], corners, atol=4)
     (note,) = recording.notes
-    assert note == 'its display matrix is no turn by quarters or flip: the nearest of these is taken'
+    assert note == 'its display matrix is no flip or quarter turn: the nearest of these is taken'
 
 
 @pytest.mark.parametrize('size', [(97, 65), (33, 150), (64, 64)])
@@ -192,14 +192,14 @@ def test_a_clock_that_goes_back_is_refused(tmp_path: Path) -> None:
     second = write_video(tmp_path / 'second.ts', plain(10), constant_rate(10))
     joined = tmp_path / 'joined.ts'
     joined.write_bytes(first.read_bytes() + second.read_bytes())
-    with pytest.raises(DataError, match=r'joined\.ts: its clock goes back, frame 10 at .* write it anew'):
+    with pytest.raises(DataError, match=r'joined\.ts: its time stamps go back, frame 10 at .* rewrite it'):
         list(Recording(joined).frames())
 
 
 def test_frames_without_a_time_or_a_rate(tmp_path: Path) -> None:
     path = write_video(tmp_path / 'a.mpg', plain(30), constant_rate(30), b_frames=3)
     with pytest.raises(
-        DataError, match=r'a\.mpg: frame 1 has no time, and the file states no rate; write it'
+        DataError, match=r'a\.mpg: frame 1 has no time, and the file states no rate; rewrite it'
     ):
         list(Recording(path).frames())
 
@@ -328,9 +328,9 @@ def test_no_frame_can_be_decoded(tmp_path: Path) -> None:
     start = content.index(b'mdat') + 4
     content[start:] = bytes(len(content) - start)
     path.write_bytes(content)
-    with pytest.raises(DataError, match='no picture in it can be decoded'):
+    with pytest.raises(DataError, match='no image in it can be decoded'):
         list(Recording(path).frames())
-    with pytest.raises(DataError, match='no picture in it can be decoded'):
+    with pytest.raises(DataError, match='no image in it can be decoded'):
         _ = Recording(path).info
 
 

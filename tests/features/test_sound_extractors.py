@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from made_videos import constant_rate, plain, write_sound, write_video
 
 from abawfw.errors import ConfigError, DataError
-from abawfw.extraction.audio.sound import RATE, Sound
+from abawfw.extraction.audio.audio import RATE, Audio
 from abawfw.extraction.extractors import base as ten_ms_rows
 from abawfw.extraction.extractors import build_extractor
 from abawfw.extraction.extractors.base import rows_at
@@ -24,7 +24,7 @@ NAMES = ['logmel', 'egemaps', 'mfcc', 'compare']
 DIMS = {'logmel': (96, 64), 'egemaps': (88,), 'mfcc': (39,), 'compare': (130,)}
 
 
-def extract(name: str, sound: Sound, times: np.ndarray, **options: str) -> np.ndarray:
+def extract(name: str, sound: Audio, times: np.ndarray, **options: str) -> np.ndarray:
     extractor = build_extractor(name, **options)
     extractor.check()
     rows = np.concatenate(list(extractor.extract(sound, np.asarray(times))))
@@ -44,12 +44,12 @@ def voice(seconds: float) -> np.ndarray:
     return samples.astype(np.float32)
 
 
-def recorded(tmp_path: Path, samples: np.ndarray) -> Sound:
-    return Sound(write_sound(tmp_path / 'sound.mkv', samples, RATE, 'pcm_s16le'))
+def recorded(tmp_path: Path, samples: np.ndarray) -> Audio:
+    return Audio(write_sound(tmp_path / 'sound.mkv', samples, RATE, 'pcm_s16le'))
 
 
 @pytest.fixture(scope='module')
-def spoken(tmp_path_factory: pytest.TempPathFactory) -> Sound:
+def spoken(tmp_path_factory: pytest.TempPathFactory) -> Audio:
     return recorded(tmp_path_factory.mktemp('spoken'), voice(5))
 
 
@@ -114,7 +114,7 @@ def test_a_click_is_in_the_features_of_its_frame(tmp_path: Path, rate: str) -> N
     frames = list(Recording(path).frames())
     found = np.array([frame.time for frame in frames])
     assert np.argmax([frame.rgb().mean() for frame in frames]) == k
-    sound = Sound(path)
+    sound = Audio(path)
 
     # the first mel frame that hears it is the one at whose end it is
     near = (found <= times[k]) & (found > times[k] - 0.9)
@@ -135,7 +135,7 @@ def test_a_click_is_in_the_features_of_its_frame(tmp_path: Path, rate: str) -> N
 
 
 @pytest.mark.parametrize('name', NAMES)
-def test_chunked_is_whole(tmp_path: Path, spoken: Sound, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunked_is_whole(tmp_path: Path, spoken: Audio, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     times = np.arange(125) / 25
     whole = extract(name, spoken, times).astype(np.float64)
     monkeypatch.setattr(ten_ms_rows, 'SECONDS', 3)
@@ -169,7 +169,7 @@ def test_silence_is_finite_and_observed(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize('name', NAMES)
 def test_a_video_without_sound(tmp_path: Path, name: str) -> None:
-    sound = Sound(write_video(tmp_path / 'a.mp4', plain(5), constant_rate(5)))
+    sound = Audio(write_video(tmp_path / 'a.mp4', plain(5), constant_rate(5)))
     times = np.array(constant_rate(2345))
     assert not extract(name, sound, times).any()
     assert not build_extractor(name).observed(sound, times).any()
@@ -179,26 +179,26 @@ def test_a_video_without_sound(tmp_path: Path, name: str) -> None:
 def test_full_scale(tmp_path: Path, name: str) -> None:
     """A loud tone that reaches 1 gives what it gives a hair below; turned over it would be noise."""
     tone = np.sin(2 * np.pi * 500 * np.arange(2 * RATE) / RATE)
-    loud = Sound(write_sound(tmp_path / 'loud.mkv', tone.round(6), RATE, 'pcm_f32le'))
-    below = Sound(write_sound(tmp_path / 'below.mkv', tone * 0.9999, RATE, 'pcm_f32le'))
+    loud = Audio(write_sound(tmp_path / 'loud.mkv', tone.round(6), RATE, 'pcm_f32le'))
+    below = Audio(write_sound(tmp_path / 'below.mkv', tone * 0.9999, RATE, 'pcm_f32le'))
     times = np.array([0.1, 0.5])
     a, b = extract(name, loud, times), extract(name, below, times)
     assert np.abs(a - b).max() <= 0.01 * np.abs(b).max()
 
 
-def test_frames_before_time_zero(spoken: Sound) -> None:
+def test_frames_before_time_zero(spoken: Audio) -> None:
     """An edit list may show frames before it; they take the first window."""
     rows = extract('logmel', spoken, np.array([-0.04, 0.0, 0.04]))
     np.testing.assert_array_equal(rows[0], rows[1])
 
 
 @pytest.mark.parametrize('times', [[0.0, 0.2, 0.1], [0.0, float('nan')]])
-def test_times_out_of_order(spoken: Sound, times: list[float]) -> None:
+def test_times_out_of_order(spoken: Audio, times: list[float]) -> None:
     with pytest.raises(DataError, match=rf'frame {len(times) - 1} is shown at .* in order'):
         extract('mfcc', spoken, np.array(times))
 
 
-def test_the_window_mode_of_egemaps(spoken: Sound) -> None:
+def test_the_window_mode_of_egemaps(spoken: Audio) -> None:
     """Each second alone, as openSMILE gives it."""
     import opensmile
 
@@ -218,7 +218,7 @@ def test_an_unknown_mode() -> None:
         build_extractor('egemaps', mode='windows')
 
 
-def test_coefficients_are_those_of_htk(spoken: Sound) -> None:
+def test_coefficients_are_those_of_htk(spoken: Audio) -> None:
     """By their definition: pre-emphasis, Hamming, 26 mel bands, logarithm, cosines, lifter; c0 comes last."""
     row = extract('mfcc', spoken, np.array([1.0]))[0]
     samples = spoken.read(RATE, RATE + 400).astype(np.float64) * 32768
@@ -233,7 +233,7 @@ def test_coefficients_are_those_of_htk(spoken: Sound) -> None:
     np.testing.assert_allclose(row[:13], np.append(expected[1:], expected[0]), atol=0.01)
 
 
-def test_deltas_and_accelerations(spoken: Sound) -> None:
+def test_deltas_and_accelerations(spoken: Audio) -> None:
     """Slopes by regression over two rows to both sides, and slopes of these."""
     rows = extract('mfcc', spoken, np.arange(100) / 100 + 1)
 
@@ -254,7 +254,7 @@ def test_deltas_of_voices() -> None:
     np.testing.assert_allclose(slopes[[4, 8]], 0.6)  # only the nearer pair is voiced: 1 * 6 / 10
 
 
-def test_deltas_of_voices_do_not_fade(spoken: Sound) -> None:
+def test_deltas_of_voices_do_not_fade(spoken: Audio) -> None:
     times = np.arange(450) / 100
     rows = extract('compare', spoken, times)
     pitch, slope = rows[:, 0], rows[:, 65]
@@ -275,7 +275,7 @@ def test_opensmile_is_missing(name: str, monkeypatch: pytest.MonkeyPatch) -> Non
     assert '\n' not in str(caught.value)
 
 
-def test_pieces_are_small(spoken: Sound) -> None:
+def test_pieces_are_small(spoken: Audio) -> None:
     """However many frames fall on a short sound, no piece has more than 1000 rows."""
     times = np.linspace(0, 4.9, 2500)
     pieces = list(build_extractor('logmel').extract(spoken, times))

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from abawfw.errors import DataError
-from abawfw.extraction.extractors.bert import words_file
+from abawfw.extraction.extractors.bert import transcript_file
 from abawfw.extraction.faces.crop_folder import CropFolder
 from abawfw.extraction.pipeline.extract import match_rows
 from abawfw.extraction.video.source_videos import ENDINGS, annotated_persons, find_videos, not_creatable
@@ -72,7 +72,7 @@ def test_two_files_of_one_name_do_not_keep_the_others(tmp_path: Path) -> None:
     assert found.refused.keys() == {'a', 'c'}
     assert found.refused['a'] == (
         f"{videos}/a.mkv and {videos}/a.mp4: two videos of the name 'a'; rename one of them, since the name "
-        'tells them apart'
+        'identifies the video'
     )
     assert found.notes == ()  # the annotation of a is not said to have no video
 
@@ -105,7 +105,7 @@ def test_names_are_the_same_in_any_unicode_form(tmp_path: Path) -> None:
 
 def test_words_and_crops_of_a_name_in_another_form(tmp_path: Path) -> None:
     words = touch(tmp_path / 'words', f'{DECOMPOSED}.csv')
-    assert words_file(words, f'{COMPOSED}_left').name == f'{DECOMPOSED}.csv'
+    assert transcript_file(words, f'{COMPOSED}_left').name == f'{DECOMPOSED}.csv'
     touch(tmp_path / 'crops', f'{COMPOSED}/00002.jpg')
     assert CropFolder(tmp_path / 'crops').track(DECOMPOSED, 3).found.tolist() == [False, True, False]
 

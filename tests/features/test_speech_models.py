@@ -11,7 +11,7 @@ import pytest
 from made_videos import constant_rate, plain, write_sound, write_video
 
 from abawfw.errors import DataError
-from abawfw.extraction.audio.sound import RATE, Sound
+from abawfw.extraction.audio.audio import RATE, Audio
 from abawfw.extraction.extractors import bert, build_extractor, wav2vec2
 from abawfw.extraction.extractors.bert import Word
 
@@ -56,9 +56,9 @@ def states_of(folder: Path, samples: np.ndarray) -> np.ndarray:
         return model(torch.from_numpy(normal[None]).float()).last_hidden_state[0].numpy()
 
 
-def noise(tmp_path: Path, seconds: float) -> Sound:
+def noise(tmp_path: Path, seconds: float) -> Audio:
     samples = np.random.default_rng(0).uniform(-0.5, 0.5, round(seconds * RATE))
-    return Sound(write_sound(tmp_path / 'a.mkv', samples, RATE, 'pcm_s16le'))
+    return Audio(write_sound(tmp_path / 'a.mkv', samples, RATE, 'pcm_s16le'))
 
 
 @pytest.mark.parametrize('kind', ['Wav2Vec2', 'Hubert'])
@@ -105,7 +105,7 @@ def test_very_short_sound(models: Path, tmp_path: Path, seconds: float) -> None:
 
 
 def test_without_sound(models: Path, tmp_path: Path) -> None:
-    sound = Sound(write_video(tmp_path / 'a.mp4', plain(4), constant_rate(4)))
+    sound = Audio(write_video(tmp_path / 'a.mp4', plain(4), constant_rate(4)))
     extractor = build_extractor('wav2vec2', model=str(models / 'Wav2Vec2'))
     assert not np.concatenate(list(extractor.extract(sound, np.arange(4) / 30))).any()
 
@@ -193,7 +193,7 @@ def test_what_is_missing(models: Path, tmp_path: Path, name: str, monkeypatch: p
     assert 'no such folder with a model' in message(model=str(tmp_path / 'none'))
     assert 'AutoConfig cannot be loaded' in message(model=str(tmp_path))
     other = 'Bert' if name == 'wav2vec2' else 'Wav2Vec2'
-    assert re.search('does not take samples of sound|cannot be loaded', message(model=str(models / other)))
+    assert re.search('does not take samples of audio|cannot be loaded', message(model=str(models / other)))
     monkeypatch.setitem(__import__('sys').modules, 'transformers', None)
     assert 'pip install -e .[speech]' in message(model=str(models / other))
 
@@ -204,5 +204,5 @@ def test_words_are_missing(models: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match='no such folder'):
         build_extractor('bert', model=str(models / 'Bert'), words=str(tmp_path / 'none')).check()
     extractor = build_extractor('bert', model=str(models / 'Bert'), words=str(tmp_path))
-    with pytest.raises(DataError, match="no words of video 'v'"):
+    with pytest.raises(DataError, match="no transcript of video 'v'"):
         next(extractor.extract('v', np.zeros(1)))

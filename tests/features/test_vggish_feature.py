@@ -10,7 +10,7 @@ import torch
 from made_videos import constant_rate, plain, write_sound, write_video
 
 from abawfw.errors import CheckpointError, DataError
-from abawfw.extraction.audio.sound import RATE, Sound
+from abawfw.extraction.audio.audio import RATE, Audio
 from abawfw.extraction.extractors import build_extractor
 from abawfw.models.backbones import VGGish
 
@@ -26,7 +26,7 @@ def weights(tmp_path: Path) -> Path:
 
 def test_vectors_of_the_same_windows(weights: Path, tmp_path: Path) -> None:
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, RATE)
-    sound = Sound(write_sound(tmp_path / 'a.mkv', noise, RATE, 'pcm_s16le'))
+    sound = Audio(write_sound(tmp_path / 'a.mkv', noise, RATE, 'pcm_s16le'))
     times = np.array([0.0, 0.31, 0.5, 2.0])
     extractor = build_extractor('vggish', weights=str(weights), backbone=TINY)
     extractor.check()
@@ -42,7 +42,7 @@ def test_vectors_of_the_same_windows(weights: Path, tmp_path: Path) -> None:
 
 
 def test_without_sound(weights: Path, tmp_path: Path) -> None:
-    sound = Sound(write_video(tmp_path / 'a.mp4', plain(4), constant_rate(4)))
+    sound = Audio(write_video(tmp_path / 'a.mp4', plain(4), constant_rate(4)))
     extractor = build_extractor('vggish', weights=str(weights), backbone=TINY)
     assert not np.concatenate(list(extractor.extract(sound, np.arange(4) / 30))).any()
 

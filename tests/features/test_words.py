@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from abawfw.errors import DataError
-from abawfw.extraction.extractors.bert import Word, read_words, words_file
+from abawfw.extraction.extractors.bert import Word, read_transcript, transcript_file
 
 WORDS = [Word('Hello', 0.5, 0.75), Word('world.', 0.8, 1.25)]
 
@@ -27,13 +27,13 @@ WORDS = [Word('Hello', 0.5, 0.75), Word('world.', 0.8, 1.25)]
 )
 def test_reads(tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / name).write_text(text, encoding='utf-8')
-    assert read_words(tmp_path / name) == WORDS
+    assert read_transcript(tmp_path / name) == WORDS
 
 
 @pytest.mark.parametrize(('name', 'text'), [('a.csv', ''), ('a.csv', 'word,start,end\n'), ('a.json', '[]')])
 def test_nobody_speaks(tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / name).write_text(text)
-    assert read_words(tmp_path / name) == []
+    assert read_transcript(tmp_path / name) == []
 
 
 @pytest.mark.parametrize(
@@ -55,22 +55,22 @@ def test_nobody_speaks(tmp_path: Path, name: str, text: str) -> None:
 def test_what_is_no_word(tmp_path: Path, name: str, text: str, message: str) -> None:
     (tmp_path / name).write_text(text)
     with pytest.raises(DataError, match=message):
-        read_words(tmp_path / name)
+        read_transcript(tmp_path / name)
 
 
 def test_the_file_of_a_video(tmp_path: Path) -> None:
     for name in ('a.csv', 'b.json', 'c_left.csv', 'c.csv'):
         (tmp_path / name).touch()
-    assert words_file(tmp_path, 'a').name == 'a.csv'
-    assert words_file(tmp_path, 'b_right').name == 'b.json'
-    assert words_file(tmp_path, 'c_left').name == 'c_left.csv'
-    assert words_file(tmp_path, 'c_right').name == 'c.csv'
-    with pytest.raises(DataError, match=r"no words of video 'd'.*d\.csv or d\.json"):
-        words_file(tmp_path, 'd')
+    assert transcript_file(tmp_path, 'a').name == 'a.csv'
+    assert transcript_file(tmp_path, 'b_right').name == 'b.json'
+    assert transcript_file(tmp_path, 'c_left').name == 'c_left.csv'
+    assert transcript_file(tmp_path, 'c_right').name == 'c.csv'
+    with pytest.raises(DataError, match=r"no transcript of video 'd'.*d\.csv or d\.json"):
+        transcript_file(tmp_path, 'd')
 
 
 def test_a_header_of_digits_is_refused(tmp_path: Path) -> None:
     path = tmp_path / 'v.csv'
     path.write_text('0,1,2\nhello,0.5,0.9\n')
     with pytest.raises(DataError, match=r"v\.csv: line 1 is '0,1,2', which may be a header or the word '0'"):
-        read_words(path)
+        read_transcript(path)

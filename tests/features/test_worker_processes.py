@@ -72,7 +72,7 @@ def test_a_full_disk_ends_all(tmp_path: Path) -> None:
     start = time.monotonic()
     work = work_through(Task(tmp_path), ['a', 'slow', 'disk', 'b'], 2, lambda *_: None)
     assert next(work).item == 'a'
-    with pytest.raises(DataError, match=r'^a\.npy: No space left on device; nothing more is started'):
+    with pytest.raises(DataError, match=r'^a\.npy: No space left on device; no further video is started'):
         next(work)
     assert time.monotonic() - start < 30
     assert not multiprocessing.active_children()

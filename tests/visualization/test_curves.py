@@ -18,7 +18,7 @@ from abawfw.results.predictions import write_predictions
 from abawfw.results.side_files import write_times
 from abawfw.results.tested_run import TestedRun
 from abawfw.visualization.curves import DPI, draw_training, draw_videos
-from abawfw.visualization.va_picture import save_figure
+from abawfw.visualization.va_figure import save_figure
 
 
 @pytest.fixture(autouse=True)

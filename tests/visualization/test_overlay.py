@@ -11,8 +11,8 @@ import pytest
 from features.made_videos import constant_rate, plain, remuxed, write_video
 
 from abawfw.errors import DataError
-from abawfw.extraction.audio.sound import RATE, Sound
-from abawfw.extraction.audio.sound_stream import SoundStream
+from abawfw.extraction.audio.audio import RATE, Audio
+from abawfw.extraction.audio.audio_stream import AudioStream
 from abawfw.extraction.video.recording import Recording
 from abawfw.visualization.overlay import write_overlay
 from abawfw.visualization.overlay_canvas import FOUND, HELD, OverlayCanvas, layout, rgb_of
@@ -48,7 +48,7 @@ def boxes() -> np.ndarray:
 def test_times_and_sound_stay(tmp_path: Path, times: list[float]) -> None:
     video = write_video(tmp_path / 'in.mp4', plain(COUNT), times, sound())
     out = tmp_path / 'out.mp4'
-    notes = write_overlay(out, Recording(video).frames(), table(times), boxes(), SoundStream(video))
+    notes = write_overlay(out, Recording(video).frames(), table(times), boxes(), AudioStream(video))
     assert notes == []
     frames = list(Recording(out).frames())
     np.testing.assert_allclose([f.time for f in frames], times, atol=1e-4)
@@ -99,11 +99,11 @@ def test_sound_stays_where_it_is(
     video = remuxed(tmp_path / name, made, later=7)
     shown = [frame.time for frame in Recording(video).frames()]
     out = tmp_path / 'out.mp4'
-    notes = write_overlay(out, Recording(video).frames(), table(shown), None, SoundStream(video))
-    anew = f'few players know sound of the kind {kind} in MP4: it was encoded anew as AAC'
+    notes = write_overlay(out, Recording(video).frames(), table(shown), None, AudioStream(video))
+    anew = f'few players know audio of the kind {kind} in MP4: it was re-encoded as AAC'
     assert (anew in notes) == (kind is not None)
     np.testing.assert_allclose([frame.time for frame in Recording(out).frames()], shown, atol=1e-4)
-    before, after = Sound(video), Sound(out)
+    before, after = Audio(video), Audio(out)
     count = before.num_samples
     assert abs(delay(before.read(0, count), after.read(0, count))) < 1
     if kind is not None:
@@ -119,7 +119,7 @@ def test_a_colon_in_a_path_is_no_protocol(tmp_path: Path, monkeypatch: pytest.Mo
     write_video(tmp_path / 'in.mp4', plain(COUNT), times, sound()).rename('12:30.mp4')
     out, video = Path('run:1/12:30.va.mp4'), Path('12:30.mp4')
     out.parent.mkdir()
-    assert write_overlay(out, Recording(video).frames(), table(times), None, SoundStream(video)) == []
+    assert write_overlay(out, Recording(video).frames(), table(times), None, AudioStream(video)) == []
     assert [path.name for path in out.parent.iterdir()] == [out.name]
 
 
@@ -132,9 +132,9 @@ def test_gaps_stay_gaps(tmp_path: Path) -> None:
 
     video = remuxed(tmp_path / 'gap.mkv', whole, change=outside)
     out = tmp_path / 'out.mp4'
-    notes = write_overlay(out, Recording(video).frames(), table(times), None, SoundStream(video))
-    assert any(note.endswith('of sound missing at 0.512 s: zeros instead') for note in notes)
-    before, after = (Sound(path).read(16000, 32000) for path in (video, out))  # what follows the gap
+    notes = write_overlay(out, Recording(video).frames(), table(times), None, AudioStream(video))
+    assert any(note.endswith('of audio missing at 0.512 s: zeros instead') for note in notes)
+    before, after = (Audio(path).read(16000, 32000) for path in (video, out))  # what follows the gap
     assert abs(delay(before, after)) < 1
 
 
@@ -149,9 +149,9 @@ def test_damaged_sound_is_no_end(tmp_path: Path) -> None:
 
     video = remuxed(tmp_path / 'spoilt.mov', whole, change=spoil)
     out = tmp_path / 'out.mp4'
-    notes = write_overlay(out, Recording(video).frames(), table(times), None, SoundStream(video))
-    assert any('damaged packets of sound: left out' in note for note in notes)
-    before, after = (Sound(path).read(16000, 32000) for path in (whole, out))
+    notes = write_overlay(out, Recording(video).frames(), table(times), None, AudioStream(video))
+    assert any('damaged audio packets: omitted' in note for note in notes)
+    before, after = (Audio(path).read(16000, 32000) for path in (whole, out))
     assert abs(delay(before, after)) < 1
 
 
@@ -159,13 +159,13 @@ def test_no_sound_and_several(tmp_path: Path) -> None:
     times = constant_rate(COUNT)
     out = tmp_path / 'out.mp4'
     silent = write_video(tmp_path / 'silent.mp4', plain(COUNT), times)
-    notes = write_overlay(out, Recording(silent).frames(), table(times), None, SoundStream(silent))
-    assert notes == ['the video has no sound']
+    notes = write_overlay(out, Recording(silent).frames(), table(times), None, AudioStream(silent))
+    assert notes == ['the video has no audio']
     with av.open(str(out)) as file:
         assert not file.streams.audio
     two = write_video(tmp_path / 'two.mkv', plain(COUNT), times, [sound(), sound() * 0.1])
-    notes = write_overlay(out, Recording(two).frames(), table(times), None, SoundStream(two))
-    assert notes == ['one of 2 streams of sound is copied']
+    notes = write_overlay(out, Recording(two).frames(), table(times), None, AudioStream(two))
+    assert notes == ['one of 2 audio streams is copied']
 
 
 def test_another_number_of_frames(tmp_path: Path) -> None:

@@ -216,7 +216,7 @@ def test_density_and_errors(pairs: list[tuple[float, float]]) -> None:
         assert found.frames[i] == inside.sum()
         if inside.any():
             assert found.mean[i] == pytest.approx((y - x)[inside].mean(), abs=1e-12)
-            assert found.deviation[i] == pytest.approx((y - x)[inside].std(), abs=1e-9)
+            assert found.std[i] == pytest.approx((y - x)[inside].std(), abs=1e-9)
         else:
             assert np.isnan(found.mean[i])
 
@@ -252,7 +252,7 @@ def test_a_target_without_labels(tmp_path: Path) -> None:
             entry['label'] = [-5] * len(entry['label'])
         path.write_text(json.dumps(content))
     text = text_of(run)
-    assert 'No frame has a label of valence: nothing is measured.' in text
+    assert 'No frame has a label of valence: it has no scores.' in text
     assert re.search(r'CCC of the smoothed predictions: 0\.\d+ for arousal\.', text)
 
 
@@ -271,8 +271,8 @@ def test_what_an_older_run_lacks_is_told(tmp_path: Path) -> None:
     (run / 'summary.json').write_text('{"status": "done"}')
     (run / 'config.py').write_text('a = "<b>"\n')
     text = text_of(run)
-    assert 'peak memory not known' in text
-    assert 'What the config changes of its bases is unknown' in text
+    assert 'peak memory unknown' in text
+    assert 'What the config changes in its bases is unknown' in text
     assert 'a = "<b>"' in text
 
 
@@ -281,7 +281,7 @@ def test_bounds_and_what_each_knows(tmp_path: Path) -> None:
     report = {'lower_bounds': {'valence': {'constant': 0.0, 'course': 0.125}, 'arousal': {'course': 'x'}}}
     (run / 'predictions/report.json').write_text(json.dumps(report))
     page = run_page(TestedRun(run)).render()
-    (body,) = re.findall(r'<caption[^>]*>What the scores are to be held.*?<tbody>(.*?)</tbody>', page)
+    (body,) = re.findall(r'<caption[^>]*>Bounds to compare the scores with.*?<tbody>(.*?)</tbody>', page)
     rows = [re.findall(r'<t[hd][^>]*>(.*?)</t[hd]>', row) for row in re.findall(r'<tr.*?</tr>', body)]
     tested = TestedRun(run)
     upper = []
@@ -292,7 +292,7 @@ def test_bounds_and_what_each_knows(tmp_path: Path) -> None:
     assert [row[0] for row in rows] == ['lower', 'lower', 'upper']
     assert [row[2:] for row in rows] == [['0.0000', '0.0000'], ['0.1250', '–'], upper]
     assert 'is unknown for arousal: test the run again' in page
-    assert 'a model that is not above them has learned nothing of use yet' in page
+    assert 'a model that is not above them has learned nothing useful yet' in page
 
 
 def test_the_origin_tells_code_machine_and_parameters(tmp_path: Path) -> None:
@@ -335,10 +335,10 @@ def test_what_differs_from_the_base(tmp_path: Path) -> None:
     run = make_run(tmp_path / 'run', {'a': 90})
     changes: dict[str, Any] = {'file': ['lr: 1 -> 2'], 'command': ['epochs: 5 -> 7']}
     for recorded, said in (
-        (changes, r'of its bases lr: 1 -> 2 .* of the config file epochs: 5 -> 7 '),
-        (changes | {'command': []}, 'of the config file nothing '),
-        (changes | {'file': None}, 'changes of its bases is unknown: without the file'),
-        (None, 'started from a whole config'),
+        (changes, r'in its bases lr: 1 -> 2 .* in the config file epochs: 5 -> 7 '),
+        (changes | {'command': []}, 'in the config file nothing '),
+        (changes | {'file': None}, 'changes in its bases is unknown: without the file'),
+        (None, 'started from a complete config'),
     ):
         (run / 'summary.json').write_text(json.dumps({'config_changes': recorded}))
         assert re.search(said, text_of(run))

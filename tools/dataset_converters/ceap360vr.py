@@ -30,10 +30,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f'not there: participants {", ".join(f"P{n}" for n in report.missing_participants)}')
     print(f'written: {args.root}')
     if report.sequences['train'] and report.sequences['val']:
-        rival = stimulus_mean_ccc(args.root)
+        baseline = stimulus_mean_ccc(args.root)
         print(
-            'rival to beat, told the stimulus: its mean curve over the training participants, val CCC '
-            f'{rival["valence"]:.4f} / {rival["arousal"]:.4f} (valence / arousal)'
+            'baseline that knows the stimulus: its mean curve over the training participants, val CCC '
+            f'{baseline["valence"]:.4f} / {baseline["arousal"]:.4f} (valence / arousal)'
         )
 
 

@@ -13,7 +13,7 @@ from abawfw.datasets.demo.signals import (
     MEAN,
     MISSING_EASY,
     MISSING_HARD,
-    RATE_SHARES,
+    RATE_PROBABILITIES,
     RATES,
     SENSES,
     SPREAD,
@@ -99,7 +99,7 @@ def make_demo_data(
                     features=mixer.features(rng, (state - MEAN) / SPREAD, observed),
                     labels=None if partition == 'test' else labels,
                     valid=valid_masks(observed),
-                    fps=float(rng.choice(RATES, p=RATE_SHARES)),
+                    fps=float(rng.choice(RATES, p=RATE_PROBABILITIES)),
                 )
             frames[partition] = int(lengths.sum())
             if runs:

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from scipy.signal import lfilter
 from scipy.special import ndtri
 
-RATES, RATE_SHARES = (30.0, 30000 / 1001, 25.0, 24.0, 15.0), (0.42, 0.25, 0.2, 0.08, 0.05)
+RATES, RATE_PROBABILITIES = (30.0, 30000 / 1001, 25.0, 24.0, 15.0), (0.42, 0.25, 0.2, 0.08, 0.05)
 # Missing faces: .94 observed on average, most of what is missing in 30 % of the videos;
 # gaps of 2 frames in the median, 88 at the 99th percentile: what is drawn here is rounded up, and gaps meet.
-HARD_SHARE, MISSING_HARD, MISSING_EASY = 0.3, 0.17, 0.012
+HARD_FRACTION, MISSING_HARD, MISSING_EASY = 0.3, 0.17, 0.012
 GAP_MEDIAN, GAP_SPREAD = 1.6, 1.72
 # Runs without a label: in one video of a hundred, 116 to 1530 frames.
-UNLABELLED_SHARE, UNLABELLED_FRAMES = 0.01, (116, 1530)
+UNLABELLED_FRACTION, UNLABELLED_FRAMES = 0.01, (116, 1530)
 
 
 def draw_lengths(
@@ -32,7 +32,7 @@ def choose_runs(partition: str, counts: dict[str, int], lengths: NDArray[np.int6
     """Videos of train that get a run without labels: 1 % of all labelled ones, at least one, rather long."""
     if partition != 'train':
         return []
-    wanted = max(1, round(UNLABELLED_SHARE * (counts['train'] + counts['val'])))
+    wanted = max(1, round(UNLABELLED_FRACTION * (counts['train'] + counts['val'])))
     longest = np.argsort(-lengths, kind='stable')
     return sorted(int(i) for i in longest[len(longest) // 4 :][:wanted])
 
@@ -46,7 +46,7 @@ def draw_run(rng: np.random.Generator, num_frames: int) -> slice:
 
 
 def draw_faces(rng: np.random.Generator, num_frames: int, missing: float) -> NDArray[np.bool_]:
-    """Where a face was found, (frames,) bool: gaps until the share that is missing is reached."""
+    """Where a face was found, (frames,) bool: gaps until the missing fraction is reached."""
     observed = np.ones(num_frames, bool)
     wanted = int(missing * num_frames * rng.uniform(0.5, 1.5))
     while (left := wanted - int(np.count_nonzero(~observed))) > 0:
@@ -58,21 +58,21 @@ def draw_faces(rng: np.random.Generator, num_frames: int, missing: float) -> NDA
 
 def draw_hard(rng: np.random.Generator, count: int) -> NDArray[np.bool_]:
     """Videos, (count,) bool, in which most of the missing faces are."""
-    return np.asarray(rng.permutation(count) < round(HARD_SHARE * count))
+    return np.asarray(rng.permutation(count) < round(HARD_FRACTION * count))
 
 
 MEAN = np.array([0.07, 0.345])
 """Of valence and arousal before squashing with tanh; with SPREAD gives .07/.40 and .30/.30 after it."""
 SPREAD = np.array([0.48, 0.372])
 BETWEEN = np.array([0.45, 0.32])
-"""Share of the variance that is the video's offset; with the slow emotion, .50 and .37 lie between videos."""
+"""Fraction of the variance that is the video's offset; with the slow emotion: .50 and .37."""
 CORRELATION = 0.25
 """Between the targets, of videos and of frames. The specification gives no value: weak, as emotions are."""
 
 # Two time scales and the inertia of the annotator's hand, in frames: fitted to the autocorrelation
 # .998 / .948 / .819 / .565 / .323 at lags 1 / 10 / 30 / 100 / 300.
 TIME_SCALES = (45.0, 800.0)
-FAST_SHARE = 0.36
+FAST_FRACTION = 0.36
 INERTIA = 8.5
 # The hand rests for two thirds of the frames.
 MEAN_HOLD, MEAN_MOVE = 13.0, 7.0
@@ -127,7 +127,7 @@ def slow_noise(rng: np.random.Generator, num_frames: int, time_scale: float, ine
 def _emotion(rng: np.random.Generator, num_frames: int) -> NDArray[np.float64]:
     """One target within a video: mean 0, variance 1, two time scales."""
     fast, slow = (slow_noise(rng, num_frames, scale, INERTIA) for scale in TIME_SCALES)
-    return np.sqrt(FAST_SHARE) * fast + np.sqrt(1 - FAST_SHARE) * slow
+    return np.sqrt(FAST_FRACTION) * fast + np.sqrt(1 - FAST_FRACTION) * slow
 
 
 def _annotation_clock(rng: np.random.Generator, num_frames: int) -> NDArray[np.float64]:
@@ -147,10 +147,10 @@ class Sense(NamedTuple):
 
     Args:
         dim: Values per frame.
-        delay: Frames by which it lags: speech tells later than the face.
-        blur: Deviation of what disturbs its view of the emotion for about half a second, against 1.
-        bias: Deviation of what disturbs it for the whole video.
-        noise: Deviation of the white noise of every value.
+        delay: Frames by which it lags: speech shows it later than the face.
+        blur: Standard deviation of what disturbs its view of the emotion for about half a second, against 1.
+        bias: Standard deviation of what disturbs it for the whole video.
+        noise: Standard deviation of the white noise of every value.
         rectified: Whether values are cut at 0, as after the last layer of a network.
         is_face: Whether it is missing where the face is.
     """
@@ -199,7 +199,7 @@ class Mixer:
 
         Args:
             rng: Source of disturbances and noise of this video.
-            emotion: (frames, 2) of mean 0 and deviation 1 over all videos.
+            emotion: (frames, 2) of mean 0 and standard deviation 1 over all videos.
             observed: (frames,) whether there is a face.
         """
         num_frames = len(emotion)

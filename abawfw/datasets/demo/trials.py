@@ -14,7 +14,7 @@ from abawfw.datasets.demo.signals import (
     MEAN,
     MISSING_EASY,
     MISSING_HARD,
-    RATE_SHARES,
+    RATE_PROBABILITIES,
     RATES,
     SPREAD,
     Mixer,
@@ -36,13 +36,13 @@ MIN_FRAMES = 150
 FACES = {
     'video_embedding': Sense(512, 0, 0.6, 0.1, 0.5, rectified=False, is_face=True),
 }
-SOUNDS = {
+VOICES = {
     'audio_embedding': Sense(128, 12, 0.8, 0.1, 0.5, rectified=False, is_face=False),
     'vggish': Sense(128, 12, 1.0, 0.15, 0.6, rectified=True, is_face=False),
     'bert': Sense(768, 0, 1.0, 0.15, 0.8, rectified=False, is_face=False),
 }
 PIXELS = {'video': (48, 48, 3), 'logmel': (96, 64)}
-DIMS = PIXELS | {name: (sense.dim,) for name, sense in (FACES | SOUNDS).items()}
+DIMS = PIXELS | {name: (sense.dim,) for name, sense in (FACES | VOICES).items()}
 DTYPES = {'video': 'uint8', 'logmel': 'float16'}
 
 
@@ -56,10 +56,10 @@ def make_demo_trials(
     """Write a data set in the npy-per-trial layout with the statistics of Aff-Wild2 (docs/challenge.md).
 
     Labels are those of ``make_demo_data``. Features are those of TAGF (docs/tagf.md), all seen through
-    disturbances: drawn faces (``video``), sound (``logmel``, ``vggish``), words (``bert``), and what
+    disturbances: drawn faces (``video``), audio (``logmel``, ``vggish``), transcript (``bert``), and what
     backbones make of the first two (``video_embedding``, ``audio_embedding``). Where no face was found
-    pictures are black, the embedding is the one vector that a black picture gives, and masks say so. The last
-    two trials of train are the two persons of one recording, NAME_left and NAME_right: they share its sound.
+    images are black, the embedding is the one vector of a black image, and masks say so. The last
+    two trials of train are the two persons of one recording, NAME_left and NAME_right: they share its audio.
 
     Args:
         root: Folder to make; must not exist or be empty.
@@ -98,20 +98,20 @@ def make_demo_trials(
                 if partition == 'val' and i == lengths.argmin():
                     state[:] = state[0]
                     constant = name
-                share = missing * (MISSING_HARD if hard[i] else MISSING_EASY)
-                observed = draw_faces(rng, lengths[i], min(share, 0.6))
+                fraction = missing * (MISSING_HARD if hard[i] else MISSING_EASY)
+                observed = draw_faces(rng, lengths[i], min(fraction, 0.6))
                 labels = to_labels(state)
                 if i in unlabelled:
                     labels[draw_run(rng, lengths[i])] = np.nan
                 emotion = (state - MEAN) / SPREAD
                 features = artist.faces(rng, emotion, observed)
                 if not name.endswith('_right'):  # who speaks to the left is heard on both sides
-                    fps = float(rng.choice(RATES, p=RATE_SHARES))
-                    sound = artist.sounds(rng, emotion, fps)
+                    fps = float(rng.choice(RATES, p=RATE_PROBABILITIES))
+                    audio = artist.audio(rng, emotion, fps)
                 writer.add(
                     name,
                     partition,
-                    features | sound,
+                    features | audio,
                     None if partition == 'test' else labels,
                     dict.fromkeys(('video', 'video_embedding'), observed),
                     fps,
@@ -123,25 +123,23 @@ class _Artist:
     """Draws the features of a trial from its emotion."""
 
     def __init__(self, seed: int) -> None:
-        self._faces, self._sounds = Mixer(seed, FACES), Mixer(seed, SOUNDS)
-        black = np.random.default_rng([seed, len(FACES), len(SOUNDS)]).standard_normal(512)
+        self._faces, self._voices = Mixer(seed, FACES), Mixer(seed, VOICES)
+        black = np.random.default_rng([seed, len(FACES), len(VOICES)]).standard_normal(512)
         self._black = (black / np.linalg.norm(black)).astype(np.float32)
 
     def faces(
         self, rng: np.random.Generator, emotion: NDArray[np.float64], observed: NDArray[np.bool_]
     ) -> dict[str, NDArray]:
-        """What is seen: pictures, and their embedding of length 1."""
+        """Visual features: images, and their embedding of length 1."""
         embedding = self._faces.features(rng, emotion, observed)['video_embedding']
         embedding[~observed] = self._black
         embedding /= np.linalg.norm(embedding, axis=1, keepdims=True)
-        return {'video': draw_pictures(rng, emotion, observed), 'video_embedding': embedding}
+        return {'video': draw_images(rng, emotion, observed), 'video_embedding': embedding}
 
-    def sounds(
-        self, rng: np.random.Generator, emotion: NDArray[np.float64], fps: float
-    ) -> dict[str, NDArray]:
-        """What is heard: log-mel, its two embeddings, and words."""
+    def audio(self, rng: np.random.Generator, emotion: NDArray[np.float64], fps: float) -> dict[str, NDArray]:
+        """Audio and transcript features: log-mel, its two embeddings, and vectors of words."""
         features: dict[str, NDArray] = dict(
-            self._sounds.features(rng, emotion, np.ones(len(emotion), dtype=bool))
+            self._voices.features(rng, emotion, np.ones(len(emotion), dtype=bool))
         )
         word = draw_words(rng, len(emotion), fps)
         features['bert'] = np.where(word[:, None] >= 0, features['bert'][word], np.float32(0))
@@ -161,10 +159,10 @@ SIZE = 48
 """Height and width in pixels, as face crops are stored (docs/tagf.md, Preprocessing)."""
 BLUR, BLUR_FRAMES = 0.5, 15.0
 DARKEST = 12
-"""No pixel of a picture is darker: black frames are those without a face."""
+"""No pixel of an image is darker: black frames are those without a face."""
 
 
-def draw_pictures(
+def draw_images(
     rng: np.random.Generator, emotion: NDArray[np.float64], observed: NDArray[np.bool_]
 ) -> NDArray[np.uint8]:
     """Faces (frames, 48, 48, 3): the mouth bends with valence; eyes, brows and mouth open with arousal.
@@ -174,7 +172,7 @@ def draw_pictures(
 
     Args:
         rng: source of disturbances and noise of this video.
-        emotion: (frames, 2) of mean 0 and deviation 1 over all videos.
+        emotion: (frames, 2) of mean 0 and standard deviation 1 over all videos.
         observed: (frames,) whether there is a face.
     """
     frames = len(emotion)
@@ -197,14 +195,14 @@ def draw_pictures(
     skin = rng.uniform(110, 230) * np.array([1.0, 0.8, 0.68]) + rng.normal(0, 8, 3)
     background = rng.uniform(30, 200, 3)
     light = (1 + 0.05 * slow_noise(rng, frames, 100.0))[:, None, None].astype(np.float32)
-    pictures = np.empty((frames, SIZE, SIZE, 3), np.uint8)
+    images = np.empty((frames, SIZE, SIZE, 3), np.uint8)
     for colour in range(3):
         inside = np.float32(skin[colour]) * (1 - np.clip(dark, 0, 0.9))
         values = light * (face * inside + (1 - face) * np.float32(background[colour]))
         values += 4 * rng.standard_normal(values.shape, np.float32)
-        pictures[..., colour] = np.clip(values, DARKEST, 255)
-    pictures[~observed] = 0
-    return pictures
+        images[..., colour] = np.clip(values, DARKEST, 255)
+    images[~observed] = 0
+    return images
 
 
 BANDS, WINDOW, RATE = 64, 96, 100.0
@@ -219,7 +217,7 @@ def draw_logmel(rng: np.random.Generator, emotion: NDArray[np.float64], fps: flo
 
     Args:
         rng: source of disturbances and noise of this video.
-        emotion: (frames, 2) of mean 0 and deviation 1 over all videos.
+        emotion: (frames, 2) of mean 0 and standard deviation 1 over all videos.
         fps: frames per second of the video.
     """
     starts = np.round(np.arange(len(emotion)) * RATE / fps).astype(int)

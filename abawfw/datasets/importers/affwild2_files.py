@@ -99,7 +99,7 @@ def read_fps(path: Path) -> dict[str, float]:
     """Frames per second of videos from lines ``video,fps``, with or without a header line.
 
     Raises:
-        DataError: If the file cannot be read, a line is malformed or a video is there twice.
+        DataError: If the file cannot be read, a line is malformed or a video occurs twice.
     """
     rates: dict[str, float] = {}
     for number, row in enumerate(csv.reader(read_lines(path)), start=1):
@@ -108,7 +108,7 @@ def read_fps(path: Path) -> dict[str, float]:
         if len(row) != 2 or not is_number(row[1]) or not 0 < float(row[1]) < np.inf:
             raise DataError(f'{path}: line {number} is {",".join(row)!r}, expected VIDEO,FPS')
         if row[0] in rates:
-            raise DataError(f'{path}: line {number}: {row[0]} is there twice')
+            raise DataError(f'{path}: line {number}: {row[0]} occurs twice')
         rates[row[0]] = float(row[1])
     return rates
 

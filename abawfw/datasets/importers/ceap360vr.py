@@ -152,7 +152,7 @@ class Stimulus(NamedTuple):
     luminance: NDArray[np.float64]
 
 
-class Recording(NamedTuple):
+class Viewing(NamedTuple):
     """One participant and one video: labels (frames, 2) from 1 to 9, head (windows, 3), fixations (n, 4)."""
 
     annotation: NDArray[np.float64]
@@ -188,7 +188,7 @@ def read_stimuli(source: Path) -> dict[str, Stimulus]:
     return stimuli
 
 
-def read_recordings(source: Path, participant: int) -> dict[str, Recording]:
+def read_recordings(source: Path, participant: int) -> dict[str, Viewing]:
     """The videos that a participant annotated, in the order of the annotation file.
 
     Raises:
@@ -218,7 +218,7 @@ def read_recordings(source: Path, participant: int) -> dict[str, Recording]:
             raise DataError(
                 f'{path}: nothing for VideoID {", ".join(absent)}, which the participant annotated'
             )
-    return {name: Recording(*(tables[part][name] for part in files)) for name in tables['annotation']}
+    return {name: Viewing(*(tables[part][name] for part in files)) for name in tables['annotation']}
 
 
 def _read_tables(
@@ -231,7 +231,7 @@ def _read_tables(
         for k, video in enumerate(value_of(participant, middle, list, path, f'{outer}, entry {i}')):
             name = value_of(video, 'VideoID', str, path, f'{middle}, entry {k}')
             if name in tables:
-                raise DataError(f"{path}: key 'VideoID': {name} is there twice")
+                raise DataError(f"{path}: key 'VideoID': {name} occurs twice")
             tables[name] = table_of(
                 value_of(video, inner, list, path, f'video {name}'), columns, path, f'video {name}'
             )

@@ -63,7 +63,7 @@ def gaze_features(
 
     Returns:
         In fixation (0/1); pitch / 90, sin and cos of yaw of the current or last fixation (0, 0, 1 before the
-        first); seconds since its start while in it; share of the last 2 s in fixation; fixations begun per
+        first); seconds since its start while in it; fraction of the last 2 s in fixation; fixations begun per
         second over the last 5 s. Valid where one of the frames of the last second is in a fixation.
     """
     inside, pitch, yaw, seconds, onset = np.zeros((5, num_frames))
@@ -104,8 +104,8 @@ def running_std(values: NDArray[np.float64], window: int) -> NDArray[np.float64]
 def stimulus_mean_ccc(root: Path, partition: str = 'val') -> dict[str, float]:
     """CCC of the mean curve of each stimulus over the training participants (docs/your_data.md).
 
-    Scores on this set mostly measure recognising the stimulus and its time course; this rival is told the
-    stimulus, which the models are not.
+    Scores on this set mostly measure recognising the stimulus and its time course; this baseline knows the
+    stimulus, which the models do not.
 
     Args:
         root: store written by the converter; ids are ``PARTICIPANT_STIMULUS``.

@@ -128,11 +128,11 @@ class FeatureFolder:
         found = []
         if self.described:
             listed = ', '.join(name or 'number of the row' for name in self.described)
-            found.append(f'{self.name}: columns that are no values of a frame, not taken: {listed}')
+            found.append(f'{self.name}: columns that are no values of a frame, omitted: {listed}')
         shared = [video for video, path in self.taken.items() if path.stem != video]
         if shared:
             found.append(
-                f'{self.name}: {", ".join(shared)}: no file of their own, the one of both persons was taken'
+                f'{self.name}: {", ".join(shared)}: no separate file, the one of both persons is used'
             )
         return found
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from abawfw.datasets.clip_dataset import ClipDataset
 
 JITTER = 0.25
-"""By which share a video's length is misjudged at random when lanes are filled in training: enough that
+"""By which fraction a video's length is misjudged at random when lanes are filled in training: enough that
 videos meet others in every epoch, little enough that long videos come before short ones, so that these level
 the lanes."""
 

@@ -50,7 +50,7 @@ def parted_groups(train: list[VideoInfo], val: list[VideoInfo]) -> list[str]:
 
 def _parted(split: Any, videos: tuple[VideoInfo, ...]) -> str | None:
     if not all(any(v.partition == p for v in videos) for p in ('train', 'val')):
-        return None  # a rule may refuse to give what is not there, and nobody has asked for it yet
+        return None  # a rule may refuse a missing partition, and none was asked for yet
     parted = parted_groups(*(split.videos(videos, partition) for partition in ('train', 'val')))
     if not parted:
         return None
@@ -65,5 +65,5 @@ def _parted(split: Any, videos: tuple[VideoInfo, ...]) -> str | None:
 
 @functools.cache
 def _warn(text: str) -> None:
-    """Once: each partition of a run builds the rule anew."""
+    """Once: each partition of a run builds the rule again."""
     print_log(text, logger='current', level=logging.WARNING)

@@ -1,4 +1,4 @@
-"""The middle of every picture."""
+"""The middle of every image."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from abawfw.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class CentreCrop:
-    """Cut the middle out of the pictures of a clip, as evaluation does (docs/tagf.md, Preprocessing).
+    """Cut the middle out of the images of a clip, as evaluation does (docs/tagf.md, Preprocessing).
 
     Args:
-        features: names of the features of pictures, (time, height, width, colours); their type stays.
+        features: names of the image features, (time, height, width, colours); their type stays.
         size: height and width of the crop, in pixels.
 
     Raises:
-        ConfigError: pictures smaller than the crop, or a feature that is none.
+        ConfigError: images smaller than the crop, or a feature without images.
     """
 
     per_frame = True

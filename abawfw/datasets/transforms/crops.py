@@ -17,14 +17,14 @@ def check_size(name: str, size: int) -> None:
 
 
 def room(name: str, feature: str, dims: Any, size: int) -> tuple[int, int]:
-    """How far down and to the right a crop of ``size`` can lie in a picture (height, width, colours).
+    """How far down and to the right a crop of ``size`` can lie in an image (height, width, colours).
 
     Raises:
-        ConfigError: this is no picture, or a smaller one.
+        ConfigError: this is no image, or a smaller one.
     """
     if not isinstance(dims, tuple) or len(dims) != 3 or min(dims[:2]) < size:
         raise ConfigError(
-            f'{name}(size={size}): a frame of feature {feature!r} is {dims}, expected a picture (height, '
+            f'{name}(size={size}): a frame of feature {feature!r} is {dims}, expected an image (height, '
             f'width, colours) of at least {size}x{size}'
         )
     return dims[0] - size, dims[1] - size

@@ -21,12 +21,12 @@ class Noise:
         features: names of the features; None for all that the dataset loads. They become float32.
 
     Raises:
-        ConfigError: a negative deviation, or a feature of bytes, whose unit is a grey level.
+        ConfigError: a negative standard deviation, or a feature of bytes, whose unit is a grey level.
     """
 
     def __init__(self, std: NonNegative, features: Sequence[str] | None = None) -> None:
         if not std >= 0:
-            raise ConfigError(f'Noise(std={std}): a deviation is 0 or more')
+            raise ConfigError(f'Noise(std={std}): a standard deviation is 0 or more')
         self.std = std
         self.features = None if features is None else list(features)
 
@@ -37,7 +37,7 @@ class Noise:
             values = inputs[feature]
             if values.dtype == np.uint8:
                 raise ConfigError(
-                    f'Noise: feature {feature!r} holds bytes, which stay so; name the others, features=[...]'
+                    f'Noise: feature {feature!r} holds bytes, not vectors; name the others, features=[...]'
                 )
             noise = rng.standard_normal(values.shape, np.float32)
             noise *= np.float32(self.std)

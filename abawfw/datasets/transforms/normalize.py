@@ -1,4 +1,4 @@
-"""Zero mean and unit deviation, of a feature or of each of its dimensions."""
+"""Zero mean and unit standard deviation, of a feature or of each of its dimensions."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ class Normalize:
 
     Args:
         method: 'train': statistics of every dimension over all frames of the fold's training videos;
-            'train_scalar': one mean and one deviation for all dimensions of a feature, over the same frames;
+            'train_scalar': one mean and one standard deviation over all dimensions of a feature;
             'sequence': of every dimension, mean and unbiased standard deviation over all frames of the video
-            that the clip is cut from. A deviation of 0 counts as 1.
-        features: names of the features to normalise; None for all that the dataset loads. Pictures (bytes)
+            that the clip is cut from. A standard deviation of 0 counts as 1.
+        features: names of the features to normalise; None for all that the dataset loads. Images (bytes)
             are refused: backbones scale these.
         masked: take the statistics over frames in which the feature was observed only, as the model then sees
             it (``LoadFeatures(masked=True)``); otherwise over all frames, whatever the store has there.
 
     Raises:
-        ConfigError: an unknown method, or a feature of pictures.
+        ConfigError: an unknown method, or an image feature.
         DataError: statistics of a video with NaN or infinite frames, or of no observed frame in training.
     """
 
@@ -62,7 +62,7 @@ class Normalize:
         """Unless the method is 'sequence', take the statistics of ``features`` over the training videos."""
         ids = [video.video_id for video in train_videos]
         for feature in self.features or ():
-            refuse_pictures(store, feature)
+            refuse_images(store, feature)
             if self.method == 'train':
                 self._of_train[feature] = _as_float32(*store.moments(feature, ids, self.masked))
             elif self.method == 'train_scalar':
@@ -109,12 +109,12 @@ class Normalize:
         return self._of_videos[key]
 
 
-def refuse_pictures(store: FeatureStore, feature: str) -> None:
-    """ConfigError if a feature holds pictures."""
+def refuse_images(store: FeatureStore, feature: str) -> None:
+    """ConfigError if a feature holds images."""
     info = store.feature(feature)
     if info.dtype == 'uint8' and len(info.dims) > 1:
         raise ConfigError(
-            f'Normalize: feature {feature!r} holds pictures, {"x".join(map(str, info.dims))} {info.dtype}, '
+            f'Normalize: feature {feature!r} holds images, {"x".join(map(str, info.dims))} {info.dtype}, '
             'which the backbone scales; name those to normalise, features=[...], without it'
         )
 

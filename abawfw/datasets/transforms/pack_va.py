@@ -14,7 +14,7 @@ from abawfw.structures import VADataSample
 
 @TRANSFORMS.register_module()
 class PackVA:
-    """Make tensors, and a ``VADataSample`` that tells where they come from.
+    """Make tensors, and a ``VADataSample`` that says where they come from.
 
     Returns inputs {feature: (time, *dims)}, zero where not observed, and data_sample with gt_va (time, 2),
     valid (time,) and observed (time, features). Inputs are float32; pixels (uint8) and float16 stay as they

@@ -1,4 +1,4 @@
-"""Another piece of every picture in each epoch."""
+"""Another crop of every image in each epoch."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from abawfw.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class RandomCropFlip:
-    """Cut the same random piece out of all pictures of a clip, and mirror all of them or none.
+    """Cut the same random piece out of all images of a clip, and mirror all of them or none.
 
     One place and one toss of a coin for the whole clip, so that a face does not jump from frame to frame
     (docs/tagf.md, Preprocessing). For training only: evaluation takes ``CentreCrop``.
 
     Args:
-        features: names of the features of pictures, (time, height, width, colours); their type stays.
+        features: names of the image features, (time, height, width, colours); their type stays.
         size: height and width of the crop, in pixels.
 
     Raises:
-        ConfigError: pictures smaller than the crop, or a feature that is none.
+        ConfigError: images smaller than the crop, or a feature without images.
     """
 
     def __init__(self, features: Sequence[str], size: Width = 40) -> None:

@@ -19,7 +19,7 @@ class ShiftLabels:
         frames: by how many frames annotators lag.
         within: 'video': labels beyond the clip come from the store, and the last label of the video is
             repeated at its end. 'window': as the reference does, the last label of every clip is repeated at
-            the end of the clip, although the video goes on.
+            the end of the clip, although the video continues.
 
     Raises:
         ConfigError: a negative lag, another ``within``, or a clip that was padded before.
@@ -41,8 +41,8 @@ class ShiftLabels:
         length = clip.stop - clip.start
         if len(results['gt_va']) != length:
             raise ConfigError(
-                f'ShiftLabels: the clip of {length} frames was made {len(results["gt_va"])} long before; put '
-                'PadTo behind it in the pipeline'
+                f'ShiftLabels: the clip of {length} frames was padded to {len(results["gt_va"])} before; put '
+                'PadTo after it in the pipeline'
             )
         if self.within == 'window':
             later = np.minimum(np.arange(length) + self.frames, length - 1)

@@ -18,7 +18,7 @@ class EarlyStopHook(Hook):
 
     Its state is part of the training state, so a resumed run stops where the uninterrupted one does
     (MMEngine's hook forgets it, counts an equal score as progress, and asks for .1 more: B6). When parts of
-    the model are released (``GradualReleaseHook``), counting starts anew; the best score stays.
+    the model are released (``GradualReleaseHook``), counting starts again; the best score stays.
 
     Args:
         patience: epochs without improvement after which training ends.
@@ -51,7 +51,7 @@ class EarlyStopHook(Hook):
             runner.train_loop.stop_training = True
 
     def after_release(self, runner: Runner) -> None:
-        """Count anew."""
+        """Start counting again."""
         self.epochs = self.waited = 0
 
     def state_dict(self) -> dict[str, Any]:

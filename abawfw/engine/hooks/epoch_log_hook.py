@@ -22,7 +22,7 @@ class EpochLogHook(Hook):
 
     ``metrics.csv`` holds one row per epoch and is rewritten whole, so a resumed run has no row twice. The
     same figures go to the visualizer's backends, TensorBoard for instance; one that fails, such as a server
-    that is gone, is not asked again, and the run goes on.
+    that is gone, is no longer used, and the run continues.
     """
 
     priority = 'LOW'
@@ -75,7 +75,7 @@ class EpochLogHook(Hook):
             self.recording = False
             reason = str(error).strip().partition('\n')[0]
             runner.logger.warning(
-                f'the tracker fails and is not asked again ({type(error).__name__}: {reason}); every figure '
+                f'the tracker failed and is no longer used ({type(error).__name__}: {reason}); every figure '
                 f'is in {runner.work_dir}/metrics.csv'
             )
 

@@ -24,8 +24,8 @@ class GradualReleaseHook(Hook):
 
     The first stage is released before the first epoch, the next one each time the learning rate has fallen
     below ``min_lr`` after the warm-up. With each release but the first the best weights so far are reloaded,
-    the optimiser starts without a state and the schedule with its warm-up, and ``EarlyStopHook`` counts anew.
-    When the rate has fallen once more after the last stage, training ends. Needs ``WarmupPlateauLR`` as
+    the optimiser starts without a state and the schedule with its warm-up, and ``EarlyStopHook`` counts from
+    0. When the rate has fallen once more after the last stage, training ends. Needs ``WarmupPlateauLR`` as
     ``param_scheduler`` and ``VACheckpointHook``.
 
     Args:

@@ -31,5 +31,5 @@ class NonFiniteLossHook(Hook):
         raise TrainingError(
             f'{what} in epoch {runner.epoch + 1}, batch {batch_idx + 1}; its clips: {clips}. Nothing was '
             f'saved since the last checkpoint in {runner.work_dir}. Look at these videos with '
-            f'tools/check_data.py; if they are sound, lower lr or use --amp bf16 instead of fp16'
+            f'tools/check_data.py; if they are correct, lower lr or use --amp bf16 instead of fp16'
         )

@@ -17,7 +17,7 @@ from abawfw.registry import HOOKS
 class ParamSchedulerHook(MMEngineHook):
     """Step the schedules: MMEngine's as its hook of this name does, and ``WarmupPlateauLR``.
 
-    The latter is told before each batch where it stands, and between two epochs the score of the last.
+    The latter gets its position before each batch, and between two epochs the score of the last.
     """
 
     priority = 'LOW'

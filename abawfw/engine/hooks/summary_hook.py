@@ -32,7 +32,7 @@ class SummaryHook(Hook):
     and planned, ``best`` (per key: score, epoch, file), ``seed``, ``config_sha256``, ``versions``,
     ``device``, ``processes``, ``seconds`` of training and validation, ``frames_per_second`` of the last
     epoch, ``config_file`` that the run was started from (null without one), and ``peak_memory``: ``process``,
-    and ``gpu`` of PyTorch's tensors, in bytes (null where it is not known). ``git``: ``commit`` and ``dirty``
+    and ``gpu`` of PyTorch's tensors, in bytes (null where it is unknown). ``git``: ``commit`` and ``dirty``
     of the code as it was when this process began (null outside of a checkout); ``machine``, see
     ``machine``; ``config_changes`` that the file makes to its bases and the command line to the file (see
     ``config.diff.config_changes``); ``parameters`` of the model.
@@ -101,7 +101,7 @@ class SummaryHook(Hook):
 
 
 def _peak_memory() -> int | None:
-    """Most memory that this process has had, in bytes; Linux tells it."""
+    """Most memory that this process has had, in bytes; from Linux."""
     try:
         lines = Path('/proc/self/status').read_text(encoding='utf-8').splitlines()
     except OSError:
@@ -117,7 +117,7 @@ def code_version() -> dict[str, Any] | None:
     """The commit that this code was checked out from, and whether anything in abawfw/ differs from it.
 
     Returns:
-        ``commit``, 40 hex digits, and ``dirty``; None where the code is no checkout of its own, such as an
+        ``commit``, 40 hex digits, and ``dirty``; None where the code is no separate checkout, such as an
         installed package, or where git is missing.
     """
     top = _git('rev-parse', '--show-toplevel')

@@ -26,7 +26,7 @@ class TrainingMetricHook(Hook):
     Adds to the epoch's record: ``lr`` of the last batch, ``loss`` (mean over updates), ``train_ccc_TARGET``,
     ``train_pcc_TARGET``, ``train_rmse_TARGET`` (predictions made in training mode, weights changing during
     the epoch), ``train_labels_TARGET`` (labelled frames they are taken over), ``frames``, ``useful_share``
-    (share of the computed frames that exist), ``train_seconds``, ``frames_per_second``.
+    (fraction of the computed frames that exist), ``train_seconds``, ``frames_per_second``.
     """
 
     priority = 'HIGH'

@@ -43,7 +43,7 @@ class VATrainLoop(EpochBasedTrainLoop):
 
     @property
     def max_iters(self) -> int:
-        """Number of updates, as far as the current epoch tells: lanes may differ by a few between epochs."""
+        """Number of updates, as far as the current epoch shows: lanes may differ by a few between epochs."""
         return self._max_epochs * len(self.dataloader.batch_sampler)
 
     def continue_from(self, epoch: int, iteration: int, batch: int, random_state: dict[str, Any]) -> None:

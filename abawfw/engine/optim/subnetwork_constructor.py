@@ -1,4 +1,4 @@
-"""One parameter group per sub-network, and per part with options of its own."""
+"""One parameter group per sub-network, and per part with its own options."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class SubnetworkConstructor:
         paramwise_cfg: ``{part: options}``: options of the optimiser, such as ``lr`` and ``weight_decay``, for
             the parameters of a part, named as in ``model.frozen`` (``backbones``, ``backbones.video``,
             ``backbones.video.output_layer``). Where parts lie within one another the innermost counts. What
-            has options of its own within a sub-network is a group of its own.
+            has its own options within a sub-network is a separate group.
 
     Raises:
         ConfigError: no parameter belongs to a part, or the optimiser does not have an option.
@@ -38,7 +38,7 @@ class SubnetworkConstructor:
         self.options = dict(paramwise_cfg or {})
 
     def __call__(self, model: torch.nn.Module) -> OptimWrapper:
-        """Build the wrapper for a model that tells its sub-networks."""
+        """Build the wrapper for a model that lists its sub-networks."""
         bare: Any = model.module if is_model_wrapper(model) else model
         self._check_parts(bare)
         groups: dict[tuple[str, str], dict[str, Any]] = {}

@@ -43,7 +43,7 @@ class VAOptimWrapper(OptimWrapper):
             raise ConfigError(f'precision {precision!r} is unknown; choose from {", ".join(PRECISIONS)}')
         self.device = get_device()
         if precision == 'fp16' and self.device == 'cpu':
-            raise ConfigError('fp16 needs a GPU and none is visible: use --amp bf16, or leave --amp away')
+            raise ConfigError('fp16 needs a GPU and none is visible: use --amp bf16, or omit --amp')
         self.dtype, self.max_norm = PRECISIONS[precision], max_norm
         self.gradient_norms: list[torch.Tensor] = []
         self.scaler = torch.amp.GradScaler(self.device) if precision == 'fp16' else None

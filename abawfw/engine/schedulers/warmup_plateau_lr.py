@@ -67,7 +67,7 @@ class WarmupPlateauLR:
         self.rates = list(self.base_rates)
 
     def step(self) -> None:
-        """Nothing: MMEngine calls this after the training of an epoch, whose score is not known yet."""
+        """Nothing: MMEngine calls this after the training of an epoch, whose score is unknown then."""
 
     def before_batch(self, batch: int, batches: int) -> None:
         """Set the rate of a batch.

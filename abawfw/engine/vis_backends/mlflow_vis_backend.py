@@ -79,7 +79,7 @@ class MLflowVisBackend(BaseVisBackend):
         except Exception as error:  # of MLflow, of the database behind it, of the network
             place, reason = _without_password(self._tracking_uri), str(error).strip().partition('\n')[0]
             raise ConfigError(
-                f'MLflow at tracking_uri {place} takes no run ({reason}): name another place with '
+                f'MLflow at tracking_uri {place} accepts no run ({reason}): name another place with '
                 '--cfg-options mlflow_uri=...'
             ) from error
 

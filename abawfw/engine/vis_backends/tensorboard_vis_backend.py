@@ -11,7 +11,7 @@ from abawfw.registry import VISBACKENDS
 class TensorboardVisBackend(vis_backend.TensorboardVisBackend):
     """Figures of every epoch, and the config, for TensorBoard: ``tensorboard --logdir work_dirs``.
 
-    MMEngine's; what is missing without the extra is told before a run begins.
+    MMEngine's; what is missing without the extra is reported before a run begins.
     """
 
     needs = (('tensorboard',), 'tensorboard')

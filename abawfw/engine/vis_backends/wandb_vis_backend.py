@@ -46,7 +46,7 @@ class WandbVisBackend(BaseVisBackend):
         except Exception as error:
             reason = str(error).strip().partition('\n')[0]
             raise ConfigError(
-                f'Weights & Biases does not begin ({reason}): record offline with --cfg-options '
+                f'Weights & Biases cannot start ({reason}): record offline with --cfg-options '
                 'wandb_mode=offline, or log in first (wandb login)'
             ) from error
         self._run.define_metric('*', step_metric='epoch')

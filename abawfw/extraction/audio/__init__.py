@@ -1,1 +1,1 @@
-"""Sound of a video, as samples and as a stream."""
+"""Audio of a video, as samples and as a stream."""

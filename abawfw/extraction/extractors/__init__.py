@@ -1,4 +1,4 @@
-"""Extractors: faces, sound or words to one row per frame."""
+"""Extractors: faces, audio or transcript to one row per frame."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import inspect
 from typing import Any
 
 from abawfw.errors import ConfigError, nearest
-from abawfw.extraction.extractors.base import Extractor, FaceExtractor, SoundExtractor, WordExtractor
+from abawfw.extraction.extractors.base import AudioExtractor, Extractor, FaceExtractor, TranscriptExtractor
 from abawfw.extraction.extractors.bert import Bert
 from abawfw.extraction.extractors.compare import ComParE
 from abawfw.extraction.extractors.egemaps import EGeMAPS
@@ -20,6 +20,7 @@ from abawfw.registry import EXTRACTORS
 
 __all__ = [
     'MFCC',
+    'AudioExtractor',
     'Bert',
     'ComParE',
     'EGeMAPS',
@@ -28,10 +29,9 @@ __all__ = [
     'FaceEmbedding',
     'FaceExtractor',
     'LogMel',
-    'SoundExtractor',
+    'TranscriptExtractor',
     'VGGishFeature',
     'Wav2Vec2',
-    'WordExtractor',
     'build_extractor',
 ]
 

@@ -1,4 +1,4 @@
-"""What every extractor does: faces, sound or words to one row per frame of the video."""
+"""What every extractor does: faces, audio or transcript to one row per frame of the video."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from abawfw.errors import DataError
-from abawfw.extraction.audio.sound import RATE, Sound
+from abawfw.extraction.audio.audio import RATE, Audio
 
 BLOCK = 1000
 """Most rows in a piece of zeros."""
@@ -25,7 +25,7 @@ class Extractor(ABC):
         name: of the feature, in stores and on command lines.
         dims: shape of one row.
         dtype: of the rows: 'float32', 'float16' or 'uint8'.
-        source: what it is made from: 'face', 'sound' or 'words'.
+        source: what it is made from: 'face', 'audio' or 'transcript'.
     """
 
     name: ClassVar[str]
@@ -67,41 +67,41 @@ class FaceExtractor(Extractor):
         """
 
 
-class SoundExtractor(Extractor):
-    """Makes a feature of the sound around or after the time at which each frame is shown."""
+class AudioExtractor(Extractor):
+    """Makes a feature of the audio around or after the time at which each frame is shown."""
 
-    source = 'sound'
+    source = 'audio'
 
     @abstractmethod
-    def rows(self, sound: Sound, times: NDArray[np.float64]) -> Iterator[NDArray]:
+    def rows(self, audio: Audio, times: NDArray[np.float64]) -> Iterator[NDArray]:
         """Rows (k, *dims) in order of times, some at a time.
 
         Args:
-            sound: with at least one sample.
-            times: (n,) seconds within the sound, none before the one before it; at least one.
+            audio: with at least one sample.
+            times: (n,) seconds within the audio, none before the one before it; at least one.
         """
 
-    def extract(self, sound: Sound, times: NDArray[np.float64]) -> Iterator[NDArray]:
+    def extract(self, audio: Audio, times: NDArray[np.float64]) -> Iterator[NDArray]:
         """One row per frame; zeros where nothing is heard, see `observed`.
 
         Args:
-            sound: of the video.
+            audio: of the video.
             times: (n,) seconds at which each frame is shown (presentation times), in order.
 
         Yields:
             (k, *dims), in order of times; the k sum to n. Memory does not grow with n.
 
         Raises:
-            DataError: the times are not in order, or the sound cannot be read.
+            DataError: the times are not in order, or the audio cannot be read.
         """
         times = in_order(times)
-        observed = self.observed(sound, times)
+        observed = self.observed(audio, times)
         if not observed.any():
             for start in range(0, len(times), BLOCK):
                 yield np.zeros((min(BLOCK, len(times) - start), *self.dims), self.dtype)
             return
         done = 0
-        for rows in self.rows(sound, times.clip(0, (sound.num_samples - 1) / RATE)):
+        for rows in self.rows(audio, times.clip(0, (audio.num_samples - 1) / RATE)):
             rows = rows.astype(self.dtype, copy=False)
             silent = ~observed[done : done + len(rows)]
             done += len(rows)
@@ -110,29 +110,29 @@ class SoundExtractor(Extractor):
                 rows[silent] = 0
             yield rows
 
-    def observed(self, sound: Sound, times: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """(n,): False for frames shown when the sound is over or long missing, and for all without sound."""
-        return sound.covers(times)
+    def observed(self, audio: Audio, times: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """(n,): False for frames shown when the audio is over or long missing, and for all without audio."""
+        return audio.covers(times)
 
 
-class WordExtractor(Extractor):
-    """Makes a feature of the words spoken."""
+class TranscriptExtractor(Extractor):
+    """Makes a feature of the transcript: the words spoken, with their times."""
 
-    source = 'words'
+    source = 'transcript'
 
     @abstractmethod
     def extract(self, video: str, times: NDArray[np.float64]) -> Iterator[NDArray]:
         """One row per frame.
 
         Args:
-            video: name of the video, by which its words are found.
+            video: name of the video, by which its transcript is found.
             times: (n,) seconds at which each frame is shown, in order.
 
         Yields:
             (k, *dims), in order of times; the k sum to n.
 
         Raises:
-            DataError: there are no words for this video, or they cannot be read.
+            DataError: there is no transcript of this video, or it cannot be read.
         """
 
 
@@ -150,7 +150,7 @@ def in_order(times: NDArray[np.float64]) -> NDArray[np.float64]:
         before = f', frame {i - 1} at {times[i - 1]:.6g} s' if i else ''
         raise DataError(
             f'frame {i} is shown at {times[i]:.6g} s{before}: frames must be in order of their '
-            'times; write the video anew, for instance with ffmpeg -i OLD NEW'
+            'times; rewrite the video, for instance with ffmpeg -i OLD NEW'
         )
     return times
 
@@ -158,7 +158,7 @@ def in_order(times: NDArray[np.float64]) -> NDArray[np.float64]:
 PER_SECOND = 100
 HOP = RATE // PER_SECOND
 SECONDS = 30
-"""Of sound at a time. Chunks lie alike whatever the frame rate: a value depends on sound and time alone."""
+"""Of audio at a time. Chunks do not depend on the frame rate: a value depends on audio and time alone."""
 
 
 def rows_at(times: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -171,7 +171,7 @@ def rows_at(times: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def chunked_rows(
-    sound: Sound,
+    audio: Audio,
     times: NDArray[np.float64],
     analyse: Callable[[NDArray[np.float32]], NDArray],
     before: int,
@@ -179,15 +179,15 @@ def chunked_rows(
     *,
     edge: bool = False,
 ) -> Iterator[tuple[NDArray, NDArray[np.int64]]]:
-    """Analyse sound chunk by chunk and say which rows the frames take.
+    """Analyse audio chunk by chunk and say which rows the frames take.
 
     Args:
-        sound: with at least one sample.
-        times: (n,) seconds within the sound, in order.
+        audio: with at least one sample.
+        times: (n,) seconds within the audio, in order.
         analyse: samples (m,) to rows, the first one at the first sample and one every 10 ms.
-        before: seconds of sound that it needs before a row to give what it gives on the whole sound.
+        before: seconds of audio that it needs before a row to give what it gives on the whole audio.
         after: the same after a row.
-        edge: repeat the last sample after the end of the sound; otherwise zeros.
+        edge: repeat the last sample after the end of the audio; otherwise zeros.
 
     Yields:
         Rows of a chunk, and (k,) which of them the next k frames take; k is at most 1000.
@@ -197,9 +197,9 @@ def chunked_rows(
     for chunk in np.unique(chunk_of):
         start = int(chunk) * SECONDS
         ahead = min(before, start)
-        stop = min((start + SECONDS) * RATE, sound.num_samples)
+        stop = min((start + SECONDS) * RATE, audio.num_samples)
         # a row more: the last frame may round up
-        samples = sound.read((start - ahead) * RATE, stop + round(after * RATE) + HOP, edge=edge)
+        samples = audio.read((start - ahead) * RATE, stop + round(after * RATE) + HOP, edge=edge)
         found = analyse(samples)[ahead * PER_SECOND :]
         taken = rows[chunk_of == chunk] - start * PER_SECOND
         for first in range(0, len(taken), BLOCK):
@@ -213,7 +213,7 @@ KINDS = ('.safetensors', '.bin', '.json', '.txt', '.model')
 def fingerprint(path: Path) -> str:
     """The first 16 hex digits of the SHA-256 of a file, or of what decides about the model of a folder.
 
-    Unlike the path it is the same wherever the file lies, and another one when its content is.
+    Unlike the path it does not depend on where the file is, only on its content.
     """
     files = sorted(f for f in path.iterdir() if f.suffix in KINDS) if path.is_dir() else [path]
     digest = hashlib.sha256()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from abawfw.datasets.importers.feature_folder import stems
 from abawfw.errors import DataError
-from abawfw.extraction.extractors.base import BLOCK, WordExtractor, in_order
+from abawfw.extraction.extractors.base import BLOCK, TranscriptExtractor, in_order
 from abawfw.extraction.extractors.hub_model import HubModel
 from abawfw.extraction.video.source_videos import named
 from abawfw.json_files import read_json
@@ -24,15 +24,15 @@ ENDS = ('.', '?', '!', '…')
 
 
 @EXTRACTORS.register_module('bert')
-class Bert(WordExtractor):
+class Bert(TranscriptExtractor):
     """The last four layers of BERT summed, sub-words averaged: of the word spoken at the time of each frame.
 
-    Zeros where nobody speaks. The words of a video are given to BERT in passages as long as it takes, which
-    end with a sentence where one ends in their second half (docs/tagf.md, Preprocessing).
+    Zeros where there is no speech. BERT gets the words of a video in passages as long as it
+    takes, which end with a sentence where one ends in their second half (docs/tagf.md, Preprocessing).
 
     Args:
         model: folder written by ``save_pretrained`` of transformers, or name on the hub.
-        words: folder with a file of words and times per video; see `words_file` and `read_words`.
+        words: folder with a file of words and times per video; see `transcript_file` and `read_transcript`.
         device: where the network runs.
     """
 
@@ -57,15 +57,15 @@ class Bert(WordExtractor):
         self._hub.check()
         if not self._hub.prepare.is_fast:
             raise DataError(
-                f'feature {self.name!r}: the tokenizer of this model cannot tell which word a sub-word is '
-                'of; save the model together with a fast one (tokenizer.json)'
+                f'feature {self.name!r}: the tokenizer of this model cannot map sub-words to words; '
+                'save the model together with a fast one (tokenizer.json)'
             )
 
     def extract(self, video: str, times: NDArray[np.float64]) -> Iterator[NDArray[np.float32]]:
-        """See `WordExtractor.extract`."""
+        """See `TranscriptExtractor.extract`."""
         times = in_order(times)
-        words = read_words(words_file(self._folder(), video))
-        vectors = np.zeros((len(words) + 1, *self.dims), np.float32)  # the last one: nobody speaks
+        words = read_transcript(transcript_file(self._folder(), video))
+        vectors = np.zeros((len(words) + 1, *self.dims), np.float32)  # the last one: no speech
         for start, stop in self._passages(words):
             vectors[start:stop] = self._vectors(words[start:stop])
         spoken = spoken_words(words, times)
@@ -138,7 +138,7 @@ class Bert(WordExtractor):
 
 
 def spoken_words(words: Sequence[Word], times: NDArray[np.float64]) -> NDArray[np.int64]:
-    """(n,) index of the word spoken at each of (n,) times; -1 where nobody speaks.
+    """(n,) index of the word spoken at each of (n,) times; -1 where there is no speech.
 
     Of words that overlap it is the one that began last.
     """
@@ -163,8 +163,8 @@ class Word(NamedTuple):
     end: float
 
 
-def words_file(folder: Path, video: str) -> Path:
-    """The file with the words of a video: VIDEO.csv or VIDEO.json; both persons of a video share one.
+def transcript_file(folder: Path, video: str) -> Path:
+    """The transcript of a video: VIDEO.csv or VIDEO.json; both persons of a video share one.
 
     Raises:
         DataError: there is none.
@@ -175,12 +175,12 @@ def words_file(folder: Path, video: str) -> Path:
             if path.is_file():
                 return path
     raise DataError(
-        f'{folder}: no words of video {video!r}: needs {video}.csv or {video}.json with word, start and end '
-        '(seconds) of each, empty where nobody speaks'
+        f'{folder}: no transcript of video {video!r}: needs {video}.csv or {video}.json with word, start and '
+        'end (seconds) of each word; an empty file if there is no speech'
     )
 
 
-def read_words(path: Path) -> list[Word]:
+def read_transcript(path: Path) -> list[Word]:
     """Words in order of their start.
 
     Args:

@@ -8,8 +8,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from abawfw.extraction.audio.sound import Sound
-from abawfw.extraction.extractors.base import SoundExtractor, chunked_rows
+from abawfw.extraction.audio.audio import Audio
+from abawfw.extraction.extractors.base import AudioExtractor, chunked_rows
 from abawfw.extraction.extractors.smile import smile
 from abawfw.extraction.packages import optional_package
 from abawfw.registry import EXTRACTORS
@@ -21,7 +21,7 @@ Analysis = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
 @EXTRACTORS.register_module('compare')
-class ComParE(SoundExtractor):
+class ComParE(AudioExtractor):
     """The 65 low-level descriptors of ComParE 2016 at the time of each frame, and their deltas.
 
     Extracted by openSMILE, which is free for research only: see its licence before any commercial use. The
@@ -40,10 +40,10 @@ class ComParE(SoundExtractor):
         """See `Extractor.check`."""
         optional_package('opensmile', 'features', f'feature {self.name!r}')
 
-    def rows(self, sound: Sound, times: NDArray[np.float64]) -> Iterator[NDArray[np.float32]]:
-        """See `SoundExtractor.rows`."""
+    def rows(self, audio: Audio, times: NDArray[np.float64]) -> Iterator[NDArray[np.float32]]:
+        """See `AudioExtractor.rows`."""
         # its auditory spectra are filtered over seconds
-        for found, taken in chunked_rows(sound, times, self._both, before=5, after=1.5):
+        for found, taken in chunked_rows(audio, times, self._both, before=5, after=1.5):
             yield found[taken]
 
     def _both(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -11,25 +11,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from abawfw.errors import ConfigError, nearest
-from abawfw.extraction.audio.sound import RATE, Sound
-from abawfw.extraction.extractors.base import SoundExtractor, chunked_rows
+from abawfw.extraction.audio.audio import RATE, Audio
+from abawfw.extraction.extractors.base import AudioExtractor, chunked_rows
 from abawfw.extraction.extractors.smile import smile
 from abawfw.extraction.packages import optional_package
 from abawfw.registry import EXTRACTORS
 
 STREAM = Path(__file__).with_name('egemaps_stream.conf')
 MODES = ('stream', 'window')
-AT_ONCE = 100  # frames per piece, each of which costs as much as a second of sound
+AT_ONCE = 100  # frames per piece, each of which costs as much as a second of audio
 
 
 @EXTRACTORS.register_module('egemaps')
-class EGeMAPS(SoundExtractor):
-    """The 88 functionals of eGeMAPSv02 over the second of sound from the time of each frame on.
+class EGeMAPS(AudioExtractor):
+    """The 88 functionals of eGeMAPSv02 over the second of audio from the time of each frame on.
 
     Extracted by openSMILE, which is free for research only: see its licence before any commercial use.
 
     Args:
-        mode: 'stream' analyses the sound once, with a window of a second every 10 ms, of which each frame
+        mode: 'stream' analyses the audio once, with a window of a second every 10 ms, of which each frame
             takes the nearest: about 50 times faster than real time. 'window' cuts out the second that starts
             at each frame and analyses it alone, as the reference does (docs/tagf.md, Preprocessing): about as
             fast as real time. Numbers differ (median correlation .92), as pitch and smoothing start from
@@ -59,17 +59,17 @@ class EGeMAPS(SoundExtractor):
         """See `Extractor.check`."""
         optional_package('opensmile', 'features', f'feature {self.name!r}')
 
-    def rows(self, sound: Sound, times: NDArray[np.float64]) -> Iterator[NDArray[np.float32]]:
-        """See `SoundExtractor.rows`."""
+    def rows(self, audio: Audio, times: NDArray[np.float64]) -> Iterator[NDArray[np.float32]]:
+        """See `AudioExtractor.rows`."""
         if self.mode == 'stream':
             # openSMILE gives no window that reaches to within 50 ms of the end
-            for found, taken in chunked_rows(sound, times, self._analyse, before=2, after=1.5):
+            for found, taken in chunked_rows(audio, times, self._analyse, before=2, after=1.5):
                 yield found[taken]
             return
         starts = np.round(times * RATE).astype(int)
         for first in range(0, len(starts), AT_ONCE):
             some = starts[first : first + AT_ONCE]
-            yield np.concatenate([self._analyse(sound.read(k, k + RATE)) for k in some.tolist()])
+            yield np.concatenate([self._analyse(audio.read(k, k + RATE)) for k in some.tolist()])
 
     @cached_property
     def _analyse(self) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:

@@ -19,7 +19,7 @@ class FaceEmbedding(FaceExtractor):
     """What a backbone gives for each aligned face.
 
     Args:
-        weights: file of weights of the backbone; `check` says where one is. May be left away where the
+        weights: file of weights of the backbone; `check` says where one is. May be omitted where the
             backbone brings its own, as ``timm:NAME`` with ``pretrained=True`` does.
         backbone: component of BACKBONES by name, or its config: ``type`` and further arguments.
         size: side in pixels to which faces are shrunk by area before they are given.

@@ -22,7 +22,7 @@ class FrozenBackbone:
         feature: that it makes, for errors.
         backbone: config of the component, ``type`` and arguments other than ``in_dim`` and ``weights``.
         in_dim: shape of a frame.
-        weights: file of weights; may be left away where the backbone brings its own (``pretrained=True``).
+        weights: file of weights; may be omitted where the backbone brings its own (``pretrained=True``).
         device: where it runs.
     """
 
@@ -82,8 +82,8 @@ class FrozenBackbone:
         source = getattr(component, 'weights_source', '')
         if self._weights is None and not self._backbone.get('pretrained'):
             raise DataError(
-                f'feature {self._feature!r} needs weights=FILE, as vectors from an untrained network tell '
-                f'nothing' + (f'; {source}' if source else '')
+                f'feature {self._feature!r} needs weights=FILE, as vectors of an untrained network are '
+                f'meaningless' + (f'; {source}' if source else '')
             )
         if self._weights is not None and not Path(self._weights).is_file():
             from abawfw.models.weight_files import missing_file

@@ -82,7 +82,7 @@ class HubModel:
             return getattr(transformers, component).from_pretrained(
                 name, local_files_only=Path(name).is_dir()
             )
-        except Exception as error:  # each kind of model fails in a way of its own
+        except Exception as error:  # every kind of model raises something else
             reason = f'{type(error).__name__}: {" ".join(str(error).split())[:300]}'
             raise DataError(
                 f'{what}: {name}: {component} cannot be loaded ({reason}); give the folder of a model '

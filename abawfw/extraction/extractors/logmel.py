@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy.fft import rfft
 
 from abawfw.errors import DataError
-from abawfw.extraction.audio.sound import Sound
-from abawfw.extraction.extractors.base import SoundExtractor, chunked_rows
+from abawfw.extraction.audio.audio import Audio
+from abawfw.extraction.extractors.base import AudioExtractor, chunked_rows
 from abawfw.registry import EXTRACTORS
 
 RATE = 16000
@@ -37,10 +37,10 @@ def log_mel(wave: NDArray, rate: int) -> NDArray[np.float64]:
         (mel frames, 64); mel frame k covers the 25 ms from k * 10 ms on.
 
     Raises:
-        DataError: another rate, more than one channel, another type, values that are no sound, or no samples.
+        DataError: another rate, more than one channel, another type, values outside [-1, 1], or no samples.
     """
     if rate != RATE:
-        raise DataError(f'sound at {rate} Hz, log-mel needs {RATE} Hz: resample it first')
+        raise DataError(f'audio at {rate} Hz, log-mel needs {RATE} Hz: resample it first')
     return mel_frames(np.pad(_samples(wave), (0, RATE), mode='edge'))
 
 
@@ -96,14 +96,14 @@ def log_mel_windows(wave: NDArray, rate: int, num_frames: int, fps: float) -> ND
         (num_frames, 96, 64).
 
     Raises:
-        DataError: as `log_mel` and `window_starts`, and if the sound ends before the last frame is shown.
+        DataError: as `log_mel` and `window_starts`, and if the audio ends before the last frame is shown.
     """
     starts = window_starts(num_frames, fps)
     mel = log_mel(wave, rate).astype(np.float16)
     if starts[-1] + EXAMPLE > len(mel):
         raise DataError(
-            f'{len(wave) / RATE:.2f} s of sound for a video of {num_frames} frames at {fps:g} fps '
-            f'({num_frames / fps:.2f} s): lengthen the sound with silence, or check the rate of the video'
+            f'{len(wave) / RATE:.2f} s of audio for a video of {num_frames} frames at {fps:g} fps '
+            f'({num_frames / fps:.2f} s): lengthen the audio with silence, or check the rate of the video'
         )
     return mel_windows(mel, starts)
 
@@ -112,16 +112,16 @@ def _samples(wave: NDArray) -> NDArray[np.float64]:
     """The recording as numbers within [-1, 1]."""
     wave = np.asarray(wave)
     if wave.ndim != 1:
-        raise DataError(f'sound of shape {wave.shape}: needs one channel, (samples,); mix the channels first')
+        raise DataError(f'audio of shape {wave.shape}: needs one channel, (samples,); mix the channels first')
     if wave.dtype not in (np.int16, np.float32, np.float64):
-        raise DataError(f'sound of type {wave.dtype}: needs int16, or float32 or float64 within [-1, 1]')
+        raise DataError(f'audio of type {wave.dtype}: needs int16, or float32 or float64 within [-1, 1]')
     if not len(wave):
-        raise DataError('sound without a single sample: leave the audio features of this video away')
+        raise DataError('audio without a single sample: omit the audio features of this video')
     if wave.dtype == np.int16:
         return wave / 32768.0
     peak = np.abs(wave).max()
     if not peak <= 1:
-        raise DataError(f'sound with the value {peak:g}: floating-point samples lie within [-1, 1]')
+        raise DataError(f'audio with the value {peak:g}: floating-point samples lie within [-1, 1]')
     return wave.astype(np.float64)
 
 
@@ -143,7 +143,7 @@ def _mel_weights() -> NDArray[np.float64]:
     rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
     falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
     weights = np.maximum(0, np.minimum(rising, falling))
-    weights[0] = 0  # the constant part is no sound
+    weights[0] = 0  # the constant part is inaudible
     return weights
 
 
@@ -151,7 +151,7 @@ AFTER = ((EXAMPLE - 1) * HOP + WINDOW) / RATE  # seconds that a window reaches
 
 
 @EXTRACTORS.register_module('logmel')
-class LogMel(SoundExtractor):
+class LogMel(AudioExtractor):
     """.96 s of log-mel spectrogram from the time of each frame on, float16 (docs/tagf.md, Preprocessing).
 
     Windows start at the 10 ms step nearest to the frame's time; the end is padded with the last sample.
@@ -165,9 +165,9 @@ class LogMel(SoundExtractor):
         """Mel frames of a window, mel bands."""
         return (EXAMPLE, BANDS)
 
-    def rows(self, sound: Sound, times: NDArray[np.float64]) -> Iterator[NDArray[np.float16]]:
-        """See `SoundExtractor.rows`."""
-        for mel, starts in chunked_rows(sound, times, _half_precision, before=0, after=AFTER, edge=True):
+    def rows(self, audio: Audio, times: NDArray[np.float64]) -> Iterator[NDArray[np.float16]]:
+        """See `AudioExtractor.rows`."""
+        for mel, starts in chunked_rows(audio, times, _half_precision, before=0, after=AFTER, edge=True):
             yield mel_windows(mel, starts)
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from abawfw.extraction.audio.sound import Sound
-from abawfw.extraction.extractors.base import SoundExtractor, chunked_rows
+from abawfw.extraction.audio.audio import Audio
+from abawfw.extraction.extractors.base import AudioExtractor, chunked_rows
 from abawfw.extraction.extractors.smile import smile
 from abawfw.extraction.packages import optional_package
 from abawfw.registry import EXTRACTORS
@@ -19,11 +19,11 @@ CONFIG = Path(__file__).with_name('mfcc_0_d_a.conf')
 
 
 @EXTRACTORS.register_module('mfcc')
-class MFCC(SoundExtractor):
+class MFCC(AudioExtractor):
     """MFCC_0_D_A of HTK: c1 to c12 and c0 of 25 ms from each frame on, their deltas and accelerations.
 
     Extracted by openSMILE, which is free for research only: see its licence before any commercial use. It
-    analyses the sound every 10 ms, and each frame takes the nearest row: a step of 1 / fps (docs/tagf.md,
+    analyses the audio every 10 ms, and each frame takes the nearest row: a step of 1 / fps (docs/tagf.md,
     Preprocessing), which openSMILE rounds to whole samples, would be off by 11 frames after ten minutes.
     """
 
@@ -38,10 +38,10 @@ class MFCC(SoundExtractor):
         """See `Extractor.check`."""
         optional_package('opensmile', 'features', f'feature {self.name!r}')
 
-    def rows(self, sound: Sound, times: NDArray[np.float64]) -> Iterator[NDArray[np.float32]]:
-        """See `SoundExtractor.rows`."""
+    def rows(self, audio: Audio, times: NDArray[np.float64]) -> Iterator[NDArray[np.float32]]:
+        """See `AudioExtractor.rows`."""
         # accelerations reach over 4 rows to both sides
-        for found, taken in chunked_rows(sound, times, self._analyse, before=1, after=0.2):
+        for found, taken in chunked_rows(audio, times, self._analyse, before=1, after=0.2):
             yield found[taken]
 
     @cached_property

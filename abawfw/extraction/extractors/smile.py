@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from abawfw.extraction.audio.sound import RATE
+from abawfw.extraction.audio.audio import RATE
 from abawfw.extraction.packages import optional_package
 
 

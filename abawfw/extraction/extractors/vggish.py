@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from abawfw.extraction.audio.sound import Sound
-from abawfw.extraction.extractors.base import SoundExtractor
+from abawfw.extraction.audio.audio import Audio
+from abawfw.extraction.extractors.base import AudioExtractor
 from abawfw.extraction.extractors.frozen_backbone import FrozenBackbone
 from abawfw.extraction.extractors.logmel import LogMel
 from abawfw.registry import EXTRACTORS
 
 
 @EXTRACTORS.register_module('vggish')
-class VGGishFeature(SoundExtractor):
+class VGGishFeature(AudioExtractor):
     """VGGish without PCA of the .96 s from each frame on, as of feature logmel (docs/tagf.md, Preprocessing).
 
     Args:
@@ -47,7 +47,7 @@ class VGGishFeature(SoundExtractor):
         """See `Extractor.check`."""
         self._network.check()
 
-    def rows(self, sound: Sound, times: NDArray[np.float64]) -> Iterator[NDArray[np.float32]]:
-        """See `SoundExtractor.rows`."""
-        for windows in self._windows.rows(sound, times):
+    def rows(self, audio: Audio, times: NDArray[np.float64]) -> Iterator[NDArray[np.float32]]:
+        """See `AudioExtractor.rows`."""
+        for windows in self._windows.rows(audio, times):
             yield self._network(windows)

@@ -10,22 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from abawfw.errors import DataError
-from abawfw.extraction.audio.sound import RATE, Sound
-from abawfw.extraction.extractors.base import BLOCK, SoundExtractor
+from abawfw.extraction.audio.audio import RATE, Audio
+from abawfw.extraction.extractors.base import BLOCK, AudioExtractor
 from abawfw.extraction.extractors.hub_model import HubModel
 from abawfw.registry import EXTRACTORS
 
 SECONDS = 20  # at a time
-CONTEXT = 2  # seconds that the model hears before and after
+CONTEXT = 2  # seconds of context before and after
 REACH = 0.5  # seconds from a frame to the farthest state that it takes
 
 
 @EXTRACTORS.register_module('wav2vec2')
-class Wav2Vec2(SoundExtractor):
+class Wav2Vec2(AudioExtractor):
     """Last hidden states of wav2vec 2.0, HuBERT, WavLM or another model of this build, 50 a second.
 
     A frame takes the mean of the states that are nearer to its time than to that of any other frame, and the
-    nearest one where there is none. The model hears 20 s at a time and 2 s to both sides.
+    nearest one where there is none. The model gets 20 s at a time, with 2 s of context on both sides.
 
     Args:
         model: folder written by ``save_pretrained`` of transformers, or name on the hub.
@@ -52,8 +52,8 @@ class Wav2Vec2(SoundExtractor):
         self._field_and_step()
         self._hub.check()
 
-    def rows(self, sound: Sound, times: NDArray[np.float64]) -> Iterator[NDArray[np.float32]]:
-        """See `SoundExtractor.rows`."""
+    def rows(self, audio: Audio, times: NDArray[np.float64]) -> Iterator[NDArray[np.float32]]:
+        """See `AudioExtractor.rows`."""
         field, step = self._field_and_step()
         middles = (times[:-1] + times[1:]) / 2
         first = np.concatenate([[-np.inf], middles]).clip(times - REACH)
@@ -61,8 +61,8 @@ class Wav2Vec2(SoundExtractor):
         chunk_of = (times // SECONDS).astype(int)
         for chunk in np.unique(chunk_of):
             start = max(0, (int(chunk) * SECONDS - CONTEXT) * RATE)
-            stop = min((int(chunk + 1) * SECONDS + CONTEXT) * RATE, sound.num_samples)
-            states = self._states(sound.read(start, max(stop, start + field)))
+            stop = min((int(chunk + 1) * SECONDS + CONTEXT) * RATE, audio.num_samples)
+            states = self._states(audio.read(start, max(stop, start + field)))
             centres = (start + (field - 1) / 2 + step * np.arange(len(states))) / RATE
             frames = np.flatnonzero(chunk_of == chunk)
             for k in range(0, len(frames), BLOCK):
@@ -85,7 +85,7 @@ class Wav2Vec2(SoundExtractor):
         if not kernels or not strides:
             raise DataError(
                 f'feature {self.name!r}: a model of type {config.model_type!r} does not take samples of '
-                'sound as wav2vec 2.0 and HuBERT do'
+                'audio as wav2vec 2.0 and HuBERT do'
             )
         field = 1 + sum((k - 1) * math.prod(strides[:i]) for i, k in enumerate(kernels))
         return field, math.prod(strides)

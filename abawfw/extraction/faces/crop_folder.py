@@ -1,4 +1,4 @@
-"""Aligned faces that somebody else has cut out, such as the official ones of Aff-Wild2."""
+"""Aligned faces cropped by others, such as the official ones of Aff-Wild2."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class CropFolder:
             A track without boxes and points; scores are 1 where there is a crop.
 
         Raises:
-            DataError: no such folder, a file that is no numbered picture, or crops more than two frames
+            DataError: no such folder, a file that is no numbered image, or crops more than two frames
                 beyond the end of the video.
         """
         files = self._files(video, num_frames)
@@ -78,7 +78,7 @@ class CropFolder:
             Index of the frame, from 0, and its face (size, size, 3), zeros where there is none.
 
         Raises:
-            DataError: as `track`, and a picture that is damaged or not square.
+            DataError: as `track`, and an image that is damaged or not square.
         """
         files = self._files(video, num_frames)
         count = num_frames if num_frames is not None else max(files, default=0)
@@ -87,7 +87,7 @@ class CropFolder:
             yield index, np.zeros((size, size, 3), np.uint8) if path is None else _read(path, size)
 
     def _files(self, video: str, num_frames: int | None) -> dict[int, Path]:
-        """The pictures of a video by their number."""
+        """The images of a video by their number."""
         folder = named(self.root, video)
         if not folder.is_dir():
             known = (path.name for path in self.root.iterdir() if path.is_dir())
@@ -95,9 +95,9 @@ class CropFolder:
         files: dict[int, Path] = {}
         for path in sorted(folder.iterdir()):
             if path.name.startswith('.'):
-                continue  # what desktops leave behind
+                continue  # files of the desktop
             if path.suffix.lower() not in KINDS or not path.stem.isdecimal() or not int(path.stem):
-                raise DataError(f'{path}: is no crop; crops are called 00001.jpg, 00002.jpg, ...')
+                raise DataError(f'{path}: is no crop; crops are named 00001.jpg, 00002.jpg, ...')
             if int(path.stem) in files:
                 raise DataError(f'{path}: frame {int(path.stem)} again, beside {files[int(path.stem)].name}')
             files[int(path.stem)] = path
@@ -114,13 +114,13 @@ class CropFolder:
 def _read(path: Path, size: int) -> NDArray[np.uint8]:
     cv2: Any = optional_package('cv2', 'features', 'reading crops')
     content = np.frombuffer(path.read_bytes(), np.uint8)
-    picture = cv2.imdecode(content, cv2.IMREAD_COLOR) if len(content) else None
-    if picture is None:
-        raise DataError(f'{path}: damaged, or no picture')
-    height, width = picture.shape[:2]
+    image = cv2.imdecode(content, cv2.IMREAD_COLOR) if len(content) else None
+    if image is None:
+        raise DataError(f'{path}: damaged, or no image')
+    height, width = image.shape[:2]
     if height != width:
         raise DataError(f'{path}: {width} x {height}: aligned crops are square; give the folder of those')
     if width != size:
         way = cv2.INTER_AREA if width > size else cv2.INTER_LINEAR
-        picture = cv2.resize(picture, (size, size), interpolation=way)
-    return np.ascontiguousarray(picture[..., ::-1])
+        image = cv2.resize(image, (size, size), interpolation=way)
+    return np.ascontiguousarray(image[..., ::-1])

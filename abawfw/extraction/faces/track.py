@@ -1,4 +1,4 @@
-"""Where the face of a person is in every frame of a video, and the pictures of it."""
+"""Where the face of a person is in every frame of a video, and its crops."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SIZE = 112
 TEMPLATE = np.array(
     [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
 )
-"""Eyes, nose and corners of the mouth in a picture of 112x112, as ArcFace and most others have them."""
+"""Eyes, nose and corners of the mouth in an image of 112x112, as ArcFace and most others have them."""
 SECOND = 0.1  # of the frames of the first person that a second one must be seen in
 
 
@@ -31,7 +31,7 @@ class FaceTrack:
 
     Attributes:
         times: (n,) seconds at which each frame is shown.
-        boxes: (n, 4) float32: left, top, right, bottom in pixels of the upright picture; NaN where none.
+        boxes: (n, 4) float32: left, top, right, bottom in pixels of the upright image; NaN where none.
         points: (n, 5, 2) float32: see `Face.points`; NaN where there are none.
         scores: (n,) float32: confidence of the detector, 0 where nothing was found.
         found: (n,) bool: the face was found in this frame.
@@ -57,7 +57,7 @@ class FaceTrack:
 
     @property
     def observed(self) -> NDArray[np.bool_]:
-        """(n,) frames that have a picture of the face."""
+        """(n,) frames that have an image of the face."""
         return self.found | self.filled
 
 
@@ -70,10 +70,10 @@ def find_faces(
         recording: the video.
         detector: finds the faces.
         persons: 1: the person who is seen largest and longest (sum of the sides of the boxes). 2: the two of
-            whom that is true, `_left` the one with the smaller mean x; if nobody else is seen in a tenth as
-            many frames as the first one, there is one track. Who is not found for as long and as surely as
-            ``detector`` asks for (see `FaceDetector`) is nobody: a still picture must have the score, a clip
-            of 5 frames 3 frames with the face.
+            whom that is true, `_left` the one with the smaller mean x; if no other is seen in a tenth as
+            many frames as the first one, there is one track. A person must be found for as long and as surely
+            as ``detector`` asks for (see `FaceDetector`): a still image needs the score, a clip of 5 frames 3
+            frames with the face.
         hold: longest time in seconds from one frame with the face to the next over which it is
             interpolated; never over a cut.
 
@@ -118,7 +118,7 @@ def crops(
     Args:
         recording: the video that the track is of.
         track: where the face is.
-        size: side of the pictures.
+        size: side of the images.
 
     Yields:
         Index of the frame and the aligned face (size, size, 3), zeros where it is not observed.
@@ -136,14 +136,14 @@ def crops(
         count += 1
     if count != len(observed):
         raise DataError(
-            f'{recording.path}: {count} frames, its face track has {len(observed)}: extract it anew'
+            f'{recording.path}: {count} frames, its face track has {len(observed)}: extract it again'
         )
 
 
 def _doubt(person: Sequence[Tracklet], detector: FaceDetector, times: NDArray[np.float64]) -> str | None:
     """Why a person is not taken for one; None if it is.
 
-    The rule is for all pieces of a person together: turning away or bad light breaks a face into short ones.
+    The rule is for all tracklets of a person together: turning away or bad light makes short ones.
     """
     frames, half = frames_of(person), len(times) / 2
     step = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
@@ -192,9 +192,9 @@ def _track(
         if any(last < cut <= following for cut in cuts):
             continue
         gap = slice(last + 1, following)
-        share = ((times[gap] - times[last]) / (times[following] - times[last])).astype(np.float32)
+        fraction = ((times[gap] - times[last]) / (times[following] - times[last])).astype(np.float32)
         for values in (track.boxes, track.points):
-            part = share.reshape(-1, *[1] * (values.ndim - 1))
+            part = fraction.reshape(-1, *[1] * (values.ndim - 1))
             values[gap] = values[last] + part * (values[following] - values[last])
         track.filled[gap] = True
     return track
@@ -227,10 +227,10 @@ def similarity(points: NDArray, template: NDArray) -> NDArray[np.float64]:
 
 
 def shrinkable(points: NDArray, size: int = SIZE) -> int:
-    """By how much a picture can be shrunk with its face still twice as large as wanted; a whole number.
+    """By how much an image can be shrunk with its face still twice as large as wanted; a whole number.
 
     Args:
-        points: (5, 2) in the picture.
+        points: (5, 2) in the image.
         size: side of the aligned face.
     """
     matrix = similarity(points, TEMPLATE * (size / SIZE))
@@ -249,7 +249,7 @@ def aligned(rgb: NDArray[np.uint8], points: NDArray, size: int = SIZE) -> NDArra
         size: side of the result.
 
     Returns:
-        (size, size, 3), black where the picture ends.
+        (size, size, 3), black where the image ends.
     """
     cv2: Any = optional_package('cv2', 'features', 'aligning faces')
     matrix = similarity(points, TEMPLATE * (size / SIZE))

@@ -27,7 +27,7 @@ class Tracklet:
         start: as given.
         first_colours: as given.
         colours: of the last full detection.
-        box: the last one, in pixels of the picture that was searched.
+        box: the last one, in pixels of the image that was searched.
     """
 
     def __init__(self, start: int, colours: NDArray[np.float32]) -> None:
@@ -44,7 +44,7 @@ class Tracklet:
 
     @property
     def rows(self) -> NDArray[np.float32]:
-        """(frames, 15): boxes, points and scores in pixels of the full picture."""
+        """(frames, 15): boxes, points and scores in pixels of the full image."""
         return np.array(self._values, np.float32).reshape(-1, VALUES)
 
     @property
@@ -63,7 +63,7 @@ class Tracklet:
         return self.box + self._speed
 
     def add(self, face: Face, scale: NDArray[np.float32]) -> None:
-        """Append the next frame; ``scale`` (2,) turns the searched picture's pixels into full ones."""
+        """Append the next frame; ``scale`` (2,) turns the searched image's pixels into full ones."""
         if self._values:
             # a mean over about five frames: single steps are mostly jitter
             self._speed += 0.2 * (face.box - self.box - self._speed)
@@ -105,11 +105,11 @@ def alike(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
 EVERY = 15  # frames from one full detection to the next
 MOST = 8  # faces followed at a time, the largest ones
 NEAR = 0.3  # overlap from which two boxes may be the same face
-CUT = 20.0  # mean change of a pixel's value (of 255) from one picture to the next that is a cut
+CUT = 20.0  # mean change of a pixel's value (of 255) from one image to the next that is a cut
 
 
 class FaceFollower:
-    """Follows all faces of a video, given its pictures one by one.
+    """Follows all faces of a video, given its images one by one.
 
     A full detection is made every 15 frames, when a face is lost, after a cut, and in every frame while two
     faces overlap; otherwise the detector only refines the boxes of the frame before. A face found by a full
@@ -134,7 +134,7 @@ class FaceFollower:
         self._thumbnail: NDArray[np.float32] | None = None
 
     def add(self, index: int, rgb: NDArray[np.uint8], scale: NDArray[np.float32]) -> None:
-        """Take the next picture.
+        """Take the next image.
 
         Args:
             index: of the frame.

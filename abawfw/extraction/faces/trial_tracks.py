@@ -26,7 +26,7 @@ class TrialTracks:
     Attributes:
         times: (frames,) seconds at which each frame is shown.
         tracks: face by suffix of the trial; None where no face was looked for.
-        notes: what was missing or taken for granted, a line each.
+        notes: what was missing or assumed, a line each.
     """
 
     times: NDArray[np.float64]
@@ -48,7 +48,7 @@ def find_trials(
         faces: finds the faces, or has official crops; None: only times are read.
         annotated: suffixes of the persons that are annotated; only these get a trial, if there are any. They
             do even without a face, since there is more to a video than faces.
-        persons: 1 or 2, how many are followed where nobody is annotated.
+        persons: 1 or 2, how many are followed if none is annotated.
         hold: seconds over which a face is held while it is not found.
 
     Raises:
@@ -69,7 +69,7 @@ def find_trials(
     for trial, person in wanted.items():
         if person in found:
             tracks[trial] = found[person]
-        elif set(found) == {''} and len(wanted) == 1:  # only one of two persons is ever in the picture
+        elif set(found) == {''} and len(wanted) == 1:  # only one of two persons is ever in the image
             tracks[trial] = found['']
         else:
             tracks[trial] = FaceTrack.empty(times, trial)

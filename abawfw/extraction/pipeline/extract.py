@@ -18,8 +18,8 @@ from abawfw.datasets.stores.records import FeatureInfo, VideoInfo
 from abawfw.datasets.stores.trials.files import LABELS, MASK, TIMES
 from abawfw.datasets.stores.trials.recording import TRACK
 from abawfw.errors import DataError, counted
-from abawfw.extraction.audio.sound import Sound
-from abawfw.extraction.extractors.base import Extractor, FaceExtractor, SoundExtractor, WordExtractor
+from abawfw.extraction.audio.audio import Audio
+from abawfw.extraction.extractors.base import AudioExtractor, Extractor, FaceExtractor, TranscriptExtractor
 from abawfw.extraction.faces.crop_folder import CropFolder
 from abawfw.extraction.faces.detectors.base import OFFICIAL, FaceDetector
 from abawfw.extraction.faces.track import FaceTrack, crops
@@ -39,7 +39,7 @@ class ExtractionReport:
         faces: by trial, the frames in which a face was found, and those in which it was not and is held over
             a short gap; {} where no face was looked for.
         seconds: from the first frame to the last.
-        notes: what was missing, repaired or taken for granted, a line each.
+        notes: what was missing, repaired or assumed, a line each.
     """
 
     video: str
@@ -61,7 +61,7 @@ def extract_video(
 ) -> ExtractionReport:
     """Write one folder per person of a video, a trial in the layout of `TrialStore`.
 
-    Frame i is the i-th picture decoded, at the time at which it is shown. In a trial's folder: an array per
+    Frame i is the i-th image decoded, at the time at which it is shown. In a trial's folder: an array per
     feature, ``FEATURE_valid.npy`` where not every frame could be observed, ``frame_times.npy``,
     ``face_track.npz`` where faces were looked for, labels if there are any, and ``trial.json``. A folder
     gets its name when all of them are whole.
@@ -73,23 +73,23 @@ def extract_video(
         out: folder of the trials.
         labels: (rows, 2), NaN where there is none, by ``''``, ``'_left'`` or ``'_right'``, for the persons
             that are annotated; only these get a trial then.
-        persons: 1 or 2, how many get a trial where nobody is annotated.
+        persons: 1 or 2, how many get a trial if none is annotated.
         partition: of the trials.
-        progress: called now and then with the share that is done.
+        progress: called now and then with the fraction that is done.
 
     Raises:
         DataError: the video cannot be read, an annotation does not fit, an extractor fails, or frames are
-            missing and there are annotations or official crops, which tell frames by their number.
+            missing and there are annotations or official crops, which refer to frames by number.
         OSError: the disk is full or cannot be written.
     """
     path, out, labels = Path(path), Path(out), labels or {}
     of_faces = [e for e in extractors if isinstance(e, FaceExtractor)]
-    of_sound = [e for e in extractors if isinstance(e, SoundExtractor)]
-    of_words = [e for e in extractors if isinstance(e, WordExtractor)]
+    of_audio = [e for e in extractors if isinstance(e, AudioExtractor)]
+    of_transcripts = [e for e in extractors if isinstance(e, TranscriptExtractor)]
     if of_faces and faces is None:
-        raise DataError(f'{path}: features of faces need a face detector or a folder of crops')
+        raise DataError(f'{path}: face features need a face detector or a folder of crops')
     recording = WatchedRecording(path, progress, 1 + bool(of_faces))
-    sound = Sound(path) if of_sound else None  # opened before the long work, decoded after it
+    audio = Audio(path) if of_audio else None  # opened before the long work, decoded after it
     trials = find_trials(recording, faces if of_faces else None, labels, persons)
     _check_whole(recording, labels, faces if of_faces else None)
     times, notes = trials.times, list(trials.notes)
@@ -102,11 +102,11 @@ def extract_video(
             if track is not None:
                 folder.write_track(track)
                 folder.write_faces(of_faces, _crops(recording, faces, names[suffix], track), track.observed)
-            for extractor in of_sound:
-                assert sound is not None
-                folder.write(extractor, extractor.extract(sound, times))
-                folder.write_mask(extractor.name, extractor.observed(sound, times))
-            for words in of_words:
+            for extractor in of_audio:
+                assert audio is not None
+                folder.write(extractor, extractor.extract(audio, times))
+                folder.write_mask(extractor.name, extractor.observed(audio, times))
+            for words in of_transcripts:
                 folder.write(words, words.extract(path.stem, times))
             if suffix in labels:
                 rows, note = match_rows(labels[suffix], len(times), f'annotation of {names[suffix]}')
@@ -129,8 +129,8 @@ def extract_video(
         for s, track in trials.tracks.items()
         if track is not None
     }
-    notes = [*recording.notes, *(sound.notes_for(times) if sound else ()), *notes]
-    if isinstance(faces, CropFolder):  # otherwise the notes of the recording tell
+    notes = [*recording.notes, *(audio.notes_for(times) if audio else ()), *notes]
+    if isinstance(faces, CropFolder):  # otherwise the notes of the recording say so
         notes += [f'{name}: no face in any frame' for name, (count, _) in seen.items() if not count]
     return ExtractionReport(path.stem, tuple(finished), seen, float(times[-1] - times[0]), tuple(notes))
 
@@ -144,8 +144,8 @@ def _check_whole(
         given.append(OFFICIAL)
     if recording.damaged and given:
         raise DataError(
-            f'{recording.path}: {recording.damaged} damaged packets cannot be decoded, so that rows of the '
-            f'{" and ".join(given)} can no longer be told to frames; take a whole copy of the video'
+            f'{recording.path}: {recording.damaged} damaged packets cannot be decoded, so rows of the '
+            f'{" and ".join(given)} can no longer be assigned to frames; use an undamaged copy of the video'
         )
 
 
@@ -205,11 +205,11 @@ def match_rows(labels: NDArray, num_frames: int, what: str) -> tuple[NDArray[np.
 
 
 class WatchedRecording(Recording):
-    """A recording that tells how much of it has been read.
+    """A recording that reports how much of it has been read.
 
     Args:
         path: the file.
-        progress: called with the share that is done; may be None.
+        progress: called with the fraction that is done; may be None.
         passes: times it is going to be read.
     """
 
@@ -230,7 +230,7 @@ class WatchedRecording(Recording):
 
 
 BATCH = 64
-"""Faces that an extractor gets at once: 2.4 MB of pictures."""
+"""Faces that an extractor gets at once: 2.4 MB of images."""
 
 
 class TrialFolder:
@@ -283,14 +283,14 @@ class TrialFolder:
         """
         with ExitStack() as stack:
             outs = [(e, stack.enter_context(self._open(e))) for e in extractors]
-            for start, pictures in _batches(faces):
-                seen = observed[start : start + len(pictures)]
-                if len(seen) < len(pictures):
+            for start, images in _batches(faces):
+                seen = observed[start : start + len(images)]
+                if len(seen) < len(images):
                     break  # more than there are frames: refused below
                 for extractor, out in outs:
                     rows = np.zeros((len(seen), *extractor.dims), extractor.dtype)
                     if seen.any():
-                        found = extractor.extract(pictures[seen])
+                        found = extractor.extract(images[seen])
                         rows[seen] = self._checked(extractor, found, start + np.flatnonzero(seen))
                     out.write(rows)
         for extractor, out in outs:
@@ -329,7 +329,7 @@ class TrialFolder:
         if bad.any():
             raise DataError(
                 f'{extractor.name}: NaN or infinite in {int(bad.sum())} of {len(bad)} rows, first in frame '
-                f'{int(frames[bad.argmax()])}; leave this feature out, or this video'
+                f'{int(frames[bad.argmax()])}; omit this feature, or this video'
             )
         return rows
 
@@ -344,14 +344,14 @@ def _batches(
     faces: Iterable[tuple[int, NDArray[np.uint8]]],
 ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
     """Index of the first frame, and faces (k, height, width, 3), k at most `BATCH`."""
-    pictures: list[NDArray[np.uint8]] = []
+    images: list[NDArray[np.uint8]] = []
     start = 0
-    for index, picture in faces:
-        if index != start + len(pictures):
-            raise DataError(f'frame {index} comes where frame {start + len(pictures)} was expected')
-        pictures.append(picture)
-        if len(pictures) == BATCH:
-            yield start, np.stack(pictures)
-            start, pictures = start + BATCH, []
-    if pictures:
-        yield start, np.stack(pictures)
+    for index, image in faces:
+        if index != start + len(images):
+            raise DataError(f'frame {index} comes where frame {start + len(images)} was expected')
+        images.append(image)
+        if len(images) == BATCH:
+            yield start, np.stack(images)
+            start, images = start + BATCH, []
+    if images:
+        yield start, np.stack(images)

@@ -28,7 +28,7 @@ from abawfw.json_files import read_json
 class GrowingStore:
     """Trials added one video at a time to the root of a `TrialStore`, which is whole at any moment.
 
-    A trial's folder appears under its name when everything in it is written, with ``trial.json`` that tells
+    A trial's folder appears under its name when everything in it is written, with ``trial.json`` that says
     all about it. ``trials.json`` lists the trials of the finished videos, sorted by name, and is replaced as
     a whole; a trial that was finished when the process was killed before that is entered when the store is
     opened again. ``extraction.json`` has the settings that all trials were made with.
@@ -117,9 +117,7 @@ class GrowingStore:
                 'another folder'
             )
         if not resume:
-            raise DataError(
-                f'{self.root}: is there already; go on with it (--resume), or choose another folder'
-            )
+            raise DataError(f'{self.root}: exists already; continue it (--resume), or choose another folder')
 
     def _make_writable(self) -> None:
         try:
@@ -129,14 +127,14 @@ class GrowingStore:
         except OSError as error:
             raise DataError(
                 f'{self.root}: the store cannot be written ({error.strerror}); choose another folder, or '
-                'see to the rights and the space of this one'
+                'check the permissions and free space of this one'
             ) from error
 
     def _locked(self) -> int:
         number = os.open(self.root, os.O_RDONLY)
         if not lock(number, self.root):
             os.close(number)
-            raise DataError(f'{self.root}: another extraction writes into it; wait for its end or stop it')
+            raise DataError(f'{self.root}: another extraction is writing here; wait for its end, or stop it')
         return number
 
     def _settle(self, extraction: dict[str, Any]) -> None:

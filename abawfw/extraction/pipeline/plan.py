@@ -34,7 +34,7 @@ class ExtractionPlan:
         options: arguments by feature, and under `FACES` those of the face detector, with its ``type`` unless
             it is to be `DETECTOR`.
         crops: folder of official crops; None: faces are looked for.
-        persons: 1 or 2 who are followed where nobody is annotated.
+        persons: 1 or 2 who are followed if none is annotated.
 
     Raises:
         ConfigError: no feature, one twice, options that belong to none, another number of persons. In `faces`
@@ -81,7 +81,7 @@ class ExtractionPlan:
             if idle := self._options_for_faces():
                 raise ConfigError(
                     f'{", ".join(idle)}: no effect, since no feature looks at faces '
-                    f'({", ".join(self.features)}); leave it out, or extract a feature of faces too'
+                    f'({", ".join(self.features)}); omit it, or extract a face feature too'
                 )
             return None
         if self.crops is not None:
@@ -118,7 +118,7 @@ class ExtractionPlan:
             except AbawfwError as error:
                 problems.append(f'{name}: {error}')
         if problems:
-            raise DataError('\n  '.join(['these cannot be extracted, nothing is started:', *problems]))
+            raise DataError('\n  '.join(['these cannot be extracted, nothing was started:', *problems]))
 
     def settings(self) -> dict[str, Any]:
         """Settings by feature, and under `FACES` where faces come from: what extraction.json has."""

@@ -65,7 +65,7 @@ def work_through(
             that is done.
         items: what to work on, started in this order.
         jobs: processes.
-        tick: called with an item and the share of it that is done.
+        tick: called with an item and the fraction of it that is done.
 
     Yields:
         An outcome per item, as they finish.
@@ -94,7 +94,7 @@ def work_through(
                     tick(worker.item, value)
                     continue
                 if kind == 'stop':
-                    raise DataError(f'{value}; nothing more is started, what is finished is kept')
+                    raise DataError(f'{value}; no further video is started, finished ones are kept')
                 item = worker.item
                 if waiting:
                     worker.give(waiting.pop())
@@ -125,11 +125,11 @@ def _serve(pipe: connection.Connection, pickled: bytes) -> None:
     task = pickle.loads(pickled)
     last = 0.0
 
-    def tick(share: float) -> None:
+    def tick(fraction: float) -> None:
         nonlocal last
-        if share - last >= 0.005 or share < last:
-            last = share
-            pipe.send(('tick', share))
+        if fraction - last >= 0.005 or fraction < last:
+            last = fraction
+            pipe.send(('tick', fraction))
 
     try:
         while True:

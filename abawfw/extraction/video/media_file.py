@@ -17,7 +17,7 @@ LISTS = ('concat', 'dash', 'hls', 'imf')
 
 
 class MediaFile:
-    """A file of video or sound, open until it is closed; a context manager.
+    """A video or audio file, open until it is closed; a context manager.
 
     Metadata need not be UTF-8, a colon in a path is no protocol, and nothing but this file is read.
 
@@ -33,7 +33,7 @@ class MediaFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._av: Any = optional_package('av', 'features', 'reading videos and sound')
+        self._av: Any = optional_package('av', 'features', 'reading videos and audio')
         check_plain(path)
         if not path.is_file():
             raise DataError(f'{path}: no such file')
@@ -60,12 +60,12 @@ class MediaFile:
         self.container.close()
 
     @property
-    def sounds(self) -> int:
-        """Number of its streams of sound."""
+    def audio_streams(self) -> int:
+        """Number of its audio streams."""
         return len(self.container.streams.audio)
 
-    def pictures(self, note: Callable[[str], None] = lambda _: None) -> Any:
-        """The stream of moving pictures that is taken: the largest, then the default, then the first one.
+    def video(self, note: Callable[[str], None] = lambda _: None) -> Any:
+        """The video stream that is taken: the largest, then the default, then the first one.
 
         Args:
             note: called with what is worth knowing of the choice.
@@ -79,7 +79,7 @@ class MediaFile:
             raise DataError(
                 f'{self.path}: has no video stream (streams: {", ".join(sorted(kinds)) or "none"})'
             )
-        chosen = self._chosen_pictures(moving)
+        chosen = self._chosen_video(moving)
         if chosen is None:
             raise DataError(f'{self.path}: {self._no_decoder("video", moving[0])}')
         if len(moving) > 1:
@@ -88,38 +88,38 @@ class MediaFile:
             note(f'{len(moving)} video streams: number {place} is taken, the largest ({size})')
         return chosen
 
-    def sound(self, note: Callable[[str], None] = lambda _: None) -> Any:
-        """The stream of sound that is taken, the first that can be decoded; None without any.
+    def audio(self, note: Callable[[str], None] = lambda _: None) -> Any:
+        """The audio stream that is taken, the first that can be decoded; None without any.
 
         Raises:
-            DataError: there is sound, but none that can be decoded.
+            DataError: there is audio, but none that can be decoded.
         """
         streams = self.container.streams.audio
         if not streams:
             return None
         chosen = _first_decodable(streams)
         if chosen is None:
-            raise DataError(f'{self.path}: {self._no_decoder("sound", streams[0])}')
+            raise DataError(f'{self.path}: {self._no_decoder("audio", streams[0])}')
         place = streams.index(chosen) + 1
         if place > 1:
-            note(f'{len(streams)} streams of sound: number {place} is taken, the first that can be decoded')
+            note(f'{len(streams)} audio streams: number {place} is taken, the first that can be decoded')
         elif len(streams) > 1:
-            note(f'{len(streams)} streams of sound: the first one is taken')
+            note(f'{len(streams)} audio streams: the first one is taken')
         return chosen
 
     @property
     def start(self) -> Fraction:
-        """Seconds on the clock of the file that are time 0: when its pictures or its sound start.
+        """Seconds on the clock of the file that are time 0: when its images or its audio start.
 
-        Sound that starts before 0 starts before the pictures on purpose: it is what an encoder needs to
+        Audio that starts before 0 starts before the images on purpose: it is what an encoder needs to
         begin, and not to be heard.
         """
-        pictures, sound = (
-            self._chosen_pictures(self._moving()),
+        images, audio = (
+            self._chosen_video(self._moving()),
             _first_decodable(self.container.streams.audio),
         )
-        starts = [_start(s) for s in (pictures, sound) if s is not None and s.start_time is not None]
-        if sound is not None and sound.start_time is not None:
+        starts = [_start(s) for s in (images, audio) if s is not None and s.start_time is not None]
+        if audio is not None and audio.start_time is not None:
             starts[-1] = max(starts[-1], Fraction(0))
         return min(starts, default=Fraction(0))
 
@@ -129,7 +129,7 @@ class MediaFile:
         still = kinds.attached_pic | kinds.timed_thumbnails | kinds.still_image
         return [s for s in self.container.streams.video if not s.disposition & still]
 
-    def _chosen_pictures(self, moving: list[Any]) -> Any:
+    def _chosen_video(self, moving: list[Any]) -> Any:
         decodable = [s for s in moving if s.codec_context is not None]
         default = self._av.stream.Disposition.default
         return max(

@@ -1,4 +1,4 @@
-"""The pictures of a video file, one after the other, each with the time at which it is shown."""
+"""The images of a video file, one after the other, each with the time at which it is shown."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from abawfw.extraction.packages import optional_package
 from abawfw.extraction.video.media_file import MediaFile
 
 BY_DECODING = ('avi', 'asf')
-"""Containers, by PyAV's names, that store when a picture is decoded, and not when it is shown."""
+"""Containers, by PyAV's names, that store when an image is decoded, and not when it is shown."""
 TICK = 0.001
 """Seconds from a frame to one that the file says is shown at the same time, or before it."""
 BACK = 1.0
@@ -29,16 +29,16 @@ NEW_TIMES = 'ffmpeg -i OLD -vf setpts=N/FRAME_RATE/TB -fps_mode passthrough -an 
 
 @dataclass(frozen=True)
 class RecordingInfo:
-    """What a file states about its pictures before they are decoded.
+    """What a file states about its images before they are decoded.
 
     Attributes:
         frames: their number; None where the file does not say.
         fps: mean frames per second, for display only: times of frames come from the frames.
-        width: of the upright picture, in pixels.
-        height: of the upright picture.
-        rotation: degrees, 0 to 270, by which stored pictures are turned counter-clockwise to stand upright.
-        mirrored: whether left and right of stored pictures are swapped before that.
-        sound_streams: number of streams of sound.
+        width: of the upright image, in pixels.
+        height: of the upright image.
+        rotation: degrees, 0 to 270, by which stored images are turned counter-clockwise to stand upright.
+        mirrored: whether left and right of stored images are swapped before that.
+        sound_streams: number of audio streams.
     """
 
     frames: int | None
@@ -47,16 +47,16 @@ class RecordingInfo:
     height: int
     rotation: int
     mirrored: bool
-    sound_streams: int
+    audio_streams: int
 
 
 class Recording:
-    """A video file, opened when its pictures are asked for, and anew each time.
+    """A video file, opened each time its images are read.
 
     Frame i is the i-th that is decoded, its time its presentation time stamp, counted from the earlier of the
-    starts of the file's pictures and sound (`MediaFile.start`). An AVI or WMV stores the order of decoding
-    only; there frame i gets the i-th of those times. No more than one picture is held at a time. `notes`
-    fills while frames are read with whatever is not as it should be: fewer frames than the file states, no
+    starts of the file's images and audio (`MediaFile.start`). An AVI or WMV stores the order of decoding
+    only; there frame i gets the i-th of those times. No more than one image is held at a time. `notes`
+    fills while frames are read with every irregularity: fewer frames than the file states, no
     time stamps, packets that cannot be decoded.
 
     Args:
@@ -64,7 +64,7 @@ class Recording:
 
     Attributes:
         damaged: packets that could not be decoded when the frames were last read to the end; their frames
-            are missing, others that build on them may be, and nothing tells where.
+            are missing, others that depend on them may be; where is unknown.
 
     Raises:
         DataError: PyAV is not installed.
@@ -83,34 +83,34 @@ class Recording:
         """What the file states.
 
         Raises:
-            DataError: the file is missing, is no video, or has not a single picture.
+            DataError: the file is missing, is no video, or has no image.
         """
         with MediaFile(self.path) as file:
-            stream = file.pictures()
+            stream = file.video()
             rate = stream.average_rate
             stated, fps = stream.frames or None, float(rate) if rate else None
             for frame in self._decoded(file, stream):
                 turn = frame.orientation
                 return RecordingInfo(
-                    stated, fps, *frame.size, turn.rotation, turn.mirrored, sound_streams=file.sounds
+                    stated, fps, *frame.size, turn.rotation, turn.mirrored, audio_streams=file.audio_streams
                 )
-        raise DataError(f'{self.path}: has a video stream, but no picture in it can be decoded')
+        raise DataError(f'{self.path}: has a video stream, but no image in it can be decoded')
 
     def frames(self) -> Iterator[Frame]:
         """All frames in the order in which they are shown.
 
         Raises:
-            DataError: the file is missing, is no video, or has not a single picture; or its clock goes back.
+            DataError: the file is missing, is no video, or has no image; or its time stamps go back.
         """
         with MediaFile(self.path) as file:
-            stream = file.pictures(self.note)
+            stream = file.video(self.note)
             stated, count = stream.frames, 0
             for frame in self._decoded(file, stream):
                 count += 1
                 yield frame
                 del frame
         if not count:
-            raise DataError(f'{self.path}: has a video stream, but no picture in it can be decoded')
+            raise DataError(f'{self.path}: has a video stream, but no image in it can be decoded')
         if stated and count != stated and not self._repeats:
             cause = ', it may be cut off' if self._packets < stated else ''
             self.note(f'{count} frames could be decoded, the file states {stated}{cause}')
@@ -120,16 +120,16 @@ class Recording:
         stream.codec_context.thread_count = 1
         convert = self._av.video.reformatter.VideoReformatter()
         times, ratio = _Times(self, file, stream), float(stream.sample_aspect_ratio or 1)
-        for count, (picture, decoded) in enumerate(self._pictures(file, stream)):
-            frame = Frame(count, times.of(picture, decoded, count), picture, convert, ratio)
+        for count, (image, decoded) in enumerate(self._images(file, stream)):
+            frame = Frame(count, times.of(image, decoded, count), image, convert, ratio)
             if not frame.orientation.exact:
-                self.note('its display matrix is no turn by quarters or flip: the nearest of these is taken')
+                self.note('its display matrix is no flip or quarter turn: the nearest of these is taken')
             yield frame
-            del frame, picture
+            del frame, image
         times.finish()
 
-    def _pictures(self, file: MediaFile, stream: Any) -> Iterator[tuple[Any, int | None]]:
-        """Decoded pictures, and the decoding time of as many packets; packets that fail are counted."""
+    def _images(self, file: MediaFile, stream: Any) -> Iterator[tuple[Any, int | None]]:
+        """Decoded images, and the decoding time of as many packets; packets that fail are counted."""
         damaged = there = 0
         last: int | None = None
         packets = file.container.demux(stream)
@@ -147,9 +147,9 @@ class Recording:
                 slots.append(packet.dts)
                 last = packet.dts
             try:
-                for picture in packet.decode():
-                    yield picture, slots.popleft() if slots else None
-                    del picture
+                for image in packet.decode():
+                    yield image, slots.popleft() if slots else None
+                    del image
             except self._av.error.FFmpegError:
                 damaged += 1
                 if slots:
@@ -172,7 +172,7 @@ class _Times:
     Args:
         recording: gets the notes.
         file: that is read.
-        stream: of its pictures.
+        stream: of its images.
     """
 
     def __init__(self, recording: Recording, file: MediaFile, stream: Any) -> None:
@@ -187,19 +187,19 @@ class _Times:
         self._untimed = self._late = 0
         self._first = ''  # of those that are late
 
-    def of(self, picture: Any, decoded: int | None, count: int) -> float:
-        """Seconds at which a picture is shown.
+    def of(self, image: Any, decoded: int | None, count: int) -> float:
+        """Seconds at which an image is shown.
 
         Args:
-            picture: PyAV's frame.
+            image: PyAV's frame.
             decoded: decoding time of the packet of its number.
             count: frames before it.
 
         Raises:
-            DataError: there is no time and no rate, or the clock goes back.
+            DataError: there is no time and no rate, or the time stamps go back.
         """
         path = self._recording.path
-        shown = picture.pts
+        shown = image.pts
         if self._by_decoding and decoded is not None:
             if shown != decoded:
                 self._recording.note(
@@ -212,7 +212,7 @@ class _Times:
             time = float(shown * self._base - self._start)
         elif not self._rate or (self._timed and not self._states_rate):
             raise DataError(
-                f'{path}: frame {count} has no time, and the file states no rate; write it anew with its '
+                f'{path}: frame {count} has no time, and the file states no rate; rewrite it with its '
                 'rate, such as 25: ffmpeg -r 25 -i OLD -fps_mode passthrough NEW.mp4'
             )
         else:
@@ -222,8 +222,8 @@ class _Times:
             where = f'frame {count} at {time:.3f} s after {self._last:.3f} s'
             if time < self._last - BACK:
                 raise DataError(
-                    f'{path}: its clock goes back, {where}, as in files joined from several; split it '
-                    f'there, or write it anew without its sound: {NEW_TIMES}'
+                    f'{path}: its time stamps go back, {where}, as in files joined from several; split it '
+                    f'there, or rewrite it without its audio: {NEW_TIMES}'
                 )
             self._late, self._first = self._late + 1, self._first or where
             time = self._last + TICK
@@ -253,7 +253,7 @@ STRAIGHT = 1e-3
 
 
 class Orientation(NamedTuple):
-    """How stored pictures are made upright.
+    """How stored images are made upright.
 
     Attributes:
         mirrored: left and right are swapped first.
@@ -277,7 +277,7 @@ class Orientation(NamedTuple):
             d: see ``a``.
         """
         across, down = np.hypot(a, b), np.hypot(c, d)
-        if not across or not down:  # the picture would have no area
+        if not across or not down:  # the image would have no area
             return cls(exact=False)
         a, b, c, d = a / across, b / across, c / down, d / down
         exact = abs(across / down - 1) <= STRAIGHT
@@ -289,36 +289,36 @@ class Orientation(NamedTuple):
 
 
 class Frame:
-    """One decoded picture, converted only when asked for; drop it before the next one is taken.
+    """One decoded image, converted only when asked for; drop it before the next one is taken.
 
     Args:
         index: how many were decoded before it.
         time: seconds at which it is shown.
-        picture: PyAV's frame.
+        image: PyAV's frame.
         convert: PyAV's reformatter.
-        ratio: width of a stored pixel over its height; pictures are given with square ones.
+        ratio: width of a stored pixel over its height; images are given with square ones.
     """
 
-    def __init__(self, index: int, time: float, picture: Any, convert: Any, ratio: float = 1.0) -> None:
+    def __init__(self, index: int, time: float, image: Any, convert: Any, ratio: float = 1.0) -> None:
         self.index = index
         self.time = time
-        self._picture = picture
+        self._image = image
         self._convert = convert
         self._ratio = ratio
 
     @cached_property
     def orientation(self) -> Orientation:
         """How it was made upright."""
-        return _orientation(self._picture)
+        return _orientation(self._image)
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height of the upright picture."""
+        """Width and height of the upright image."""
         size = self._lying
         return size if self.orientation.rotation % 180 == 0 else size[::-1]
 
     def rgb(self, longest: int | None = None) -> NDArray[np.uint8]:
-        """The upright picture.
+        """The upright image.
 
         Args:
             longest: shrink it, if its long side is longer than this.
@@ -331,7 +331,7 @@ class Frame:
         size = max(1, round(width * shrink)), max(1, round(height * shrink))
         # the mean over areas; the faster ways let fine detail alias
         way = 'AREA' if shrink < 1 else None
-        stored = self._convert.reformat(self._picture, *size, format='rgb24', interpolation=way).to_ndarray()
+        stored = self._convert.reformat(self._image, *size, format='rgb24', interpolation=way).to_ndarray()
         if self.orientation.mirrored:
             stored = stored[:, ::-1]
         return np.ascontiguousarray(np.rot90(stored, self.orientation.rotation // 90))
@@ -339,14 +339,14 @@ class Frame:
     @property
     def _lying(self) -> tuple[int, int]:
         """Width and height before it is turned."""
-        return max(1, round(self._picture.width * self._ratio)), self._picture.height
+        return max(1, round(self._image.width * self._ratio)), self._image.height
 
 
-def _orientation(picture: Any) -> Orientation:
+def _orientation(image: Any) -> Orientation:
     try:
-        matrix = picture.side_data.get('DISPLAYMATRIX')
-    except ValueError:  # side data of a kind that PyAV does not know: it still tells the rotation
-        return Orientation(rotation=round(picture.rotation / 90) * 90 % 360, exact=not picture.rotation % 90)
+        matrix = image.side_data.get('DISPLAYMATRIX')
+    except ValueError:  # side data of a kind that PyAV does not know: it still gives the rotation
+        return Orientation(rotation=round(image.rotation / 90) * 90 % 360, exact=not image.rotation % 90)
     if matrix is None:
         return Orientation()
     a, b, _, c, d = np.frombuffer(matrix, np.int32)[:5] / 65536

@@ -61,8 +61,8 @@ class SourceFolder:
 
     Attributes:
         videos: by name.
-        notes: what of the folders is not used, and what was taken for granted, a line each.
-        refused: videos that cannot be told apart or named, with the reason.
+        notes: what of the folders is not used, and what was assumed, a line each.
+        refused: videos whose names are not unique or not usable, with the reason.
     """
 
     videos: tuple[SourceVideo, ...]
@@ -122,7 +122,7 @@ def _refusal(same: list[Path]) -> str | None:
         apart = '' if all(p.stem == first.stem for p in same) else ' that differ in Unicode form only'
         return (
             f'{listed}: two videos of the name {first.stem!r}{apart}; rename one of them, since the name '
-            'tells them apart'
+            'identifies the video'
         )
     if unreadable := _no_text(first.stem):
         return unreadable
@@ -267,7 +267,7 @@ def _owner(name: str, videos: dict[str, dict[str, tuple[str, Path]]]) -> tuple[s
 
 
 def annotated_persons(suffixes: Collection[str]) -> dict[str, str]:
-    """Suffix of the trial -> suffix of the person in the picture, of the persons that are annotated.
+    """Suffix of the trial -> suffix of the person in the image, for the persons that are annotated.
 
     Beside one of ``_left`` and ``_right``, an annotation named like the video is of the other person.
     """

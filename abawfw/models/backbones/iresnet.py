@@ -91,7 +91,7 @@ class IResNet(FrameBackbone):
 
 
 class _BatchNorm(nn.BatchNorm1d):
-    """Takes running statistics where a batch is a single frame, which has no deviation."""
+    """Takes running statistics where a batch is a single frame, which has no standard deviation."""
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, channels) to the same."""

@@ -22,8 +22,8 @@ class TimmBackbone(FrameBackbone):
 
     Args:
         in_dim: shape of a frame, (height, width, channels), or (height, width) for one channel. uint8 is
-            scaled by the mean and deviation that the network was trained with (0.5 each for other numbers of
-            channels than 3); floating-point values are taken as they are.
+            scaled by the mean and standard deviation that the network was trained with (0.5 each for other
+            numbers of channels than 3); floating-point values are taken as they are.
         name: what timm calls it, such as ``resnet18`` or ``resnet18.a1_in1k``.
         pretrained: start training from timm's own weights, which it downloads.
         weights: file of pre-trained weights, read before training.
@@ -110,5 +110,5 @@ def _create(**arguments: Any) -> Any:
         ) from error
     try:
         return timm.create_model(**arguments)
-    except Exception as error:  # unknown names, wrong options and no network, each in a way of its own
+    except Exception as error:  # unknown names, wrong options and no network, each raises something else
         raise ConfigError(f'timm:{arguments["model_name"]}: {type(error).__name__}: {error}') from error

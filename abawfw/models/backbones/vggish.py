@@ -1,4 +1,4 @@
-"""VGGish, for sound."""
+"""VGGish, for audio."""
 
 from __future__ import annotations
 

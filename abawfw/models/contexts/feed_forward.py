@@ -17,7 +17,7 @@ class FeedForward(nn.Module):
     Args:
         in_dim: vector length of a frame.
         hidden: vector length it is mapped to.
-        dropout: share of activations dropped in training.
+        dropout: fraction of activations dropped in training.
     """
 
     stateful = False

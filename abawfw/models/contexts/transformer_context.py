@@ -21,7 +21,7 @@ class TransformerContext(nn.Module):
         layers: number of encoder layers.
         heads: attention heads of a layer.
         ffn: width of a layer's feed-forward part.
-        dropout: share of activations dropped in training.
+        dropout: fraction of activations dropped in training.
         affine: map the input linearly to ``hidden`` first; without it ``in_dim`` must be ``hidden``.
         position: add the sinusoidal position table.
         residual: add the encoder's input to its output; needs ``affine=False``.

@@ -271,7 +271,7 @@ class Options(dict[str, Any]):
         return head
 
     def training(self) -> dict[str, Any]:
-        """How the model was trained, in our words."""
+        """How the model was trained, as values of our configs."""
         chosen = [] if self['norm_features'] in ('None', '') else self['norm_features'].split(',')
         method = self.choose('norm_method', {'trn': 'train', 'batch': 'sequence'})
         return {

@@ -18,7 +18,7 @@ from abawfw.registry import FUSIONS, MODELS
 
 # modalities of a config -> as the reference calls them, where its backbones are left out
 EMBEDDINGS = {'video_embedding': 'video', 'audio_embedding': 'logmel'}
-LISTED = 20  # names that an error tells one by one
+LISTED = 20  # names that an error lists one by one
 
 
 class ConvertedWeights(NamedTuple):
@@ -44,7 +44,7 @@ def convert_tagf(
     fit exactly.
 
     Args:
-        source: a state dict, with or without the backbones of pixels and sound.
+        source: a state dict, with or without the backbones of pixels and audio.
         system: ``tagf``, ``lfan``, ``can`` (with or without co-attention) or ``rcma``.
         model: resolved config of the estimator.
         features: the modalities of the config, in order.
@@ -116,7 +116,7 @@ def _rename(name: str, system: System, ours: dict[str, str], backbones: set[str]
         groups = match.groupdict()
         if 'm' in groups:
             if groups['m'] not in ours:
-                return None, 'encoded and thrown away by the reference' if system.modalities else ''
+                return None, 'encoded and discarded by the reference' if system.modalities else ''
             groups['m'] = ours[groups['m']]
         if 'n' in groups:
             groups['n'] = places.get(int(groups['n']) - 1, '?')
@@ -223,9 +223,9 @@ class System:
     """A system of the reference.
 
     Attributes:
-        fusion: its fusion, with the arguments that its parameters do not tell.
+        fusion: its fusion, with the arguments that do not follow from its parameters.
         rules: its names -> ours, for fusion and head.
-        modalities: those it fuses, in order; it may encode others and throw them away. None: all it encodes.
+        modalities: those it fuses, in order; it may encode others and discard them. None: all it encodes.
         unused: names of parameters that it has and never uses.
     """
 

@@ -19,14 +19,14 @@ class TCN(nn.Module):
     """Causal `TemporalConvNet`, then batch normalisation over the observed frames (docs/tagf.md, Models).
 
     A frame that was not observed enters as zeros, whatever it holds, and its output enters no batch
-    statistics. It still has an output, which tells of the observed frames before it; what is to become of
+    statistics. It still has an output, which depends on the observed frames before it; what is to become of
     that is for the fusion to say. Padding at the end of a clip influences no frame.
 
     Args:
         in_dim: vector length of a frame.
         channels: number of channels of each level; the last one is the length of the vectors that come out.
         kernel: frames a convolution looks at.
-        dropout: share of activations dropped in training.
+        dropout: fraction of activations dropped in training.
 
     Raises:
         ConfigError: there is no level, or the kernel is below 1.

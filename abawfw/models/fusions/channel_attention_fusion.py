@@ -15,7 +15,7 @@ class ChannelAttentionFusion(nn.Module):
     """Modalities projected to equal length and concatenated, times a softmax over the channels of this: CAN.
 
     The softmax is that of a linear map of the concatenation (docs/tagf.md, Models). A modality that was not
-    observed in a frame contributes zeros there, and its channels have no share in the softmax. With
+    observed in a frame contributes zeros there, and its channels take no part in the softmax. With
     everything observed this is the reference, whose parameters ``fuse.attn.{position}`` and ``fuse.weights``
     are ``projections.{modality}`` and ``weights`` here.
 

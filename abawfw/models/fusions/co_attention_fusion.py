@@ -27,7 +27,7 @@ class CoAttentionStep(nn.Module):
         joint: a key of ``JOINTS``: whether the joined modalities are projected.
         time_mix: a key of ``TIME_MIXES``: how keys mix frames.
         length: frames of every window, for ``linear`` only.
-        dropout: share of scores and of updates dropped in training.
+        dropout: fraction of scores and of updates dropped in training.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class MLPGate(nn.Module):
     def __init__(self, dim: int, states: int) -> None:
         super().__init__()
         # Scores are free, so a frame may use one state alone: TAGF's bounded ones make nearly a mean. A state
-        # already holds those before it (each step adds to the last), so none needs to be told of the others
+        # already holds those before it (each step adds to the last), so none needs the others
         # but through the softmax, and what a recursion would cost is saved.
         self.hidden = Linear(dim, HIDDEN)
         self.position = nn.Parameter(torch.zeros(states, HIDDEN))
@@ -170,7 +170,7 @@ class CoAttentionFusion(nn.Module):
 
     Args:
         in_dims: vector length of each modality; its order is the order of joining.
-        joint: ``projected`` or ``raw``: what keys are held against, the joined modalities or a linear map of
+        joint: ``projected`` or ``raw``: what keys are compared with, the joined modalities or a linear map of
             them.
         time_mix: ``linear`` (windows of ``length`` frames only), ``identity``, ``conv`` (depthwise) or
             ``attention``: how keys mix frames.
@@ -180,7 +180,7 @@ class CoAttentionFusion(nn.Module):
         gate: with all states, how they are weighed: ``mean``, ``lstm`` (TAGF's, bounded) or ``mlp``
             (unbounded); None joins them.
         normalize: bring every frame of the input to unit length.
-        dropout: share of scores and of updates dropped in training.
+        dropout: fraction of scores and of updates dropped in training.
 
     Raises:
         ConfigError: fewer than two modalities or one step, an unknown way, or a gate without states.

@@ -28,7 +28,7 @@ class LeaderFollowerFusion(nn.Module):
         in_dims: vector length of each modality; the first one leads.
         dim: vector length of a token.
         heads: attention heads; they divide ``dim``.
-        dropout: share of what goes into the normalisation dropped in training.
+        dropout: fraction of the input of the normalisation dropped in training.
 
     Raises:
         ConfigError: ``heads`` does not divide ``dim``.

@@ -16,7 +16,7 @@ from abawfw.registry import HEADS
 
 UNIFORM = tuple(i / 10 for i in range(-9, 10))
 
-# The 19 bounds between 20 bins that hold equal shares of Aff-Wild2's training labels. Those of RUCAIM3's
+# The 19 bounds between 20 bins that hold equal fractions of Aff-Wild2's training labels. Those of RUCAIM3's
 # reference implementation.
 WEIGHTED: dict[str, tuple[float, ...]] = {
     'valence': (
@@ -86,8 +86,8 @@ def make_bins(kind: str, targets: Sequence[str], ends: bool) -> Bins:
     """Lay out the bins of each target over [-1, 1].
 
     Args:
-        kind: ``'uniform'``: 20 bins of width 0.1. ``'weighted'``: 20 bins with equal shares of the training
-            labels of Aff-Wild2.
+        kind: ``'uniform'``: 20 bins of width 0.1. ``'weighted'``: 20 bins with equal fractions of the
+            training labels of Aff-Wild2.
         targets: names of the targets.
         ends: add the classes -1 and +1 outside the 20 centres; each takes half of the way to the next centre.
 
@@ -128,7 +128,7 @@ class BinHead(VAHead):
         layers: widths of the hidden layers.
         dropout: probability of dropping a hidden unit.
         losses: one dict per loss.
-        bins: ``'uniform'``, or ``'weighted'``: equal shares of the training labels of Aff-Wild2.
+        bins: ``'uniform'``, or ``'weighted'``: equal fractions of the training labels of Aff-Wild2.
         ends: 22 classes, -1 and +1 among them; otherwise the 20 centres only, as in fclstm-xl.
 
     Raises:

@@ -89,7 +89,7 @@ class VAHead(nn.Module, ABC):
         if unknown or not chosen:
             raise ConfigError(
                 f'{type(loss).__name__}: targets={list(chosen)}, but the head predicts {list(self.targets)}; '
-                'name some of these, or leave targets out for all of them'
+                'name some of these, or omit targets for all of them'
             )
         name = '_'.join(['loss', loss.name, *(loss.targets or ())])
         same = sum(isinstance(x, type(loss)) and x.targets == loss.targets for x in self.losses.values())

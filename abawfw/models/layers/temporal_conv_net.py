@@ -26,7 +26,7 @@ class TemporalBlock(nn.Module):
         out_dim: number of channels; the residual is projected where it differs from ``in_dim``.
         kernel: frames a convolution looks at.
         dilation: distance of these frames.
-        dropout: share of activations dropped in training.
+        dropout: fraction of activations dropped in training.
     """
 
     def __init__(self, in_dim: int, out_dim: int, kernel: int, dilation: int, dropout: float) -> None:
@@ -111,7 +111,7 @@ class TemporalConvNet(nn.Module):
         in_dim: vector length of a frame.
         channels: number of channels of each level.
         kernel: frames a convolution looks at.
-        dropout: share of activations dropped in training.
+        dropout: fraction of activations dropped in training.
 
     Raises:
         ConfigError: there is no level, or the kernel is below 1.

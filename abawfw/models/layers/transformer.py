@@ -17,7 +17,7 @@ class MultiheadAttention(nn.Module):
     Args:
         dim: width of queries, keys and values.
         heads: number of heads; divides ``dim``.
-        dropout: share of attention weights dropped in training.
+        dropout: fraction of attention weights dropped in training.
 
     Raises:
         ConfigError: ``heads`` does not divide ``dim``.
@@ -81,7 +81,7 @@ class EncoderLayer(nn.Module):
         dim: width of the sequence.
         heads: attention heads.
         ffn: width of the feed-forward part.
-        dropout: share of attention weights and activations dropped in training.
+        dropout: fraction of attention weights and activations dropped in training.
     """
 
     def __init__(self, dim: int, heads: int, ffn: int, dropout: float) -> None:

@@ -7,8 +7,8 @@ from torch import Tensor
 from abawfw.models.losses.va_loss import VALoss
 from abawfw.registry import LOSSES
 
-# A window's spread counts as none below this share of its squared means, the rounding of float32, or of 1e-8
-# where the means are smaller: gradients of less would overflow.
+# A window's spread counts as none below this fraction of its squared means, the rounding of float32, or of
+# 1e-8 where the means are smaller: gradients of less would overflow.
 FLAT = 1e-12
 SMALLEST = 1e-8
 

@@ -5,7 +5,7 @@
     return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer;
   }
 
-  /* The second at which a frame is shown; its number where the frame rate is not known. */
+  /* The second at which a frame is shown; its number where the frame rate is unknown. */
   function clockOf({ times, frames }) {
     if (!times) return (frame) => frame;
     if (times.step) return (frame) => times.start + frame * times.step;

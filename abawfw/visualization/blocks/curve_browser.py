@@ -21,8 +21,8 @@ class Line(NamedTuple):
         hover: in the box at the pointer, as HTML: which of all curves it is.
         color: of the line.
         width: of the line, in pixels.
-        dash: of the line, in Plotly's words, such as 'solid' or 'dash'.
-        mark: on a few points of the line, in Plotly's words; '' for none.
+        dash: of the line, a name of Plotly's, such as 'solid' or 'dash'.
+        mark: on a few points of the line, a name of Plotly's; '' for none.
     """
 
     curve: str

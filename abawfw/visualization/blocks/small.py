@@ -79,7 +79,7 @@ class Facts(Block):
     """Names and values in columns, such as versions and times.
 
     Args:
-        facts: texts or numbers by name; None stands for what is not known.
+        facts: texts or numbers by name; None stands for an unknown value.
     """
 
     def __init__(self, facts: Mapping[str, Any]) -> None:
@@ -88,7 +88,7 @@ class Facts(Block):
     def html(self, uid: str) -> str:
         """The list."""
         items = (
-            f'<div><dt>{escape(name)}</dt><dd>{"not known" if value is None else escape(value)}</dd></div>'
+            f'<div><dt>{escape(name)}</dt><dd>{"unknown" if value is None else escape(value)}</dd></div>'
             for name, value in self.facts.items()
         )
         return f'<dl class="facts">{"".join(items)}</dl>'

@@ -30,7 +30,7 @@ LONGEST = 28  # characters of a name beside a figure: half of a telephone's widt
 
 
 def short_names(names: Sequence[str]) -> list[str]:
-    """The names, the middle of long ones left out; with numbers before them where these would be the same."""
+    """The names, the middle of long ones omitted; numbered where these would be the same."""
     short = [_short(name, LONGEST) for name in names]
     return [
         f'{k + 1}: {_short(name, LONGEST - 4)}' if short.count(short[k]) > 1 else short[k]
@@ -71,11 +71,11 @@ def scores_table(comparison: Comparison) -> Table:
 
 
 def differences_table(comparison: Comparison) -> Table:
-    """Every run less the baseline, with intervals, p-values and verdict."""
+    """Every run minus the baseline, with intervals, p-values and verdict."""
     columns = [
         Column('run'),
         Column('target'),
-        Column('difference', '+.4f', hint='CCC of the run less CCC of the baseline'),
+        Column('difference', '+.4f', hint='CCC of the run minus CCC of the baseline'),
         Column('low', '+.4f'),
         Column('high', '+.4f'),
         Column('p', '.4f', hint=f'paired bootstrap over {comparison.unit}s'),
@@ -92,7 +92,7 @@ def differences_table(comparison: Comparison) -> Table:
         for s in comparison.scores
     ]
     level = level_text(comparison.level)
-    return Table(f'CCC of each run less that of the baseline; low and high: {level} interval', columns, rows)
+    return Table(f'CCC of each run minus that of the baseline; low and high: {level} interval', columns, rows)
 
 
 def ensemble_table(rule: str, rows: Sequence[Sequence[Any]]) -> Table:
@@ -103,8 +103,8 @@ def ensemble_table(rule: str, rows: Sequence[Sequence[Any]]) -> Table:
         Column('run'),
         Column('alone', '.4f', hint='CCC of the run alone'),
         Column('weight', '.3f'),
-        Column('without', '.4f', hint='CCC of the ensemble of the others, weighted anew'),
-        Column('adds', '+.4f', hint='CCC of the ensemble less CCC without the run'),
+        Column('without', '.4f', hint='CCC of the ensemble of the others, with new weights'),
+        Column('adds', '+.4f', hint='CCC of the ensemble minus CCC without the run'),
         Column('errors', '.2f', hint='mean correlation of its errors with those of the others'),
     ]
     names = short_names([row[0] for row in rows])
@@ -131,8 +131,7 @@ def scores_figure(comparison: Comparison) -> Figure:
         {'data': data, 'layout': layout},
         'CCC of each run and target, with 95 % intervals',
         f'Dots are CCCs over all frames, lines 95 % intervals over {comparison.unit}s. Runs can '
-        'differ though '
-        'their intervals overlap, since the videos are the same: see the differences.',
+        'differ although their intervals overlap, since the videos are the same: see the differences.',
         height=130 + 46 * len(comparison.names),
     )
 
@@ -155,7 +154,7 @@ def differences_figure(comparison: Comparison) -> Figure:
         'yref': 'paper',
         'line': {'color': FAINT, 'width': 1},
     }
-    axis = {'title': {'text': f'CCC less that of {plot_text(short_names(comparison.names)[0])}'}}
+    axis = {'title': {'text': f'CCC minus that of {plot_text(short_names(comparison.names)[0])}'}}
     names = _names_axis(comparison.names, comparison.names[1:])
     layout = {'xaxis': axis, 'yaxis': names, 'shapes': [zero], **APART}
     return Figure(
@@ -276,11 +275,11 @@ def _table(c: Comparison) -> Table:
         for k, name in enumerate(c.names[1:], start=1):
             columns.append(Column(names[k], '.3f', target, f'own CCC in {name}'))
             parts.append([m.own_ccc for m in c.moments[target][k]])
-            hint = f'the difference of {name} to the baseline less that without this video'
-            columns.append(Column('makes', '+.4f', target, hint))
+            hint = f'the difference of {name} to the baseline minus that without this video'
+            columns.append(Column('part', '+.4f', target, hint))
             parts.append(c.effects(k, target).tolist())
     rows = list(zip(*parts, strict=True))
-    caption = f'Videos, sorted by what they make of the difference of {names[1]}; choose one to see it'
+    caption = f'Videos, sorted by their part of the difference of {names[1]}; choose one to see it'
     return Table(caption, columns, rows, sort=(4, True), keys=c.videos)
 
 
@@ -312,18 +311,16 @@ def _panels(c: Comparison) -> list[Panel]:
 
 NAMED = 4  # runs that have room in the title
 VIDEOS = (
-    "A video's own CCC says how well its course is met; what a video makes of the difference is the "
-    'difference over all frames less that without the video.'
+    "A video's own CCC says how well its course is predicted; its part of the difference is the "
+    'difference over all frames minus that without the video.'
 )
 AGAIN = (
-    f'There are {len(SERIES)} colours: from run {len(SERIES) + 1} on they come again, with other dashes and '
-    'marks.'
+    f'There are {len(SERIES)} colours: from run {len(SERIES) + 1} on they are repeated, with other dashes '
+    'and marks.'
 )
 ENSEMBLE = (
-    'Rules that look at labels are measured on videos that, like all of their groups, took no part '
-    'in finding '
-    'the weights. A run can be '
-    'weak and add much, if its errors differ from those of the others.'
+    'Rules that look at labels are measured on videos that, like all of their groups, were not used '
+    'to find the weights. A run can be weak and add much, if its errors differ from those of the others.'
 )
 
 
@@ -335,7 +332,7 @@ class ComparisonPage:
         ensembles: for each target, by rule of weights, what each run adds: rows of run, CCC alone, weight,
             CCC together, CCC without it, what it adds, and correlation of its errors with those of others; or
             a text that says why the rule finds no weights.
-        changes: for each run but the first, lines that tell what its config changes; None where a config
+        changes: for each run but the first, lines that say what its config changes; None where a config
             cannot be read.
     """
 
@@ -378,7 +375,7 @@ class ComparisonPage:
             ]
             page.section(f'Ensemble of all, {target}', SideBySide(*blocks), note=ENSEMBLE)
         configs = map(self._config, c.names[1:])
-        page.section('Configs', *configs, note='What each run changes of the baseline.')
+        page.section('Configs', *configs, note='What each run changes in the baseline.')
         return page
 
     def _config(self, name: str) -> Block:

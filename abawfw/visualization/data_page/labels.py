@@ -27,7 +27,7 @@ def colours(partitions: Iterable[str]) -> dict[str, str]:
 
 
 def dashes(partitions: Iterable[str]) -> dict[str, str]:
-    """A dash for each partition, for lines that nothing else tells apart."""
+    """A dash for each partition, for lines that nothing else distinguishes."""
     return {name: look(i).dash for i, name in enumerate(partitions)}
 
 
@@ -50,8 +50,8 @@ COLUMNS = [
     Column('videos', ',', hint='with a labelled frame'),
     Column('frames', ',', hint='with a valid label'),
     Column('mean', '.3f'),
-    Column('deviation', '.3f', hint='standard deviation over all frames'),
-    Column('between videos', '.1%', hint='share of the variance that is between the means of videos'),
+    Column('std', '.3f', hint='standard deviation over all frames'),
+    Column('between videos', '.1%', hint='fraction of the variance that is between the means of videos'),
     Column('constant videos', ',', hint='with one value in all of two or more labelled frames'),
 ]
 SHIFT_COLUMNS = [
@@ -74,7 +74,7 @@ LOGARITHMIC = [[i / (len(DENSITY) - 2), colour] for i, (_, colour) in enumerate(
 
 
 def label_blocks(partitions: Mapping[str, PartitionFacts], shifts: Sequence[PartitionShift]) -> list[Block]:
-    """Numbers and pictures of the labels of partitions that have some."""
+    """Tables and figures of the labels of partitions that have some."""
     rows = [
         [
             name,
@@ -103,13 +103,13 @@ def label_blocks(partitions: Mapping[str, PartitionFacts], shifts: Sequence[Part
 def _histogram(partitions: Mapping[str, PartitionFacts], axis: int, target: str) -> Figure:
     data = []
     for name, colour in colours(partitions).items():
-        share = partitions[name].plane.sum(axis=axis) / partitions[name].labelled
+        fraction = partitions[name].plane.sum(axis=axis) / partitions[name].labelled
         hover = f'%{{y:.1%}} of {plot_text(name)} within .025 of %{{x:.2f}}<extra></extra>'
         shape = {'color': colour, 'width': 2, 'shape': 'hvh', 'dash': dashes(partitions)[name]}
-        data.append(line(name, colour, CENTRES, share, line=shape, hovertemplate=hover))
+        data.append(line(name, colour, CENTRES, fraction, line=shape, hovertemplate=hover))
     layout = {
         'xaxis': {'title': {'text': target}, 'range': [-1.05, 1.05]},
-        'yaxis': {'title': {'text': 'share of frames'}, 'tickformat': '.0%', 'rangemode': 'tozero'},
+        'yaxis': {'title': {'text': 'fraction of frames'}, 'tickformat': '.0%', 'rangemode': 'tozero'},
     }
     return Figure(
         {'data': data, 'layout': layout}, f'Distribution of {target} over frames, by partition', height=300
@@ -118,9 +118,9 @@ def _histogram(partitions: Mapping[str, PartitionFacts], axis: int, target: str)
 
 def _planes(partitions: Mapping[str, PartitionFacts]) -> list[Figure]:
     """One density per partition, on one scale of colours."""
-    shares = {name: part.plane.T / part.labelled for name, part in partitions.items()}
+    fractions = {name: part.plane.T / part.labelled for name, part in partitions.items()}
     # One bin may hold far more than all others: on a logarithmic scale those still show.
-    depths = {name: np.log10(np.where(share > 0, share, np.nan)) for name, share in shares.items()}
+    depths = {name: np.log10(np.where(part > 0, part, np.nan)) for name, part in fractions.items()}
     low = min(float(np.nanmin(depth)) for depth in depths.values())
     high = max(float(np.nanmax(depth)) for depth in depths.values())
     ticks = (
@@ -135,7 +135,7 @@ def _planes(partitions: Mapping[str, PartitionFacts]) -> list[Figure]:
             'z': depth,
             'zmin': low,
             'zmax': high,
-            'customdata': shares[name],
+            'customdata': fractions[name],
             'colorscale': LOGARITHMIC,
             'colorbar': {'tickvals': ticks, 'ticktext': [f'{100 * 10**t:.3g} %' for t in ticks]},
             'hovertemplate': 'valence %{x:.2f}, arousal %{y:.2f}: %{customdata:.3%}<extra></extra>',
@@ -146,7 +146,7 @@ def _planes(partitions: Mapping[str, PartitionFacts]) -> list[Figure]:
             'xaxis': {'title': {'text': 'valence'}, **axis},
             'yaxis': {'title': {'text': 'arousal'}, 'scaleanchor': 'x', **axis},
         }
-        caption = f'Share of the labelled frames of {name} in bins of .05; the scale is logarithmic.'
+        caption = f'Fraction of the labelled frames of {name} in bins of .05; the scale is logarithmic.'
         text = f'Density of labels of {name} over the plane of valence and arousal'
         figures.append(Figure({'data': [heatmap], 'layout': layout}, text, caption, height=420))
     return figures

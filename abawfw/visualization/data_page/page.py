@@ -32,7 +32,7 @@ COLUMNS = [
     Column('partition'),
     Column('frames', ','),
     Column('missing', ','),
-    Column('share', '.1%'),
+    Column('fraction', '.1%'),
     Column('videos', ',', hint='with a missing frame'),
     Column('gaps', ','),
     Column('median', ',.0f', 'frames of a gap'),
@@ -61,7 +61,7 @@ def missing_blocks(partitions: Mapping[str, PartitionFacts]) -> list[Block]:
             sizes = [*np.percentile(gaps, [50, 99]).tolist(), int(gaps.max())] if len(gaps) else [None] * 3
             rows.append([*row, len(gaps), *sizes])
     if not rows:
-        return [Paragraph('None, as far as the store tells: every feature was observed in every frame.')]
+        return [Paragraph('None, as far as the store records it: every feature was observed in every frame.')]
     return [Table('Missing frames by feature', COLUMNS, rows)]
 
 
@@ -188,7 +188,7 @@ def video_blocks(facts: DataFacts) -> list[Block]:
         Column('frames', ','),
         Column('labelled', ','),
         Column('fps', '.2f'),
-        *(Column(name, '.3f', target) for target in TARGETS for name in ('mean', 'deviation')),
+        *(Column(name, '.3f', target) for target in TARGETS for name in ('mean', 'std')),
         *(Column(name, '.1%', 'missing frames') for name in features),
     ]
     videos: dict[str, VideoFacts] = {}
@@ -216,9 +216,9 @@ def _unused(name: str, used: dict[str, VideoFacts]) -> str:
 def _row(video: VideoFacts, features: list[str]) -> list[object]:
     values = [of.get(target) for target in TARGETS for of in (video.mean, video.std)]
     frames, missing = max(video.info.num_frames, 1), video.missing
-    shares = [missing[name] / frames if name in missing else None for name in features]
+    fractions = [missing[name] / frames if name in missing else None for name in features]
     info = video.info
-    return [info.video_id, info.partition, info.num_frames, video.labelled, info.fps, *values, *shares]
+    return [info.video_id, info.partition, info.num_frames, video.labelled, info.fps, *values, *fractions]
 
 
 def _curves(video: VideoFacts) -> VideoCurves:
@@ -239,26 +239,23 @@ OVER_TIME = (
     'does not fade with the lag; at long lags only long videos count.'
 )
 BOUNDS = (
-    'CCC of predictions that know only so much of the labels, over all labelled frames of a partition. Lower '
-    'bounds know the labels of train alone, and a model that is not above them on val has learned '
-    'nothing of use: '
-    'a constant has a CCC of 0, whatever it is; the mean over the training videos at each frame '
-    'knows when in a '
-    'video something tends to happen (on train it is measured on what it was made of). Upper '
-    'bounds know labels '
-    'of the very videos, which no model is given. Mean of each video: tells videos apart perfectly, but not '
-    'moments. Moving mean over so many frames before and after, '
-    'within stretches of labelled frames and shorter at their ends: misses what is fast. Shifted: perfect '
-    'but late, or early, which is the same; only frames count whose partner exists and has a label.'
+    'CCC of predictions that know only a part of the labels, over all labelled frames of a partition. Lower '
+    'bounds know the labels of train alone, and a model that is not above them on val has learned nothing '
+    'useful: a constant has a CCC of 0, whatever it is; the mean of the training videos at each frame knows '
+    'when in a video something tends to happen (on train it is measured on the data it was made of). Upper '
+    'bounds know labels of these very videos, which no model is given. Mean of each video: separates videos '
+    'perfectly, but not moments. Moving mean over so many frames before and after, within stretches of '
+    'labelled frames and shorter at their ends: misses fast changes. Shifted: perfect but late, or early, '
+    'which is the same; only frames count whose partner exists and has a label.'
 )
 MISSING = (
-    'Frames in which a feature was not observed, where the store tells: for features of faces, frames '
+    'Frames in which a feature was not observed, where the store records it: for face features, frames '
     'without a face. A gap is a run of such frames within a video.'
 )
 
 
 def data_page(facts: DataFacts) -> Page:
-    """Everything worth knowing of a data set before a model is trained on it."""
+    """Everything worth knowing about a data set before a model is trained on it."""
     page = Page(f'Data set {facts.report.root.resolve().name}', _intro(facts))
     page.section('Overview', Facts(_overview(facts)))
     page.section('Findings', *finding_blocks(facts.report), note='Everything that tools/check_data.py finds.')
@@ -280,7 +277,7 @@ def _intro(facts: DataFacts) -> str:
     if not errors:
         return ''
     found = f'{counted(errors, "error")} {"was" if errors == 1 else "were"}'
-    return f'{found} found in this data: see Findings. What cannot be read is left out of the other sections.'
+    return f'{found} found in this data: see Findings. Unreadable data is omitted from the other sections.'
 
 
 def _overview(facts: DataFacts) -> dict[str, str]:

@@ -116,7 +116,7 @@ def videos_table(run: TestedRun, videos: list[str]) -> Table:
     """Scores of each video, the largest error first."""
     columns = [Column('video'), Column('frames', ',')]
     if run.faces is not None:
-        columns.append(Column('no face', '.1%', hint='share of the frames'))
+        columns.append(Column('no face', '.1%', hint='fraction of the frames'))
     if len(run.targets) > 1:
         columns.append(Column('RMSE', '.3f', BOTH, 'root of the mean squared error over the targets'))
     for target in run.targets:
@@ -125,7 +125,7 @@ def videos_table(run: TestedRun, videos: list[str]) -> Table:
             Column('CCC', '.3f', target),
             Column('PCC', '.3f', target),
             Column('RMSE', '.3f', target),
-            Column('bias', '+.3f', target, 'mean of the predictions less that of the labels'),
+            Column('bias', '+.3f', target, 'mean of the predictions minus that of the labels'),
         ]
     statistics = [run.moments(target) for target in run.targets]
     rows = []
@@ -186,7 +186,7 @@ CHECKOUT = Path(abawfw.__file__).resolve().parents[1]
 
 
 def origin_blocks(run: TestedRun) -> list[Block]:
-    """Facts of summary.json, what the config changes of its bases, and the config itself."""
+    """Facts of summary.json, what the config changes in its bases, and the config itself."""
     return [*_facts(run), *_changes(run), _config(run)]
 
 
@@ -242,23 +242,23 @@ def _code_and_machine(found: dict[str, Any]) -> dict[str, str]:
 def _post_processing(run: TestedRun) -> str | None:
     steps = _dict(_dict(run.report.get('postprocess')).get('val'))
     said = [f'{target}: {", ".join(map(str, of))}' for target, of in steps.items() if isinstance(of, list)]
-    windows = _dict(run.report.get('windows'))  # as older versions say it
+    windows = _dict(run.report.get('windows'))  # as older versions write it
     return '; '.join(said or [f'{target}: window {window}' for target, window in windows.items()]) or None
 
 
 def _changes(run: TestedRun) -> list[Block]:
     if 'config_changes' not in run.summary:
-        return [Paragraph('What the config changes of its bases is unknown: the run is of an older version.')]
+        return [Paragraph('What the config changes in its bases is unknown: the run is of an older version.')]
     changes = run.summary['config_changes']
     if not isinstance(changes, dict):
-        return [Paragraph('The run was started from a whole config: there is no base to compare it with.')]
+        return [Paragraph('The run was started from a complete config: there is no base to compare it with.')]
     return [
         Preformatted(title, '\n'.join(map(str, lines)) or 'nothing', opened=True)
         if isinstance(lines := changes.get(key), list)
-        else Paragraph(f'{title} is unknown: without the file, its bases are no whole config.')
+        else Paragraph(f'{title} is unknown: without the file, its bases are no complete config.')
         for key, title in (
-            ('file', 'What the config file changes of its bases'),
-            ('command', 'What the command line changed of the config file'),
+            ('file', 'What the config file changes in its bases'),
+            ('command', 'What the command line changed in the config file'),
         )
     ]
 
@@ -267,7 +267,7 @@ def _config(run: TestedRun) -> Block:
     path = run.path / 'config.py'
     if not path.is_file():
         return Paragraph('The run has no config.py.')
-    return Preformatted('The whole config', path.read_text(encoding='utf-8', errors='replace'))
+    return Preformatted('The complete config', path.read_text(encoding='utf-8', errors='replace'))
 
 
 def _dict(value: Any) -> dict[str, Any]:
@@ -296,7 +296,7 @@ def _duration(value: Any) -> str | None:
 
 
 def run_page(run: TestedRun) -> Page:
-    """Everything that a tested run tells of itself on val.
+    """Everything known of a tested run on val.
 
     Raises:
         DataError: a prediction file is missing, damaged or holds a prediction that is not finite.
@@ -306,7 +306,7 @@ def run_page(run: TestedRun) -> Page:
     page = Page(run.name, _intro(run, frames, measured))
     without = [t for t in run.targets if t not in measured]
     missing: list[Block] = [
-        Paragraph(f'No frame has a label of {t}: nothing is measured.', warning=True) for t in without
+        Paragraph(f'No frame has a label of {t}: it has no scores.', warning=True) for t in without
     ]
     missing += [Paragraph(f'{line[0].upper()}{line[1:]}.', warning=True) for line in run.doubts]
     page.section(
@@ -333,18 +333,18 @@ def _intro(run: TestedRun, frames: Mapping[str, int], measured: Sequence[str]) -
     text = f'{counted(len(frames), "validation video")}, {counted(sum(frames.values()), "frame")}.'
     scores = {t: Moments.pool(run.moments(t).values()).ccc for t in measured}
     said = ', '.join(f'{ccc:.3f} for {t}' for t, ccc in scores.items())
-    mean = f', {fmean(scores.values()):.3f} in the mean' if len(scores) > 1 else ''
+    mean = f', {fmean(scores.values()):.3f} on average' if len(scores) > 1 else ''
     return f'{text} CCC of the smoothed predictions: {said}{mean}.' if scores else text
 
 
 SMOOTHING = (
     'CCC of the raw predictions after a mean over 2 w + 1 frames, clipped to [-1, 1]. A window that is '
-    'chosen on these videos flatters the score on them.'
+    'chosen on these videos overstates the score on them.'
 )
 AGREEMENT = (
     'Smoothed predictions in all labelled frames. Above: how often a label goes with a prediction, darker '
     'for more frames; on the dotted line both are equal. Below: mean and standard deviation of the error in '
-    'bins of the label. A line that falls is a model that stays near the middle.'
+    'bins of the label. A falling line means that the model stays near the middle.'
 )
 CALIBRATION = (
     'CCC is the PCC times a factor for mean and spread (Lin 1989). The last column is the CCC that a rising '

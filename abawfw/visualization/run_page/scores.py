@@ -92,7 +92,7 @@ def scores_note(run: TestedRun, targets: Sequence[str]) -> str:
 
 
 def bounds_table(run: TestedRun, targets: Sequence[str]) -> list[Block]:
-    """What the scores are to be held against, and what each of it knows."""
+    """Bounds to compare the scores with, and what each of them knows."""
     if not targets:
         return []
     course = [_course(run, target) for target in targets]
@@ -105,7 +105,7 @@ def bounds_table(run: TestedRun, targets: Sequence[str]) -> list[Block]:
     ]
     unknown = ' and '.join(t for t, score in zip(targets, course, strict=True) if score is None)
     again = f' The {COURSE} is unknown for {unknown}: test the run again.' if unknown else ''
-    return [Table('What the scores are to be held against', columns, rows), Paragraph(BOUNDS + again)]
+    return [Table('Bounds to compare the scores with', columns, rows), Paragraph(BOUNDS + again)]
 
 
 def _course(run: TestedRun, target: str) -> float | None:
@@ -117,25 +117,25 @@ def _course(run: TestedRun, target: str) -> float | None:
 
 COURSE = 'mean over the training videos at each frame'
 BOUNDS = (
-    'Lower bounds know training labels only: a model that is not above them has learned nothing of use yet. '
-    "The upper bound knows each validation video's true mean, which no model is given: it is what telling "
-    'videos apart perfectly, but not their course, would reach.'
+    'Lower bounds know training labels only: a model that is not above them has learned nothing useful yet. '
+    "The upper bound knows each validation video's true mean, which no model is given: it is the score of "
+    'separating videos perfectly, without predicting their course.'
 )
 
 
 def calibration_table(run: TestedRun, targets: Sequence[str]) -> Table:
-    """Mean and deviation of labels and predictions, and what their differences cost."""
+    """Mean and standard deviation of labels and predictions, and what their differences cost."""
     columns = [
         Column('target'),
         Column('stage'),
         Column('mean', '.3f', 'labels'),
-        Column('deviation', '.3f', 'labels'),
+        Column('std', '.3f', 'labels'),
         Column('mean', '.3f', 'predictions'),
-        Column('deviation', '.3f', 'predictions'),
+        Column('std', '.3f', 'predictions'),
         Column(
-            'bias', '+.3f', 'predictions against labels', 'mean of the predictions less that of the labels'
+            'bias', '+.3f', 'predictions against labels', 'mean of the predictions minus that of the labels'
         ),
-        Column('ratio', '.3f', 'predictions against labels', 'deviation of predictions over that of labels'),
+        Column('ratio', '.3f', 'predictions against labels', 'std of predictions over that of labels'),
         Column('as it is', '.4f', 'CCC'),
         Column('lost', '.4f', 'CCC', 'what mean and spread cost'),
         Column('calibrated', '.4f', 'CCC', 'after the best straight line; the PCC, where it is positive'),
@@ -163,7 +163,7 @@ class ErrorBins(NamedTuple):
     centre: NDArray[np.float64]
     frames: NDArray[np.int64]
     mean: NDArray[np.float64]
-    deviation: NDArray[np.float64]
+    std: NDArray[np.float64]
 
 
 def density(x: NDArray, y: NDArray, cells: int = CELLS) -> NDArray[np.int64]:
@@ -207,7 +207,7 @@ def error_figure(run: TestedRun, target: str) -> Figure:
     """Mean and spread of the error per bin of the label."""
     found = error_bins(*labelled(run, target))
     there = found.frames >= FEW
-    bars = {'type': 'data', 'array': found.deviation[there], 'color': FAINT, 'thickness': 1.2, 'width': 0}
+    bars = {'type': 'data', 'array': found.std[there], 'color': FAINT, 'thickness': 1.2, 'width': 0}
     line = {'color': TARGETS[target], 'width': 1.8}
     hover = 'label %{x:.2f}: error %{y:.3f}, %{text} frames<extra></extra>'
     data = {'x': found.centre[there], 'y': found.mean[there], 'error_y': bars, 'mode': 'lines+markers'}
@@ -240,7 +240,7 @@ def plane_figures(run: TestedRun) -> list[Block]:
 
 
 def _heatmap(counts: NDArray[np.int64], x: str, y: str) -> dict[str, Any]:
-    """Cells shaded by the root of their frames, so that rare ones are seen; hovering tells the number."""
+    """Cells shaded by the root of their frames, so that rare ones are visible; hovering shows the number."""
     step = 2 / len(counts)
     shade = np.where(counts, np.sqrt(counts), np.nan)  # the grid is seen through cells without a frame
     start = step / 2 - 1
@@ -304,7 +304,7 @@ def _point(x: int, y: float, name: str, marker: dict[str, Any]) -> dict[str, Any
 
 def used_window(run: TestedRun, target: str) -> int | None:
     """The one-sided window of the mean that smoothed a target; None if it is unknown, or no mean."""
-    windows = run.report.get('windows')  # as older versions say it
+    windows = run.report.get('windows')  # as older versions write it
     found = windows.get(target) if isinstance(windows, dict) else None
     if isinstance(found, int) and not isinstance(found, bool) and 0 <= found <= LONGEST:
         return found

@@ -1,5 +1,5 @@
 # One's own videos, a store of tools/extract_features.py (configs/own/README.md): its own partitions, frames
-# without a face not observed, vectors of sound normalised dimension by dimension.
+# without a face not observed, audio features normalised dimension by dimension.
 _base_ = './affwild2_embeddings.py'
 data_root = 'data/own'
 masked = True

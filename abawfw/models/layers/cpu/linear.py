@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# Up to so many elements torch runs a dilated convolution of one image by code of its own, a loop over frames.
+# Up to so many elements torch runs a dilated convolution of one image by separate code, a loop over frames.
 SMALL = 20480
 
 

@@ -99,7 +99,7 @@ class StepsLSTM(nn.Module):
         in_dim: vector length of a step.
         out_dim: vector length of the output; each direction has half of it.
         layers: of the LSTM.
-        dropout: share dropped in training between layers and before the linear map.
+        dropout: fraction dropped in training between layers and before the linear map.
     """
 
     def __init__(self, in_dim: int, out_dim: int, layers: int = 1, dropout: float = 0.1) -> None:

@@ -1,4 +1,4 @@
-"""Curves of one video in one picture, with its face along the axis of time."""
+"""Curves of one video in one figure, with its face along the time axis."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from abawfw.files import Replacement
 from abawfw.visualization.palette import TARGETS as COLORS
 
-matplotlib.use('Agg')  # pictures go to files; no screen is needed
+matplotlib.use('Agg')  # figures go to files; no screen is needed
 
 
 GREY, GAP = '#555555', '#e3e3e3'
@@ -52,10 +52,10 @@ def thumbnail_rows(seen: NDArray[np.bool_], count: int = THUMBNAILS) -> list[int
 def draw_curves(path: Path, table: pd.DataFrame, title: str, thumbnails: Sequence[Thumbnail] = ()) -> None:
     """Draw raw and smoothed curves over time, stretches without a face in grey, and faces below.
 
-    The picture gets its name when it is whole.
+    The file appears under its name when it is complete.
 
     Args:
-        path: picture to write; its ending says the format.
+        path: file to write; its suffix says the format.
         table: as ``VAInferencer`` gives it.
         title: above the curves.
         thumbnails: faces to show, in order of their rows.
@@ -71,7 +71,7 @@ def draw_curves(path: Path, table: pd.DataFrame, title: str, thumbnails: Sequenc
     for target in targets:
         axis.plot(times, table[f'{target}_raw'], color=COLORS[target], linewidth=0.7, alpha=0.35)
         axis.plot(times, table[target], color=COLORS[target], linewidth=1.9, label=target)
-        if len(times) == 1:  # a line of one point is not seen
+        if len(times) == 1:  # a line of one point is invisible
             axis.plot(times, table[target], 'o', color=COLORS[target])
     axis.plot([], [], color=GREY, linewidth=0.9, alpha=0.6, label='not smoothed')
     _shade(axis, times, table['face'].fillna(True).to_numpy(dtype=bool))
@@ -95,10 +95,10 @@ def draw_curves(path: Path, table: pd.DataFrame, title: str, thumbnails: Sequenc
 
 
 def _axis(table: pd.DataFrame) -> tuple[NDArray[np.float64], str]:
-    """Where each row lies, and what this is called; frames where nothing tells the time."""
+    """Where each row lies, and the axis label; frames where the time is unknown."""
     times = table.index.to_numpy(dtype=np.float64)
     if np.isnan(times).any():
-        return table['frame'].to_numpy(dtype=np.float64), 'frame (its time is not known)'
+        return table['frame'].to_numpy(dtype=np.float64), 'frame (time unknown)'
     if times[-1] > 600:
         return times / 60, 'time in minutes'
     return times, 'time in seconds'
@@ -141,7 +141,7 @@ def _thumbnails(
 def _apart(wanted: NDArray[np.float64], width: float, low: float, high: float) -> NDArray[np.float64]:
     """Middles of boxes of this width, near where they are wanted, in order and beside one another.
 
-    The boxes fit: there are no more of them than between ``low`` and ``high``, or they share it evenly.
+    The boxes fit: there are no more of them than between ``low`` and ``high``, or they divide it evenly.
     """
     n = len(wanted)
     if n * width > high - low:
@@ -156,7 +156,7 @@ def _apart(wanted: NDArray[np.float64], width: float, low: float, high: float) -
 
 
 def save_figure(figure: Any, path: Path, dpi: int) -> None:
-    """Write a figure of matplotlib beside ``path`` and rename it; the ending of the name says the format."""
+    """Write a figure of matplotlib beside ``path`` and rename it; the suffix says the format."""
     # publishers refuse the Type 3 fonts that are Matplotlib's default
     with Replacement(path) as temporary, matplotlib.rc_context({'pdf.fonttype': 42}):
         figure.savefig(temporary, dpi=dpi, format=path.suffix.removeprefix('.') or None)

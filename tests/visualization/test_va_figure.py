@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from PIL import ImageColor
 
 from abawfw.visualization.palette import TARGETS
-from abawfw.visualization.va_picture import Thumbnail, _apart, draw_curves, thumbnail_rows
+from abawfw.visualization.va_figure import Thumbnail, _apart, draw_curves, thumbnail_rows
 
 RED, BLUE = ImageColor.getrgb(TARGETS['valence']), ImageColor.getrgb(TARGETS['arousal'])
 

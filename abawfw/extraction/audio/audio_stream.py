@@ -1,4 +1,4 @@
-"""The sound of a file, decoded or as it is stored, on the clock of its pictures."""
+"""The audio of a file, decoded or as it is stored, on the clock of its images."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from abawfw.errors import DataError
 from abawfw.extraction.packages import optional_package
 from abawfw.extraction.video.media_file import MediaFile
 
-RATE = 16000  # samples per second, what every sound feature here is made from
+RATE = 16000  # samples per second, what every audio feature here is made from
 SLACK = 0.02
 """Seconds by which the times of packets may be off before they count as a gap: containers round them."""
 LONGEST = 3600.0  # seconds of a gap; a longer one is no gap but a wrong time
 
 
-class SoundStream:
-    """The first stream of sound of a file that can be decoded.
+class AudioStream:
+    """The first audio stream of a file that can be decoded.
 
     Args:
-        path: a video, or a file of sound alone.
+        path: a video, or an audio file.
 
     Attributes:
-        count: streams of sound in the file.
-        kind: of its codec, such as 'aac'; '' without sound.
+        count: audio streams in the file.
+        kind: of its codec, such as 'aac'; '' without audio.
         rate: samples per second in the file.
         channels: in the file.
 
     Raises:
-        DataError: the file is missing, cannot be read, or has sound that cannot be decoded; or PyAV is not
+        DataError: the file is missing, cannot be read, or has audio that cannot be decoded; or PyAV is not
             installed.
     """
 
@@ -41,19 +41,19 @@ class SoundStream:
         self.kind, self.rate, self.channels = '', RATE, 1
         self._choice: list[str] = []
         with MediaFile(path) as file:
-            self.count = file.sounds
-            stream = file.sound(self._choice.append)
+            self.count = file.audio_streams
+            stream = file.audio(self._choice.append)
             if stream is not None:
                 self.kind = stream.codec_context.codec.canonical_name
                 self.rate = stream.codec_context.sample_rate
                 self.channels = stream.codec_context.layout.nb_channels
-        self._av: Any = optional_package('av', 'features', 'reading sound')
+        self._av: Any = optional_package('av', 'features', 'reading audio')
         self._products = np.zeros((2, 2))
 
     def packets(self) -> Iterator[Any]:
         """Packets as they are stored, timed on the clock of the frames; open until the iterator is closed."""
         with MediaFile(self.path) as file:
-            stream = file.sound()
+            stream = file.audio()
             shift = round(file.start / stream.time_base)
             for packet in file.container.demux(stream):
                 times = [time - shift for time in (packet.pts, packet.dts) if time is not None]
@@ -64,19 +64,19 @@ class SoundStream:
     def laid_out(
         self, notes: list[str], rate: int = RATE, stereo: bool = False
     ) -> Iterator[tuple[int, NDArray[np.int16]]]:
-        """The decoded sound, piece after piece from time 0 on.
+        """The decoded audio, piece after piece from time 0 on.
 
         Args:
-            notes: gets a line for whatever is not as it should be; all when the last piece is given.
+            notes: gets a line for every irregularity; complete when the last piece is given.
             rate: samples per second.
             stereo: give two channels; otherwise one, the mean of those in the file.
 
         Yields:
-            Samples missing before the piece, and the piece (channels, k) without what was sounded before time
-            0 or a second time.
+            Samples missing before the piece, and the piece (channels, k) without what lies before time
+            0 or was given already.
 
         Raises:
-            DataError: the times of the sound jump.
+            DataError: the times of the audio jump.
         """
         notes += self._choice
         length = 0
@@ -92,18 +92,18 @@ class SoundStream:
             kept = samples[:, max(0, -gap) :]
             length += max(0, gap) + kept.shape[1]
             yield max(0, gap), kept
-        notes += missing.told('of sound missing', 'zeros instead')
-        notes += double.told('of sound a second time', 'left out')
+        notes += missing.lines('of audio missing', 'zeros instead')
+        notes += double.lines('of audio repeated', 'omitted')
 
     def _pieces(
         self, notes: list[str], rate: int, stereo: bool
     ) -> Iterator[tuple[int | None, NDArray[np.int16]]]:
-        """The sound, some at a time: place of the first sample, None if unknown; and (channels, k)."""
+        """The audio, piece by piece: place of the first sample, None if unknown; and (channels, k)."""
         damaged = untimed = 0
         end = 0.0
         self._products = np.zeros((2, 2))
         with MediaFile(self.path) as file:
-            stream, zero = file.sound(), file.start
+            stream, zero = file.audio(), file.start
             stated = float(stream.duration * stream.time_base) if stream.duration else 0.0
             for frame in self._resampled(self._frames(file, stream), rate, stereo):
                 if frame is None:
@@ -117,17 +117,17 @@ class SoundStream:
                 start = float(frame.pts * frame.time_base - zero)
                 if start > end + LONGEST:
                     raise DataError(
-                        f'{self.path}: its sound jumps from {end:.3f} s to {start:.3f} s; write the file '
-                        'anew, for instance with ffmpeg -i OLD -c copy NEW'
+                        f'{self.path}: its audio jumps from {end:.3f} s to {start:.3f} s; rewrite the file, '
+                        'for instance with ffmpeg -i OLD -c copy NEW'
                     )
                 end = max(end, start + frame.samples / rate)
                 yield round(start * rate), samples
         if damaged:
-            notes.append(f'{damaged} damaged packets of sound: left out')
+            notes.append(f'{damaged} damaged audio packets: omitted')
         if untimed:
-            notes.append(f'{untimed} pieces of sound without a time: each follows the one before')
+            notes.append(f'{untimed} pieces of audio without a time: each follows the one before')
         if not untimed and end < stated - 1:
-            notes.append(f'sound ends at {end:.2f} s, the file says {stated:.2f} s')
+            notes.append(f'audio ends at {end:.2f} s, the file states {stated:.2f} s')
 
     def _frames(self, file: MediaFile, stream: Any) -> Iterator[Any]:
         """Decoded frames; None for a packet that cannot be decoded."""
@@ -170,7 +170,7 @@ class SoundStream:
         return int(self._products[1, 1] > self._products[0, 0])
 
     def _resampled(self, frames: Iterable[Any], rate: int, stereo: bool) -> Iterator[Any]:
-        """Frames as planar int16, and any None; a new start where the kind of sound changes."""
+        """Frames as planar int16, and any None; a new start where the kind of audio changes."""
         resampler, kind = None, None
         layout = 'stereo' if stereo else 'mono'
         for frame in frames:
@@ -204,7 +204,7 @@ class _Places:
         self.count += 1
         self.samples += samples
 
-    def told(self, what: str, remedy: str) -> list[str]:
+    def lines(self, what: str, remedy: str) -> list[str]:
         """One line, or none."""
         if not self.count:
             return []

@@ -1,4 +1,4 @@
-"""The sound of a recording on the clock of its pictures."""
+"""The audio of a recording on the clock of its images."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import IO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from abawfw.extraction.audio.sound_stream import RATE, SoundStream
+from abawfw.extraction.audio.audio_stream import RATE, AudioStream
 from abawfw.files import temporary_files
 
 MISSING = 0.25
@@ -23,10 +23,10 @@ OPPOSED = 0.1
 
 
 class Chunk(NamedTuple):
-    """Some of the sound.
+    """A part of the audio.
 
     Attributes:
-        start: sample at which the chunk begins, what comes before it left aside.
+        start: sample at which the chunk begins, without the context before it.
         stop: sample at which the next one begins.
         samples: float32 within [-1, 1), with what was asked for before ``start`` and after ``stop``.
     """
@@ -36,20 +36,20 @@ class Chunk(NamedTuple):
     samples: NDArray[np.float32]
 
 
-class Sound:
-    """16 kHz mono sound of a recording; sample k is heard at k / 16000 s on the clock of the frames' times.
+class Audio:
+    """16 kHz mono audio of a recording; sample k is heard at k / 16000 s on the clock of the frames' times.
 
-    The first stream of sound is taken, its channels averaged; where left and right are out of phase and their
+    The first audio stream is taken, its channels averaged; where left and right are out of phase and their
     mean is nearly silent, the louder of them is taken alone. What is missing at the start or between is
-    filled with zeros, what was sounded before time 0 or a second time left out; `notes` tells. The sound is
+    filled with zeros; audio before time 0 and repeated audio is omitted; see `notes`. The audio is
     decoded when first asked for, to a temporary file of 32 kB a second, so memory does not grow with its
     length; the file goes away with the object.
 
     Args:
-        path: a video, or a file of sound alone.
+        path: a video, or an audio file.
 
     Raises:
-        DataError: the file is missing, cannot be read, or has sound that cannot be decoded; or PyAV is not
+        DataError: the file is missing, cannot be read, or has audio that cannot be decoded; or PyAV is not
             installed.
     """
 
@@ -57,26 +57,26 @@ class Sound:
         self.path = Path(path)
         self._notes: list[str] = []
         self._gaps: list[tuple[int, int]] = []  # first sample and the one after, of those longer than MISSING
-        self._stream = SoundStream(self.path)
+        self._stream = AudioStream(self.path)
 
     @property
     def present(self) -> bool:
-        """Whether there is a stream of sound with at least one sample at or after time 0."""
+        """Whether there is an audio stream with at least one sample at or after time 0."""
         return self._stream.count > 0 and self.num_samples > 0
 
     @property
     def num_samples(self) -> int:
-        """Samples from time 0 to the end of the sound; 0 without sound."""
+        """Samples from time 0 to the end of the audio; 0 without audio."""
         return self._decoded[1]
 
     @property
     def duration(self) -> float:
-        """Seconds from time 0 to the end of the sound; 0 without sound."""
+        """Seconds from time 0 to the end of the audio; 0 without audio."""
         return self.num_samples / RATE
 
     @property
     def notes(self) -> list[str]:
-        """What was found missing or taken for granted, a line each; complete, so the sound is decoded."""
+        """What is missing or was assumed, a line each; decodes the audio if that was not done yet."""
         _ = self._decoded
         return list(self._notes)
 
@@ -85,15 +85,15 @@ class Sound:
         late = np.asarray(times) >= self.duration
         within, notes = ~self.covers(times) & ~late, self.notes
         if within.any():
-            where = f'gaps of more than {MISSING:g} s in the sound'
-            notes.append(f'{where}: {int(within.sum())} of {len(times)} frames have no features of sound')
+            where = f'gaps of more than {MISSING:g} s in the audio'
+            notes.append(f'{where}: {int(within.sum())} of {len(times)} frames have no audio features')
         if self.present and late.any():
-            end = f'sound ends at {self.duration:.2f} s, the last frame is shown at {float(times[-1]):.2f} s'
-            notes.append(f'{end}: {int(late.sum())} of {len(times)} frames have no features of sound')
+            end = f'audio ends at {self.duration:.2f} s, the last frame is shown at {float(times[-1]):.2f} s'
+            notes.append(f'{end}: {int(late.sum())} of {len(times)} frames have no audio features')
         return notes
 
     def covers(self, times: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """(n,): whether there is sound at each of (n,) times in seconds: it is not over, and in no long gap.
+        """(n,): whether there is audio at each of (n,) times in seconds: before its end, in no long gap.
 
         A gap, also one before the first sample, is long if it is longer than `MISSING`.
         """
@@ -106,7 +106,7 @@ class Sound:
         return there
 
     def read(self, start: int, stop: int, edge: bool = False) -> NDArray[np.float32]:
-        """Samples from ``start`` to before ``stop``, which may lie outside of the sound.
+        """Samples from ``start`` to before ``stop``, which may lie outside of the audio.
 
         Args:
             start: sample, also below 0, where there are zeros.
@@ -126,11 +126,11 @@ class Sound:
         return samples
 
     def chunks(self, seconds: float = 30, before: float = 0, after: float = 0) -> Iterator[Chunk]:
-        """The whole sound, some at a time.
+        """The whole audio, chunk by chunk.
 
         Args:
             seconds: length of a chunk.
-            before: seconds of sound from before its start that each has as well, zeros where there are none.
+            before: seconds of audio from before its start that each has as well, zeros where there are none.
             after: the same after its end.
         """
         step, ahead, behind = round(seconds * RATE), round(before * RATE), round(after * RATE)
@@ -150,7 +150,7 @@ class Sound:
         file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
         weakref.finalize(self, file.close)
         if not self._stream.count:
-            self._notes.append('no sound')
+            self._notes.append('no audio')
             return file, 0
         notes: list[str] = []
         length = self._write(file, notes, None)
@@ -165,11 +165,11 @@ class Sound:
             )
         self._notes += notes
         if not length:
-            self._notes.append('no sound: its stream has no sample')
+            self._notes.append('no audio: its stream has no sample')
         return file, length
 
     def _write(self, file: IO[bytes], notes: list[str], channel: int | None) -> int:
-        """Decode the sound to a file: one of two channels, or the mean; returns the number of samples."""
+        """Decode the audio to a file: one of two channels, or the mean; returns the number of samples."""
         length = 0
         self._gaps = []
         for gap, samples in self._stream.laid_out(notes, stereo=channel is not None):
