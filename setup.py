@@ -55,7 +55,7 @@ setup(
     ],
     package_dir={'abawfw.configs': 'configs', 'abawfw.tools': 'tools'},
     package_data={
-        'abawfw': ['features/extractors/*.conf', 'visualization/assets/*'],
+        'abawfw': ['extraction/extractors/*.conf', 'visualization/assets/*'],
         'abawfw.configs': ['**/*'],
     },
     entry_points={'console_scripts': ['abawfw = abawfw.__main__:main']},

@@ -65,8 +65,8 @@ WEIGHT_INITIALIZERS = _registry(  # how initial weights are drawn
 )
 
 # --- features: from raw video and sound to a store
-FACE_DETECTORS = _registry('face detector', 'features.detectors')  # pictures -> faces
-EXTRACTORS = _registry('extractor', 'features.extractors')  # faces, sound or words -> one vector per frame
+FACE_DETECTORS = _registry('face detector', 'extraction.faces.detectors')  # pictures -> faces
+EXTRACTORS = _registry('extractor', 'extraction.extractors')  # faces, sound or words -> one vector per frame
 
 # --- running: loops, hooks, optimisation, measuring
 RUNNERS = _registry('runner', 'engine.va_runner', parent=mmengine.RUNNERS)  # builds and runs everything below
@@ -86,7 +86,7 @@ OPTIMIZERS = _registry('optimizer', 'mmengine.optim', parent=mmengine.OPTIMIZERS
 PARAM_SCHEDULERS = _registry(
     'parameter scheduler', 'engine.schedulers', 'mmengine.optim', parent=mmengine.PARAM_SCHEDULERS
 )  # lr
-LAUNCHERS = _registry('launcher', 'engine.launchers')  # how many runs are started, here or on a cluster
+LAUNCHERS = _registry('launcher', 'series.launchers')  # how many runs are started, here or on a cluster
 POSTPROCESSORS = _registry('postprocessor', 'evaluation.postprocess')  # raw predictions -> better ones
 METRICS = _registry('metric', 'evaluation.va_metric', parent=mmengine.METRICS)  # predictions -> numbers
 EVALUATORS = _registry(
