@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from command_line import ROOT
+from config.config_stores import DemoStores, check_and_run
 from torch import nn
 
 from abawfw import registry as registries
@@ -79,6 +80,13 @@ def test_its_components_train(page: Path, data: Path) -> None:
 def test_its_other_configs_pass_the_check(page: Path, data: Path, name: str) -> None:
     root = data / ('trials' if name == 'pixels' else 'demo')
     check_config(load_config(page / f'{name}.py', {'data_root': str(root)}), training=True)
+
+
+@pytest.mark.parametrize('name', ['gated', 'parts', 'pixels', 'of_my_data'])
+def test_its_configs_pass_what_is_tested_of_every_config(page: Path, tmp_path: Path, name: str) -> None:
+    """tests/config/test_shipped_configs.py finds them in any folder, with any name and any data."""
+    (page / 'of_my_data.py').write_text(f"_base_ = '{page}/gated.py'\ndata_root = 'data/mine'\n")
+    check_and_run(page / f'{name}.py', DemoStores(tmp_path / 'stores'))
 
 
 def test_a_plain_module_and_a_function_are_losses(page: Path) -> None:

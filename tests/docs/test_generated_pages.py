@@ -77,7 +77,7 @@ def test_differences_are_rounded_up(generate: ModuleType, value: float, text: st
 @pytest.mark.parametrize('text', ['nothing', '<!-- measured -->\na\n<!-- end -->\n' * 2])
 def test_a_page_has_one_place_for_its_table(generate: ModuleType, text: str) -> None:
     with pytest.raises(ValueError, match='places between'):
-        generate.with_measured(text, '| table |\n')
+        generate.with_table(text, 'measured', '| table |\n')
 
 
 def test_the_site_builds_without_a_warning_and_needs_no_network(tmp_path: Path) -> None:
