@@ -8,8 +8,9 @@ import itertools
 import json
 import math
 import os
+import shutil
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -69,14 +70,29 @@ def train(
             _check_work_dir(work_dir, resume)
             if say is not None and is_main_process():
                 say('reading the data: which videos there are, and statistics for what is normalised')
-            with building(str(cfg.filename)):
-                runner = build_runner(cfg, work_dir, resume, launcher)
-            _run(runner)
+            with _no_empty_logs(work_dir):
+                with building(str(cfg.filename)):
+                    runner = build_runner(cfg, work_dir, resume, launcher)
+                _run(runner)
             barrier()  # rank 0 has written the summary
     finally:
         if launcher != 'none' and is_distributed():
             torch.distributed.destroy_process_group()
     return json.loads((work_dir / 'summary.json').read_text())
+
+
+@contextlib.contextmanager
+def _no_empty_logs(work_dir: Path) -> Iterator[None]:
+    """Where the block fails, take away what MMEngine has made by then if nothing was written into it."""
+    before = set(work_dir.iterdir())
+    try:
+        yield
+    except BaseException:
+        if get_dist_info()[0] == 0:
+            for folder in set(work_dir.iterdir()) - before:
+                if folder.is_dir() and not any(p.stat().st_size for p in folder.rglob('*') if p.is_file()):
+                    shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def _check_work_dir(work_dir: Path, resume: bool | Path) -> None:
