@@ -29,11 +29,10 @@ def find_store_kind(path: str | Path) -> type[FeatureStore]:
     for cls in kinds.values():
         if cls.recognises(root):
             return cls
-    raise DataError(
-        f'{root}: no store of a known kind ({", ".join(kinds)}); a packed store has an index.json, '
-        'the HDF5 layout of RUCAIM3 a folder targets/, one folder of .npy files per trial a trials.json or '
-        'dataset_info.pkl'
+    known = '; '.join(
+        f'{name}: {" or ".join(cls.marks) or "a rule of its own"}' for name, cls in kinds.items()
     )
+    raise DataError(f'{root}: no store of a known kind; what lies in the folder says which it is ({known})')
 
 
 def open_store(path: str | Path) -> FeatureStore:
