@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import importlib
 import importlib.util
+import inspect
 import io
 import os
 import re
@@ -95,6 +97,37 @@ def components() -> str:
     return '\n\n'.join(parts) + '\n'
 
 
+def public_names() -> str:
+    """The page of what a user may import, by room."""
+    parts = [
+        '# Public names',
+        'What may be imported, by room, with its first line: these names stay, whatever moves behind them. '
+        'All registered components are listed under [Components](components.md). Importing a room does not import torch, '
+        'except for `abawfw.models`. `help(NAME)` shows arguments, errors and an example.',
+        'This page is made from the code by `make docs`.',
+    ]
+    for path in sorted((ROOT / 'abawfw').rglob('__init__.py')):
+        module = importlib.import_module('.'.join(path.parent.relative_to(ROOT).parts))
+        names = {name: getattr(module, name) for name in getattr(module, '__all__', ())}
+        if module.__name__.count('.') > 1:  # a folder of components has a table on the other page
+            names = {name: value for name, value in names.items() if not _is_component(value)}
+        if names:
+            about = (module.__doc__ or '').partition('\n')[0]
+            rows = [f'| `{name}` | {_cell(_first_line(names[name]))} |' for name in names]
+            table = '\n'.join(['| name | |', '| --- | --- |', *rows])
+            parts.append(f'## {module.__name__}\n\n{about}\n\n{table}')
+    return '\n\n'.join(parts) + '\n'
+
+
+def _is_component(value: object) -> bool:
+    found = [r for r in vars(registries).values() if isinstance(r, Registry)]
+    return any(value is component for registry in found for component in registry.module_dict.values())
+
+
+def _first_line(value: object) -> str:
+    return (inspect.getdoc(value) or '').partition('\n')[0]
+
+
 def _cell(text: str) -> str:
     """Text of a docstring within a table."""
     return text.replace('``', '`').replace('|', '\\|')
@@ -144,7 +177,7 @@ def write_table(path: Path, name: str, table: str) -> None:
     path.write_text(with_table(path.read_text(encoding='utf-8'), name, table), encoding='utf-8')
 
 
-PAGES = {'command_lines.md': command_lines, 'components.md': components}
+PAGES = {'command_lines.md': command_lines, 'components.md': components, 'public_names.md': public_names}
 
 
 def main() -> None:

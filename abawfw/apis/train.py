@@ -62,6 +62,12 @@ def train(
         TrainingError: the work_dir holds another run or is in use by one, the loss is not finite, or the disk
             is full.
         Interrupted: Ctrl-C or SIGTERM; the message says how to continue.
+
+    >>> from abawfw.config import load_config
+    >>> cfg = load_config('rucaim3/fclstm_xl_demo.py', {'epochs': 1, 'hidden': 8})
+    >>> summary = train(cfg, Path('work_dirs/mine'))  # doctest: +LOGS
+    >>> summary['status']
+    'done'
     """
     check_config(cfg, training=True)
     init_distributed(launcher)

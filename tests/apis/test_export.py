@@ -15,7 +15,6 @@ import torch
 from command_line import call
 from saved_runs import TINY_CHANNELS, TINY_PIXELS, TINY_RUCAIM3, TINY_TRANSFORMER, save_run
 
-from abawfw.apis import export as export_module
 from abawfw.apis.export import KEY, LENGTHS, TOLERANCE, ExportReport, export
 from abawfw.apis.trained_run import load_run
 from abawfw.checkpoints import load_checkpoint, save_checkpoint
@@ -30,6 +29,8 @@ TEXT = {'text_channels': [4, 6]}
 TINY_WINDOW = {**TINY_PIXELS, **WINDOW}
 slow = pytest.mark.slow
 Session = onnxruntime.InferenceSession
+
+export_module = importlib.import_module('abawfw.apis.export')
 
 
 def session_of(path: Path) -> Session:

@@ -34,7 +34,7 @@ def generate() -> Iterator[ModuleType]:
         yield module
 
 
-@pytest.mark.parametrize('name', ['command_lines.md', 'components.md'])
+@pytest.mark.parametrize('name', ['command_lines.md', 'components.md', 'public_names.md'])
 def test_the_page_is_what_the_code_says(generate: ModuleType, name: str) -> None:
     assert (ROOT / 'docs' / name).read_text() == generate.PAGES[name](), AGAIN
 

@@ -36,7 +36,13 @@ def find_store_kind(path: str | Path) -> type[FeatureStore]:
 
 
 def open_store(path: str | Path) -> FeatureStore:
-    """Open whatever kind of store lies in a folder."""
+    """Open whatever kind of store lies in a folder.
+
+    >>> store = open_store('data/demo')
+    >>> video = store.videos()[0]
+    >>> store.read(video.video_id, 'affectnet', 0, 3).shape, store.labels(video.video_id, 0, 3).shape
+    ((3, 48), (3, 2))
+    """
     return find_store_kind(path)(path)
 
 
