@@ -102,8 +102,8 @@ def public_names() -> str:
     parts = [
         '# Public names',
         'What may be imported, by room, with its first line: these names stay, whatever moves behind them. '
-        'All registered components are listed under [Components](components.md). Importing a room does not import torch, '
-        'except for `abawfw.models`. `help(NAME)` shows arguments, errors and an example.',
+        'All registered components are listed under [Components](components.md). Importing a room does not '
+        'import torch, except for `abawfw.models`. `help(NAME)` shows arguments, errors and an example.',
         'This page is made from the code by `make docs`.',
     ]
     for path in sorted((ROOT / 'abawfw').rglob('__init__.py')):
