@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ import torch
 
 from abawfw.checkpoint_content import check_content
 from abawfw.errors import AbawfwError, CheckpointError, TrainingError
+from abawfw.files import Replacement
 from abawfw.inert_pickle import RefusedPickleError
 from abawfw.tensor_files import read_tensor_file
 
@@ -28,8 +28,7 @@ class DamagedCheckpointError(CheckpointError):
 def save_checkpoint(checkpoint: dict[str, Any], path: Path) -> None:
     """Write a checkpoint of tensors and plain values.
 
-    The file is written under a temporary name, flushed to disk and renamed, so a reader sees the old file or
-    the new one and never half of it.
+    A reader sees the old file or the new one and never half of it.
 
     Raises:
         TrainingError: the disk is full or not writable, or the content is not what a checkpoint may hold,
@@ -39,20 +38,15 @@ def save_checkpoint(checkpoint: dict[str, Any], path: Path) -> None:
         check_content(checkpoint)
     except ValueError as error:
         raise TrainingError(f'cannot write {path}: {error}, and it could not be read back') from None
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
     content = io.BytesIO()  # torch writing to the file itself hides why a write failed
     torch.save({'format': FORMAT, 'version': VERSION, **checkpoint}, content)
     try:
-        with temporary.open('wb') as file:
-            file.write(content.getbuffer())
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        with Replacement(path) as temporary:
+            temporary.write_bytes(content.getbuffer())
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise TrainingError(
-            f'cannot write {path}: {error}. The checkpoints already in {path.parent} are untouched: free '
-            f'some space, then continue with --resume'
+            f'cannot write {path}: {error.strerror or error}. What was in {path.parent} is untouched: free '
+            f'some space, then run it again with --resume'
         ) from error
 
 

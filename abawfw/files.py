@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import TypeGuard
+from typing import Self, TypeGuard
 
 from abawfw.errors import ConfigError, DataError
 
@@ -111,6 +111,54 @@ class Replacement:
             _IN_WORK.discard(os.path.abspath(old))
 
 
+class FolderWriter:
+    """Writes a folder piece by piece, for a subclass: whole when the ``with`` block ends, or not at all.
+
+    Args:
+        root: folder to make; it may exist only if it is empty.
+
+    Attributes:
+        root: the same.
+
+    Raises:
+        DataError: ``root`` exists and is not an empty folder.
+    """
+
+    def __init__(self, root: str | os.PathLike[str]) -> None:
+        self.root = Path(root)
+        if self.root.exists() and not (self.root.is_dir() and not any(self.root.iterdir())):
+            raise DataError(
+                f'{self.root}: exists and is not an empty folder; choose another one or remove it'
+            )
+        self._replacement = Replacement(self.root)
+        self._folder = self._replacement.temporary
+        self._folder.mkdir()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._replacement:
+            try:
+                if error is not None:
+                    raise error
+                self._complete()
+            finally:
+                self._release()
+
+    def close(self) -> None:
+        """Write what comes last and give the folder its final name; errors are those of the subclass."""
+        self.__exit__(None, None, None)
+
+    def _complete(self) -> None:
+        """Write what comes last into ``_folder``."""
+
+    def _release(self) -> None:
+        """Close the files in ``_folder``."""
+
+
 def recover(path: Path) -> list[str]:
     """Put right what a killed process left where it wrote ``path``.
 
@@ -129,6 +177,11 @@ def recover(path: Path) -> list[str]:
         else:
             _remove(left)
     return notes
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a name is that of a file or folder which is not whole yet, or is being replaced."""
+    return _NAME.fullmatch(name) is not None
 
 
 def remove_left_over(folder: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from abawfw.apis.cli import run, waits_for
 from abawfw.errors import counted
-from abawfw.series.runs import add_run_options, build_launcher, build_series, failure_text
+from abawfw.series.run_options import add_run_options, build_launcher, build_series, failure_text
 
 
 def main(argv: Sequence[str] | None = None) -> int:

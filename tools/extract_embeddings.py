@@ -7,10 +7,11 @@ python tools/extract_embeddings.py CONFIG [CHECKPOINT] OUT_STORE
 from __future__ import annotations
 
 import argparse
-import sys
+from functools import partial
 from pathlib import Path
 
 from abawfw.apis.cli import run
+from abawfw.apis.progress import Progress
 from abawfw.config.loading import load_config
 from abawfw.config.overrides import Overrides
 from abawfw.errors import counted
@@ -51,9 +52,8 @@ def main(argv: list[str] | None = None) -> int:
 
     *given, out = args.paths
     checkpoint = best_checkpoint(args.run, 'ccc') if is_run else given[0] if given else None
-    made = extract_embeddings(cfg, checkpoint, out, _progress)
-    if sys.stderr.isatty():
-        sys.stderr.write('\r\033[K')
+    with Progress() as progress:
+        made = extract_embeddings(cfg, checkpoint, out, partial(progress, 'extracting embeddings, by videos'))
     print(
         f'{made.root}: {counted(made.videos, "video")}, {counted(made.frames, "frame")}, from '
         f'{checkpoint or args.run}'
@@ -62,11 +62,6 @@ def main(argv: list[str] | None = None) -> int:
         print(f'  {name:24} {length:>6}')
     print(f'  copied: {", ".join(made.copied) or "nothing but labels"}')
     return 0
-
-
-def _progress(done: int, total: int) -> None:
-    if sys.stderr.isatty():
-        sys.stderr.write(f'\r\033[Kvideo {done + 1} of {total}')
 
 
 if __name__ == '__main__':

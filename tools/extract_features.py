@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from abawfw.apis.cli import run
+from abawfw.apis.progress import Progress
 from abawfw.errors import counted
 
 if TYPE_CHECKING:
     from abawfw.extraction.pipeline.extract import ExtractionReport
-    from abawfw.extraction.pipeline.plan import Progress
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
@@ -59,20 +59,25 @@ def main(argv: list[str] | None = None) -> int:
     from abawfw.apis.extract_features import extract_features
     from abawfw.apis.extraction_options import parse_options
 
-    done = extract_features(
-        args.videos,
-        args.store,
-        args.features,
-        annotations=args.annotations,
-        crops=args.crops,
-        options=parse_options(args.options),
-        persons=args.persons,
-        jobs=args.jobs,
-        resume=args.resume,
-        tell=_tell,
-        progress=_progress,
-    )
-    _clear()
+    with Progress() as progress:
+
+        def tell(news: str | ExtractionReport) -> None:
+            progress.clear()
+            _tell(news)
+
+        done = extract_features(
+            args.videos,
+            args.store,
+            args.features,
+            annotations=args.annotations,
+            crops=args.crops,
+            options=parse_options(args.options),
+            persons=args.persons,
+            jobs=args.jobs,
+            resume=args.resume,
+            tell=tell,
+            progress=progress,
+        )
     frames = sum(trial.info.num_frames for trial in done.trials)
     partitions = [trial.info.partition for trial in done.trials]
     counts = ', '.join(f'{p} {partitions.count(p)}' for p in ('train', 'val', 'test') if p in partitions)
@@ -92,7 +97,6 @@ def main(argv: list[str] | None = None) -> int:
 def _tell(news: str | ExtractionReport) -> None:
     from abawfw.apis.face_frames import face_text
 
-    _clear()
     if isinstance(news, str):
         print(news, flush=True)
         return
@@ -105,28 +109,6 @@ def _tell(news: str | ExtractionReport) -> None:
     for note in news.notes:
         print(f'  {note}')
     sys.stdout.flush()
-
-
-def _progress(now: Progress) -> None:
-    """Into a pipe a line after every video, on a terminal one that is written over."""
-    if not sys.stderr.isatty() and not (0 < now.done < now.videos and now.finished):
-        return
-    left = ''
-    if now.remaining is not None:
-        minutes, seconds = divmod(round(now.remaining), 60)
-        left = f', {minutes // 60}:{minutes % 60:02}:{seconds:02} left'
-    text = f'{now.done} of {counted(now.videos, "video")}, {now.share:.1%}{left}'
-    if sys.stderr.isatty():
-        sys.stderr.write(f'\r\033[K{text}')
-        sys.stderr.flush()
-    else:
-        print(f'  {text}', flush=True)
-
-
-def _clear() -> None:
-    if sys.stderr.isatty():
-        sys.stderr.write('\r\033[K')
-        sys.stderr.flush()
 
 
 if __name__ == '__main__':

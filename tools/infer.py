@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from abawfw.apis.cli import run
+from abawfw.apis.progress import Progress
 from abawfw.errors import counted
 
 if TYPE_CHECKING:
@@ -63,17 +64,20 @@ def main(argv: list[str] | None = None) -> int:
     for target, checkpoint in inferencer.checkpoints.items():
         print(f'{target}: {checkpoint}, then {inferencer.postprocess[target]}', flush=True)
 
+    bar = Progress()
+
     def tell(news: Inferred | str) -> None:
-        _clear()
+        bar.clear()
         if isinstance(news, str):
             print(f'{news}: failed, see the end', flush=True)
         else:
             _tell(news, inferencer.targets)
 
     def progress(source: Source, share: float) -> None:
-        _show(f'{sources.index(source) + 1} of {len(sources)}, extracting {source.path.name}: {share:.0%}')
+        number = sources.index(source) + 1
+        bar(f'{number} of {len(sources)}, extracting {source.path.name}, in %', round(100 * share), 100)
 
-    try:
+    with bar:
         found = infer(
             inferencer,
             sources,
@@ -83,8 +87,6 @@ def main(argv: list[str] | None = None) -> int:
             tell=tell,
             progress=progress,
         )
-    finally:
-        _clear()
     files = sum(len(video.files) for video in found.done)
     frames = sum(len(video.table) for video in found.done)
     total = (
@@ -119,16 +121,6 @@ def _tell(video: Inferred, targets: list[str]) -> None:
     for note in video.notes:
         print(f'  note: {note}')
     sys.stdout.flush()
-
-
-def _show(text: str) -> None:
-    if sys.stderr.isatty():
-        sys.stderr.write(f'\r\033[K{text}')
-        sys.stderr.flush()
-
-
-def _clear() -> None:
-    _show('')
 
 
 if __name__ == '__main__':

@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from abawfw.apis.progress import Report, unseen
 from abawfw.datasets.importers.affwild2_files import read_annotation
 from abawfw.datasets.stores.extraction_file import read_extraction
 from abawfw.errors import ConfigError, DataError, Interrupted, counted
 from abawfw.extraction.faces.detectors.base import FACES, FaceDetector, recorded
 from abawfw.extraction.pipeline.extract import ExtractionReport
 from abawfw.extraction.pipeline.feature_store import FinishedTrial, GrowingStore, digests
-from abawfw.extraction.pipeline.plan import ExtractionPlan, Progress, ProgressWatch
+from abawfw.extraction.pipeline.plan import ExtractionPlan, ProgressWatch
 from abawfw.extraction.pipeline.worker_processes import work_through
 from abawfw.extraction.video.source_videos import SourceVideo, find_videos, not_creatable
 
@@ -48,7 +49,7 @@ def extract_features(
     jobs: int = 1,
     resume: bool = False,
     tell: Callable[[str | ExtractionReport], None] = lambda _: None,
-    progress: Callable[[Progress], None] = lambda _: None,
+    progress: Report = unseen,
 ) -> Extraction:
     """Extract features of all videos of a folder into a store that `TrialStore` opens.
 
@@ -94,7 +95,7 @@ def extract_features(
             name = video.video_id
             if video in kept:
                 continue
-            if problem := not_creatable(store.root, name, f'.{name}.tmp-{"0" * 7}'):
+            if problem := not_creatable(store.root, name, f'{name}_right'):
                 failed[name] = problem
             else:
                 waiting.append(video)
@@ -119,7 +120,7 @@ def extract_features(
                     else:
                         failed[outcome.item.video_id] = outcome.failure
                         tell(f'{outcome.item.video_id}: failed, see the end')
-                    watch.finish(outcome.item)
+                    watch.tick(outcome.item, 1.0)
         except KeyboardInterrupt:
             raise Interrupted(
                 f'{root}: interrupted; kept: {counted(len(store.trials), "finished trial")}, --resume goes on'

@@ -12,6 +12,10 @@ Report: TypeAlias = Callable[[str, int, int], None]
 """Called with what is being done, how many steps of it are done, and how many there are."""
 
 
+REFRESH = 0.1
+"""Seconds between two drawings of a bar."""
+
+
 def unseen(what: str, done: int, total: int) -> None:
     """Nobody waits."""
 
@@ -29,7 +33,7 @@ class Progress:
         self._every = every
         self._bar: Any = None
         self._what: str | None = None
-        self._begun = self._said = time.monotonic()
+        self._begun = self._said = self._drawn = time.monotonic()
 
     def __enter__(self) -> Progress:
         return self
@@ -37,6 +41,10 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Leave the terminal to something else, until the next call."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
@@ -60,13 +68,24 @@ class Progress:
             from rich.console import Console
             from rich.progress import Progress as Bar
 
-            self._bar = Bar(console=Console(stderr=True), transient=True)
+            # Drawn here and not by a thread, for processes may be forked; what others print stays theirs.
+            self._bar = Bar(
+                console=Console(stderr=True),
+                transient=True,
+                auto_refresh=False,
+                redirect_stdout=False,
+                redirect_stderr=False,
+            )
             self._bar.start()
+            new = True
         if new:
             for task in self._bar.task_ids:
                 self._bar.remove_task(task)
             self._task = self._bar.add_task(what, total=total)
-        self._bar.update(self._task, completed=done, total=total)
+        now = time.monotonic()
+        due = new or done >= total or now - self._drawn >= REFRESH
+        self._drawn = now if due else self._drawn
+        self._bar.update(self._task, completed=done, total=total, refresh=due)
 
 
 def clock(seconds: float) -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
 import hashlib
-import inspect
 import os
 import sys
 from collections.abc import Sequence
@@ -15,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from abawfw.config.diff import config_diff
 from abawfw.config.loading import VAConfig, load_config
 from abawfw.config.overrides import parse_words
-from abawfw.errors import ConfigError, DataError, nearest
+from abawfw.errors import ConfigError, DataError
 from abawfw.json_files import read_json
 from abawfw.series.launchers.base import Failure, Launcher, Report, Run, status
 from abawfw.series.results import Row, read_scores
@@ -152,57 +150,3 @@ def _changes(work_dir: Path, cfg: VAConfig) -> list[str]:
 
 if TYPE_CHECKING:  # a command line says what it waits for before it imports MMEngine
     from abawfw.series.launchers.base import Failure, Launcher
-
-ENGINES = {'local': 'LocalLauncher', 'slurm': 'SlurmLauncher', 'ray': 'RayLauncher'}
-
-
-def add_run_options(parser: argparse.ArgumentParser, kind: str) -> None:
-    """Add the options; ``kind`` ends the name of the default folder, work_dirs/NAME_KIND."""
-    parser.add_argument('config', type=Path, help='config file')
-    parser.add_argument('--engine', choices=ENGINES, default='local', help='where runs are started')
-    parser.add_argument(
-        '--jobs', type=int, metavar='N', help='runs at a time; local: one per GPU if not given, or one'
-    )
-    parser.add_argument(
-        '--engine-options',
-        nargs='+',
-        default=[],
-        metavar='K=V',
-        help='slurm: partition, time (minutes), gpus_per_node, mem, ...; ray: cpus, gpus of a run',
-    )
-    parser.add_argument('--out', type=Path, help=f'folder of the runs; default: work_dirs/NAME_{kind}')
-    parser.add_argument('--data-root', help='folder of the store, instead of data_root of the config')
-    parser.add_argument('--cfg-options', nargs='+', default=[], metavar='K=V', help='overrides of all runs')
-
-
-def build_launcher(args: argparse.Namespace) -> Launcher:
-    """The launcher that the options name.
-
-    Raises:
-        ConfigError: it has no such option.
-    """
-    from abawfw.config.overrides import parse_words
-    from abawfw.registry import LAUNCHERS
-
-    component = LAUNCHERS.get(ENGINES[args.engine])
-    parameters = inspect.signature(component).parameters.values()
-    options = parse_words(args.engine_options)
-    known = [p.name for p in parameters if p.name != 'jobs' and p.kind is not p.VAR_KEYWORD]
-    for name in options:
-        if name not in known and all(p.kind is not p.VAR_KEYWORD for p in parameters):
-            raise ConfigError(
-                f"--engine-options: the engine {args.engine} has no option '{name}': {nearest(name, known)}"
-            )
-    return component(jobs=args.jobs, **options)
-
-
-def build_series(args: argparse.Namespace, kind: str, tools: Path) -> Series:
-    """The series of runs that the options describe; ``kind`` as in ``add_run_options``."""
-    out = args.out or Path('work_dirs') / f'{args.config.stem}_{kind}'
-    return Series(args.config, out, tools, args.data_root, tuple(args.cfg_options))
-
-
-def failure_text(failure: Failure) -> str:
-    """What the user is told of a run that failed: why, and the end of its log."""
-    tail = ''.join(f'  {line}\n' for line in failure.tail.splitlines())
-    return f'\n{failure.run.name} {failure.reason}; the end of {failure.run.log}:\n{tail}'

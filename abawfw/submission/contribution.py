@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from abawfw.errors import DataError
+from abawfw.evaluation.functional import Moments
 from abawfw.groups import Groups
 from abawfw.results.agreement import differences
 from abawfw.results.predictions import Predictions
@@ -98,7 +99,7 @@ def group_contributions(
     together, run_ccc = group.fair_ccc(rule), group.run_ccc
     if len(names) == 1:
         return [Contribution(names[0], run_ccc[0], float(weights[0]), together)]
-    correlation = group.pooled.error_correlation()
+    correlation = _error_correlation(group.pooled)
     others = (correlation.sum(axis=1) - correlation.diagonal()) / (len(names) - 1)
     return [
         Contribution(
@@ -111,3 +112,19 @@ def group_contributions(
         )
         for i, name in enumerate(names)
     ]
+
+
+EXACT = 1e-12  # errors that vary less than this fraction of labels and predictions are rounding
+
+
+def _error_correlation(statistics: Moments) -> np.ndarray:
+    """Pearson correlation of the runs' errors, prediction less label, (runs, runs).
+
+    0 with a run whose error is constant, as CCC and PCC are.
+    """
+    true, label, preds = statistics.product, statistics.square_true, statistics.square_pred
+    product = preds - true - true[:, None] + label
+    square = product.diagonal()
+    varies = square > EXACT * (preds.diagonal() + label)
+    scale = np.sqrt(np.where(varies, square, np.inf))
+    return product / scale / scale[:, None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -11,9 +11,9 @@ import numpy as np
 
 from abawfw.errors import DataError
 from abawfw.evaluation.functional import Moments, moments
+from abawfw.evaluation.functional.ccc import concordance
 from abawfw.groups import Groups
-from abawfw.submission.run_moments import RunMoments
-from abawfw.submission.weights import FITTED, cross_validate
+from abawfw.submission.weights import FITTED, ccc_of_means, cross_validate, mean_moments
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,13 @@ class ValGroup:
     Attributes:
         labels: (frames,) by video, NaN where there is none.
         preds: of each run, (frames,) by video.
-        units: statistics of each video, or, where videos depend on one another, of each group of videos.
+        units: statistics of all runs on each video, or, where videos depend on one another, on each group of
+            videos.
     """
 
     labels: Mapping[str, np.ndarray]
     preds: tuple[Mapping[str, np.ndarray], ...]
-    units: tuple[RunMoments, ...]
+    units: tuple[Moments, ...]
 
     @classmethod
     def of(
@@ -44,31 +45,31 @@ class ValGroup:
             preds: of each run, (frames,) by video.
             groups: of the videos, as far as they are known.
         """
-        videos = {v: RunMoments.of(label, [p[v] for p in preds]) for v, label in labels.items()}
+        videos = {v: moments(label, [p[v] for p in preds]) for v, label in labels.items()}
         units = (groups or Groups()).units(videos)
-        pooled = (RunMoments.pool([videos[v] for v in unit]) for unit in units)
+        pooled = (Moments.pool([videos[v] for v in unit]) for unit in units)
         return cls(labels, tuple(preds), tuple(pooled))
 
     @cached_property
-    def pooled(self) -> RunMoments:
+    def pooled(self) -> Moments:
         """Statistics of all videos together."""
-        return RunMoments.pool(self.units)
+        return Moments.pool(self.units)
 
     @property
     def run_ccc(self) -> list[float]:
         """CCC of each run alone."""
-        return self.pooled.ccc(np.eye(len(self.preds))).tolist()
+        return ccc_of_means(self.pooled, np.eye(len(self.preds))).tolist()
 
     def without(self, run: int) -> ValGroup:
         """The group of the other runs."""
         preds = self.preds[:run] + self.preds[run + 1 :]
-        return ValGroup(self.labels, preds, tuple(unit.without(run) for unit in self.units))
+        return ValGroup(self.labels, preds, tuple(_without(unit, run) for unit in self.units))
 
     def measure(self, rule: str, weights: np.ndarray | None = None) -> Moments:
         """Statistics of labels and of the mean of the group's runs; equal weights if none are given."""
         weights = np.full(len(self.preds), 1 / len(self.preds)) if weights is None else weights
         if rule != 'centred':
-            return self.pooled.weighted(weights)
+            return mean_moments(self.pooled, weights)
         together = {v: mean_of_runs(rule, weights, [p[v] for p in self.preds]) for v in self.labels}
         return Moments.pool(moments(label, together[v]) for v, label in self.labels.items())
 
@@ -79,6 +80,23 @@ class ValGroup:
             None where the rule looks at labels and fewer than two units have any.
         """
         return cross_validate(rule, self.units) if rule in FITTED else self.measure(rule).ccc
+
+
+def _without(unit: Moments, run: int) -> Moments:
+    """Statistics of the other runs on the same frames."""
+
+    def others(values: np.ndarray) -> np.ndarray:
+        for axis in range(values.ndim):
+            values = np.delete(values, run, axis)
+        return values
+
+    return replace(
+        unit,
+        mean_pred=others(unit.mean_pred),
+        square_pred=others(unit.square_pred),
+        product=others(unit.product),
+        squared_error=others(unit.squared_error),
+    )
 
 
 def mean_of_runs(rule: str, weights: np.ndarray, preds: Sequence[np.ndarray]) -> np.ndarray:
@@ -126,8 +144,7 @@ def ccc_centring(ratings: Any) -> Centring:
     away = data - means[:, None]
     products = away @ away.T
     variances = products.diagonal() / max(frames - 1, 1)
-    spread = variances[:, None] + variances + (means[:, None] - means) ** 2
-    ccc = np.divide(2 * products / frames, spread, out=np.zeros_like(spread), where=spread > 0)
+    ccc = concordance(means[:, None], means, variances[:, None], variances, products / frames)
     agreement = (ccc.sum(axis=1) - ccc.diagonal()) / max(raters - 1, 1)
     weights = np.maximum(agreement, 0.0)
     if not weights.any():

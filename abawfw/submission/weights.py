@@ -1,14 +1,15 @@
-"""Greedy selection of runs."""
+"""Weights of the runs of an ensemble, found from the statistics of all of them together."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from abawfw.errors import ConfigError, DataError
 from abawfw.evaluation.functional import Moments
-from abawfw.submission.run_moments import RunMoments
+from abawfw.evaluation.functional.ccc import concordance
 
 # Weights are shares of the draws. Beyond a hundred, a draw moves none by more than a per cent, less than the
 # videos of a validation set can tell.
@@ -16,7 +17,35 @@ MOST_DRAWS = 100
 ROUNDING = 1e-9  # smaller differences of a CCC are none, so that of equal runs the first is taken
 
 
-def greedy_weights(statistics: RunMoments) -> np.ndarray:
+def ccc_of_means(statistics: Moments, weights: np.ndarray) -> np.ndarray:
+    """CCC of weighted means of runs, (...); 0 where one, or the label, is constant.
+
+    Args:
+        statistics: of several runs.
+        weights: (..., runs).
+    """
+    n = max(statistics.n, 1)
+    return concordance(
+        statistics.mean_true,
+        weights @ statistics.mean_pred,
+        statistics.square_true / n,
+        np.maximum(np.sum(weights @ statistics.square_pred * weights, axis=-1), 0.0) / n,
+        weights @ statistics.product / n,
+    )
+
+
+def mean_moments(statistics: Moments, weights: np.ndarray) -> Moments:
+    """Statistics of labels and of the weighted mean of runs; weights, (runs,), sum to 1."""
+    return replace(
+        statistics,
+        mean_pred=float(weights @ statistics.mean_pred),
+        square_pred=float(max(weights @ statistics.square_pred @ weights, 0.0)),
+        product=float(weights @ statistics.product),
+        squared_error=float(max(weights @ statistics.squared_error @ weights, 0.0)),
+    )
+
+
+def greedy_weights(statistics: Moments) -> np.ndarray:
     """Forward selection with replacement (Caruana et al. 2004, Ensemble selection from libraries of models).
 
     The best run is drawn first; then, again and again, the run with which the CCC of the mean of all draws is
@@ -24,14 +53,15 @@ def greedy_weights(statistics: RunMoments) -> np.ndarray:
     that would only help with less is not taken: coarse weights follow chance less than fitted ones.
 
     Args:
-        statistics: of the frames to decide on.
+        statistics: of all runs, of the frames to decide on.
 
     Returns:
         Weights, (runs,): how often each was drawn, over the number of draws.
     """
-    counts, best = np.zeros(statistics.runs), -np.inf
+    runs = len(statistics.mean_pred)
+    counts, best = np.zeros(runs), -np.inf
     for draws in range(1, MOST_DRAWS + 1):
-        ccc = statistics.ccc((counts + np.eye(statistics.runs)) / draws)
+        ccc = ccc_of_means(statistics, (counts + np.eye(runs)) / draws)
         first = int(np.argmax(ccc >= ccc.max() - ROUNDING))
         if ccc[first] <= best + ROUNDING:
             break
@@ -43,25 +73,27 @@ def greedy_weights(statistics: RunMoments) -> np.ndarray:
 NOTHING = 1e-9  # weights below are what the solver leaves of none
 
 
-def fit_weights(statistics: RunMoments) -> np.ndarray:
+def fit_weights(statistics: Moments) -> np.ndarray:
     """Maximise the CCC over all weights that are not negative and sum to 1.
 
     The CCC is twice a covariance, linear in the weights, over a convex quadratic form that is positive: where
     it is positive it is quasi-concave, so climbing from the best run ends at the highest point there is.
 
     Args:
-        statistics: with a run of positive CCC.
+        statistics: of all runs, one of them with a positive CCC.
 
     Returns:
         Weights, (runs,).
     """
     from scipy.optimize import LinearConstraint, minimize
 
-    n, runs = statistics.n, statistics.runs
-    squares = statistics.product[:-1, :-1] / n
-    covariance = statistics.product[:-1, -1] / n
-    mean_pred, mean_true = statistics.mean[:-1], statistics.mean[-1]
-    square_true = statistics.product[-1, -1] / n
+    n, mean_pred, mean_true = statistics.n, statistics.mean_pred, statistics.mean_true
+    squares, covariance, square_true = (
+        statistics.square_pred / n,
+        statistics.product / n,
+        statistics.square_true / n,
+    )
+    runs = len(mean_pred)
 
     def cost(weights: np.ndarray) -> tuple[float, np.ndarray]:
         """1 - CCC and its gradient."""
@@ -71,7 +103,7 @@ def fit_weights(statistics: RunMoments) -> np.ndarray:
         slope = 2 * (squares @ weights + away * mean_pred)
         return 1 - value, (value * slope - 2 * covariance) / spread
 
-    start = np.eye(runs)[int(np.argmax(statistics.ccc(np.eye(runs))))]
+    start = np.eye(runs)[int(np.argmax(ccc_of_means(statistics, np.eye(runs))))]
     found = minimize(
         cost,
         start,
@@ -84,7 +116,7 @@ def fit_weights(statistics: RunMoments) -> np.ndarray:
     ).x
     found[found < NOTHING] = 0.0
     found /= found.sum()
-    return max(start, found, key=statistics.ccc)
+    return max(start, found, key=lambda weights: ccc_of_means(statistics, weights))
 
 
 RULES = {
@@ -103,12 +135,12 @@ def check_rule(rule: str) -> None:
         raise ConfigError(f'no rule {rule!r} for weights; there are {", ".join(RULES)}')
 
 
-def find_weights(rule: str, statistics: RunMoments) -> np.ndarray:
+def find_weights(rule: str, statistics: Moments) -> np.ndarray:
     """Weights of the runs, (runs,), none negative, summing to 1.
 
     Args:
         rule: see ``RULES``.
-        statistics: of the frames to decide on.
+        statistics: of all runs, of the frames to decide on.
 
     Raises:
         ConfigError: unknown rule.
@@ -116,10 +148,10 @@ def find_weights(rule: str, statistics: RunMoments) -> np.ndarray:
             them has one then.
     """
     check_rule(rule)
-    runs = statistics.runs
+    runs = len(statistics.mean_pred)
     if rule not in FITTED or runs == 1:
         return np.full(runs, 1 / runs)
-    ccc = np.maximum(statistics.ccc(np.eye(runs)), 0.0)
+    ccc = np.maximum(ccc_of_means(statistics, np.eye(runs)), 0.0)
     if not ccc.any():
         raise DataError(
             'no run has a positive CCC on the validation frames, so none can be weighted by it; '
@@ -130,7 +162,7 @@ def find_weights(rule: str, statistics: RunMoments) -> np.ndarray:
     return fit_weights(statistics) if rule == 'fit' else greedy_weights(statistics)
 
 
-def cross_validate(rule: str, units: Sequence[RunMoments], folds: int = 5) -> float | None:
+def cross_validate(rule: str, units: Sequence[Moments], folds: int = 5) -> float | None:
     """CCC over all frames where the weights of every unit, a video or a group of them, were found without it.
 
     Units go to folds in turn. A rule that finds no weights without a fold leaves that fold's runs equal.
@@ -146,8 +178,8 @@ def cross_validate(rule: str, units: Sequence[RunMoments], folds: int = 5) -> fl
     for fold in range(folds):
         kept = [u for i, u in enumerate(units) if i % folds != fold]
         try:
-            weights = find_weights(rule, RunMoments.pool(kept))
+            weights = find_weights(rule, Moments.pool(kept))
         except DataError:
-            weights = find_weights('mean', RunMoments.pool(kept))
-        parts += [u.weighted(weights) for i, u in enumerate(units) if i % folds == fold]
+            weights = find_weights('mean', Moments.pool(kept))
+        parts += [mean_moments(u, weights) for i, u in enumerate(units) if i % folds == fold]
     return Moments.pool(parts).ccc

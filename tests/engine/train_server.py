@@ -69,10 +69,10 @@ def die_while_writing() -> None:
     real, states = os.fsync, []
 
     def fsync(number: int) -> None:
-        name = Path(os.readlink(f'/proc/self/fd/{number}')).name
-        states.extend([name] if name.startswith('.epoch_') else [])
+        path = Path(os.readlink(f'/proc/self/fd/{number}'))
+        states.extend([path] if path.name.startswith('.epoch_') else [])
         if len(states) == 2:
-            os.ftruncate(number, os.fstat(number).st_size // 2)
+            os.truncate(path, path.stat().st_size // 2)
             os.kill(os.getpid(), signal.SIGKILL)
         real(number)
 

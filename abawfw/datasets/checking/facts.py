@@ -25,7 +25,7 @@ from abawfw.evaluation.functional import (
     stretches,
     video_mean_bound,
 )
-from abawfw.evaluation.functional.ccc import CONSTANT
+from abawfw.evaluation.functional.ccc import is_constant
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,8 +119,8 @@ class TargetFacts:
     @property
     def std(self) -> float:
         """Population standard deviation of the labelled frames, exactly 0 if all are equal."""
-        std = float(np.sqrt(self.constant.square_true / self.constant.n))
-        return 0.0 if std <= CONSTANT * abs(self.mean) else std
+        variance = self.constant.square_true / self.constant.n
+        return 0.0 if is_constant(self.mean, variance) else float(np.sqrt(variance))
 
     @property
     def between(self) -> float | None:

@@ -6,7 +6,9 @@ import numpy as np
 
 
 class RunningMoments:
-    """Count, mean and sum of squared deviations, element by element, updated piece by piece.
+    """Count, mean and sum of squared differences from the mean, element by element, updated piece by piece.
+
+    Of one array alone: labels against predictions, with products between them, are `Moments`.
 
     Pieces are combined by the pairwise formula of Chan, Golub and LeVeque (1983), which stays accurate where
     the textbook difference of sums of squares loses all digits. Everything is float64.
@@ -28,7 +30,7 @@ class RunningMoments:
         self.merge(len(values), mean, values.sum(axis=0))
 
     def merge(self, count: int, mean: np.ndarray, m2: np.ndarray) -> None:
-        """Add what another summary holds: its count, mean (*dims) and sum of squared deviations (*dims)."""
+        """Add what another summary holds: its count, mean (*dims) and sum of squares about it (*dims)."""
         if not count:
             return
         total = self.count + count
@@ -38,12 +40,12 @@ class RunningMoments:
         self.count = total
 
     def result(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and population standard deviation, (*dims) each; a deviation of 0 becomes 1."""
+        """Mean and population standard deviation, (*dims) each; one of 0 becomes 1."""
         std = np.sqrt(self.m2 / max(self.count, 1))
         return self.mean.copy(), np.where(std == 0, 1.0, std)
 
     def scalar_result(self) -> tuple[float, float]:
-        """Mean and population standard deviation over all elements alike; a deviation of 0 becomes 1."""
+        """Mean and population standard deviation over all elements alike; one of 0 becomes 1."""
         mean = float(self.mean.mean())
         # Every element was seen equally often: the variances within and between them add up.
         variance = float((self.m2 / max(self.count, 1)).mean() + np.square(self.mean - mean).mean())

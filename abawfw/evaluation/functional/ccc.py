@@ -10,25 +10,38 @@ import numpy as np
 
 from abawfw.errors import DataError, counted
 
-# A sequence counts as constant when its standard deviation is below this share of its mean: the rounding of
-# the mean of equal numbers leaves about 1e-16 of it.
+# A sequence counts as constant when its standard deviation is at most this fraction of its mean: the rounding
+# of the mean of equal numbers leaves about 1e-16 of it.
 CONSTANT = 1e-12
 
 
 @dataclass(frozen=True)
 class Moments:
-    """Count, means, and sums of squares and products about the means.
+    """Labels against predictions: count, means, and sums of squares and products about the means.
 
-    The sums are centred, so that merging many videos loses no digits.
+    The sums are centred, so that merging many videos loses no digits. Predictions are those of one run, or of
+    several at once, whose sums of products among one another then give the CCC of every weighted mean of
+    them. The other statistic of frames, `RunningMoments`, is of one array alone, element by element: products
+    of the thousands of elements of a feature among one another would not fit memory.
+
+    Attributes:
+        n: labelled frames.
+        mean_true: mean label.
+        mean_pred: mean prediction; of several runs (runs,).
+        square_true: sum of squares of the labels.
+        square_pred: sum of squares of the predictions; of several runs (runs, runs), of their products.
+        product: sum of products of labels and predictions; of several runs (runs,).
+        squared_error: sum of squares of prediction less label, not about its mean; of several runs
+            (runs, runs), of products of their errors.
     """
 
     n: int = 0
     mean_true: float = 0.0
-    mean_pred: float = 0.0
+    mean_pred: Any = 0.0
     square_true: float = 0.0
-    square_pred: float = 0.0
-    product: float = 0.0
-    squared_error: float = 0.0
+    square_pred: Any = 0.0
+    product: Any = 0.0
+    squared_error: Any = 0.0
 
     def merge(self, other: Moments) -> Moments:
         """The statistics of both sets of frames together."""
@@ -42,7 +55,7 @@ class Moments:
             mean_true=self.mean_true + d_true * other.n / n,
             mean_pred=self.mean_pred + d_pred * other.n / n,
             square_true=self.square_true + other.square_true + d_true * d_true * between,
-            square_pred=self.square_pred + other.square_pred + d_pred * d_pred * between,
+            square_pred=self.square_pred + other.square_pred + np.multiply.outer(d_pred, d_pred) * between,
             product=self.product + other.product + d_true * d_pred * between,
             squared_error=self.squared_error + other.squared_error,
         )
@@ -65,7 +78,7 @@ class Moments:
         """Whether labels or predictions do not vary, which makes CCC and PCC 0 by definition here."""
         m = self._required()
         return bool(
-            _is_constant(m.mean_true, m.square_true / m.n) or _is_constant(m.mean_pred, m.square_pred / m.n)
+            is_constant(m.mean_true, m.square_true / m.n) or is_constant(m.mean_pred, m.square_pred / m.n)
         )
 
     @property
@@ -113,7 +126,7 @@ def moments(true: Any, pred: Any) -> Moments:
 
     Args:
         true: labels, (frames,), NaN where there is none; such frames are left out.
-        pred: predictions, (frames,).
+        pred: predictions, (frames,), or of several runs (runs, frames).
 
     Raises:
         DataError: the lengths differ, or a frame with a label has no finite prediction.
@@ -123,40 +136,40 @@ def moments(true: Any, pred: Any) -> Moments:
     (3, 0.6667)
     """
     true, pred = np.asarray(true, dtype=np.float64), np.asarray(pred, dtype=np.float64)
-    if true.ndim != 1 or true.shape != pred.shape:
+    if true.ndim != 1 or pred.ndim not in (1, 2) or pred.shape[-1:] != true.shape:
         raise DataError(
             f'labels of shape {true.shape} and predictions of shape {pred.shape}: both must be (frames,)'
         )
     labelled = ~np.isnan(true)
     if not labelled.all():
-        true, pred = true[labelled], pred[labelled]
-    if not len(true):
-        return Moments()
+        true, pred = true[labelled], pred[..., labelled]
     for name, values in (('predictions', pred), ('labels', true)):
         if not np.isfinite(values).all():
-            bad = np.flatnonzero(~np.isfinite(values))
+            bad = np.flatnonzero(~np.isfinite(np.atleast_2d(values)).all(axis=0))
             frame = np.flatnonzero(labelled)[bad[0]]
             raise DataError(f'{name} are not finite in {counted(len(bad), "frame")}, first in frame {frame}')
-    mean_true, mean_pred = true.mean(), pred.mean()
-    d_true, d_pred, error = true - mean_true, pred - mean_pred, pred - true
+    if not len(true):
+        if pred.ndim == 1:
+            return Moments()
+        of_runs, of_pairs = np.zeros(len(pred)), np.zeros((len(pred), len(pred)))
+        return Moments(0, 0.0, of_runs, 0.0, of_pairs, of_runs, of_pairs)
+    mean_true, mean_pred = true.mean(), pred.mean(axis=-1)
+    d_true, d_pred, error = true - mean_true, pred - mean_pred[..., None], pred - true
+    sums = mean_pred, d_pred @ d_pred.T, d_pred @ d_true, error @ error.T
+    mean_pred, square_pred, product, squared_error = sums if pred.ndim == 2 else map(float, sums)
     return Moments(
-        n=len(true),
-        mean_true=float(mean_true),
-        mean_pred=float(mean_pred),
-        square_true=float(d_true @ d_true),
-        square_pred=float(d_pred @ d_pred),
-        product=float(d_true @ d_pred),
-        squared_error=float(error @ error),
+        len(true), float(mean_true), mean_pred, float(d_true @ d_true), square_pred, product, squared_error
     )
 
 
-def _is_constant(mean: Any, variance: Any) -> Any:
+def is_constant(mean: Any, variance: Any) -> Any:
+    """The one rule of what counts as constant, elementwise."""
     return variance <= np.square(CONSTANT * mean)
 
 
 def concordance(mean_true: Any, mean_pred: Any, var_true: Any, var_pred: Any, covariance: Any) -> np.ndarray:
     """CCC from biased moments, elementwise; 0 where labels or predictions are constant."""
-    constant = _is_constant(mean_true, var_true) | _is_constant(mean_pred, var_pred)
+    constant = is_constant(mean_true, var_true) | is_constant(mean_pred, var_pred)
     spread = var_true + var_pred + np.square(mean_true - mean_pred)
     return np.where(constant, 0.0, 2 * covariance / np.where(constant, 1.0, spread))
 

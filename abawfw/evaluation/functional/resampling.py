@@ -17,8 +17,89 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from abawfw.errors import DataError, counted
-from abawfw.evaluation.functional.ccc import Moments
-from abawfw.evaluation.functional.video_sums import VideoSums, ccc_of_sums
+from abawfw.evaluation.functional.ccc import Moments, concordance
+
+
+class Score(NamedTuple):
+    """A CCC for each draw, (draws,), and its change per unit of weight of each video, (draws, videos)."""
+
+    value: np.ndarray
+    influence: np.ndarray
+
+
+class VideoSums:
+    """The `Moments` of videos as a table of plain sums: those of any number of draws are one product with it.
+
+    Values are taken about the means over all frames, so that long videos lose no digits.
+
+    Args:
+        videos: statistics of each video; a video without a labelled frame counts for nothing.
+        centre: other means of labels and predictions to take values about.
+
+    Attributes:
+        centre: means of labels and predictions that values are taken about.
+        sums: (videos, 6), of frames, labels, predictions, their squares and their product.
+    """
+
+    def __init__(self, videos: Sequence[Moments], centre: tuple[float, float] | None = None) -> None:
+        total = Moments.pool(videos)
+        self.centre = centre or (total.mean_true, total.mean_pred)
+        n = np.array([v.n for v in videos], dtype=np.float64)
+        true = np.array([v.mean_true for v in videos]) - self.centre[0]
+        pred = np.array([v.mean_pred for v in videos]) - self.centre[1]
+        self.sums = np.stack(
+            [
+                n,
+                n * true,
+                n * pred,
+                np.array([v.square_true for v in videos]) + n * true**2,
+                np.array([v.square_pred for v in videos]) + n * pred**2,
+                np.array([v.product for v in videos]) + n * true * pred,
+            ],
+            axis=1,
+        )
+
+    def score(self, weights: np.ndarray) -> Score:
+        """CCC over the frames of a draw of videos, 0 where it has none.
+
+        Args:
+            weights: (draws, videos), how often each video counts.
+        """
+        totals = weights @ self.sums
+        means, value = ccc_of_sums(totals, self.centre)
+        mean_true, mean_pred, square_true, square_pred, _ = means.T
+        apart = self.centre[0] - self.centre[1] + mean_true - mean_pred
+        spread = square_true - mean_true**2 + square_pred - mean_pred**2 + apart**2
+        spread = np.where(spread > 0, spread, np.inf)
+        # derivatives of 2 covariance and of the spread by the five means
+        gradient = np.stack(
+            [
+                -2 * mean_pred - value * 2 * (apart - mean_true),
+                -2 * mean_true + value * 2 * (apart + mean_pred),
+                -value,
+                -value,
+                np.full_like(value, 2.0),
+            ],
+            axis=1,
+        )
+        gradient /= spread[:, None] * np.maximum(totals[:, :1], 1.0)
+        level = np.sum(gradient * means, axis=1)
+        return Score(value, gradient @ self.sums[:, 1:].T - level[:, None] * self.sums[:, 0])
+
+
+def ccc_of_sums(totals: np.ndarray, centre: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
+    """Means, (draws, 5), and CCC, (draws,), of summed sums, (draws, 6)."""
+    means = totals[:, 1:] / np.maximum(totals[:, :1], 1.0)
+    mean_true, mean_pred, square_true, square_pred, product = means.T
+    value = concordance(
+        centre[0] + mean_true,
+        centre[1] + mean_pred,
+        np.maximum(square_true - mean_true**2, 0.0),
+        np.maximum(square_pred - mean_pred**2, 0.0),
+        product - mean_true * mean_pred,
+    )
+    return means, value
+
 
 # Where 95 % of the draws lie within 1.96 of their own standard errors there are videos in plenty. Where it
 # takes more than 5, these errors are so uncertain that an interval is more of an accident than a
@@ -233,7 +314,8 @@ def paired_bootstrap(
     Raises:
         DataError: A and B have other numbers of units or of labelled frames, or there is none.
     """
-    first, second = paired_sums(a, b)
+    a, b = _labelled(a, b)
+    first, second = VideoSums(a), VideoSums(b)
 
     def score(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         one, other = first.score(weights), second.score(weights)
@@ -255,18 +337,14 @@ def paired_bootstrap(
     return Difference(value, low, high, found.p_value(abs(value)))
 
 
-def paired_sums(a: Sequence[Moments], b: Sequence[Moments]) -> tuple[VideoSums, VideoSums]:
-    """Sums of A and B over the units that have a label.
-
-    Raises:
-        DataError: see ``paired_bootstrap``.
-    """
+def _labelled(a: Sequence[Moments], b: Sequence[Moments]) -> tuple[list[Moments], list[Moments]]:
+    """The units of A and B that have a label; raises as ``paired_bootstrap``."""
     if [x.n for x in a] != [x.n for x in b]:
         raise DataError('A and B must have the same videos, with the same labelled frames')
     kept = [i for i, x in enumerate(a) if x.n]
     if not kept:
         raise DataError('no video has a label: there is nothing to compare')
-    return VideoSums([a[i] for i in kept]), VideoSums([b[i] for i in kept])
+    return [a[i] for i in kept], [b[i] for i in kept]
 
 
 def paired_permutation(
@@ -286,10 +364,11 @@ def paired_permutation(
     Raises:
         DataError: A and B have other numbers of units or of labelled frames, or there is none.
     """
-    first, second = paired_sums(a, b)
+    a, b = _labelled(a, b)
+    first = VideoSums(a)
     swaps = np.random.default_rng(seed).integers(0, 2, (replicates + 1, len(first.sums))).astype(np.float64)
     swaps[0] = 0.0  # the first is what was found
-    both = first.sums, second.about(first.centre)
+    both = first.sums, VideoSums(b, first.centre).sums
     totals = [side.sum(axis=0) for side in both]
     moved = swaps @ (both[1] - both[0])
     found = [ccc_of_sums(total, first.centre)[1] for total in (totals[0] + moved, totals[1] - moved)]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -28,6 +26,7 @@ from abawfw.extraction.faces.track import FaceTrack, crops
 from abawfw.extraction.faces.trial_tracks import find_trials
 from abawfw.extraction.pipeline.feature_store import FinishedTrial, digest
 from abawfw.extraction.video.recording import Frame, Recording
+from abawfw.files import Replacement
 
 
 @dataclass(frozen=True)
@@ -64,8 +63,8 @@ def extract_video(
 
     Frame i is the i-th picture decoded, at the time at which it is shown. In a trial's folder: an array per
     feature, ``FEATURE_valid.npy`` where not every frame could be observed, ``frame_times.npy``,
-    ``face_track.npz`` where faces were looked for, labels if there are any, and ``trial.json``. All is
-    written to a temporary folder and gets its name when it is whole.
+    ``face_track.npz`` where faces were looked for, labels if there are any, and ``trial.json``. A folder
+    gets its name when all of them are whole.
 
     Args:
         path: the video; its name without ending is that of the trial.
@@ -90,17 +89,16 @@ def extract_video(
     if of_faces and faces is None:
         raise DataError(f'{path}: features of faces need a face detector or a folder of crops')
     recording = WatchedRecording(path, progress, 1 + bool(of_faces))
-    temporary = out / f'.{path.stem}.tmp-{os.getpid()}'
-    try:
-        sound = Sound(path) if of_sound else None  # opened before the long work, decoded after it
-        trials = find_trials(recording, faces if of_faces else None, labels, persons)
-        _check_whole(recording, labels, faces if of_faces else None)
-        times, notes = trials.times, list(trials.notes)
-        temporary.mkdir(parents=True)
-        names = {suffix: path.stem + suffix for suffix in trials.tracks}
-        finished = []
+    sound = Sound(path) if of_sound else None  # opened before the long work, decoded after it
+    trials = find_trials(recording, faces if of_faces else None, labels, persons)
+    _check_whole(recording, labels, faces if of_faces else None)
+    times, notes = trials.times, list(trials.notes)
+    names = {suffix: path.stem + suffix for suffix in trials.tracks}
+    finished = []
+    with ExitStack() as stack:
         for suffix, track in trials.tracks.items():
-            folder = TrialFolder(temporary / names[suffix], times)
+            place = stack.enter_context(Replacement(out / names[suffix], folder=True))
+            folder = TrialFolder(place, times)
             if track is not None:
                 folder.write_track(track)
                 folder.write_faces(of_faces, _crops(recording, faces, names[suffix], track), track.observed)
@@ -125,10 +123,7 @@ def extract_video(
             trial.write(folder.folder)
             finished.append(trial)
         for name in names.values():
-            _make_room(out / name, path.stem)
-            (temporary / name).rename(out / name)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+            _check_name(out / name, path.stem)
     seen = {
         names[s]: (int(track.found.sum()), int(track.filled.sum()))
         for s, track in trials.tracks.items()
@@ -154,14 +149,10 @@ def _check_whole(
         )
 
 
-def _make_room(folder: Path, video: str) -> None:
-    """Remove what an earlier try left of a trial, when another person of the video was still missing."""
-    if not folder.exists():
-        return
-    there = FinishedTrial.read(folder).video
-    if there != video:
+def _check_name(folder: Path, video: str) -> None:
+    """Refuse to replace a trial of another video; one of this video is from a try that was not finished."""
+    if folder.exists() and (there := FinishedTrial.read(folder).video) != video:
         raise DataError(f'{folder}: is a trial of video {there!r}; rename one of {there!r} and {video!r}')
-    shutil.rmtree(folder)
 
 
 def _crops(recording: Recording, faces: Any, name: str, track: Any) -> Any:
@@ -272,8 +263,6 @@ class TrialFolder:
         path = self.folder / TRACK
         with naming(path), path.open('wb') as file:
             np.savez(file, allow_pickle=False, **arrays)
-            file.flush()
-            os.fsync(file.fileno())  # on the disk before the folder gets its final name, as all else
 
     def write_faces(
         self,

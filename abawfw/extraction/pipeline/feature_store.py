@@ -21,11 +21,8 @@ from abawfw.datasets.stores.records import PARTITIONS, FeatureInfo, VideoInfo
 from abawfw.datasets.stores.trials.index import INDEX, Trial, TrialIndex
 from abawfw.errors import DataError
 from abawfw.extraction.faces.detectors.base import FACES, recorded
-from abawfw.files import lock, write_text
+from abawfw.files import is_temporary, lock, write_text
 from abawfw.json_files import read_json
-
-LEFT = ('.*.tmp-*', f'.{EXTRACTION}.*.tmp', f'.{INDEX}.*.tmp')
-"""Folders of videos in work and files being written; left behind only by a process that was killed."""
 
 
 class GrowingStore:
@@ -111,7 +108,7 @@ class GrowingStore:
             return
         if not self.root.is_dir():
             raise DataError(f'{self.root}: is a file; choose a folder for the store')
-        held = [path.name for path in self.root.iterdir() if not any(path.match(left) for left in LEFT)]
+        held = [path.name for path in self.root.iterdir() if not _is_left(path)]
         if not held:  # or an extraction was killed before its settings were written
             return
         if not (self.root / EXTRACTION).is_file():
@@ -160,7 +157,7 @@ class GrowingStore:
 
     def _remove_left(self) -> None:
         """Only under the lock: what matches is of nobody else."""
-        for path in [path for left in LEFT for path in self.root.glob(left)]:
+        for path in filter(_is_left, list(self.root.iterdir())):
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
             else:
@@ -176,6 +173,11 @@ class GrowingStore:
         trials = tuple(trial.trial(self.root) for trial in self.trials)
         index = TrialIndex(trials, self._features, self.root / INDEX)
         write_text(self.root / INDEX, json.dumps(index.to_json(), indent=1) + '\n')
+
+
+def _is_left(path: Path) -> bool:
+    """Whether a trial in work or a file being written; left behind only by a process that was killed."""
+    return is_temporary(path.name) or path.match('.*.tmp-*')  # the latter of version 0.1
 
 
 def _changes(old: dict[str, Any], new: dict[str, Any]) -> Iterator[str]:

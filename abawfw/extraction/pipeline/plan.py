@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import inspect
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from abawfw.datasets.importers.affwild2_files import read_annotation
 from abawfw.datasets.stores.records import FeatureInfo
-from abawfw.errors import AbawfwError, ConfigError, DataError, nearest
+from abawfw.errors import AbawfwError, ConfigError, DataError, counted, nearest
 from abawfw.extraction.extractors import Extractor, build_extractor
 from abawfw.extraction.faces.crop_folder import CropFolder
 from abawfw.extraction.faces.detectors.base import FACES, OFFICIAL, FaceDetector
@@ -155,53 +154,21 @@ def _detector(type: str = DETECTOR, **options: Any) -> FaceDetector:
     return detector
 
 
-class Progress(NamedTuple):
-    """A moment of an extraction.
-
-    Attributes:
-        done: videos that are finished or failed.
-        videos: all to be extracted now.
-        share: of the work that is done, by the size of the files.
-        seconds: since the start.
-        finished: a video has just been finished, or failed.
-    """
-
-    done: int
-    videos: int
-    share: float
-    seconds: float
-    finished: bool = False
-
-    @property
-    def remaining(self) -> float | None:
-        """Seconds that the rest will take at this pace; None at the very beginning."""
-        return self.seconds * (1 - self.share) / self.share if self.share > 0 else None
-
-
 class ProgressWatch:
-    """Adds up how far the videos are.
+    """Adds up how far the videos are, by the sizes of their files.
 
     Args:
         videos: all that are to be extracted now.
-        progress: called with every step.
+        progress: called with what is done, and how many kB of it out of how many.
     """
 
-    def __init__(self, videos: Sequence[SourceVideo], progress: Callable[[Progress], None]) -> None:
-        self._sizes = {v.video_id: max(v.path.stat().st_size, 1) for v in videos}
-        self._shares = dict.fromkeys(self._sizes, 0.0)
-        self._done = 0
-        self._start = time.monotonic()
+    def __init__(self, videos: Sequence[SourceVideo], progress: Callable[[str, int, int], None]) -> None:
+        self._sizes = {v.video_id: max(round(v.path.stat().st_size / 1000), 1) for v in videos}
+        self._done = dict.fromkeys(self._sizes, 0.0)
         self._progress = progress
 
-    def tick(self, video: SourceVideo, share: float, finished: bool = False) -> None:
-        """This share of a video is done."""
-        self._shares[video.video_id] = share
-        done = sum(share * self._sizes[name] for name, share in self._shares.items())
-        seconds = time.monotonic() - self._start
-        whole = sum(self._sizes.values())
-        self._progress(Progress(self._done, len(self._sizes), done / whole, seconds, finished))
-
-    def finish(self, video: SourceVideo) -> None:
-        """A video is finished, or failed."""
-        self._done += 1
-        self.tick(video, 1.0, finished=True)
+    def tick(self, video: SourceVideo, fraction: float) -> None:
+        """This fraction of a video is done."""
+        self._done[video.video_id] = fraction * self._sizes[video.video_id]
+        what = f'extracting {counted(len(self._sizes), "video")}, in kB'
+        self._progress(what, round(sum(self._done.values())), sum(self._sizes.values()))

@@ -27,7 +27,7 @@ class MemoryAttention(nn.Module):
     Args:
         in_dim: vector length of a frame.
         mode: ``multihead`` (projected), ``single`` (unprojected, scaled by the root of ``in_dim``) or
-            ``none`` (the input is passed on).
+            ``none`` (the input is passed on, as in converted models of RUCAIM3 that were trained without).
         heads: heads of ``multihead``.
         average: frames of a run; the last run of a clip may be shorter.
         capacity: entries kept, the newest ones; None keeps all.

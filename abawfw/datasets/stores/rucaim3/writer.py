@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
-from types import TracebackType
 
 import h5py
 import numpy as np
@@ -17,11 +15,11 @@ from abawfw.datasets.stores.rucaim3.files import PARTITIONS
 from abawfw.datasets.stores.rucaim3.hdf5_reader import readable_name
 from abawfw.datasets.stores.running_moments import RunningMoments
 from abawfw.errors import DataError
-from abawfw.files import Replacement
+from abawfw.files import FolderWriter
 from abawfw.groups import Groups
 
 
-class RUCAIM3Writer:
+class RUCAIM3Writer(FolderWriter):
     """Write a data set in the HDF5 layout of RUCAIM3 (docs/rucaim3.md), one video at a time.
 
     Everything goes to a temporary folder beside ``root``, which is renamed when the ``with`` block ends and
@@ -38,32 +36,13 @@ class RUCAIM3Writer:
     """
 
     def __init__(self, root: str | os.PathLike[str], features: Mapping[str, tuple[int, ...]]) -> None:
-        self.root = Path(root)
-        if self.root.exists() and not (self.root.is_dir() and not any(self.root.iterdir())):
-            raise DataError(
-                f'{self.root}: exists and is not an empty folder; choose another one or remove it'
-            )
+        super().__init__(root)
         self.features = {name: tuple(dims) for name, dims in features.items()}
         self._files: dict[str, h5py.File] = {}
         self._partition_of: dict[str, str] = {}
         self._groups: dict[str, str] = {}
         self._ungrouped: list[str] = []
         self._moments = {name: RunningMoments(dims) for name, dims in self.features.items()}
-        self._replacement = Replacement(self.root)
-        self._folder = self._replacement.temporary
-        self._folder.mkdir()
-
-    def __enter__(self) -> RUCAIM3Writer:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is None:
-            self.close()
-        else:
-            self._close_files()
-            self._replacement.__exit__(kind, error, trace)
 
     def add(
         self,
@@ -118,19 +97,15 @@ class RUCAIM3Writer:
             if partition == 'train':
                 self._moments[name].add(values)
 
-    def close(self) -> None:
-        """Write the statistics of train and give the folder its final name.
+    def _complete(self) -> None:
+        """Write the statistics of train, and the groups.
 
         Raises:
             DataError: If no video was added, or only some of those with labels have a group.
         """
         if not self._partition_of:
-            self._close_files()
-            self._replacement.discard()
             raise DataError(f'{self.root}: no video was added, nothing is written')
         if self._groups and self._ungrouped:
-            self._close_files()
-            self._replacement.discard()
             raise DataError(
                 f'{self.root}: {self._ungrouped[0]} has no group, but {next(iter(self._groups))} has one: '
                 'give each video with labels a group, or none; nothing is written'
@@ -139,10 +114,8 @@ class RUCAIM3Writer:
             if moments.count:
                 group = self._file(f'features/mean_std_on_trn/{name}.h5').create_group('train')
                 group['mean'], group['std'] = moments.result()
-        self._close_files()
         if self._groups:
             (self._folder / GROUPS).write_text(Groups(self._groups).to_csv(), encoding='utf-8')
-        self._replacement.finish()
 
     def _check(
         self,
@@ -196,7 +169,7 @@ class RUCAIM3Writer:
             self._files[name] = h5py.File(path, 'w', track_order=True)
         return self._files[name]
 
-    def _close_files(self) -> None:
+    def _release(self) -> None:
         for file in self._files.values():
             file.close()
         self._files.clear()

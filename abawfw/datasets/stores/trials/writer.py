@@ -7,7 +7,6 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 
@@ -18,10 +17,10 @@ from abawfw.datasets.stores.records import KEPT_DTYPES, PARTITIONS, FeatureInfo,
 from abawfw.datasets.stores.trials.files import LABELS, MASK, NO_FEATURE
 from abawfw.datasets.stores.trials.index import INDEX, Trial, TrialIndex
 from abawfw.errors import DataError, nearest
-from abawfw.files import Replacement
+from abawfw.files import FolderWriter
 
 
-class TrialWriter:
+class TrialWriter(FolderWriter):
     """Write a data set of one folder of .npy files per trial, with our index, one trial at a time.
 
     Everything goes to a temporary folder beside ``root``, which is renamed when the ``with`` block ends and
@@ -44,11 +43,6 @@ class TrialWriter:
         features: Mapping[str, tuple[int, ...]],
         dtypes: Mapping[str, str] | None = None,
     ) -> None:
-        self.root = Path(root)
-        if self.root.exists() and not (self.root.is_dir() and not any(self.root.iterdir())):
-            raise DataError(
-                f'{self.root}: exists and is not an empty folder; choose another one or remove it'
-            )
         dtypes = dtypes or {}
         for name, dtype in dtypes.items():
             if name not in features:
@@ -56,7 +50,7 @@ class TrialWriter:
             if dtype not in KEPT_DTYPES:
                 raise DataError(f'feature {name!r} of type {dtype!r}; {", ".join(KEPT_DTYPES)} are written')
         for name in features:
-            if plain_name(name, self.root).endswith(NO_FEATURE):
+            if plain_name(name, Path(root)).endswith(NO_FEATURE):
                 raise DataError(
                     f'feature {name!r}: names that end in {" or ".join(NO_FEATURE)} are no features'
                 )
@@ -64,20 +58,7 @@ class TrialWriter:
             name: FeatureInfo(tuple(dims), dtypes.get(name, 'float32')) for name, dims in features.items()
         }
         self._trials: dict[str, Trial] = {}
-        self._replacement = Replacement(self.root)
-        self._folder = self._replacement.temporary
-        self._folder.mkdir()
-
-    def __enter__(self) -> TrialWriter:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is None:
-            self.close()
-        else:
-            self._replacement.__exit__(kind, error, trace)
+        super().__init__(root)
 
     def add(
         self,
@@ -119,19 +100,12 @@ class TrialWriter:
         info = VideoInfo(video_id, partition, frames, rate, labels is not None, group)
         self._trials[video_id] = Trial(info, folder, frozenset(valid))
 
-    def close(self) -> None:
-        """Write the index and give the folder its final name.
-
-        Raises:
-            DataError: if no trial was added.
-        """
+    def _complete(self) -> None:
+        """Write the index; DataError if no trial was added."""
         if not self._trials:
-            self._replacement.discard()
             raise DataError(f'{self.root}: no trial was added, nothing is written')
         index = TrialIndex(tuple(self._trials.values()), self._infos, self.root / INDEX)
-        with (self._folder / INDEX).open('w', encoding='utf-8') as file:
-            json.dump(index.to_json(), file, indent=1)
-        self._replacement.finish()
+        (self._folder / INDEX).write_text(json.dumps(index.to_json(), indent=1), encoding='utf-8')
 
     def _check(
         self,
