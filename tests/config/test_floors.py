@@ -55,7 +55,7 @@ TREES = {module_of(path): ast.parse(path.read_text()) for path in FILES}
 LINES = {module_of(path): len(path.read_text().splitlines()) for path in FILES}
 MOST_LINES = 400
 ONE_CLIENT = {
-    'abawfw.extraction.pipeline.plan': 'what is extracted of which video, apart from the command that starts it',
+    'abawfw.extraction.pipeline.plan': 'what is extracted of which video: an idea of the pipeline',
     'abawfw.engine.work_dir_lock': 'a lock between processes is an idea of its own, in the room of one run',
     'abawfw.results.run_folder': 'what an ensemble takes of a run belongs to the folder of the run',
 }
