@@ -1,15 +1,18 @@
 """Write the pages, and parts of pages, that are made from the code: ``make docs``.
 
-command_lines.md from the options of every tool, components.md from the registries, and the tables of
-rucaim3.md and tagf.md between ``<!-- measured -->`` and ``<!-- end -->`` from the tests that compare with the
-numbers of the reference systems, where these numbers are.
+command_lines.md from the options of every tool, components.md from the registries, public_names.md from what
+each room lists. Tables between ``<!-- NAME -->`` and ``<!-- end -->``: in README.md what the shipped models
+can do; in rucaim3.md and tagf.md how far the tests are from the numbers of the reference systems, where these
+numbers are.
 """
 
 from __future__ import annotations
 
 import ast
 import contextlib
+import importlib
 import importlib.util
+import inspect
 import io
 import os
 import re
@@ -23,13 +26,13 @@ DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
 sys.path[:0] = [str(DOCS), str(ROOT)]
 
+import abilities  # noqa: E402
 import equivalence  # noqa: E402
 from mmengine.registry import Registry  # noqa: E402
 
 from abawfw import registry as registries  # noqa: E402
 
 WIDTH = '100'  # of the help texts, whatever terminal this runs in
-MEASURED = re.compile(r'(?<=<!-- measured -->\n).*?(?=<!-- end -->)', re.DOTALL)
 
 
 def command_lines() -> str:
@@ -94,6 +97,37 @@ def components() -> str:
     return '\n\n'.join(parts) + '\n'
 
 
+def public_names() -> str:
+    """The page of what a user may import, by room."""
+    parts = [
+        '# Public names',
+        'What may be imported, by room, with its first line: these names stay, whatever moves behind them. '
+        'All registered components are listed under [Components](components.md). Importing a room does not '
+        'import torch, except for `abawfw.models`. `help(NAME)` shows arguments, errors and an example.',
+        'This page is made from the code by `make docs`.',
+    ]
+    for path in sorted((ROOT / 'abawfw').rglob('__init__.py')):
+        module = importlib.import_module('.'.join(path.parent.relative_to(ROOT).parts))
+        names = {name: getattr(module, name) for name in getattr(module, '__all__', ())}
+        if module.__name__.count('.') > 1:  # a folder of components has a table on the other page
+            names = {name: value for name, value in names.items() if not _is_component(value)}
+        if names:
+            about = (module.__doc__ or '').partition('\n')[0]
+            rows = [f'| `{name}` | {_cell(_first_line(names[name]))} |' for name in names]
+            table = '\n'.join(['| name | |', '| --- | --- |', *rows])
+            parts.append(f'## {module.__name__}\n\n{about}\n\n{table}')
+    return '\n\n'.join(parts) + '\n'
+
+
+def _is_component(value: object) -> bool:
+    found = [r for r in vars(registries).values() if isinstance(r, Registry)]
+    return any(value is component for registry in found for component in registry.module_dict.values())
+
+
+def _first_line(value: object) -> str:
+    return (inspect.getdoc(value) or '').partition('\n')[0]
+
+
 def _cell(text: str) -> str:
     """Text of a docstring within a table."""
     return text.replace('``', '`').replace('|', '\\|')
@@ -125,35 +159,39 @@ def _tool(name: str) -> ModuleType:
     return module
 
 
-def with_measured(text: str, table: str) -> str:
+def with_table(text: str, name: str, table: str) -> str:
     """A page with this table between its marks.
 
     Raises:
         ValueError: it has not one such place.
     """
-    text, count = MEASURED.subn(lambda _: f'\n{table}\n', text)
+    place = re.compile(rf'(?<=<!-- {name} -->\n).*?(?=<!-- end -->)', re.DOTALL)
+    text, count = place.subn(lambda _: f'\n{table}\n', text)
     if count != 1:
-        raise ValueError(f'{count} places between <!-- measured --> and <!-- end -->, expected 1')
+        raise ValueError(f'{count} places between <!-- {name} --> and <!-- end -->, expected 1')
     return text
 
 
-PAGES = {'command_lines.md': command_lines, 'components.md': components}
+def write_table(path: Path, name: str, table: str) -> None:
+    """Write a table into its place on a page."""
+    path.write_text(with_table(path.read_text(encoding='utf-8'), name, table), encoding='utf-8')
+
+
+PAGES = {'command_lines.md': command_lines, 'components.md': components, 'public_names.md': public_names}
 
 
 def main() -> None:
     """Write everything."""
     for name, make in PAGES.items():
         (DOCS / name).write_text(make(), encoding='utf-8')
+    table = abilities.abilities_table(abilities.shipped_abilities(ROOT / 'configs'))
+    write_table(ROOT / 'README.md', 'abilities', f'{table}\n')
     if not equivalence.reference_numbers().is_dir():
         sys.stderr.write('the numbers of the reference systems are not here: their tables stay as they are\n')
         return
     measured = equivalence.measure()
     for name in ('rucaim3', 'tagf'):
-        path = DOCS / f'{name}.md'
-        path.write_text(
-            with_measured(path.read_text(encoding='utf-8'), equivalence.table(name, measured)),
-            encoding='utf-8',
-        )
+        write_table(DOCS / f'{name}.md', 'measured', equivalence.table(name, measured))
 
 
 if __name__ == '__main__':

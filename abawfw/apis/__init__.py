@@ -1,21 +1,50 @@
-"""What the command lines and notebooks call.
-
-``VAInferencer`` is imported when it is first asked for: this package itself costs no start-up time.
-"""
+"""What the command lines and notebooks call: one file per verb."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from abawfw.lazy import lazy
 
 if TYPE_CHECKING:
+    from abawfw.apis.check import check_config
+    from abawfw.apis.check_data import check_data
+    from abawfw.apis.compare import compare, comparison_text
+    from abawfw.apis.convert import convert_rucaim3_checkpoint, convert_tagf_checkpoint
+    from abawfw.apis.cross_validate import cross_validate
+    from abawfw.apis.export import export
+    from abawfw.apis.extract_embeddings import extract_embeddings
+    from abawfw.apis.extract_features import extract_features
+    from abawfw.apis.infer import infer, infer_store, infer_video
     from abawfw.apis.inferencer import VAInferencer
+    from abawfw.apis.report import write_comparison, write_data_report, write_run_report
+    from abawfw.apis.stream import VAStream
+    from abawfw.apis.sweep import sweep
+    from abawfw.apis.test import test
+    from abawfw.apis.train import train
 
-__all__ = ['VAInferencer']
+__all__ = [
+    'VAInferencer',
+    'VAStream',
+    'check_config',
+    'check_data',
+    'compare',
+    'comparison_text',
+    'convert_rucaim3_checkpoint',
+    'convert_tagf_checkpoint',
+    'cross_validate',
+    'export',
+    'extract_embeddings',
+    'extract_features',
+    'infer',
+    'infer_store',
+    'infer_video',
+    'sweep',
+    'test',
+    'train',
+    'write_comparison',
+    'write_data_report',
+    'write_run_report',
+]
 
-
-def __getattr__(name: str) -> Any:
-    if name == 'VAInferencer':
-        from abawfw.apis.inferencer import VAInferencer
-
-        return VAInferencer
-    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+lazy(__name__)

@@ -21,6 +21,9 @@ def check_data(target: str | Path, progress: Callable[[int, int], None] | None =
     Raises:
         DataError: there is no such folder, or nothing in it that looks like a store.
         ConfigError: the config cannot be loaded or names no store.
+
+    >>> check_data('data/demo').count('error')
+    0
     """
     target = Path(target)
     if target.suffix != '.py':

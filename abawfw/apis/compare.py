@@ -38,6 +38,10 @@ def compare(paths: Sequence[Path | str], stage: str = 'smoothed') -> Comparison:
         ConfigError: fewer than two runs, the same one twice, an unknown stage, or no common target.
         DataError: a run has no predictions, or runs differ in videos, frames or labels; all differences are
             listed.
+
+    >>> comparison = compare(['work_dirs/run', 'work_dirs/other'])
+    >>> [score.verdict for score in comparison.scores]  # of two videos; of more also 'better' or 'worse'
+    ['no interval', 'no interval', 'no interval']
     """
     if stage not in STAGES:
         raise ConfigError(f'no stage {stage!r} of predictions; there are {", ".join(STAGES)}')

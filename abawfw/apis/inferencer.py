@@ -61,6 +61,11 @@ class VAInferencer:
         ConfigError: the run's config is missing or broken, post-processing is to be fitted and the run was
             not tested, or there is no such device.
         CheckpointError: the run has no best checkpoints, or damaged ones.
+
+    >>> from abawfw.datasets import open_store
+    >>> tables = VAInferencer('work_dirs/run', device='cpu').predict_store(open_store('data/demo'))
+    >>> list(next(iter(tables.values())).columns)
+    ['frame', 'valence', 'arousal', 'valence_raw', 'arousal_raw', 'face']
     """
 
     def __init__(self, run: str | Path, device: str = 'auto') -> None:

@@ -36,6 +36,9 @@ def write_run_report(path: Path | str, out: Path | None = None, progress: Report
     Raises:
         ConfigError: the file cannot be written.
         DataError: there are no predictions, or damaged ones; or plotly is not installed.
+
+    >>> write_run_report('work_dirs/run').name
+    'report.html'
     """
     from abawfw.visualization.run_page import run_page
 

@@ -78,6 +78,14 @@ def test(
     Raises:
         ConfigError, DataError, CheckpointError: see their messages.
         Interrupted: Ctrl-C while files are written.
+
+    >>> from abawfw.checkpoints import best_checkpoint
+    >>> from abawfw.config import load_config
+    >>> run = Path('work_dirs/run')
+    >>> best = {target: best_checkpoint(run, f'ccc_{target}') for target in ('valence', 'arousal')}
+    >>> report = test(load_config(run / 'config.py'), best, run / 'predictions')
+    >>> list(report.rows)
+    ['val']
     """
     check_config(cfg)
     text, cfg = cfg.pretty_text, resolve(cfg)

@@ -25,7 +25,7 @@ from abawfw.apis.trackers import recorder
 from abawfw.checkpoints import resumable_checkpoints
 from abawfw.components import building
 from abawfw.config.loading import resolve
-from abawfw.datasets.never_observed import never_observed
+from abawfw.datasets.clip_dataset import ClipDataset
 from abawfw.engine.distributed import init_distributed
 from abawfw.engine.hooks.interrupt_hook import resume_command
 from abawfw.engine.training_state import bare_model
@@ -62,6 +62,12 @@ def train(
         TrainingError: the work_dir holds another run or is in use by one, the loss is not finite, or the disk
             is full.
         Interrupted: Ctrl-C or SIGTERM; the message says how to continue.
+
+    >>> from abawfw.config import load_config
+    >>> cfg = load_config('rucaim3/fclstm_xl_demo.py', {'epochs': 1, 'hidden': 8})
+    >>> summary = train(cfg, Path('work_dirs/mine'))  # doctest: +LOGS
+    >>> summary['status']
+    'done'
     """
     check_config(cfg, training=True)
     init_distributed(launcher)
@@ -217,3 +223,29 @@ def default_work_dir(config: Path) -> Path:
 def is_main_process() -> bool:
     """Whether this process prints: rank 0, or the only one."""
     return get_dist_info()[0] == 0 and os.environ.get('RANK', '0') == '0'
+
+
+def never_observed(dataset: ClipDataset) -> list[str]:
+    """A line for each feature that was never observed in some videos, where the pipeline heeds masks.
+
+    Looks at masks only: a feature that tells by its frames themselves, as pictures without a mask do, is left
+    out.
+    """
+    if not any(getattr(transform, 'masked', False) for transform in dataset.pipeline):
+        return []
+    most = 5  # videos that a line names
+    lines = []
+    for feature in dataset.features:
+        names = [
+            video.video_id
+            for video in dataset.videos
+            if dataset.store.knows_observed(video.video_id, feature)
+            and not dataset.store.observed(video.video_id, feature, 0, video.num_frames).any()
+        ]
+        if names:
+            listed = ', '.join(names[:most]) + (' ...' if len(names) > most else '')
+            lines.append(
+                f'masked: in {len(names)} of {len(dataset.videos)} training videos {feature} was never '
+                f'observed: {listed}'
+            )
+    return lines

@@ -26,6 +26,11 @@ def config_diff(ours: Config, theirs: Config) -> list[str]:
 
     Raises:
         ConfigError: a reference of either config names no top-level value, or refers to itself.
+
+    >>> from abawfw.config import load_config
+    >>> name = 'rucaim3/fclstm_xl_demo.py'
+    >>> config_diff(load_config(name), load_config(name, {'hidden': 32}))
+    ['hidden: 64 -> 32']
     """
     before, after = resolve(ours).to_dict(), resolve(theirs).to_dict()
     lines = []

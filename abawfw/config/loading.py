@@ -66,6 +66,10 @@ def load_config(path: str | Path, overrides: dict[str, Any] | None = None) -> VA
     Raises:
         ConfigError: the file is missing or is not a valid config, there is no place for an override, or a
             module of ``custom_imports`` cannot be imported.
+
+    >>> cfg = load_config('rucaim3/transformer_demo.py', {'lr': 1e-4})
+    >>> cfg.lr, cfg.optim_wrapper.optimizer.lr
+    (0.0001, '${lr}')
     """
     path = find_config(path)
     own_names = _check_files(path)
@@ -262,6 +266,9 @@ def resolve(config: Config) -> VAConfig:
 
     Raises:
         ConfigError: references that name no top-level value or refer to themselves, all at once.
+
+    >>> resolve(load_config('rucaim3/transformer_demo.py', {'lr': 1e-4})).optim_wrapper.optimizer.lr
+    0.0001
     """
     resolved, problems = resolve_references(config)
     raise_problems(config, problems)

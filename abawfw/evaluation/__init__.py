@@ -1,4 +1,18 @@
-"""Measuring: pure functions, the metric that calls them, and the files that hold predictions.
+"""Measuring: pure functions, the metric that calls them, and post-processing."""
 
-Nothing is imported here: a CCC must not cost the start-up time of torch.
-"""
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from abawfw.lazy import lazy
+
+if TYPE_CHECKING:
+    from abawfw.evaluation.postprocess.pipeline import Pipeline
+    from abawfw.evaluation.va_metric import VAMetric
+
+__all__ = [
+    'Pipeline',
+    'VAMetric',
+]
+
+lazy(__name__)

@@ -1,1 +1,22 @@
 """The folder of a run: what is written into it after training, and read from it by anyone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from abawfw.lazy import lazy
+
+if TYPE_CHECKING:
+    from abawfw.results.comparison import Comparison
+    from abawfw.results.predictions import Predictions, read_predictions, write_predictions
+    from abawfw.results.tested_run import TestedRun
+
+__all__ = [
+    'Comparison',
+    'Predictions',
+    'TestedRun',
+    'read_predictions',
+    'write_predictions',
+]
+
+lazy(__name__)

@@ -58,6 +58,9 @@ def grid(space: Mapping[str, Any]) -> list[Values]:
 
     Raises:
         ConfigError: a key has a distribution.
+
+    >>> grid({'lr': [1e-4, 3e-4], 'hidden': [64]})
+    [{'lr': 0.0001, 'hidden': 64}, {'lr': 0.0003, 'hidden': 64}]
     """
     endless = [key for key, values in space.items() if _is_distribution(values)]
     if endless:

@@ -1,1 +1,20 @@
-"""From the prediction files of runs to what a challenge accepts."""
+"""Ensembles of tested runs, and the files that a challenge asks for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from abawfw.lazy import lazy
+
+if TYPE_CHECKING:
+    from abawfw.submission.ensemble import Ensemble
+    from abawfw.submission.formats import write_submission
+    from abawfw.submission.sample_file import SampleFile
+
+__all__ = [
+    'Ensemble',
+    'SampleFile',
+    'write_submission',
+]
+
+lazy(__name__)

@@ -38,6 +38,9 @@ class Ensemble:
     Raises:
         ConfigError: no run, an unknown rule, or one that these runs cannot be weighted by.
         DataError: files are missing, or runs differ in videos, frames or labels; differences are listed.
+
+    >>> list(Ensemble(['work_dirs/run', 'work_dirs/other']).targets)
+    ['valence', 'arousal']
     """
 
     def __init__(

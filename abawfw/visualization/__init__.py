@@ -1,1 +1,23 @@
 """Pages, figures and annotated videos of what a run predicts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from abawfw.lazy import lazy
+
+if TYPE_CHECKING:
+    from abawfw.visualization.curves import draw_training, draw_videos
+    from abawfw.visualization.overlay import write_overlay
+    from abawfw.visualization.page import Page
+    from abawfw.visualization.va_figure import draw_curves
+
+__all__ = [
+    'Page',
+    'draw_curves',
+    'draw_training',
+    'draw_videos',
+    'write_overlay',
+]
+
+lazy(__name__)

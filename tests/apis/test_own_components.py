@@ -9,22 +9,31 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from command_line import ROOT
+from command_line import ROOT, call
+from config.config_stores import DemoStores, check_and_run
 from torch import nn
 
 from abawfw import registry as registries
 from abawfw.apis.check import check_config
+from abawfw.apis.check_data import check_data
+from abawfw.apis.infer import infer_store
+from abawfw.apis.inferencer import VAInferencer
+from abawfw.apis.report import write_data_report, write_run_report
 from abawfw.apis.train import train
 from abawfw.config.loading import VAConfig, load_config
 from abawfw.datasets.demo.rucaim3 import make_demo_data
 from abawfw.datasets.demo.trials import make_demo_trials
+from abawfw.datasets.stores import open_store
+from abawfw.datasets.stores.packed.pack import pack_store
 from abawfw.errors import ConfigError
 from abawfw.models.losses import PlainLoss, build_loss
 
 PAGE = (ROOT / 'docs/your_model.md').read_text(encoding='utf-8')
 BLOCKS = dict(re.findall(r'```python title="([^"]+)"\n(.*?)```', PAGE, re.DOTALL))
+OWN = ('my_parts', 'my_models', 'my_store')
 REGISTRIES = [value for value in vars(registries).values() if isinstance(value, registries.Registry)]
 
 
@@ -47,7 +56,7 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     yield tmp_path
     for registry in REGISTRIES:
         for name, component in list(registry.module_dict.items()):
-            if component.__module__ in ('my_parts', 'my_models'):
+            if component.__module__ in OWN:
                 registry.module_dict.pop(name)
     for title in BLOCKS:
         sys.modules.pop(Path(title).stem, None)
@@ -56,12 +65,14 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def test_the_page_has_an_example_of_every_kind_of_part(page: Path) -> None:
     importlib.import_module('my_parts')
     importlib.import_module('my_models')
+    importlib.import_module('my_store')
     for name in (
         *('BACKBONES', 'ENCODERS', 'FUSIONS', 'CONTEXTS', 'HEADS', 'LOSSES', 'TRANSFORMS', 'HOOKS'),
         'PARAM_SCHEDULERS',
+        'STORES',
     ):
         registry: Any = getattr(registries, name)
-        own = [c for c in registry.module_dict.values() if c.__module__ in ('my_parts', 'my_models')]
+        own = [c for c in registry.module_dict.values() if c.__module__ in OWN]
         assert own, f'the page has no example of a {registry.name}'
 
 
@@ -79,6 +90,51 @@ def test_its_components_train(page: Path, data: Path) -> None:
 def test_its_other_configs_pass_the_check(page: Path, data: Path, name: str) -> None:
     root = data / ('trials' if name == 'pixels' else 'demo')
     check_config(load_config(page / f'{name}.py', {'data_root': str(root)}), training=True)
+
+
+@pytest.mark.parametrize('name', ['gated', 'parts', 'pixels', 'of_my_data'])
+def test_its_configs_pass_what_is_tested_of_every_config(page: Path, tmp_path: Path, name: str) -> None:
+    """tests/config/test_shipped_configs.py finds them in any folder, with any name and any data."""
+    (page / 'of_my_data.py').write_text(f"_base_ = '{page}/gated.py'\ndata_root = 'data/mine'\n")
+    check_and_run(page / f'{name}.py', DemoStores(tmp_path / 'stores'))
+
+
+@pytest.fixture
+def curves(tmp_path: Path) -> Path:
+    """Data in the layout of the page's store: seven videos whose labels follow the features."""
+    root = tmp_path / 'curves'
+    rng = np.random.default_rng(3)
+    for k, partition in enumerate(('train',) * 4 + ('val',) * 2 + ('test',)):
+        (root / partition).mkdir(parents=True, exist_ok=True)
+        va = np.cumsum(rng.normal(0, 0.05, (60 + k, 2)), axis=0).clip(-1, 1)
+        rows = np.hstack([va, va + rng.normal(0, 0.1, va.shape), va[:, :1] * 2])
+        np.savetxt(root / partition / f'v{k}.txt', rows, fmt='%.5f')
+    (root / 'columns.txt').write_text('valence arousal pulse pulse skin\n')
+    return root
+
+
+def test_its_store_works_everywhere(
+    page: Path, curves: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A store, a fusion, a loss and a config from outside: checked, trained, tested, reported and read."""
+    config = page / 'curves.py'
+    config.write_text(config.read_text().replace('data/curves', str(curves)))
+    assert check_data(config).count('error') == 0
+    cfg = load_config(config, {'epochs': 1, 'segment_length': 20})
+    assert train(cfg, tmp_path / 'run')['status'] == 'done'
+    assert (tmp_path / 'run/summary.json').is_file()
+    assert call(capfd, 'test', tmp_path / 'run').code == 0
+    assert (tmp_path / 'run/predictions/report.json').is_file()
+    assert write_run_report(tmp_path / 'run').stat().st_size > 10_000
+    assert write_data_report(curves, tmp_path / 'data.html').stat().st_size > 10_000
+    store = open_store(curves)
+    packed = pack_store(store, tmp_path / 'packed')
+    inferencer = VAInferencer(tmp_path / 'run')
+    done = infer_store(inferencer, store, tmp_path / 'curves_of_all')
+    assert len(done.done) == 7
+    for name, table in inferencer.predict_store(packed).items():
+        again = inferencer.predict_store(store)[name]
+        np.testing.assert_array_equal(table['valence_raw'], again['valence_raw'])
 
 
 def test_a_plain_module_and_a_function_are_losses(page: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import shutil
@@ -335,7 +336,7 @@ def test_several_runs_interrupted(
     def stop(*arguments: object, **options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr('abawfw.apis.test.test', stop)
+    monkeypatch.setattr(importlib.import_module('abawfw.apis.test'), 'test', stop)
     found = call(capfd, 'test', run, *others)
     assert (found.code, found.err) == (
         130,

@@ -34,7 +34,7 @@ def generate() -> Iterator[ModuleType]:
         yield module
 
 
-@pytest.mark.parametrize('name', ['command_lines.md', 'components.md'])
+@pytest.mark.parametrize('name', ['command_lines.md', 'components.md', 'public_names.md'])
 def test_the_page_is_what_the_code_says(generate: ModuleType, name: str) -> None:
     assert (ROOT / 'docs' / name).read_text() == generate.PAGES[name](), AGAIN
 
@@ -77,7 +77,7 @@ def test_differences_are_rounded_up(generate: ModuleType, value: float, text: st
 @pytest.mark.parametrize('text', ['nothing', '<!-- measured -->\na\n<!-- end -->\n' * 2])
 def test_a_page_has_one_place_for_its_table(generate: ModuleType, text: str) -> None:
     with pytest.raises(ValueError, match='places between'):
-        generate.with_measured(text, '| table |\n')
+        generate.with_table(text, 'measured', '| table |\n')
 
 
 def test_the_site_builds_without_a_warning_and_needs_no_network(tmp_path: Path) -> None:

@@ -284,6 +284,10 @@ def read_facts(root: str | Path, progress: Callable[[int, int], None] | None = N
 
     Raises:
         DataError: there is no such folder, or nothing in it that looks like a store.
+
+    >>> facts = read_facts('data/demo')
+    >>> facts.kind, list(facts.partitions), facts.report.counts()
+    ('rucaim3', ['train', 'val', 'test'], '0 errors, 0 warnings, 5 notes')
     """
     kind = find_store_kind(root)
     report = check_store(kind, root, None, progress and (lambda done, videos: progress(done, 2 * videos)))

@@ -68,6 +68,9 @@ def make_demo_data(
     Raises:
         ConfigError: If a number of videos or the scale is too small.
         DataError: If ``root`` exists and is not an empty folder.
+
+    >>> make_demo_data('data/small', videos=(2, 2, 1), scale=0.02).frames
+    {'train': 161, 'val': 212, 'test': 85}
     """
     counts = check_counts(videos, scale, seed)
     mixer = Mixer(seed)

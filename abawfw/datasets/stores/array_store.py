@@ -29,6 +29,9 @@ class ArrayStore(FeatureStore):
     Raises:
         DataError: no feature, no frame, features of different lengths or without dims, values that are no
             numbers, a mask that belongs to no feature or has another length or type, or times out of order.
+
+    >>> ArrayStore('lecture', {'voice': np.zeros((40, 88), np.float32)}).feature('voice').dims
+    (88,)
     """
 
     def __init__(

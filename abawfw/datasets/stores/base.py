@@ -32,9 +32,12 @@ class FeatureStore(ABC):
     Attributes:
         short_name: what command lines call this kind of store; the class name without 'Store', in lower
             case, unless a class says otherwise.
+        marks: files or folders (ending in '/') by which a folder is known for a store of this kind; one of
+            them is enough.
     """
 
     short_name: ClassVar[str]
+    marks: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -73,8 +76,8 @@ class FeatureStore(ABC):
 
     @classmethod
     def recognises(cls, root: Path) -> bool:
-        """Whether the folder looks like a store of this kind, to be told by a glance at its names."""
-        return False
+        """Whether the folder looks like a store of this kind: whether one of its marks is there."""
+        return any((root / m).is_dir() if m.endswith('/') else (root / m).is_file() for m in cls.marks)
 
     def read(self, video_id: str, feature: str, start: int, stop: int) -> np.ndarray:
         """Frames ``start`` to ``stop`` of a feature, (stop - start, *dims).

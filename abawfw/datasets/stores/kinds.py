@@ -29,15 +29,20 @@ def find_store_kind(path: str | Path) -> type[FeatureStore]:
     for cls in kinds.values():
         if cls.recognises(root):
             return cls
-    raise DataError(
-        f'{root}: no store of a known kind ({", ".join(kinds)}); a packed store has an index.json, '
-        'the HDF5 layout of RUCAIM3 a folder targets/, one folder of .npy files per trial a trials.json or '
-        'dataset_info.pkl'
+    known = '; '.join(
+        f'{name}: {" or ".join(cls.marks) or "a rule of its own"}' for name, cls in kinds.items()
     )
+    raise DataError(f'{root}: no store of a known kind; what lies in the folder says which it is ({known})')
 
 
 def open_store(path: str | Path) -> FeatureStore:
-    """Open whatever kind of store lies in a folder."""
+    """Open whatever kind of store lies in a folder.
+
+    >>> store = open_store('data/demo')
+    >>> video = store.videos()[0]
+    >>> store.read(video.video_id, 'affectnet', 0, 3).shape, store.labels(video.video_id, 0, 3).shape
+    ((3, 48), (3, 2))
+    """
     return find_store_kind(path)(path)
 
 

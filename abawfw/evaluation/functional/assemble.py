@@ -22,6 +22,9 @@ def assemble(entries: Iterable[tuple[int, np.ndarray]], num_frames: int, video_i
 
     Raises:
         DataError: a clip reaches beyond the video, or a frame is covered by none.
+
+    >>> assemble([(0, np.array([[1.0], [1.0]])), (1, np.array([[3.0], [3.0]]))], 3, 'v').ravel()
+    array([1., 2., 3.])
     """
     total: np.ndarray | None = None
     count = np.zeros(num_frames, dtype=np.int64)

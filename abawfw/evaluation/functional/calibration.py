@@ -36,6 +36,11 @@ def calibration(m: Moments) -> Calibration:
 
     Raises:
         DataError: no frame has a label.
+
+    >>> from abawfw.evaluation.functional import moments
+    >>> found = calibration(moments([0.0, 1.0, 2.0], [0.0, 0.5, 1.0]))
+    >>> found.slope, found.intercept, found.bias, found.ccc
+    (2.0, 0.0, -0.5, 1.0)
     """
     rises = not m.constant and m.product > 0
     slope = float(np.sqrt(m.square_true / m.square_pred)) if rises else 1.0

@@ -130,6 +130,10 @@ def moments(true: Any, pred: Any) -> Moments:
 
     Raises:
         DataError: the lengths differ, or a frame with a label has no finite prediction.
+
+    >>> m = moments([0.0, 1.0, 2.0, np.nan], [0.0, 1.0, 1.0, 5.0])
+    >>> m.n, round(m.ccc, 4)
+    (3, 0.6667)
     """
     true, pred = np.asarray(true, dtype=np.float64), np.asarray(pred, dtype=np.float64)
     if true.ndim != 1 or pred.ndim not in (1, 2) or pred.shape[-1:] != true.shape:
@@ -197,7 +201,11 @@ def ccc(true: Any, pred: Any, unbiased: bool = False) -> float:
 
 
 def pcc(true: Any, pred: Any) -> float:
-    """Pearson correlation coefficient, 0 where labels or predictions are constant. Raises as ``ccc``."""
+    """Pearson correlation coefficient, 0 where labels or predictions are constant. Raises as ``ccc``.
+
+    >>> round(pcc([0.0, 1.0, 2.0], [1.0, 3.0, 5.0]), 6)
+    1.0
+    """
     return moments(true, pred).pcc
 
 
@@ -207,5 +215,9 @@ def mse(true: Any, pred: Any) -> float:
 
 
 def rmse(true: Any, pred: Any) -> float:
-    """Root of the mean squared error. Raises as ``ccc``."""
+    """Root of the mean squared error. Raises as ``ccc``.
+
+    >>> rmse([0.0, 1.0], [5.0, 6.0])
+    5.0
+    """
     return moments(true, pred).rmse

@@ -248,6 +248,13 @@ def bootstrap_ccc(
         replicates: number of draws.
         seed: of the draws.
         unit: what the units are called.
+
+    >>> from abawfw.evaluation.functional import moments
+    >>> rng = np.random.default_rng(0)
+    >>> labels = rng.normal(size=(12, 50))
+    >>> interval = bootstrap_ccc([moments(label, label + rng.normal(size=50)) for label in labels])
+    >>> round(interval.low, 2), round(interval.high, 2)
+    (0.63, 0.75)
     """
     units = [u for u in units if u.n]
     if obstacle := interval_obstacle(units, unit):

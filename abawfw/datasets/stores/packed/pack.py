@@ -50,6 +50,10 @@ def pack_store(
     Raises:
         DataError: ``root`` exists and must not be replaced; an unknown feature; NaN or infinity in a feature;
             a value too large for float16; damaged or disagreeing sources; a disk that cannot be written.
+
+    >>> from abawfw.datasets import open_store
+    >>> pack_store(open_store('data/demo'), 'data/packed', features=['egemaps']).feature_names()
+    ['egemaps']
     """
     root = Path(os.path.abspath(root))
     _check_destination(root, overwrite)

@@ -46,6 +46,8 @@ class PackedStore(FeatureStore):
         DataError: the index is missing, damaged or of another version, or a file disagrees with it.
     """
 
+    marks = (INDEX,)
+
     def __init__(self, root: str | Path) -> None:
         super().__init__(root)
         self._index = PackedIndex.read(self.root)
@@ -64,11 +66,6 @@ class PackedStore(FeatureStore):
                 if (self.root / f'{observed}.npy').exists():  # stores packed by earlier versions have none
                     shapes[observed] = sums
             self._arrays |= {array: self._open(array, *shape) for array, shape in shapes.items()}
-
-    @classmethod
-    def recognises(cls, root: Path) -> bool:
-        """A folder with index.json."""
-        return (root / INDEX).is_file()
 
     @classmethod
     def survey(cls, root: str | Path) -> Survey:

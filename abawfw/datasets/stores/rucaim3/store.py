@@ -32,6 +32,8 @@ class RUCAIM3Store(FeatureStore):
         DataError: missing or unreadable files, empty videos, a video in two partitions.
     """
 
+    marks = ('targets/',)
+
     def __init__(self, root: str | Path) -> None:
         super().__init__(root)
         self._files = RUCAIM3Files(self.root)
@@ -44,11 +46,6 @@ class RUCAIM3Store(FeatureStore):
         self._videos = with_groups(self.root, found)
         self._infos: dict[str, FeatureInfo] = {}
         self._checked: set[tuple[str, str]] = set()
-
-    @classmethod
-    def recognises(cls, root: Path) -> bool:
-        """A folder with targets/."""
-        return (root / 'targets').is_dir()
 
     @classmethod
     def survey(cls, root: str | Path) -> Survey:

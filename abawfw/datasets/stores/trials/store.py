@@ -52,6 +52,7 @@ class TrialStore(FeatureStore):
     """
 
     short_name = 'trials'
+    marks = (INDEX, INFO)
 
     def __init__(self, root: str | Path) -> None:
         super().__init__(root)
@@ -63,11 +64,6 @@ class TrialStore(FeatureStore):
             raise DataError(f'{self._files.index.source}: lists no trial')
         self._videos = with_groups(self.root, map(self._files.video, self._trials.values()))
         self._infos: dict[str, FeatureInfo] = {}
-
-    @classmethod
-    def recognises(cls, root: Path) -> bool:
-        """A folder with trials.json or dataset_info.pkl."""
-        return (root / INDEX).is_file() or (root / INFO).is_file()
 
     @classmethod
     def survey(cls, root: str | Path) -> Survey:

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from abawfw.apis.train import never_observed
 from abawfw.datasets.clip_dataset import ClipDataset
-from abawfw.datasets.never_observed import never_observed
 from abawfw.datasets.stores.packed.pack import pack_store
 from abawfw.datasets.stores.trials.files import TrialArray
 from abawfw.datasets.stores.trials.store import TrialStore

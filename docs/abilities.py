@@ -1,8 +1,7 @@
-"""What can be done with the shipped models, as a table."""
+"""What can be done with the shipped models, as a table: ``make docs`` writes it into README.md."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,8 +14,6 @@ from abawfw.apis.frame_pipeline import FramePipeline
 from abawfw.apis.stream import stream_obstacles
 from abawfw.config.loading import load_config, resolve
 from abawfw.registry import MODELS
-
-DATA_SETS = ('affwild2', 'ceap360vr', 'demo')
 
 
 class Abilities(NamedTuple):
@@ -34,17 +31,22 @@ class Abilities(NamedTuple):
 
 
 def shipped_abilities(configs: Path) -> list[Abilities]:
-    """Abilities of the models of all experiments in a folder of configs, those of a kind together."""
+    """Abilities of the models of all shipped experiments, those of a kind together.
+
+    A folder of shipped experiments has a README; others are somebody's own and not looked at.
+    """
     kinds: dict[tuple[tuple[str, ...], str], dict[str, None]] = {}
-    for path in sorted(configs.glob('[!_]*/*.py')):
-        name = re.split(rf'_(?:{"|".join(DATA_SETS)})', path.stem)[0]
-        kinds.setdefault(_kind(path), {})[name] = None
+    for path in sorted(configs.glob('*/*.py')):
+        if (path.parent / 'README.md').is_file():
+            cfg = resolve(load_config(path))
+            data_set = Path(cfg.data_root).name.removesuffix('_trials')
+            name = path.stem.partition(f'_{data_set}')[0]
+            kinds.setdefault(_kind(cfg), {})[name] = None
     rows = [Abilities(tuple(names), obstacles, frames) for (obstacles, frames), names in kinds.items()]
     return sorted(rows, key=lambda row: bool(row.obstacles))
 
 
-def _kind(path: Path) -> tuple[tuple[str, ...], str]:
-    cfg = resolve(load_config(path))
+def _kind(cfg: Config) -> tuple[tuple[str, ...], str]:
     with torch.device('meta'):  # no memory, no random numbers: sizes alone are looked at
         model = MODELS.build(model_config(cfg, {name: _frame_dims(cfg, name) for name in cfg.features}))
     obstacles = FramePipeline(cfg.val_dataloader.dataset.pipeline, cfg.features).obstacles

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
-from command_line import ROOT
+from pathlib import Path
 
-from abawfw.apis.abilities import Abilities, abilities_table, shipped_abilities
+import pytest
+from abilities import Abilities, abilities_table, shipped_abilities
+from apis.command_line import ROOT
 
 
 @pytest.fixture(scope='module')
@@ -40,4 +41,16 @@ def test_the_table(rows: list[Abilities]) -> None:
 
 
 def test_the_readme_has_the_table(rows: list[Abilities]) -> None:
-    assert abilities_table(rows).strip() in (ROOT / 'README.md').read_text()
+    readme = (ROOT / 'README.md').read_text()
+    assert f'<!-- abilities -->\n\n{abilities_table(rows)}\n\n<!-- end -->' in readme, 'make docs writes it'
+
+
+def test_configs_of_a_user_are_not_in_it(tmp_path: Path) -> None:
+    (tmp_path / '_base_').symlink_to(ROOT / 'configs/_base_')
+    (tmp_path / 'rucaim3').mkdir()
+    (tmp_path / 'mine').mkdir()
+    for folder in ('rucaim3', 'mine'):
+        text = (ROOT / 'configs/rucaim3/fclstm_xl_demo.py').read_text()
+        (tmp_path / folder / f'model_of_{folder}.py').write_text(text)
+    (tmp_path / 'rucaim3/README.md').touch()
+    assert [row.models for row in shipped_abilities(tmp_path)] == [('model_of_rucaim3',)]

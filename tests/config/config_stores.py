@@ -1,0 +1,119 @@
+"""Small stores that any config can be checked with, and its model run on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from abawfw.apis.build import build_loader, model_config
+from abawfw.apis.check import check_config
+from abawfw.config.loading import load_config, resolve
+from abawfw.datasets.demo.rucaim3 import make_demo_data
+from abawfw.datasets.stores.rucaim3.writer import RUCAIM3Writer
+from abawfw.datasets.stores.trials.writer import TrialWriter
+from abawfw.registry import MODELS
+
+# Features that each data set has; sizes play no part, a config never states one.
+FEATURES = {
+    # the known features of docs/rucaim3.md, Layout of the data
+    'affwild2': (
+        *(
+            'denseface',
+            'affectnet',
+            'vggface2',
+            'vggish',
+            'compare',
+            'wav2vec',
+            'egemaps',
+            'FAU',
+            'head_pose',
+        ),
+        *('eye_gaze', 'FAU_situ'),
+    ),
+    'ceap360vr': ('lum', 'head', 'gaze'),
+}
+# The arrays of TAGF's trials (docs/tagf.md, Preprocessing) and stored vectors.
+TRIALS = {
+    'video': (48, 48, 3),
+    'logmel': (96, 64),
+    'bert': (768,),
+    'video_embedding': (512,),
+    'audio_embedding': (128,),
+}
+TRIAL_TYPES = {'video': 'uint8', 'logmel': 'float16', 'face48': 'uint8'}
+# What tools/extract_features.py makes.
+EXTRACTED = {
+    'face48': (48, 48, 3),
+    'face_embedding': (512,),
+    'logmel': (96, 64),
+    'egemaps': (88,),
+    'mfcc': (39,),
+}
+
+
+class DemoStores:
+    """A small store for each data set that a config may be for, made when it is first asked for.
+
+    The last part of a config's ``data_root`` says which one; for one that is not known here, a store of
+    trials with the config's features.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def of(self, path: Path) -> Path:
+        """The folder of the store for a config file."""
+        cfg = resolve(load_config(path))
+        name = Path(cfg.data_root).name
+        if not (name in (*FEATURES, 'demo', 'own') or name.endswith('_trials')):
+            name = '_'.join([name, *cfg.features])
+        root = self.root / name
+        if root.exists():
+            return root
+        if name in FEATURES:
+            self._write_rucaim3(root, FEATURES[name])
+        elif name == 'demo':
+            make_demo_data(root, videos=(2, 2, 1), scale=0.02)
+        elif name.endswith('_trials'):
+            self._write_trials(root, TRIALS)
+        elif name == 'own':
+            self._write_trials(root, EXTRACTED)
+        else:
+            self._write_trials(root, {f: (TRIALS | EXTRACTED).get(f, (8,)) for f in cfg.features})
+        return root
+
+    @staticmethod
+    def _write_rucaim3(root: Path, features: tuple[str, ...]) -> None:
+        with RUCAIM3Writer(root, {f: (2 + i,) for i, f in enumerate(features)}) as writer:
+            for partition in ('train', 'val'):
+                arrays = {f: np.zeros((6, *dims)) for f, dims in writer.features.items()}
+                writer.add(f'video_{partition}', partition, arrays, labels=np.zeros((6, 2)))
+
+    @staticmethod
+    def _write_trials(root: Path, features: dict[str, tuple[int, ...]]) -> None:
+        types = {feature: dtype for feature, dtype in TRIAL_TYPES.items() if feature in features}
+        with TrialWriter(root, features, types) as writer:
+            for i in range(7):  # enough for six folds
+                arrays = {f: np.zeros((6, *dims), types.get(f)) for f, dims in features.items()}
+                writer.add(f'trial_{i}', 'val' if i == 6 else 'train', arrays, labels=np.zeros((6, 2)))
+
+
+def check_and_run(path: Path, stores: DemoStores) -> None:
+    """A config passes the check, and its model predicts the frames of a batch."""
+    cfg = load_config(path, {'data_root': str(stores.of(path))})
+    check_config(cfg)
+    cfg = resolve(cfg)
+    loader = build_loader(cfg, 'val_dataloader')
+    dims = loader.dataset.input_dims
+    model = MODELS.build(model_config(cfg, dims)).eval()
+    assert list(dims) == list(cfg.features)
+    loader.batch_sampler.set_epoch(0)
+    batch = next(iter(loader.batch_sampler))
+    data = loader.collate_fn([loader.dataset[request] for request in batch])
+    with torch.no_grad():
+        samples = model(data['inputs'], data['data_samples'], mode='predict')
+    for sample in samples:
+        assert sample.pred_va.shape == (sample.num_frames, len(cfg.targets))
+        assert torch.isfinite(sample.pred_va).all()
