@@ -45,8 +45,8 @@ def save_checkpoint(checkpoint: dict[str, Any], path: Path) -> None:
             temporary.write_bytes(content.getbuffer())
     except OSError as error:
         raise TrainingError(
-            f'cannot write {path}: {error.strerror or error}. What was in {path.parent} is untouched: free '
-            f'some space, then run it again with --resume'
+            f'cannot write {path}: {error.strerror or error}. The checkpoints already in {path.parent} are untouched: free '
+            f'some space, then continue with --resume'
         ) from error
 
 

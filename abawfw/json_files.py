@@ -24,7 +24,7 @@ def read_json(path: Path) -> Any:
 
     Raises:
         DataError: there is no such file, it is no plain file or too large, is no JSON, nests too deeply, or
-            holds a key twice, or text with a NUL or half a surrogate pair, which can be the name of nothing.
+            holds text with a NUL or half a surrogate pair, which can be the name of nothing.
     """
     check_plain(path)
     try:
@@ -32,7 +32,7 @@ def read_json(path: Path) -> Any:
         if size > MAX_BYTES:
             raise DataError(f'{path}: {size:,} bytes; JSON files of up to {MAX_BYTES:,} are read')
         content = path.read_bytes()
-        value = json.loads(content.decode('utf-8'), object_pairs_hook=_without_repetition)
+        value = json.loads(content.decode('utf-8'))
     except FileNotFoundError:
         raise DataError(f'{path}: file is missing') from None
     except RecursionError:
@@ -41,15 +41,6 @@ def read_json(path: Path) -> Any:
         raise DataError(f'{path} is damaged: no JSON ({error})') from None
     if _ODD.search(content):  # may be the two halves of one character
         _check_texts(value, path)
-    return value
-
-
-def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object; ValueError where a key stands twice, of which Python would keep the last."""
-    value = dict(pairs)
-    if len(value) < len(pairs):
-        twice = next(key for k, (key, _) in enumerate(pairs) if any(key == other for other, _ in pairs[:k]))
-        raise ValueError(f'the key {twice[:80]!r} stands there twice')
     return value
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import io
 import os
 import re
-import signal
 import sys
 from collections.abc import Callable
 
 from abawfw.errors import AbawfwError
 
-NOTHING_KEPT = 'nothing was written, and what was there is as it was: run the same command again'
+NOTHING_KEPT = 'nothing was written, and what was there is as it was; the same command begins anew'
 
 
 def run(main: Callable[[], int | None], interrupted: str = NOTHING_KEPT) -> None:
@@ -31,12 +30,8 @@ def run(main: Callable[[], int | None], interrupted: str = NOTHING_KEPT) -> None
             stream.reconfigure(errors='backslashreplace')
     try:
         code = main()
-        sys.stdout.flush()
     except AbawfwError as error:
         code = _fail(_without_worker(error))
-    except BrokenPipeError:  # who reads the output has enough of it, as in `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 128 + signal.SIGPIPE
     except OSError as error:  # a full disk, a folder that may not be written: the machine's matter, not a bug
         code = _fail(str(error))
     except RuntimeError as error:

@@ -171,8 +171,8 @@ def _run(runner: VARunner) -> None:
             raise Interrupted(_stopped_at_once(runner)) from error
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise TrainingError(
-                f'cannot write to {runner.work_dir}: {error}. What was there is untouched: free some '
-                f'space, then run it again with --resume'
+                f'cannot write to {runner.work_dir}: {error}. The checkpoints there are untouched: free some '
+                f'space, then continue with --resume'
             ) from error
         raise
 

@@ -76,7 +76,7 @@ def load_config(path: str | Path, overrides: dict[str, Any] | None = None) -> VA
     try:
         with mock.patch.object(Config, '_get_cfg_path', staticmethod(base_path)):
             loaded = Config.fromfile(path, lazy_import=False, import_custom_modules=False)
-    except (Exception, SystemExit) as error:  # a config is a program, and may end it
+    except Exception as error:
         raise ConfigError(f'{path}: {_failure(error)}') from error
     config = {k: _plain(v) for k, v in loaded.to_dict().items() if not isinstance(v, _HELPERS)}
     for key, value in (overrides or {}).items():
@@ -176,7 +176,7 @@ def _not_plain(value: Any, place: str) -> Iterator[str]:
         )
 
 
-def _failure(error: Exception | SystemExit) -> str:
+def _failure(error: Exception) -> str:
     """Why MMEngine could not read a file."""
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
     if 'Duplicate key' in text:
@@ -194,10 +194,7 @@ def _check_files(path: Path, above: tuple[Path, ...] = ()) -> set[str]:
     if path.suffix != '.py':
         raise ConfigError(f'{path}: a config is a Python file, NAME.py: write these values as Python')
     try:
-        text = path.read_text(encoding='utf-8')
-        if text.startswith('\ufeff'):
-            raise ConfigError(f'{path} begins with a byte order mark: save it as UTF-8 without one')
-        tree = ast.parse(_FILLED_IN.sub('None', text))
+        tree = ast.parse(_FILLED_IN.sub('None', path.read_text(encoding='utf-8')))
     except SyntaxError as error:
         raise ConfigError(f'{path}: SyntaxError: {error.msg}, line {error.lineno}') from error
     except (ValueError, RecursionError, MemoryError) as error:  # bytes that are no text, brackets without end
@@ -226,11 +223,8 @@ def _check_bases(node: ast.expr, path: Path, above: tuple[Path, ...]) -> None:
         bases = ast.literal_eval(node)
     except ValueError:  # made by the program
         return
-    names = [bases] if isinstance(bases, str) else bases
-    if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
-        raise ConfigError(f'{path}: _base_ must be a path or a list of paths, not {bases!r}')
-    for name in names:
-        base = Path(base_path(name, str(path))[0])
+    for name in [bases] if isinstance(bases, str) else bases:
+        base = Path(base_path(str(name), str(path))[0])
         if base.resolve() in (*above, path.resolve()):
             raise ConfigError(f'{base} inherits from itself')
         if base.is_file():

@@ -256,9 +256,6 @@ def _loss(part: Any, targets: int, frames: int) -> None:
     if not isinstance(value, Tensor) or value.ndim or not torch.isfinite(value):
         shown = tuple(value.shape) if isinstance(value, Tensor) and value.ndim else value
         raise ConfigError(f'gives {shown}: a loss is one finite number, a tensor without axes')
-    alone = part.compute(pred, label.nan_to_num(), ~label.isnan() & _mask(frames).unsqueeze(-1))
-    if not alone.requires_grad:
-        raise ConfigError('does not depend on the predictions: there is no gradient to learn from')
     value.backward()
     if pred.grad is None or not torch.isfinite(pred.grad).all():
         raise ConfigError('gives a gradient that is not finite')

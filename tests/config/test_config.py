@@ -310,18 +310,3 @@ def test_trackers_add_up(text_of: Callable[..., Path]) -> None:
     assert [backend['type'] for backend in found['vis_backends']] == ['Own', *kinds]
     assert recorder({'visualizer': own}) == own
     assert recorder({}) is None
-
-
-@pytest.mark.parametrize(
-    ('text', 'message'),
-    [
-        ('_base_ = None\n', '_base_ must be a path or a list of paths, not None'),
-        ("_base_ = ['./base.py', None, 3]\n", '_base_ must be a path or a list of paths'),
-        ('import sys\nsys.exit(3)\n', 'SystemExit: 3'),
-        ('\ufefflr = 1\n', 'begins with a byte order mark'),
-    ],
-)
-def test_what_is_no_config_is_said_in_one_line(text_of: Callable[..., Path], text: str, message: str) -> None:
-    with pytest.raises(ConfigError) as error:
-        load_config(text_of(text))
-    assert message in str(error.value)

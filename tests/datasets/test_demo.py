@@ -186,14 +186,6 @@ def test_refuses_too_little(tmp_path: Path, videos: tuple[int, int, int], scale:
         make_demo_data(tmp_path / 'data', videos=videos, scale=scale)
 
 
-def test_refuses_what_no_seed_and_no_scale_is(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match='seed -1'):
-        make_demo_data(tmp_path / 'a', seed=-1)
-    with pytest.raises(ConfigError, match='scale above 0 and up to 100'):
-        make_demo_data(tmp_path / 'a', scale=1e12)
-    assert not (tmp_path / 'a').exists()
-
-
 def test_refuses_a_folder_that_holds_something(tmp_path: Path) -> None:
     (tmp_path / 'mine').touch()
     with pytest.raises(DataError, match='not an empty folder'):

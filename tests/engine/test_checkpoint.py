@@ -51,7 +51,7 @@ def test_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mo
         raise OSError(28, 'No space left on device')
 
     monkeypatch.setattr('os.fsync', full)
-    with pytest.raises(TrainingError, match=r'No space left on device.*run it again with --resume'):
+    with pytest.raises(TrainingError, match=r'No space left on device.*continue with --resume'):
         save_checkpoint({**SMALL, 'more': torch.zeros(5)}, path)
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ['a.pth']

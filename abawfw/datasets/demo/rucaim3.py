@@ -32,7 +32,6 @@ from abawfw.datasets.stores.rucaim3.writer import RUCAIM3Writer
 from abawfw.errors import ConfigError
 
 MIN_FRAMES = 50
-LARGEST_SCALE = 100
 # Valence of val is .10 above that of train; before squashing that is .12.
 VAL_SHIFT = np.array([0.12, 0.0])
 
@@ -72,7 +71,7 @@ def make_demo_data(
     >>> make_demo_data('data/small', videos=(2, 2, 1), scale=0.02).frames
     {'train': 161, 'val': 212, 'test': 85}
     """
-    counts = check_counts(videos, scale, seed)
+    counts = check_counts(videos, scale)
     mixer = Mixer(seed)
     frames: dict[str, int] = {}
     special: dict[str, tuple[str, ...]] = {}
@@ -110,15 +109,12 @@ def make_demo_data(
     return DemoSummary(counts, frames, special['runs'], special['constant'][0])
 
 
-def check_counts(videos: Sequence[int], scale: float, seed: int, least_train: int = 1) -> dict[str, int]:
-    """Number of videos per partition; ConfigError if one of them, the scale or the seed is out of range."""
+def check_counts(videos: Sequence[int], scale: float, least_train: int = 1) -> dict[str, int]:
+    """Number of videos per partition; ConfigError if one of them, or the scale, is too small."""
     counts = dict(zip(LENGTHS, videos, strict=True))
-    few = counts['train'] < least_train or counts['val'] < 2 or counts['test'] < 0
-    if few or not 0 < scale <= LARGEST_SCALE:
+    if counts['train'] < least_train or counts['val'] < 2 or counts['test'] < 0 or not scale > 0:
         raise ConfigError(
             f'videos {tuple(videos)}, scale {scale}: there must be at least {least_train} train, 2 val '
-            f'(one is constant) and 0 test videos, and a scale above 0 and up to {LARGEST_SCALE}'
+            '(one is constant) and 0 test videos, and a scale above 0'
         )
-    if seed < 0:
-        raise ConfigError(f'seed {seed}: a seed is a whole number from 0 on')
     return counts

@@ -72,7 +72,7 @@ def make_demo_trials(
         ConfigError: If a number of trials or the scale is too small, or missing is negative.
         DataError: If ``root`` exists and is not an empty folder.
     """
-    counts = check_counts(videos, scale, seed, least_train=2)
+    counts = check_counts(videos, scale, least_train=2)
     if not missing >= 0:
         raise ConfigError(f'missing={missing}: 0 or more, relative to Aff-Wild2')
     frames: dict[str, int] = {}

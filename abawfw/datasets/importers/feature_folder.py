@@ -24,7 +24,6 @@ ABOUT_ROWS = frozenset({'index', 'face_id', 'timestamp', 'time', 'frametime', 'c
 """Columns that say something about a row (pandas, OpenFace, openSMILE) and are no values of a feature."""
 PERSONS = ('_left', '_right')
 _INDEX = re.compile(r'(unnamed: \d+)?')
-_OTHER_MARKS = {';': 'semicolons', '\t': 'tabs'}
 _SUFFIXES = ('.npy', '.csv')
 
 
@@ -224,12 +223,9 @@ class _Table:
         width = len(body[0] if header is None else header)
         for number, row in enumerate(body, self.first_line):
             if len(row) != width or not all(map(is_number, row)):
-                line = ','.join(row)
-                other = next((name for mark, name in _OTHER_MARKS.items() if mark in line), '')
                 raise DataError(
-                    f'{path}: line {number} is {line[:80]!r}, expected {width} numbers separated by commas'
-                    + (f'; they are separated by {other} here: write the file with commas' if other else '')
-                    + (f'; line 1 was read as the header: {",".join(header)[:80]!r}' if header else '')
+                    f'{path}: line {number} is {",".join(row)[:80]!r}, expected {width} numbers separated '
+                    'by commas'
                 )
         table = np.array(body, np.float64)
         names = [''] * width if header is None else header
@@ -284,10 +280,8 @@ def _header(path: Path, rows: list[list[str]]) -> list[str] | None:
         raise DataError(f'{path}: {"line 1 is empty" if rows else "no frames"}')
     index = not first[0]  # pandas leaves the name of its index empty
     numbers = [text for text in first[index:] if is_number(text)]
-    values = [float(text) for text in numbers]
-    from_zero, from_one = (list(range(start, start + len(values))) for start in (0, 1))
-    whole = all(text.isdigit() for text in numbers)
-    counted = (values == from_zero and (whole or len(values) > 1)) or (values == from_one and len(values) > 1)
+    from_zero, from_one = ([str(i + start) for i in range(len(numbers))] for start in (0, 1))
+    counted = numbers == from_zero or (numbers == from_one and len(numbers) > 1)
     named = len(first) - index - len(numbers)
     if counted if (numbers and (named or index)) else named:
         return first
@@ -299,7 +293,7 @@ def _header(path: Path, rows: list[list[str]]) -> list[str] | None:
     if not counted:
         return None
     plain = all(text.strip().lstrip('+-').isdigit() for row in rows[1:] for text in row)
-    if len(first) > 3 or (len(first) > 1 and whole and not plain):
+    if len(first) > 3 or (len(first) > 1 and not plain):
         return first
     raise DataError(
         f'{path}: line 1 is {",".join(first)!r}, which may be a header or the first frame: write names of '
