@@ -221,6 +221,8 @@ def tables(source: Source) -> Tables:
         ({'header': False}, 'number of the row'),
         ({'header': False, 'index': False}, None),
         ({'header': ['1', '2', '3'], 'index': False}, None),
+        ({'header': ['0.0', '1.0', '2.0'], 'index': False}, None),
+        ({'header': ['0.0', '1.0', '2.0']}, 'number of the row'),
         ({'header': ['a', 'b', 'c']}, 'number of the row'),
         ({'index_label': 'Frame'}, 'Frame'),
     ],
@@ -234,7 +236,9 @@ def test_tables_of_pandas_give_what_was_written(tables: Tables, options: dict, n
     assert report.notes == expected
 
 
-@pytest.mark.parametrize('content', ['0,1,2\n1,1,0\n3,2,1\n', '0\n.5\n', '1,2\n2,2\n'])
+@pytest.mark.parametrize(
+    'content', ['0,1,2\n1,1,0\n3,2,1\n', '0\n.5\n', '1,2\n2,2\n', '0.0,1.0,2.0\n1.0,1.0,0.0\n', '0.0\n.5\n']
+)
 def test_a_first_line_that_may_be_either_is_refused(tables: Tables, content: str) -> None:
     (tables.source.pose / '7.csv').write_text(content)
     line = content.partition('\n')[0]
