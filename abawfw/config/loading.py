@@ -76,6 +76,7 @@ def load_config(path: str | Path, overrides: dict[str, Any] | None = None) -> VA
         raise
     except (Exception, SystemExit) as error:
         raise ConfigError(f'{path}: {_failure(error)}') from error
+    _check_sizes(path, loaded._cfg_dict)
     config = {k: _plain(v) for k, v in loaded.to_dict().items() if not isinstance(v, _HELPERS)}
     for key, value in (overrides or {}).items():
         _override(config, key, _plain(value))
@@ -119,6 +120,26 @@ def base_path(base: str, child: str) -> tuple[str, None]:
     if package != 'abawfw':
         raise ConfigError(f"{child}: _base_ = '{base}': only 'abawfw::NAME' and paths are known")
     return str(find_config(shipped('configs') / name)), None
+
+
+MOST_VALUES = 20_000  # of one key; each is checked, written into the run's folder and read again
+
+
+def _check_sizes(path: Path, config: Mapping[str, Any]) -> None:
+    """Refuse values of so many parts that all further work on them would take minutes."""
+    for key in config:
+        waiting: list[Any] = [config[key]]
+        count = 0
+        while waiting:
+            item = waiting.pop()
+            if isinstance(item, (Mapping, list, tuple)):
+                count += len(item)
+                if count > MOST_VALUES:
+                    raise ConfigError(
+                        f'{path}: {key}: holds more than {MOST_VALUES:,} values; a config holds settings, '
+                        'and data stand in files'
+                    )
+                waiting += dict.values(item) if isinstance(item, dict) else item
 
 
 _HELPERS = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType)

@@ -145,6 +145,7 @@ def test_a_file_that_is_no_config(base: Path, text: str) -> None:
         ('import sys\nsys.exit(3)', r'mine\.py: ends the program while it is loaded \(sys\.exit\(3\)\)'),
         ('a = []\na.append(a)', r'mine\.py: a value in it nests too deeply, or holds itself'),
         ('a = 1\nfor _ in range(3000):\n    a = [a]', r'mine\.py: a value in it nests too deeply'),
+        ('a = 1\nb = list(range(10**5))', r'mine\.py: b: holds more than 20,000 values'),
         ('a = 1\nb = "\0"', r'mine\.py: a NUL in line 2'),
         ('\ufeffa = 1', r'mine\.py: a byte order mark \(BOM\) in line 1: save it as plain UTF-8'),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 import re
+from collections import Counter
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
@@ -225,8 +226,13 @@ class _Table:
             if len(row) != width or not all(map(is_number, row)):
                 raise DataError(
                     f'{path}: line {number} is {",".join(row)[:80]!r}, expected {width} numbers separated '
-                    'by commas'
+                    f'by commas{_instead(row, header)}'
                 )
+        twice = [name for name, n in Counter(header or ()).items() if n > 1]
+        if twice:
+            raise DataError(
+                f'{path}: line 1 names {twice[0]!r} more than once: give every column its own name'
+            )
         table = np.array(body, np.float64)
         names = [''] * width if header is None else header
         if header is None:
@@ -241,6 +247,17 @@ class _Table:
         self.frames = None if numbers is None else _whole(path, numbers, self.first_line)
         tracked = by_name.get(SUCCESS)
         self.success = None if tracked is None or (tracked != 0).all() else tracked != 0
+
+
+def _instead(row: list[str], header: list[str] | None) -> str:
+    """What explains a line that is not as many numbers as the first one says."""
+    for separator, name in ((';', 'semicolons'), ('\t', 'tabs'), ('|', 'bars')):
+        parts = ','.join(row).split(separator)
+        if len(parts) > 1 and all(is_number(part.replace(',', '.')) for part in parts):
+            return f'; it is separated by {name}: write it with commas (pandas: sep=",")'
+    return (
+        '' if header is None else f'; line 1, {",".join(header)[:60]!r}, was taken for the names of columns'
+    )
 
 
 def stems(video_id: str) -> list[str]:
