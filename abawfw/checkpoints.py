@@ -45,9 +45,15 @@ def save_checkpoint(checkpoint: dict[str, Any], path: Path) -> None:
             temporary.write_bytes(content.getbuffer())
     except OSError as error:
         raise TrainingError(
-            f'cannot write {path}: {error.strerror or error}. The checkpoints already in {path.parent} are untouched: free '
-            f'some space, then continue with --resume'
+            f'cannot write {path}: {error.strerror or error}. {after_full_disk(path.parent)}'
         ) from error
+
+
+def after_full_disk(work_dir: Path) -> str:
+    """What is left of a run that could not write, and how to go on."""
+    if not resumable_checkpoints(work_dir):
+        return 'No training state was saved before: free some space; the same command begins anew'
+    return 'The checkpoints there are untouched: free some space, then continue with --resume'
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

@@ -188,7 +188,7 @@ def building(place: str) -> Iterator[None]:
         raise ConfigError(f'{place}: {described(error)}' if place else described(error)) from error
 
 
-def described(error: Exception) -> str:
+def described(error: BaseException) -> str:
     """An unexpected error in one line: its type, its text, and where it was raised."""
     frames = traceback.extract_tb(error.__traceback__)
     # the innermost line that is no library's: torch raises within its own what a component lacks

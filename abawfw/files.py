@@ -338,6 +338,17 @@ def check_plain(path: Path) -> None:
         raise DataError(f'{path}: is {kinds.get(stat.S_IFMT(mode), "a device")}, a plain file is expected')
 
 
+def not_utf8(content: bytes, error: UnicodeDecodeError) -> str:
+    """What a file that should be text in UTF-8 is instead, as far as its first bytes show it."""
+    if content.startswith(b'\x1f\x8b'):
+        return 'it is compressed with gzip: unpack it first'
+    if content.startswith((b'\xff\xfe', b'\xfe\xff')):
+        return 'it is text in UTF-16: save it as UTF-8'
+    return (
+        f'it is no text in UTF-8, byte {error.start + 1:,} is 0x{content[error.start]:02x}: save it as UTF-8'
+    )
+
+
 def check_writable(out: Path, example: str, option: str) -> None:
     """Find out before the work whether a file can be written; its folder is made if it is not there.
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from abawfw.errors import DataError
-from abawfw.files import check_plain
+from abawfw.files import check_plain, not_utf8
 
 MAX_BYTES = 512 << 20
 """Largest file that is read; the predictions of all videos of Aff-Wild2 are a tenth of it."""
@@ -23,8 +23,9 @@ def read_json(path: Path) -> Any:
     `whole_number`.
 
     Raises:
-        DataError: there is no such file, it is no plain file or too large, is no JSON, nests too deeply, or
-            holds text with a NUL or half a surrogate pair, which can be the name of nothing.
+        DataError: there is no such file, it is no plain file or too large, is no JSON, nests too deeply, has
+            a key twice in one object, or holds text with a NUL or half a surrogate pair, which can be the
+            name of nothing.
     """
     check_plain(path)
     try:
@@ -32,7 +33,9 @@ def read_json(path: Path) -> Any:
         if size > MAX_BYTES:
             raise DataError(f'{path}: {size:,} bytes; JSON files of up to {MAX_BYTES:,} are read')
         content = path.read_bytes()
-        value = json.loads(content.decode('utf-8'))
+        value = json.loads(_text(content), object_pairs_hook=_unique)
+    except _TwiceError as error:
+        raise DataError(f'{path}: the key {str(error)[:80]!r} is there twice; keep one of them') from None
     except FileNotFoundError:
         raise DataError(f'{path}: file is missing') from None
     except RecursionError:
@@ -42,6 +45,34 @@ def read_json(path: Path) -> Any:
     if _ODD.search(content):  # may be the two halves of one character
         _check_texts(value, path)
     return value
+
+
+class _TwiceError(Exception):
+    """An object of JSON that has a key twice."""
+
+
+def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON; Python's own reader keeps the last of two values of a key."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise _TwiceError(key)
+            seen.add(key)
+    return found
+
+
+def _text(content: bytes) -> str:
+    """The text of a file.
+
+    Raises:
+        ValueError: it is none in UTF-8; says what it seems to be.
+    """
+    try:
+        return content.decode('utf-8')
+    except UnicodeDecodeError as error:
+        raise ValueError(not_utf8(content, error)) from None
 
 
 def whole_number(value: Any, least: int = 0, most: int = 1 << 53) -> int:

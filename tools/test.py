@@ -60,7 +60,9 @@ def parse_windows(words: list[str]) -> dict[str, int]:
     pairs = [word.partition('=') for word in words]
     wrong = [''.join(p) for p in pairs if p[0] not in ('valence', 'arousal') or not p[2].isdecimal()]
     if wrong:
-        raise ConfigError(f'--window {" ".join(wrong)}: give valence=FRAMES arousal=FRAMES')
+        raise ConfigError(
+            f'--window {" ".join(wrong)}: give valence=FRAMES arousal=FRAMES, whole numbers of 0 or above'
+        )
     return {f'windows.{name}': int(frames) for name, _, frames in pairs}
 
 

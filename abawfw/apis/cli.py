@@ -5,12 +5,15 @@ from __future__ import annotations
 import io
 import os
 import re
+import select
+import signal
 import sys
 from collections.abc import Callable
+from typing import TextIO
 
 from abawfw.errors import AbawfwError
 
-NOTHING_KEPT = 'nothing was written, and what was there is as it was; the same command begins anew'
+NOTHING_KEPT = 'nothing was written, and what was there is as it was; give the same command again'
 
 
 def run(main: Callable[[], int | None], interrupted: str = NOTHING_KEPT) -> None:
@@ -18,7 +21,8 @@ def run(main: Callable[[], int | None], interrupted: str = NOTHING_KEPT) -> None
 
     An error that abawfw raises on purpose, or that the operating system reports, becomes one message on
     standard error and exit code 2, without a traceback; Ctrl-C becomes exit code 130; anything else is a bug
-    and keeps its traceback. What the encoding of the terminal cannot show is written as escapes.
+    and keeps its traceback. An output that is no longer read, as by ``| head -1``, ends the command
+    quietly with exit code 141. What the encoding of the terminal cannot show is written as escapes.
 
     Args:
         main: returns the exit code.
@@ -30,8 +34,11 @@ def run(main: Callable[[], int | None], interrupted: str = NOTHING_KEPT) -> None
             stream.reconfigure(errors='backslashreplace')
     try:
         code = main()
+        sys.stdout.flush()
     except AbawfwError as error:
         code = _fail(_without_worker(error))
+    except BrokenPipeError as error:
+        code = _READER_GONE if _is_unread(sys.stdout) else _fail(str(error))
     except OSError as error:  # a full disk, a folder that may not be written: the machine's matter, not a bug
         code = _fail(str(error))
     except RuntimeError as error:
@@ -42,7 +49,22 @@ def run(main: Callable[[], int | None], interrupted: str = NOTHING_KEPT) -> None
     except KeyboardInterrupt as interruption:
         sys.stderr.write(f'{str(interruption) or f"interrupted: {interrupted}"}\n')
         code = 130
+    if code == _READER_GONE:  # what is still held back goes nowhere, and is not complained about
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code or 0)
+
+
+_READER_GONE = 128 + signal.SIGPIPE  # as of any program whose output goes to `head`
+
+
+def _is_unread(stream: TextIO) -> bool:
+    """Whether a stream leads into a pipe that nobody reads any more."""
+    poll = select.poll()
+    try:
+        poll.register(stream.fileno(), 0)
+    except (OSError, ValueError):  # no file of the system
+        return False
+    return any(events & select.POLLERR for _, events in poll.poll(0))
 
 
 def waits_for(what: str, module: str = 'torch') -> None:

@@ -22,7 +22,7 @@ from mmengine.dist import barrier, get_dist_info, is_distributed
 from abawfw.apis.build import build_loader, model_config
 from abawfw.apis.check import check_config
 from abawfw.apis.trackers import recorder
-from abawfw.checkpoints import resumable_checkpoints
+from abawfw.checkpoints import after_full_disk, resumable_checkpoints
 from abawfw.components import building
 from abawfw.config.loading import resolve
 from abawfw.datasets.clip_dataset import ClipDataset
@@ -170,10 +170,8 @@ def _run(runner: VARunner) -> None:
         if isinstance(error, KeyboardInterrupt) and not isinstance(error, Interrupted):
             raise Interrupted(_stopped_at_once(runner)) from error
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise TrainingError(
-                f'cannot write to {runner.work_dir}: {error}. The checkpoints there are untouched: free some '
-                f'space, then continue with --resume'
-            ) from error
+            left = after_full_disk(Path(runner.work_dir))
+            raise TrainingError(f'cannot write to {runner.work_dir}: {error}. {left}') from error
         raise
 
 

@@ -76,8 +76,11 @@ def load_config(path: str | Path, overrides: dict[str, Any] | None = None) -> VA
     try:
         with mock.patch.object(Config, '_get_cfg_path', staticmethod(base_path)):
             loaded = Config.fromfile(path, lazy_import=False, import_custom_modules=False)
-    except Exception as error:
+    except ConfigError:
+        raise
+    except (Exception, SystemExit) as error:
         raise ConfigError(f'{path}: {_failure(error)}') from error
+    _check_sizes(path, loaded._cfg_dict)
     config = {k: _plain(v) for k, v in loaded.to_dict().items() if not isinstance(v, _HELPERS)}
     for key, value in (overrides or {}).items():
         _override(config, key, _plain(value))
@@ -111,14 +114,36 @@ def base_path(base: str, child: str) -> tuple[str, None]:
     Stands in for ``Config._get_cfg_path``, whose ``package::NAME`` needs a package installed by MIM.
 
     Raises:
-        ConfigError: there is no such config.
+        ConfigError: there is no such config, or the base is no text.
     """
+    if not isinstance(base, str):
+        raise ConfigError(f'{child}: _base_ must be a path or a list of paths, not {repr(base)[:60]}')
     package, colons, name = base.partition('::')
     if not colons:
         return str(Path(child).parent / base), None
     if package != 'abawfw':
         raise ConfigError(f"{child}: _base_ = '{base}': only 'abawfw::NAME' and paths are known")
     return str(find_config(shipped('configs') / name)), None
+
+
+MOST_VALUES = 20_000  # of one key; each is checked, written into the run's folder and read again
+
+
+def _check_sizes(path: Path, config: Mapping[str, Any]) -> None:
+    """Refuse values of so many parts that all further work on them would take minutes."""
+    for key in config:
+        waiting: list[Any] = [config[key]]
+        count = 0
+        while waiting:
+            item = waiting.pop()
+            if isinstance(item, (Mapping, list, tuple)):
+                count += len(item)
+                if count > MOST_VALUES:
+                    raise ConfigError(
+                        f'{path}: {key}: holds more than {MOST_VALUES:,} values; a config holds settings, '
+                        'and data stand in files'
+                    )
+                waiting += dict.values(item) if isinstance(item, dict) else item
 
 
 _HELPERS = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType)
@@ -176,12 +201,16 @@ def _not_plain(value: Any, place: str) -> Iterator[str]:
         )
 
 
-def _failure(error: Exception) -> str:
+def _failure(error: BaseException) -> str:
     """Why MMEngine could not read a file."""
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
     if 'Duplicate key' in text:
         keys = text.rpartition('Duplicate keys: ')[2]
         return f'two of its bases set the same: {keys}; keep one of them, or let one inherit the other'
+    if isinstance(error, RecursionError):
+        return 'a value in it nests too deeply, or holds itself'
+    if isinstance(error, SystemExit):
+        return f'ends the program while it is loaded (sys.exit({error.code!r})); a config only sets values'
     return f'{type(error).__name__}: {text}'
 
 
@@ -194,7 +223,12 @@ def _check_files(path: Path, above: tuple[Path, ...] = ()) -> set[str]:
     if path.suffix != '.py':
         raise ConfigError(f'{path}: a config is a Python file, NAME.py: write these values as Python')
     try:
-        tree = ast.parse(_FILLED_IN.sub('None', path.read_text(encoding='utf-8')))
+        text = path.read_bytes().decode('utf-8')
+        for character, name in (('\ufeff', 'a byte order mark (BOM)'), ('\0', 'a NUL')):
+            if character in text:
+                line = text[: text.index(character)].count('\n') + 1
+                raise ConfigError(f'{path}: {name} in line {line}: save it as plain UTF-8 without')
+        tree = ast.parse(_FILLED_IN.sub('None', text))
     except SyntaxError as error:
         raise ConfigError(f'{path}: SyntaxError: {error.msg}, line {error.lineno}') from error
     except (ValueError, RecursionError, MemoryError) as error:  # bytes that are no text, brackets without end
@@ -223,8 +257,8 @@ def _check_bases(node: ast.expr, path: Path, above: tuple[Path, ...]) -> None:
         bases = ast.literal_eval(node)
     except ValueError:  # made by the program
         return
-    for name in [bases] if isinstance(bases, str) else bases:
-        base = Path(base_path(str(name), str(path))[0])
+    for name in bases if isinstance(bases, list) else [bases]:
+        base = Path(base_path(name, str(path))[0])
         if base.resolve() in (*above, path.resolve()):
             raise ConfigError(f'{base} inherits from itself')
         if base.is_file():
@@ -242,7 +276,7 @@ def _import_modules(given: Any, path: Path) -> None:
     for name in names:
         try:
             importlib.import_module(name)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             if isinstance(error, ImportError) and given.get('allow_failed_imports') is True:
                 continue
             raise ConfigError(

@@ -63,7 +63,7 @@ def _acquire(work_dir: Path) -> int:
             number = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         except (FileNotFoundError, FileExistsError):
             if work_dir.is_file():
-                raise
+                raise TrainingError(f'{work_dir} is a file: choose another place with --work-dir') from None
             continue  # a run that is leaving took the folder along
         if not lock(number, path):
             holder = os.pread(number, 200, 0).decode(errors='replace').strip()

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from abawfw.checkpoints import best_checkpoint, load_checkpoint, load_state_dict
 from abawfw.components import build, described
 from abawfw.errors import AbawfwError, ConfigError, nearest
-from abawfw.models.losses import build_loss
+from abawfw.models.losses import VALoss, build_loss
 from abawfw.registry import BACKBONES, CONTEXTS, ENCODERS, FUSIONS, HEADS
 
 
@@ -252,13 +252,34 @@ def _loss(part: Any, targets: int, frames: int) -> None:
     pred = torch.randn(ROWS, frames, targets, requires_grad=True)
     label = torch.rand(ROWS, frames, targets) * 2 - 1
     label[0, 0, 0] = float('nan')
+    unweighted: list[Tensor | float] = []
+    if isinstance(part, VALoss):  # its forward has a gradient of zeros for batches without a label
+        compute = part.compute
+
+        def recorded(*given: Tensor) -> Tensor:
+            unweighted.append(compute(*given))
+            return unweighted[-1]  # type: ignore[return-value]
+
+        part.compute = recorded  # type: ignore[method-assign, assignment]
     value = part(pred, label, _mask(frames))
     if not isinstance(value, Tensor) or value.ndim or not torch.isfinite(value):
         shown = tuple(value.shape) if isinstance(value, Tensor) and value.ndim else value
         raise ConfigError(f'gives {shown}: a loss is one finite number, a tensor without axes')
+    if not all(_depends(v, pred) for v in [value, *unweighted]):
+        raise ConfigError(
+            'does not depend on the predictions: it has no gradient, and nothing would be learnt; compute it '
+            'from pred, without detach(), item() or numpy'
+        )
     value.backward()
     if pred.grad is None or not torch.isfinite(pred.grad).all():
         raise ConfigError('gives a gradient that is not finite')
+
+
+def _depends(value: Tensor | float, on: Tensor) -> bool:
+    """Whether there is a way in the graph from a value back to a tensor, whatever the gradient is."""
+    if not isinstance(value, Tensor) or not value.requires_grad:
+        return False
+    return torch.autograd.grad(value, on, retain_graph=True, allow_unused=True)[0] is not None
 
 
 def _mask(frames: int) -> Tensor:

@@ -42,6 +42,11 @@ class Predictions(NamedTuple):
             content = read_json(path)
         except DataError as error:
             raise DataError(f'{error}; {AGAIN}') from None
+        if not isinstance(content, dict):
+            raise DataError(
+                f'{path} is no prediction file: it holds a {type(content).__name__} where an object with a '
+                f'video per key is expected; {AGAIN}'
+            )
         try:
             entries = {video: (entry['pred'], entry.get('label')) for video, entry in content.items()}
         except (TypeError, KeyError, AttributeError) as error:
@@ -191,6 +196,10 @@ def read_predictions(
     _check_partition(partition)
     kind = 'raw' if raw else 'smoothed' if smoothed else 'clipped'
     path = Path(folder) / file_name(partition, target, kind)
+    if not path.is_file() and path.parent.name != 'predictions' and (path.parent / 'config.py').is_file():
+        raise DataError(
+            f'{path.parent} has no predictions; test it first: python tools/test.py {path.parent}'
+        )
     if not path.is_file():
         option = '' if partition == 'val' else ' --partition test'
         raise DataError(

@@ -123,10 +123,15 @@ def read_faces(folder: Path | str, frames: Mapping[str, int]) -> dict[str, np.nd
             length = frames.get(video)
             if length is None:
                 continue
+            if not isinstance(entry, dict):
+                raise ValueError(f'video {video}: {str(entry)[:40]} where an object is expected')
             if entry['frames'] != length:
                 raise ValueError(f'{entry["frames"]} and not {length} frames of video {video}')
             faces[video] = np.ones(length, dtype=bool)
-            for start, stop in entry['without']:
+            for pair in entry['without']:
+                if not isinstance(pair, list) or [type(x) for x in pair] != [int, int]:
+                    raise ValueError(f'video {video}: {str(pair)[:40]} is no pair of frames')
+                start, stop = pair
                 if not 0 <= start < stop <= length:
                     raise ValueError(
                         f'video {video} of {counted(length, "frame")}: no face from {start} to {stop}'

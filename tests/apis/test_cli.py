@@ -55,7 +55,7 @@ def test_the_first_line_comes_before_the_first_import_that_takes_long(
 @pytest.mark.parametrize(
     ('raised', 'said'),
     [
-        (KeyboardInterrupt(), 'interrupted: nothing was written, and what was there is as it was; the same '),
+        (KeyboardInterrupt(), 'interrupted: nothing was written, and what was there is as it was; give the '),
         (KeyboardInterrupt('saved epoch_3.pth'), 'saved epoch_3.pth\n'),
     ],
 )
@@ -114,3 +114,23 @@ def test_on_a_terminal_a_bar_that_goes(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_times(seconds: float, text: str) -> None:
     assert clock(seconds) == text
+
+
+@pytest.mark.parametrize(('lines', 'unbuffered'), [(3, False), (100_000, False), (100_000, True)])
+def test_an_output_that_is_no_longer_read_ends_quietly(lines: int, unbuffered: bool) -> None:
+    code = f'from abawfw.apis.cli import run\nrun(lambda: [print(i) for i in range({lines})] and 0)'
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, *(['-u'] if unbuffered else []), '-c', code],
+        stdout=writer, stderr=subprocess.PIPE, text=True, check=False,
+    )  # fmt: skip
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, '')
+
+
+def test_another_broken_pipe_is_an_error(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as leaving:
+        cli.run(lambda: (_ for _ in ()).throw(BrokenPipeError(32, 'Broken pipe')))
+    assert leaving.value.code == 2
+    assert capfd.readouterr().err == 'error: [Errno 32] Broken pipe\n'

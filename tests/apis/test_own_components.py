@@ -241,3 +241,43 @@ def test_values_are_held_against_the_annotations_of_a_component_from_outside(dat
     line = r"model\.context\[0\]\.size: must be a whole number, not '3' \(size of Part\)"
     with pytest.raises(ConfigError, match=line):
         check_config(cfg_with(data, context=[{'type': 'Part', 'size': '3'}]))
+
+
+class Counting(nn.Module):
+    """A loss whose value does not say whether it depends on the predictions."""
+
+    def __init__(self, fault: str) -> None:
+        super().__init__()
+        self.fault = fault
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def forward(self, pred: torch.Tensor, label: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+        return {
+            'zeros': torch.zeros(()),
+            'detached': (pred.detach() - label).square().mean(),
+            'own parameter': self.scale * label.square().mean(),
+            'flat': (pred - label).abs().sub(1e6).relu().mean(),  # constant here, with a way to pred
+        }[self.fault]
+
+
+@pytest.fixture
+def counting() -> Iterator[None]:
+    registries.LOSSES.register_module(module=Counting)
+    yield
+    registries.LOSSES.module_dict.pop('Counting')
+
+
+@pytest.mark.usefixtures('counting')
+@pytest.mark.parametrize('fault', ['zeros', 'detached', 'own parameter'])
+def test_a_loss_that_does_not_depend_on_the_predictions_is_named(data: Path, fault: str) -> None:
+    cfg = load_config(ROOT / 'configs/rucaim3/fclstm_xl_demo.py', {'data_root': str(data / 'demo')})
+    cfg['losses'] = [{'type': 'Counting', 'fault': fault}]
+    with pytest.raises(ConfigError, match=r'losses\[0\]: Counting: does not depend on the predictions'):
+        check_config(cfg, training=True)
+
+
+@pytest.mark.usefixtures('counting')
+def test_a_loss_that_is_constant_on_the_tried_batch_passes(data: Path) -> None:
+    cfg = load_config(ROOT / 'configs/rucaim3/fclstm_xl_demo.py', {'data_root': str(data / 'demo')})
+    cfg['losses'] = [{'type': 'Counting', 'fault': 'flat'}]
+    check_config(cfg, training=True)

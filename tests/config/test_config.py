@@ -135,6 +135,43 @@ def test_a_file_that_is_no_config(base: Path, text: str) -> None:
         load_config(base)
 
 
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        ('_base_ = None', r'mine\.py: _base_ must be a path or a list of paths, not None'),
+        ("_base_ = ['./base.py', None, 3]", r'_base_ must be a path or a list of paths, not None'),
+        ('_base_ = {}', r'_base_ must be a path or a list of paths, not \{\}'),
+        ('_base_ = [None][0]', r'_base_ must be a path or a list of paths, not None'),
+        ('import sys\nsys.exit(3)', r'mine\.py: ends the program while it is loaded \(sys\.exit\(3\)\)'),
+        ('a = []\na.append(a)', r'mine\.py: a value in it nests too deeply, or holds itself'),
+        ('a = 1\nfor _ in range(3000):\n    a = [a]', r'mine\.py: a value in it nests too deeply'),
+        ('a = 1\nb = list(range(10**5))', r'mine\.py: b: holds more than 20,000 values'),
+        ('a = 1\nb = "\0"', r'mine\.py: a NUL in line 2'),
+        ('\ufeffa = 1', r'mine\.py: a byte order mark \(BOM\) in line 1: save it as plain UTF-8'),
+    ],
+)
+@pytest.mark.parametrize('inherited', [False, True])
+def test_what_no_config_can_be_is_named(base: Path, text: str, message: str, inherited: bool) -> None:
+    path = base.with_name('mine.py')
+    path.write_text(text, encoding='utf-8')
+    if inherited:
+        path = base.with_name('child.py')
+        path.write_text("_base_ = './mine.py'\n")
+        message = message.removeprefix(r'mine\.py: ')
+    with pytest.raises(ConfigError, match=message):
+        load_config(path)
+
+
+def test_a_module_of_custom_imports_that_ends_the_program(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base.with_name('ends_it.py').write_text('import sys\nsys.exit(3)\n')
+    monkeypatch.syspath_prepend(base.parent)
+    base.write_text("custom_imports = dict(imports=['ends_it'])\n")
+    with pytest.raises(ConfigError, match=r'custom_imports: ends_it cannot be imported \(SystemExit: 3'):
+        load_config(base)
+
+
 def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r'none\.py: no such config file'):
         load_config(tmp_path / 'none.py')

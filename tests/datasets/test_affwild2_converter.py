@@ -167,6 +167,10 @@ def test_bad_annotations_are_named(source: Source, content: str, message: str) -
         ('', 'no frames'),
         ('a,b,c\n', 'no frames'),
         ('a,b,c\n1,2\n', "line 2 is '1,2', expected 3 numbers"),
+        ('a;b;c\n1;2;.3\n', 'it is separated by semicolons: write it with commas'),
+        ('a\tb\tc\n1\t2\t3\n', 'it is separated by tabs: write it with commas'),
+        ('# made by x\n1,2,3\n', "line 1, '# made by x', was taken for the names of columns"),
+        ('x,x,x\n1,2,3\n', "line 1 names 'x' more than once"),
         ('a,b,c\n1,,3\n', "line 2 is '1,,3'"),
         ('a,b,c\n1,1_0,3\n', "line 2 is '1,1_0,3'"),
         ('.1,x,.3\n.1,.2,.3\n', "line 1 is '.1,x,.3', which is neither a frame"),
@@ -221,6 +225,8 @@ def tables(source: Source) -> Tables:
         ({'header': False}, 'number of the row'),
         ({'header': False, 'index': False}, None),
         ({'header': ['1', '2', '3'], 'index': False}, None),
+        ({'header': ['0.0', '1.0', '2.0'], 'index': False}, None),
+        ({'header': ['0.0', '1.0', '2.0']}, 'number of the row'),
         ({'header': ['a', 'b', 'c']}, 'number of the row'),
         ({'index_label': 'Frame'}, 'Frame'),
     ],
@@ -234,7 +240,9 @@ def test_tables_of_pandas_give_what_was_written(tables: Tables, options: dict, n
     assert report.notes == expected
 
 
-@pytest.mark.parametrize('content', ['0,1,2\n1,1,0\n3,2,1\n', '0\n.5\n', '1,2\n2,2\n'])
+@pytest.mark.parametrize(
+    'content', ['0,1,2\n1,1,0\n3,2,1\n', '0\n.5\n', '1,2\n2,2\n', '0.0,1.0,2.0\n1.0,1.0,0.0\n', '0.0\n.5\n']
+)
 def test_a_first_line_that_may_be_either_is_refused(tables: Tables, content: str) -> None:
     (tables.source.pose / '7.csv').write_text(content)
     line = content.partition('\n')[0]

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 from tool_here import tool_here
 
 from abawfw.datasets.demo.rucaim3 import DemoSummary, make_demo_data
+from abawfw.datasets.demo.trials import make_demo_trials
 from abawfw.errors import ConfigError, DataError
 
 LAGS = {1: 0.998, 10: 0.948, 30: 0.819, 100: 0.565, 300: 0.323}
@@ -201,3 +204,21 @@ def test_command_line(tmp_path: Path) -> None:
     assert again.returncode == 2
     assert again.stderr.startswith('error: ')
     assert 'not an empty folder' in again.stderr
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        ({'seed': -1}, 'seed -1: give a whole number of 0 or above'),
+        ({'scale': 1e12}, r'scale 1e\+12: at most .* a scale of at most 20'),
+        ({'scale': float('inf')}, 'scale inf: at most'),
+        ({'videos': (10**12, 2, 1)}, 'at most 100,000 videos of a partition'),
+    ],
+)
+@pytest.mark.parametrize('make', [make_demo_data, make_demo_trials])
+def test_numbers_out_of_range_are_refused_before_anything_is_made(
+    tmp_path: Path, make: Callable[..., object], options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        make(tmp_path / 'x', **options)
+    assert not any(tmp_path.iterdir())

@@ -144,7 +144,9 @@ def test_symbolic_links_of_files_and_folders_are_followed(root: Path) -> None:
 @pytest.mark.parametrize(
     ('change', 'text'),
     [
-        (put(h5py.SoftLink('/nowhere')), "'a' has no array fts"),
+        (put(h5py.SoftLink('/nowhere')), "'a/fts' is a link to '/nowhere', and there is nothing"),
+        (put(h5py.SoftLink('/b/nowhere')), "'a/fts' is a link to '/b/nowhere', and there is nothing"),
+        (put(h5py.ExternalLink('train_face_pose.h5', '/x')), "'a/fts' is a link to '/x' in .*, and there"),
         (put(h5py.SoftLink('fts')), 'more than 32 links that lead on to one another'),
         (put(h5py.ExternalLink('gone.h5', '/x')), "'a/fts' is a link into 'gone.h5', which is not there"),
         (create(shape=(7,), dtype='u1', external=[('/etc/passwd', 0, 7)]), "another file, '/etc/passwd'"),
@@ -362,3 +364,14 @@ def test_parts_that_were_never_written_are_counted(root: Path) -> None:
     reader = HDF5Reader(root)
     assert reader.unwritten(root / f'{FEATURES}.h5', 'a', 'fts') == (2, 4)
     assert reader.unwritten(root / f'{FEATURES}.h5', 'b', 'fts') == (0, 0)
+
+
+def test_a_link_to_a_group_without_the_array_is_no_link_to_nothing(root: Path) -> None:
+    def linked_group(file: h5py.File) -> None:
+        del file['a']
+        file.create_group('empty')
+        file['a'] = h5py.SoftLink('/empty')
+
+    edit(root, FEATURES, linked_group)
+    with pytest.raises(DataError, match=r"'a' has no array fts, only \[\]"):
+        read(root)

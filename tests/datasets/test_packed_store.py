@@ -420,3 +420,15 @@ def test_times_by_the_frame_rate_take_no_room(source: MemoryStore, tmp_path: Pat
     del data['times']  # as earlier versions wrote it
     index.write_text(json.dumps(data))
     np.testing.assert_array_equal(PackedStore(packed.root).times('v2'), np.arange(4) / 27)
+
+
+def test_a_store_that_another_process_made_meanwhile_is_left_as_it_is(
+    source: MemoryStore, tmp_path: Path
+) -> None:
+    def other(what: str, done: int, total: int) -> None:
+        (tmp_path / 'packed').mkdir(exist_ok=True)
+        (tmp_path / 'packed/theirs').touch()
+
+    with pytest.raises(DataError, match=r'packed: exists now: it was made while this was packed'):
+        pack_store(source, tmp_path / 'packed', progress=other)
+    assert [p.name for p in (tmp_path / 'packed').iterdir()] == ['theirs']

@@ -43,7 +43,7 @@ def test_round_trip_leaves_nothing_else(tmp_path: Path) -> None:
 
 
 def test_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / 'a.pth'
+    path = tmp_path / 'epoch_1.pth'
     save_checkpoint(SMALL, path)
     before = path.read_bytes()
 
@@ -54,7 +54,11 @@ def test_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(TrainingError, match=r'No space left on device.*continue with --resume'):
         save_checkpoint({**SMALL, 'more': torch.zeros(5)}, path)
     assert path.read_bytes() == before
-    assert [p.name for p in tmp_path.iterdir()] == ['a.pth']
+    assert [p.name for p in tmp_path.iterdir()] == ['epoch_1.pth']
+    path.unlink()
+    with pytest.raises(TrainingError, match=r'No training state was saved before: .* begins anew'):
+        save_checkpoint(SMALL, path)
+    assert not any(tmp_path.iterdir())
 
 
 def test_every_flipped_bit_is_seen_or_harmless(tmp_path: Path) -> None:

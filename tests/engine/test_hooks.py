@@ -23,6 +23,7 @@ from abawfw.apis.build import build_loader, load_model
 from abawfw.apis.trained_run import predict
 from abawfw.config.loading import load_config, resolve
 from abawfw.engine.hooks import EpochLogHook, InterruptHook, TrainingMetricHook, progress_hook
+from abawfw.errors import TrainingError
 from abawfw.evaluation.functional import Moments, moments
 
 FLAT = {'lr': 1e-30, 'epochs': 6, 'constant_epochs': 6}  # weights that never change give equal scores
@@ -357,3 +358,10 @@ def test_a_tracker_that_fails_does_not_end_the_run(tmp_path: Path) -> None:
         f'{tmp_path}/metrics.csv'
     ]
     assert len(rows(tmp_path)) == 2
+
+
+@pytest.mark.parametrize('value', ['text', None, [1, 2], torch.zeros(2)])
+def test_a_column_that_is_no_number_is_named(tmp_path: Path, value: Any) -> None:
+    runner = SimpleNamespace(rank=0, train_loop=SimpleNamespace(record={'epoch': 1.0, 'mine': value}))
+    with pytest.raises(TrainingError, match=r"the column 'mine' of metrics\.csv takes one number per epoch"):
+        EpochLogHook().after_epoch(runner)

@@ -80,7 +80,10 @@ def test_killed_and_resumed_at_once(train, tmp_path: Path) -> None:
 
 def test_a_file_in_its_place(tmp_path: Path) -> None:
     (tmp_path / 'run').touch()
-    with pytest.raises(FileExistsError), work_dir_lock(tmp_path / 'run'):
+    with (
+        pytest.raises(TrainingError, match=r'run is a file: choose another place'),
+        work_dir_lock(tmp_path / 'run'),
+    ):
         pass
 
 

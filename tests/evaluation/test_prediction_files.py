@@ -159,3 +159,9 @@ def test_folder_of_a_run(tmp_path: Path) -> None:
     assert predictions_folder(tmp_path) == tmp_path
     (tmp_path / 'predictions').mkdir()
     assert predictions_folder(tmp_path) == tmp_path / 'predictions'
+
+
+def test_a_run_without_a_test_is_told_to_be_tested(tmp_path: Path) -> None:
+    (tmp_path / 'config.py').touch()
+    with pytest.raises(DataError, match=rf'{tmp_path} has no predictions; test it first: .* {tmp_path}$'):
+        read_predictions(tmp_path, 'val', 'valence')

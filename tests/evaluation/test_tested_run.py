@@ -153,3 +153,16 @@ def test_without_faces_an_earlier_file_goes(tmp_path: Path) -> None:
     assert write_faces(tmp_path, {'v': np.array([True, False])}) == [tmp_path / FACES]
     assert write_faces(tmp_path, {}) == []
     assert read_faces(tmp_path, {'v': 2}) is None
+
+
+@pytest.mark.parametrize(
+    ('entry', 'message'),
+    [
+        ([True, 3, 'x'], 'where an object is expected'),
+        ({'frames': 4, 'without': [[0, 'x']]}, 'no pair of frames'),
+    ],
+)
+def test_faces_of_another_shape_are_named(tmp_path: Path, entry: object, message: str) -> None:
+    (tmp_path / FACES).write_text(json.dumps({'val_0': entry}))
+    with pytest.raises(DataError, match=f'video val_0: .*{message}'):
+        read_faces(tmp_path, {'val_0': 4})

@@ -65,13 +65,13 @@ def make_demo_data(
         scale: Length of the videos, relative to Aff-Wild2. Time scales of the labels stay.
 
     Raises:
-        ConfigError: If a number of videos or the scale is too small.
+        ConfigError: If a number of videos or the scale is too small or too large, or the seed is negative.
         DataError: If ``root`` exists and is not an empty folder.
 
     >>> make_demo_data('data/small', videos=(2, 2, 1), scale=0.02).frames
     {'train': 161, 'val': 212, 'test': 85}
     """
-    counts = check_counts(videos, scale)
+    counts = check_counts(videos, scale, seed)
     mixer = Mixer(seed)
     frames: dict[str, int] = {}
     special: dict[str, tuple[str, ...]] = {}
@@ -109,8 +109,19 @@ def make_demo_data(
     return DemoSummary(counts, frames, special['runs'], special['constant'][0])
 
 
-def check_counts(videos: Sequence[int], scale: float, least_train: int = 1) -> dict[str, int]:
-    """Number of videos per partition; ConfigError if one of them, or the scale, is too small."""
+MOST_VIDEOS = 100_000
+LARGEST_SCALE = 20.0  # the longest video then has half a million frames, which take some GB of memory
+
+
+def check_counts(videos: Sequence[int], scale: float, seed: int, least_train: int = 1) -> dict[str, int]:
+    """Number of videos per partition; ConfigError if one of them, the scale or the seed is out of range."""
+    if seed < 0:
+        raise ConfigError(f'seed {seed}: give a whole number of 0 or above')
+    if max(videos) > MOST_VIDEOS or scale > LARGEST_SCALE:
+        raise ConfigError(
+            f'videos {tuple(videos)}, scale {scale:g}: at most {MOST_VIDEOS:,} videos of a partition and a '
+            f'scale of at most {LARGEST_SCALE:g} can be made'
+        )
     counts = dict(zip(LENGTHS, videos, strict=True))
     if counts['train'] < least_train or counts['val'] < 2 or counts['test'] < 0 or not scale > 0:
         raise ConfigError(

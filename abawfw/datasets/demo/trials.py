@@ -69,10 +69,11 @@ def make_demo_trials(
         missing: How many more faces are missing than in Aff-Wild2: 1 is as many (6 %), 5 a quarter of all.
 
     Raises:
-        ConfigError: If a number of trials or the scale is too small, or missing is negative.
+        ConfigError: If a number of trials or the scale is too small or too large, or the seed or missing is
+            negative.
         DataError: If ``root`` exists and is not an empty folder.
     """
-    counts = check_counts(videos, scale, least_train=2)
+    counts = check_counts(videos, scale, seed, least_train=2)
     if not missing >= 0:
         raise ConfigError(f'missing={missing}: 0 or more, relative to Aff-Wild2')
     frames: dict[str, int] = {}

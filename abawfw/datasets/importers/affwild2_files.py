@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from abawfw.datasets.stores.labels import clean_labels
 from abawfw.datasets.stores.npy_file import read_array
 from abawfw.errors import DataError
+from abawfw.files import not_utf8
 
 HEADER = 'valence,arousal'
 FOLDERS = {'train': 'Train_Set', 'val': 'Validation_Set'}
@@ -116,10 +117,13 @@ def read_fps(path: Path) -> dict[str, float]:
 def read_lines(path: Path) -> list[str]:
     """Lines of a text file; DataError if it cannot be read."""
     try:
-        return path.read_text(encoding='utf-8-sig').splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
+        content = path.read_bytes()
+        return content.decode('utf-8-sig').splitlines()
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else error
         raise DataError(f'{path}: cannot be read ({reason})') from None
+    except UnicodeDecodeError as error:
+        raise DataError(f'{path}: cannot be read: {not_utf8(content, error)}') from None
 
 
 def is_number(text: str) -> bool:

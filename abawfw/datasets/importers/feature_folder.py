@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 import re
+from collections import Counter
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
@@ -46,10 +47,10 @@ class FeatureFolder:
     """VIDEO.npy or VIDEO.csv for every video, all of one kind.
 
     A .csv may have a header line; all files of a folder then have the same columns in the same order. A first
-    line of the numbers 0, 1, 2, ..., as pandas writes it for an array, is a header. Columns that number or
-    describe rows are not taken: a column ``frame`` places each row, ``success`` says where nothing was
-    observed. What was recorded once for two persons may stand in one file: ``2.npy`` serves ``2_left`` and
-    ``2_right``.
+    line of the numbers 0, 1, 2, ... (or 0.0, 1.0, 2.0, ...), as pandas writes it for an array, is a header.
+    Columns that number or describe rows are not taken: a column ``frame`` places each row, ``success`` says
+    where nothing was observed. What was recorded once for two persons may stand in one file: ``2.npy`` serves
+    ``2_left`` and ``2_right``.
 
     Args:
         name: of the feature, for messages.
@@ -225,8 +226,13 @@ class _Table:
             if len(row) != width or not all(map(is_number, row)):
                 raise DataError(
                     f'{path}: line {number} is {",".join(row)[:80]!r}, expected {width} numbers separated '
-                    'by commas'
+                    f'by commas{_instead(row, header)}'
                 )
+        twice = [name for name, n in Counter(header or ()).items() if n > 1]
+        if twice:
+            raise DataError(
+                f'{path}: line 1 names {twice[0]!r} more than once: give every column its own name'
+            )
         table = np.array(body, np.float64)
         names = [''] * width if header is None else header
         if header is None:
@@ -241,6 +247,17 @@ class _Table:
         self.frames = None if numbers is None else _whole(path, numbers, self.first_line)
         tracked = by_name.get(SUCCESS)
         self.success = None if tracked is None or (tracked != 0).all() else tracked != 0
+
+
+def _instead(row: list[str], header: list[str] | None) -> str:
+    """What explains a line that is not as many numbers as the first one says."""
+    for separator, name in ((';', 'semicolons'), ('\t', 'tabs'), ('|', 'bars')):
+        parts = ','.join(row).split(separator)
+        if len(parts) > 1 and all(is_number(part.replace(',', '.')) for part in parts):
+            return f'; it is separated by {name}: write it with commas (pandas: sep=",")'
+    return (
+        '' if header is None else f'; line 1, {",".join(header)[:60]!r}, was taken for the names of columns'
+    )
 
 
 def stems(video_id: str) -> list[str]:
@@ -279,8 +296,8 @@ def _header(path: Path, rows: list[list[str]]) -> list[str] | None:
     if not any(first):
         raise DataError(f'{path}: {"line 1 is empty" if rows else "no frames"}')
     index = not first[0]  # pandas leaves the name of its index empty
-    numbers = [text for text in first[index:] if is_number(text)]
-    from_zero, from_one = ([str(i + start) for i in range(len(numbers))] for start in (0, 1))
+    numbers = [float(text) for text in first[index:] if is_number(text)]
+    from_zero, from_one = ([float(i + start) for i in range(len(numbers))] for start in (0, 1))
     counted = numbers == from_zero or (numbers == from_one and len(numbers) > 1)
     named = len(first) - index - len(numbers)
     if counted if (numbers and (named or index)) else named:
@@ -292,13 +309,22 @@ def _header(path: Path, rows: list[list[str]]) -> list[str] | None:
         )
     if not counted:
         return None
-    plain = all(text.strip().lstrip('+-').isdigit() for row in rows[1:] for text in row)
+    alike = _is_digits if all(map(_is_digits, first)) else _is_whole
+    plain = all(alike(text) for row in rows[1:] for text in row)
     if len(first) > 3 or (len(first) > 1 and not plain):
         return first
     raise DataError(
         f'{path}: line 1 is {",".join(first)!r}, which may be a header or the first frame: write names of '
         'columns there (pandas: columns=[...]), or a .npy file'
     )
+
+
+def _is_digits(text: str) -> bool:
+    return text.strip().lstrip('+-').isdigit()
+
+
+def _is_whole(text: str) -> bool:
+    return is_number(text) and float(text).is_integer()
 
 
 def _counts_rows(column: NDArray[np.float64]) -> bool:

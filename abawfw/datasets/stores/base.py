@@ -47,7 +47,7 @@ class FeatureStore(ABC):
     def __init__(self, root: str | Path) -> None:
         self.root = Path(root)
         if not self.root.is_dir():
-            raise DataError(f'{self.root}: no such folder; set the data root (--data-root) to a store')
+            raise DataError(f'{self.root}: no such folder; give the folder of a store')
 
     @abstractmethod
     def videos(self) -> tuple[VideoInfo, ...]:

@@ -24,7 +24,7 @@ def find_store_kind(path: str | Path) -> type[FeatureStore]:
     """
     root = Path(path)
     if not root.is_dir():
-        raise DataError(f'{root}: no such folder; set the data root (--data-root) to a store')
+        raise DataError(f'{root}: no such folder; give the folder of a store')
     kinds = store_kinds()
     for cls in kinds.values():
         if cls.recognises(root):

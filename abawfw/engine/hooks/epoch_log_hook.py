@@ -11,6 +11,7 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from abawfw.errors import TrainingError
 from abawfw.files import write_text
 from abawfw.registry import HOOKS
 
@@ -36,7 +37,7 @@ class EpochLogHook(Hook):
 
     def after_epoch(self, runner: Runner) -> None:
         """Write this epoch's record."""
-        record = {k: float(v) for k, v in runner.train_loop.record.items()}
+        record = {k: _number(k, v) for k, v in runner.train_loop.record.items()}
         self.rows.append(record)
         if runner.rank != 0:
             return
@@ -85,3 +86,14 @@ class EpochLogHook(Hook):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue these rows."""
         self.rows = state['rows']
+
+
+def _number(column: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError, RuntimeError):
+        raise TrainingError(
+            f'the column {column!r} of metrics.csv takes one number per epoch, and '
+            f'runner.train_loop.record[{column!r}] is {repr(value)[:60]} ({type(value).__name__}): the hook '
+            'that sets it must give a number'
+        ) from None

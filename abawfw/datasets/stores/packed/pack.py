@@ -78,6 +78,10 @@ def pack_store(
             if kept := {n: s for n, s in source.extraction.items() if n in infos or n == 'faces'}:
                 write_extraction(temporary, kept)
     except OSError as error:
+        if not overwrite and root.exists():  # made by another process meanwhile
+            raise DataError(
+                f'{root}: exists now: it was made while this was packed; it is left as it is'
+            ) from None
         raise DataError(f'{root}: cannot be written: {error}; nothing is left behind, try again') from error
     return PackedStore(root)
 

@@ -144,16 +144,33 @@ class HDF5Reader:
         except (RuntimeError, KeyError, ValueError, AttributeError, TypeError) as error:
             raise DataError(f'{path}: {DAMAGED} ({error})') from error
 
-    def _find(self, path: Path, start: h5g.GroupID, name: bytes, followed: int = 0) -> tuple[Any, Path]:
+    def _find(
+        self,
+        path: Path,
+        start: h5g.GroupID,
+        name: bytes,
+        followed: int = 0,
+        link: tuple[str, int] = ('', 0),
+    ) -> tuple[Any, Path]:
         """What a name stands for, link by link, None if there is nothing, and the file that it lies in.
 
+        Args:
+            path: file that ``start`` lies in.
+            start: group from which the name is looked up.
+            name: of what is wanted.
+            followed: links that led here.
+            link: what messages call the first of them, and how many parts at the end of ``name`` are not of
+                a link, but of the name that was asked for.
+
         Raises:
-            DataError: a link that is refused.
+            DataError: a link that is refused, or that leads to nothing.
         """
         found: Any = h5o.open(start, b'/') if name.startswith(b'/') else start
         parts = [part for part in name.split(b'/') if part not in (b'', b'.')]
         for k, part in enumerate(parts):
             if not isinstance(found, h5g.GroupID) or not found.links.exists(part):
+                if link[0] and len(parts) - k > link[1]:
+                    raise DataError(f'{link[0]}, and there is nothing; {COPY}')
                 return None, path
             kind = found.links.get_info(part).type
             if kind == h5l.TYPE_HARD:
@@ -163,15 +180,20 @@ class HDF5Reader:
             if followed >= MAX_LINKS:
                 raise DataError(f'{what} is one of more than {MAX_LINKS} links that lead on to one another')
             rest = b'/'.join(parts[k + 1 :])
+            after = len(parts) - k - 1
             if kind == h5l.TYPE_SOFT:
                 target = found.links.get_val(part)
-                return self._find(path, found, target + b'/' + rest, followed + 1)
+                to = f'{what} is a link to {target.decode(errors="replace")!r}'
+                link = (link[0], min(link[1], after)) if link[0] else (to, after)
+                return self._find(path, found, target + b'/' + rest, followed + 1, link)
             if kind != h5l.TYPE_EXTERNAL:
                 raise DataError(f'{what} is a link of a kind that is not followed; {COPY}')
             filename, target = found.links.get_val(part)
             other = self._inside(path, os.fsdecode(filename), f'{what} is a link into')
+            to = f'{what} is a link to {target.decode(errors="replace")!r} in {other}'
+            link = (link[0], min(link[1], after)) if link[0] else (to, after)
             with self.reading(other) as file:
-                return self._find(other, file.id, b'/' + target + b'/' + rest, followed + 1)
+                return self._find(other, file.id, b'/' + target + b'/' + rest, followed + 1, link)
         return found, path
 
     def _inside(self, path: Path, filename: str, what: str) -> Path:
