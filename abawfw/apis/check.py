@@ -7,8 +7,8 @@ from typing import Any
 
 from mmengine.config import Config
 
-from abawfw.config.check import config_problems
-from abawfw.config.loading import raise_problems, resolve_references, written_problems
+from abawfw.config.check import config_problems, written_problems
+from abawfw.config.loading import raise_problems, resolve_references
 from abawfw.datasets.stores import open_store
 from abawfw.datasets.stores.base import FeatureStore
 from abawfw.datasets.stores.kinds import with_check_data

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le, MinLen
@@ -27,12 +29,14 @@ from abawfw.config.loading import (
     REFERENCE,
     RUNNER_KEYS,
     TRACKERS,
+    VAConfig,
+    load_config,
     not_plain,
     referenced_names,
     resolve_references,
     stands_at,
 )
-from abawfw.errors import nearest
+from abawfw.errors import ConfigError, nearest
 
 Part = dict[str, Any]
 Parts = Sequence[Part]
@@ -345,3 +349,18 @@ def _names(registry: Registry) -> set[str]:
     registry.import_from_location()
     parent = registry.parent
     return set(registry.module_dict) | (_names(parent) if parent is not None else set())
+
+
+def written_problems(config: Config) -> list[str]:
+    """What a run would not read again of its config as it is: it is written to a file and loaded."""
+    text = VAConfig(config.to_dict()).pretty_text
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / 'config.py'
+        path.write_text(text, encoding='utf-8', errors='backslashreplace')
+        try:
+            again = load_config(path)
+        except ConfigError as error:
+            return [f'a run could not read its own config again: {str(error).removeprefix(f"{path}")}']
+    after = again.to_dict()
+    changed = [k for k, v in config.to_dict().items() if repr(after.get(k)) != repr(v)]
+    return [f'{key}: {config[key]!r} is another value when a run reads its config again' for key in changed]

@@ -8,7 +8,6 @@ import importlib
 import math
 import pprint
 import re
-import tempfile
 import types
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
@@ -164,21 +163,6 @@ def _plain(value: Any) -> Any:
 def not_plain(config: Config) -> list[str]:
     """Values that cannot be written down, a line each."""
     return list(_not_plain(config.to_dict(), ''))
-
-
-def written_problems(config: Config) -> list[str]:
-    """What a run would not read again of its config as it is: it is written to a file and loaded."""
-    text = VAConfig(config.to_dict()).pretty_text
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / 'config.py'
-        path.write_text(text, encoding='utf-8', errors='backslashreplace')
-        try:
-            again = load_config(path)
-        except ConfigError as error:
-            return [f'a run could not read its own config again: {str(error).removeprefix(f"{path}")}']
-    after = again.to_dict()
-    changed = [k for k, v in config.to_dict().items() if repr(after.get(k)) != repr(v)]
-    return [f'{key}: {config[key]!r} is another value when a run reads its config again' for key in changed]
 
 
 def _not_plain(value: Any, place: str) -> Iterator[str]:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from abawfw.apis.trackers import recorder
+from abawfw.config.check import written_problems
 from abawfw.config.diff import config_diff
 from abawfw.config.loading import (
     VAConfig,
@@ -18,7 +19,6 @@ from abawfw.config.loading import (
     referenced_names,
     resolve,
     stands_at,
-    written_problems,
 )
 from abawfw.errors import ConfigError
 
