@@ -41,7 +41,7 @@ def test_every_part_has_its_factor(shared: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(extraction, 'SIZE', (320, 180))
     figures = extraction.benchmark_extraction(1, shared / 'media' / 'single_face.mp4', 0.1, 0.1)
     parts = figures['realtime']
-    assert set(extraction.TOGETHER) | set(extraction.OF_SOUND) | {'decode', 'together'} == set(parts)
+    assert set(extraction.TOGETHER) | set(extraction.OF_AUDIO) | {'decode', 'together'} == set(parts)
     together = 1 / sum(1 / parts[name].median for name in extraction.TOGETHER)
     assert parts['together'].median == pytest.approx(together)
     assert figures['long'].keys() == {'0.01 min', '0.1 min'}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import json
 import resource
 import shutil
@@ -345,12 +346,12 @@ def test_too_little_memory(
     def fail(*arguments: Any, **options: Any) -> None:
         raise MemoryError
 
-    place = (
-        'abawfw.apis.infer.draw_curves'
+    module, name = (
+        ('abawfw.apis.infer', 'draw_curves')
         if what == 'picture'
-        else 'abawfw.extraction.pipeline.extract.find_trials'
+        else ('abawfw.extraction.pipeline.extract', 'find_trials')
     )
-    monkeypatch.setattr(place, fail)
+    monkeypatch.setattr(importlib.import_module(module), name, fail)
     found = call(capfd, 'infer', path, run, '--out', out, '--device', 'cpu')
     assert found.code == 2
     named = f'{out}/a.va.png' if what == 'picture' else path

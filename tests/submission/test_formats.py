@@ -97,7 +97,7 @@ def test_everything_wrong_with_a_sample_at_once(tmp_path: Path) -> None:
         "line 1: header 'image,valence'",
         "line 3: 'a00002.jpg'",
         'line 4',
-        'line 5: a/00001.jpg stands',
+        'line 5: a/00001.jpg occurs',
     ):
         assert text in str(error.value)
     with pytest.raises(DataError, match='no row'):
