@@ -77,20 +77,12 @@ def model_config(cfg: Config, input_dims: dict[str, int]) -> dict[str, Any]:
     return {**cfg.model.to_dict(), 'input_dims': dict(input_dims)}
 
 
-def load_model(cfg: Config, checkpoint: Path, input_dims: dict[str, int]) -> Any:
-    """Build the model of a resolved config with the weights of a checkpoint, in evaluation mode.
-
-    Returns:
-        The estimator.
+def restore_model(cfg: Config, checkpoint: Path, stored: dict[str, Any], input_dims: dict[str, Any]) -> Any:
+    """Build the model of a resolved config with the content of a checkpoint, in evaluation mode.
 
     Raises:
-        CheckpointError: the checkpoint cannot be read, or was trained on other features or targets.
+        CheckpointError: it was trained on other features or targets.
     """
-    return restore_model(cfg, checkpoint, load_checkpoint(checkpoint), input_dims)
-
-
-def restore_model(cfg: Config, checkpoint: Path, stored: dict[str, Any], input_dims: dict[str, Any]) -> Any:
-    """The same from the content of a checkpoint that is already read."""
     meta = stored['meta']
     dims = list(meta.get('input_dims', input_dims).items())
     absent = set(cfg.model.get('optional', ())) - input_dims.keys()  # the model knows how to do without

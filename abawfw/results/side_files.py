@@ -33,10 +33,10 @@ def write_or_remove(path: Path, text: str | None) -> list[Path]:
 
 
 def read_dict(path: Path) -> dict[str, Any]:
-    """A JSON object; {} where there is no file, or another kind of value.
+    """A JSON object; {} where there is no file.
 
     Raises:
-        DataError: the file is no JSON.
+        DataError: the file holds something else.
     """
     if not path.is_file():
         return {}
@@ -44,7 +44,12 @@ def read_dict(path: Path) -> dict[str, Any]:
         content = read_json(path)
     except DataError as error:
         raise DataError(f'{error}; move it away to go on without it') from None
-    return content if isinstance(content, dict) else {}
+    if not isinstance(content, dict):
+        raise DataError(
+            f'{path} is damaged: it holds a {type(content).__name__}, not an object; move it away to go on '
+            'without it'
+        )
+    return content
 
 
 def read_table(path: Path) -> list[dict[str, float]]:

@@ -14,8 +14,9 @@ import pytest
 import torch
 from command_line import call, call_apart
 from killed import dead_process
+from networks import load_model
 
-from abawfw.apis.build import build_loader, load_model
+from abawfw.apis.build import build_loader
 from abawfw.apis.trained_run import predict
 from abawfw.config.loading import load_config, resolve
 from abawfw.evaluation.functional import ccc

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from networks import load_model
 from same_run import assert_same_run, differences, rows
 from tiny_runs import ROOT, tiny_config, tiny_overrides
 
-from abawfw.apis.build import build_loader, load_model
+from abawfw.apis.build import build_loader
 from abawfw.apis.trained_run import predict
 from abawfw.config.loading import load_config, resolve
 from abawfw.engine.distributed import init_distributed

@@ -15,9 +15,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
+from networks import load_model
 from same_run import assert_same_run, differences
 
-from abawfw.apis.build import build_loader, load_model
+from abawfw.apis.build import build_loader
 from abawfw.apis.train import train as train_here
 from abawfw.apis.trained_run import predict
 from abawfw.checkpoints import load_checkpoint

@@ -15,11 +15,12 @@ from typing import Any
 
 import pytest
 import torch
+from networks import load_model
 from rich.console import Console
 from same_run import assert_same_run
 from tiny_runs import tiny_config, tiny_overrides
 
-from abawfw.apis.build import build_loader, load_model
+from abawfw.apis.build import build_loader
 from abawfw.apis.trained_run import predict
 from abawfw.config.loading import load_config, resolve
 from abawfw.engine.hooks import EpochLogHook, InterruptHook, TrainingMetricHook, progress_hook

@@ -12,10 +12,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from networks import load_model
 from scipy import stats
 from tiny_runs import tiny_config, tiny_overrides
 
-from abawfw.apis.build import build_loader, load_model
+from abawfw.apis.build import build_loader
 from abawfw.apis.trained_run import predict
 from abawfw.config.loading import load_config, resolve
 from abawfw.evaluation.functional import ccc, pcc_p_value, rmse

@@ -72,9 +72,10 @@ def test_what_cannot_be_read_names_the_file(run: Path, tmp_path: Path) -> None:
     (tmp_path / 'empty').mkdir()
     with pytest.raises(DataError, match=r'no predictions of val; make them with: python tools/test\.py'):
         TestedRun(tmp_path / 'empty')
-    (run / 'summary.json').write_text('{')
-    with pytest.raises(DataError, match=r'summary\.json is damaged'):
-        _ = TestedRun(run).summary
+    for text in ('{', '[]', '3'):
+        (run / 'summary.json').write_text(text)
+        with pytest.raises(DataError, match=r'summary\.json is damaged'):
+            _ = TestedRun(run).summary
     (run / 'predictions' / FACES).write_text('{"a": 3}')
     with pytest.raises(DataError, match=rf'{FACES} is damaged'):
         _ = TestedRun(run).faces

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from abawfw.datasets.stores.base import FeatureStore
+from abawfw.datasets.stores.checks import disorder
 from abawfw.datasets.stores.records import KEPT_DTYPES, FeatureInfo, VideoInfo
 from abawfw.errors import DataError, nearest
 
@@ -112,13 +113,6 @@ def _checked_times(video_id: str, times: NDArray, num_frames: int) -> NDArray[np
     seconds = times.astype(np.float64)
     if seconds.shape != (num_frames,):
         raise DataError(f'{video_id}: {num_frames} frames, but times of shape {seconds.shape}')
-    wrong = ~np.isfinite(seconds)
-    wrong[1:] |= ~(np.diff(seconds) >= 0)
-    if wrong.any():
-        frame = int(wrong.argmax())
-        before = f', frame {frame - 1} at {seconds[frame - 1]:g} s' if frame else ''
-        raise DataError(
-            f'{video_id}: frame {frame} is shown at {seconds[frame]:g} s{before}: frames must be in order of '
-            'their times'
-        )
+    if fault := disorder(seconds):
+        raise DataError(f'{video_id}: {fault}')
     return seconds

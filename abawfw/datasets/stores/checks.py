@@ -61,6 +61,21 @@ def not_finite_message(feature: str, video_id: str, first: int, count: int) -> s
     )
 
 
+def disorder(times: np.ndarray) -> str | None:
+    """The first frame that is shown before the one before it, or at no finite time; None if there is none.
+
+    Args:
+        times: (frames,) seconds, float64.
+    """
+    wrong = ~np.isfinite(times)
+    wrong[1:] |= ~(np.diff(times) >= 0)
+    if not wrong.any():
+        return None
+    frame = int(wrong.argmax())
+    before = f', frame {frame - 1} at {times[frame - 1]:.6g} s' if frame else ''
+    return f'frame {frame} is shown at {times[frame]:.6g} s{before}: frames must be in order of their times'
+
+
 def check_videos(videos: Iterable[VideoInfo], root: Path) -> None:
     """Refuse empty or endless videos and a name that two videos carry: DataError that names them."""
     videos = list(videos)

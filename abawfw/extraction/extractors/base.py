@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from abawfw.datasets.stores.checks import disorder
 from abawfw.errors import DataError
 from abawfw.extraction.audio.audio import RATE, Audio
 
@@ -143,15 +144,8 @@ def in_order(times: NDArray[np.float64]) -> NDArray[np.float64]:
         DataError: one is before the one before it, or is no number.
     """
     times = np.asarray(times, np.float64)
-    wrong = ~np.isfinite(times)
-    wrong[1:] |= ~(np.diff(times) >= 0)
-    if wrong.any():
-        i = int(wrong.argmax())
-        before = f', frame {i - 1} at {times[i - 1]:.6g} s' if i else ''
-        raise DataError(
-            f'frame {i} is shown at {times[i]:.6g} s{before}: frames must be in order of their '
-            'times; rewrite the video, for instance with ffmpeg -i OLD NEW'
-        )
+    if fault := disorder(times):
+        raise DataError(f'{fault}; rewrite the video, for instance with ffmpeg -i OLD NEW')
     return times
 
 
