@@ -14,11 +14,11 @@ COLUMNS = ('severity', 'check', 'partition', 'video_id', 'feature')
 TITLES = ('severity', 'check', 'partition', 'video', 'feature')
 
 
-def main() -> int:
+def main(argv: list[str] | None = None) -> int:
     """Print the table; 1 if there is an error in it, else 0."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('target', metavar='CONFIG | STORE', help='a config (.py) or the folder of a store')
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     try:
         with Progress() as progress:
             report = check_data(args.target, partial(progress, 'checking videos'))

@@ -25,7 +25,7 @@ as seeds. In a fold of one run nothing is averaged or centred, so val cannot tel
 weights:"""
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     rules = '\n'.join(f'  {rule:8} {text}' for rule, text in RULES.items())
     parser = argparse.ArgumentParser(
@@ -58,7 +58,7 @@ def parse_args() -> argparse.Namespace:
         help='frames to repair per video at most; 2 if not given',
     )
     parser.add_argument('--overwrite', action='store_true', help='replace --out')
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 def target_lines(target: str, found: TargetEnsemble, smoothed: bool, rule: str) -> list[str]:
@@ -120,9 +120,9 @@ def notes(found: TargetEnsemble, rule: str) -> list[str]:
     return lines
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     """Print what the ensemble reaches on val, then write its test predictions."""
-    args = parse_args()
+    args = parse_args(argv)
     if args.allow_repair < 0:
         raise ConfigError(f'--allow-repair {args.allow_repair}: a number of frames, 0 or more')
     for note in check_output(args.out, args.overwrite):

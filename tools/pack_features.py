@@ -13,7 +13,7 @@ from abawfw.errors import Interrupted, counted
 from abawfw.files import recover
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     """Pack what the command line names."""
     kinds = store_kinds()
     parser = argparse.ArgumentParser(description=__doc__)
@@ -28,7 +28,7 @@ def main() -> None:
         help='type on disk of what is not uint8 or float16 already',
     )
     parser.add_argument('--overwrite', action='store_true', help='replace an old packed store at DST')
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     for note in recover(Path(args.dst)):
         print(note)
     before = identity(Path(args.dst))

@@ -76,14 +76,15 @@ def describe_difference(stated: Stated, found: RunningMoments) -> str:
 
 
 def _sample(store: FeatureStore, feature: str, video_ids: Sequence[str]) -> RunningMoments:
-    lengths = [store.video(video_id).num_frames for video_id in video_ids]
-    ends = np.cumsum(lengths)
+    ends = np.cumsum([store.video(video_id).num_frames for video_id in video_ids])
+    positions = np.linspace(0, ends[-1] - 1, min(SAMPLE, int(ends[-1]))).astype(int)
+    frames = []
+    for position, k in zip(positions, np.searchsorted(ends, positions, side='right'), strict=True):
+        frame = int(position - ends[k]) + store.video(video_ids[k]).num_frames
+        frames.append(store.read(video_ids[k], feature, frame, frame + 1))
+    values = np.concatenate(frames)
     sample = RunningMoments(store.feature(feature).dims)
-    for position in np.linspace(0, ends[-1] - 1, min(SAMPLE, int(ends[-1]))).astype(int):
-        k = int(np.searchsorted(ends, position, side='right'))
-        frame = int(position - ends[k] + lengths[k])
-        values = store.read(video_ids[k], feature, frame, frame + 1)
-        sample.add(values[~not_finite(values)])
+    sample.add(values[~not_finite(values)])
     return sample
 
 
