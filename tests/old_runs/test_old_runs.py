@@ -1,8 +1,8 @@
 """Runs of earlier versions go on, test, compare and are averaged as before.
 
 ``0.1.0/`` was written by version 0.1.0 from ``make_demo_data.py data --videos 2 4 1 --scale 0.02 --seed 3``
-and transformer_demo.py with four epochs and a hidden size of 8: ``seed0`` and ``seed1`` are trained and tested,
-``killed`` is ``seed0`` once more, killed after two epochs.
+and transformer_demo.py with four epochs and a hidden size of 8: ``seed0`` and ``seed1`` are trained and
+tested, ``killed`` is ``seed0`` once more, killed after two epochs.
 """
 
 from __future__ import annotations
