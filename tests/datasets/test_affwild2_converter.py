@@ -217,6 +217,16 @@ def tables(source: Source) -> Tables:
     return Tables(source)
 
 
+def test_labels_of_one_target_alone_are_counted(tables: Tables) -> None:
+    tables.write(lambda values: table(values, index=False))
+    annotation = tables.source.annotation('7')
+    lines = annotation.read_text().splitlines()
+    lines[1:4] = ['-5,-5', '0.1,-5', '-5,0.1']
+    annotation.write_text('\n'.join(lines))
+    expected = f'{annotation}: 2 frames with only one of valence and arousal used for neither, first 1'
+    assert tables.convert().notes == (expected,)
+
+
 @pytest.mark.parametrize(
     ('options', 'note'),
     [

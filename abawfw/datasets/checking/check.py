@@ -13,7 +13,7 @@ import numpy as np
 from abawfw.datasets.splits.build import parted_groups
 from abawfw.datasets.stores.base import FeatureStore
 from abawfw.datasets.stores.checks import chunks, not_finite
-from abawfw.datasets.stores.labels import COLUMNS, unlabelled_frames
+from abawfw.datasets.stores.labels import COLUMNS, half_labelled, unlabelled_frames
 from abawfw.datasets.stores.records import PARTITIONS, SEVERITIES, Problem, VideoInfo, groups_of, with_groups
 from abawfw.datasets.stores.running_moments import RunningMoments
 from abawfw.datasets.stores.stated_moments import contradicts, count_differing, describe_difference
@@ -207,6 +207,8 @@ class ContentCheck:
                 f'{counted(len(runs), "run")}, the longest {counted(int(runs.max()), "frame")}; '
                 f'first at frame {int(missing.argmax())}'
             )
+            if half := half_labelled(labels):
+                text += f'; {half}'
             yield Problem(severity, 'no label', text, **where)
         for column, name in enumerate(COLUMNS):
             values = labels[~missing, column]

@@ -89,12 +89,13 @@ def convert_affwild2(
         if n > 1
     ]
     repairs: list[str] = []
+    notes: list[str] = []
     dims = _find_dims(folders, sources)
     with RUCAIM3Writer(root, dims) as writer:
         for source in sources:
             found = len(problems)
             values = _collect(source, folders, problems)
-            labels = _annotation(source, problems)
+            labels = _annotation(source, problems, notes)
             if rates is not None and source.video_id not in rates:
                 problems.append(f'{fps}: no frame rate of {source.video_id}')
             if len(problems) == found:
@@ -112,7 +113,7 @@ def convert_affwild2(
         if problems:
             raise DataError(f'{len(problems)} problem(s), nothing written:\n  ' + '\n  '.join(problems))
     videos = {p: tuple(s.video_id for s in sources if s.partition == p) for p in ('train', 'val', 'test')}
-    notes = [note for folder in folders for note in folder.notes()]
+    notes += [note for folder in folders for note in folder.notes()]
     left = unused_annotations(Path(annotations)) + not_taken(folders, [s.video_id for s in sources])
     return AffWild2Report(videos, tuple(repairs), tuple(notes), tuple(left))
 
@@ -140,11 +141,11 @@ def _collect(source: _Source, folders: list[FeatureFolder], problems: list[str])
     return values
 
 
-def _annotation(source: _Source, problems: list[str]) -> NDArray[np.float32] | None:
+def _annotation(source: _Source, problems: list[str], notes: list[str]) -> NDArray[np.float32] | None:
     if source.annotation is None:
         return None
     try:
-        return read_annotation(source.annotation)
+        return read_annotation(source.annotation, notes)
     except DataError as error:
         problems.append(str(error))
         return None

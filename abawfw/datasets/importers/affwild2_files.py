@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from abawfw.datasets.stores.labels import clean_labels
+from abawfw.datasets.stores.labels import clean_labels, half_labelled
 from abawfw.datasets.stores.npy_file import read_array
 from abawfw.errors import DataError
 from abawfw.files import not_utf8
@@ -67,8 +67,12 @@ def _other_folders(root: Path) -> list[Path]:
     return sorted(p for p in root.iterdir() if p.is_dir() and p.name not in FOLDERS.values() and _texts(p))
 
 
-def read_annotation(path: Path) -> NDArray[np.float32]:
-    """(frames, 2) valence and arousal, NaN where the file says -5.
+def read_annotation(path: Path, notes: list[str] | None = None) -> NDArray[np.float32]:
+    """(frames, 2) valence and arousal, NaN in both where the file says -5 in either.
+
+    Args:
+        path: text file of a video.
+        notes: takes a line where a label is not used, since that of the other target is missing.
 
     Raises:
         DataError: If the header, a line or a value is wrong, or there are no frames.
@@ -81,6 +85,8 @@ def read_annotation(path: Path) -> NDArray[np.float32]:
         raise DataError(f'{path}: no frames')
     if np.isnan(labels).any():
         raise DataError(f'{path}: line {2 + int(np.isnan(labels).any(axis=1).argmax())} holds NaN')
+    if notes is not None and (half := half_labelled(labels)):
+        notes.append(f'{path}: {half}')
     return clean_labels(labels, path.stem)
 
 

@@ -46,4 +46,20 @@ def clean_labels(raw: np.ndarray, video_id: str, start: int = 0) -> np.ndarray:
 
 def unlabelled_frames(raw: np.ndarray) -> np.ndarray:
     """Frames, (frames,) bool, of labels (frames, 2) of which a column is -5 or NaN."""
-    return ((raw == NO_LABEL) | np.isnan(raw)).any(axis=1)
+    return _missing(raw).any(axis=1)
+
+
+def half_labelled(raw: np.ndarray) -> str | None:
+    """How many frames of labels on disk (frames, 2) lose a label, since the other one is missing; None if none."""
+    missing = _missing(raw)
+    half = missing[:, 0] != missing[:, 1]
+    if not half.any():
+        return None
+    return (
+        f'{counted(int(half.sum()), "frame")} with only one of valence and arousal used for neither, '
+        f'first {int(half.argmax())}'
+    )
+
+
+def _missing(raw: np.ndarray) -> np.ndarray:
+    return (raw == NO_LABEL) | np.isnan(raw)
