@@ -50,7 +50,10 @@ def unlabelled_frames(raw: np.ndarray) -> np.ndarray:
 
 
 def half_labelled(raw: np.ndarray) -> str | None:
-    """How many frames of labels on disk (frames, 2) lose a label, since the other one is missing; None if none."""
+    """How many frames of labels on disk (frames, 2) have only one of the two; None if none has.
+
+    The other label of such a frame is not used.
+    """
     missing = _missing(raw)
     half = missing[:, 0] != missing[:, 1]
     if not half.any():
