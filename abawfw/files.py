@@ -338,6 +338,22 @@ def check_plain(path: Path) -> None:
         raise DataError(f'{path}: is {kinds.get(stat.S_IFMT(mode), "a device")}, a plain file is expected')
 
 
+def read_text(path: Path) -> str:
+    """A text file in UTF-8, with or without a byte order mark.
+
+    Raises:
+        DataError: it cannot be read, or is no such text.
+    """
+    try:
+        content = path.read_bytes()
+        return content.decode('utf-8-sig')
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else error
+        raise DataError(f'{path}: cannot be read ({reason})') from None
+    except UnicodeDecodeError as error:
+        raise DataError(f'{path}: cannot be read: {not_utf8(content, error)}') from None
+
+
 def not_utf8(content: bytes, error: UnicodeDecodeError) -> str:
     """What a file that should be text in UTF-8 is instead, as far as its first bytes show it."""
     if content.startswith(b'\x1f\x8b'):

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from abawfw.errors import DataError, counted, nearest
+from abawfw.files import read_text
 
 COLUMNS = ('video', 'group')
 LISTED = 10  # videos that a message names one by one
@@ -71,9 +72,9 @@ class Groups:
         if not path.is_file():
             raise DataError(f'{path}: is no plain file; write a table with the header {",".join(COLUMNS)}')
         try:
-            rows = list(csv.reader(io.StringIO(path.read_text(encoding='utf-8-sig')), strict=True))
-        except (OSError, ValueError, csv.Error) as error:
-            raise DataError(f'{path}: cannot be read as CSV ({error}); write it as UTF-8') from error
+            rows = list(csv.reader(io.StringIO(read_text(path)), strict=True))
+        except csv.Error as error:
+            raise DataError(f'{path}: is no table in CSV ({error})') from None
         header = tuple(cell.strip() for cell in rows[0]) if rows else ()
         if header != COLUMNS:
             raise DataError(f'{path}, line 1: {",".join(header)!r}, expected the header {",".join(COLUMNS)}')

@@ -46,7 +46,7 @@ def test_tables_of_other_programs(tmp_path: Path) -> None:
         ('video,group\na,\n', "line 2: 'a,', expected a video and its group"),
         ('video,group\na,x,1\n', "line 2: 'a,x,1', expected a video and its group"),
         ('video,group\na,x\n', 'no group of b, c'),
-        ('video,group\n"a,x\n', 'cannot be read as CSV'),
+        ('video,group\n"a,x\n', 'is no table in CSV'),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, text: str, message: str) -> None:
@@ -57,7 +57,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, message: str) -> None
 
 def test_a_folder_and_bytes_are_no_table(tmp_path: Path) -> None:
     (tmp_path / 'groups.csv').write_bytes(b'video,group\na,\xff\n')
-    with pytest.raises(DataError, match='cannot be read as CSV'):
+    with pytest.raises(DataError, match='no text in UTF-8, byte 15 is 0xff: save it as UTF-8'):
         Groups.read(tmp_path / 'groups.csv', VIDEOS, ())
     with pytest.raises(DataError, match='is no plain file'):
         Groups.read(tmp_path, VIDEOS, ())

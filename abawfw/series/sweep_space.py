@@ -78,6 +78,8 @@ def draw(space: Mapping[str, Any], trials: int, seed: int) -> list[Values]:
     """
     if trials < 1:
         raise ConfigError(f'--trials {trials}: it must be 1 or more')
+    if seed < 0:
+        raise ConfigError(f'--seed {seed}: it must be 0 or more')
     sizes = [math.inf if _is_distribution(v) else len(v) for v in space.values()]
     if trials > math.prod(sizes):
         raise ConfigError(

@@ -68,6 +68,8 @@ def test_draws_from_a_small_space() -> None:
         draw({'a': stats.randint(0, 2)}, 3, 0)
     with pytest.raises(ConfigError, match='--trials 0'):
         draw({'a': [1]}, 0, 0)
+    with pytest.raises(ConfigError, match='--seed -3: it must be 0 or more'):
+        draw({'a': [1]}, 1, -3)
 
 
 SCALARS = st.one_of(

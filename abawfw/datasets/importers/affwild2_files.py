@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from abawfw.datasets.stores.labels import clean_labels, half_labelled
 from abawfw.datasets.stores.npy_file import read_array
 from abawfw.errors import DataError
-from abawfw.files import not_utf8
+from abawfw.files import read_text
 
 HEADER = 'valence,arousal'
 FOLDERS = {'train': 'Train_Set', 'val': 'Validation_Set'}
@@ -122,14 +121,7 @@ def read_fps(path: Path) -> dict[str, float]:
 
 def read_lines(path: Path) -> list[str]:
     """Lines of a text file; DataError if it cannot be read."""
-    try:
-        content = path.read_bytes()
-        return content.decode('utf-8-sig').splitlines()
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else error
-        raise DataError(f'{path}: cannot be read ({reason})') from None
-    except UnicodeDecodeError as error:
-        raise DataError(f'{path}: cannot be read: {not_utf8(content, error)}') from None
+    return read_text(path).splitlines()
 
 
 def is_number(text: str) -> bool:

@@ -46,7 +46,7 @@ def clean_labels(raw: np.ndarray, video_id: str, start: int = 0) -> np.ndarray:
 
 def unlabelled_frames(raw: np.ndarray) -> np.ndarray:
     """Frames, (frames,) bool, of labels (frames, 2) of which a column is -5 or NaN."""
-    return _missing(raw).any(axis=1)
+    return np.asarray(_missing(raw).any(axis=1))
 
 
 def half_labelled(raw: np.ndarray) -> str | None:
@@ -65,4 +65,4 @@ def half_labelled(raw: np.ndarray) -> str | None:
 
 
 def _missing(raw: np.ndarray) -> np.ndarray:
-    return (raw == NO_LABEL) | np.isnan(raw)
+    return np.asarray((raw == NO_LABEL) | np.isnan(raw))
