@@ -26,6 +26,7 @@ from abawfw.datasets.stores.array_store import ArrayStore
 from abawfw.datasets.stores.base import FeatureStore
 from abawfw.errors import ConfigError, DataError, nearest
 from abawfw.files import temporary_files
+from abawfw.results.run import CONFIG
 
 if TYPE_CHECKING:
     from abawfw.extraction.extractors import Extractor
@@ -70,7 +71,7 @@ class VAInferencer:
 
     def __init__(self, run: str | Path, device: str = 'auto') -> None:
         self.run = Path(run)
-        cfg = load_config(self.run / 'config.py')
+        cfg = load_config(self.run / CONFIG)
         raise_problems(cfg, config_problems(cfg))
         self.cfg = cfg = resolve(cfg)
         device = _device(device)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import itertools
-import json
 import math
 import os
 import shutil
@@ -32,6 +31,7 @@ from abawfw.engine.training_state import bare_model
 from abawfw.engine.va_runner import VARunner
 from abawfw.engine.work_dir_lock import work_dir_lock
 from abawfw.errors import CheckpointError, Interrupted, TrainingError
+from abawfw.results.run import CONFIG, SUMMARY, Run
 
 # MMEngine shares state between runs of one process whose name and second of start are equal (B5.10).
 _RUNS = itertools.count()
@@ -84,7 +84,7 @@ def train(
     finally:
         if launcher != 'none' and is_distributed():
             torch.distributed.destroy_process_group()
-    return json.loads((work_dir / 'summary.json').read_text())
+    return Run(work_dir).summary
 
 
 @contextlib.contextmanager
@@ -213,7 +213,7 @@ def described(runner: VARunner, precision: str) -> list[str]:
 
 def default_work_dir(config: Path) -> Path:
     """``work_dirs/NAME`` for a config file NAME.py; for the config.py of a run, the run."""
-    if config.name == 'config.py' and (config.parent / 'summary.json').is_file():
+    if config.name == CONFIG and (config.parent / SUMMARY).is_file():
         return config.parent
     return Path('work_dirs') / config.stem
 

@@ -19,7 +19,7 @@ from abawfw.evaluation.functional import (
 )
 from abawfw.evaluation.functional.resampling import VideoSums
 from abawfw.results.agreement import common_groups
-from abawfw.results.tested_run import TestedRun
+from abawfw.results.run import Run
 
 MEAN = 'mean'  # of the targets' CCC
 ALPHA = 0.05
@@ -112,7 +112,7 @@ class Comparison:
         DataError: no frame has a label, or runs contradict one another in the groups of videos.
     """
 
-    def __init__(self, runs: Sequence[TestedRun], stage: str = 'smoothed') -> None:
+    def __init__(self, runs: Sequence[Run], stage: str = 'smoothed') -> None:
         if len(runs) < 2:
             raise ConfigError('a comparison needs two runs or more')
         self.runs, self.stage = tuple(runs), stage
@@ -273,7 +273,7 @@ def reading(comparison: Comparison) -> str:
     return '\n'.join(lines)
 
 
-def _names(runs: Sequence[TestedRun]) -> tuple[str, ...]:
+def _names(runs: Sequence[Run]) -> tuple[str, ...]:
     """Names of the folders, or their paths where two have the same name."""
     names = [run.name for run in runs]
     return tuple(str(r.path) if names.count(r.name) > 1 else r.name for r in runs)

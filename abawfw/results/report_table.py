@@ -14,6 +14,7 @@ from abawfw.groups import Groups
 
 HEADER = ('target', 'stage', 'CCC', '95 % interval', 'PCC', 'RMSE', 'frames', 'videos')
 CROSS_VALIDATED = 'cross-validated'  # the stage of what post-processing that was tuned is worth
+COUNTED = ('smoothed', CROSS_VALIDATED)  # stages whose last row is the score of a target
 
 
 def report_rows(

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 from command_line import ROOT, call, call_apart
-from features.made_videos import constant_rate, plain, write_video
+from extraction.made_videos import constant_rate, plain, write_video
 from forked_python import python
 
 from abawfw.apis.extract_features import extract_features

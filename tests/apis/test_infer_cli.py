@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from command_line import ROOT, call
-from features.made_videos import constant_rate, patched, plain, write_video
+from extraction.made_videos import constant_rate, patched, plain, write_video
 from numpy.typing import NDArray
 from random_runs import make_run
 
