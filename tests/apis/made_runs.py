@@ -37,13 +37,13 @@ class MadeUp(Launcher):
 
     def __init__(self) -> None:
         super().__init__(None)
-        self.jobs: list[Job] = []
+        self.launched: list[Job] = []
 
     def prepare(self) -> None:
         return
 
     def start(self, job: Job, slot: int) -> Job:
-        self.jobs.append(job)
+        self.launched.append(job)
         if len(job.commands) == 2:
             trained(job)
         tested(job.work_dir)

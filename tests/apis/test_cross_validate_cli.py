@@ -51,7 +51,7 @@ def started(series: Series, *arguments: Any) -> list[tuple[str, int]]:
     """Names of the runs that are started, and of how many commands."""
     launcher = MadeUp()
     cross_validate(series, *arguments, launcher=launcher, report=lambda line: None)
-    return [(job.name, len(job.commands)) for job in launcher.jobs]
+    return [(job.name, len(job.commands)) for job in launcher.launched]
 
 
 # --- runs that are made up
@@ -60,7 +60,7 @@ def started(series: Series, *arguments: Any) -> list[tuple[str, int]]:
 def test_commands_of_a_run(series: Series, demo_data: Path) -> None:
     launcher = MadeUp()
     cross_validate(series, [3], launcher, lambda line: None, seeds=[5])
-    (job,) = launcher.jobs
+    (job,) = launcher.launched
     train, test = job.commands
     work_dir = series.out / 'fold3_seed5'
     assert train == (

@@ -149,7 +149,7 @@ def test_all_misspelt_keys_at_once(
 def test_table_is_sorted_and_finished_runs_are_skipped(series: Series) -> None:
     launcher = MadeUp()
     found = sweep(series, grid(SPACE), launcher, lambda line: None)
-    assert len(launcher.jobs) == len(found.rows) == 4
+    assert len(launcher.launched) == len(found.rows) == 4
     ccc = [row['ccc'] for row in found.rows]
     assert ccc == sorted(ccc, reverse=True)
     for row in found.rows:
@@ -163,7 +163,7 @@ def test_table_is_sorted_and_finished_runs_are_skipped(series: Series) -> None:
     assert {row['optim_wrapper.optimizer.betas'] for row in written} == {'[0.9, 0.99]', '[0.5, 0.9]'}
     more = MadeUp()
     sweep(series, grid(SPACE | {'lr': [1e-2, 1e-1]}), more, lambda line: None)
-    assert sorted(job.name for job in more.jobs) == [
+    assert sorted(job.name for job in more.launched) == [
         'lr=0.1,optim_wrapper.optimizer.betas=[0.5,0.9],heads=2',
         'lr=0.1,optim_wrapper.optimizer.betas=[0.9,0.99],heads=2',
     ]
