@@ -1,4 +1,4 @@
-"""Everything that can be said against a run before anything of it is built."""
+"""Everything that is wrong with a run, before anything of it is built."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def _targets_differ(run: Run) -> list[str]:
 
 
 def comparison_text(comparison: Comparison) -> str:
-    """The comparison as aligned text, and in words."""
+    """The comparison as an aligned table, and how to read it."""
     level = level_text(comparison.level)
     lines: list[tuple[str, ...]] = [tuple(title.format(level) for title in HEADER)]
     for score in comparison.scores:

@@ -9,7 +9,7 @@ from abawfw.errors import ConfigError
 from abawfw.files import write_text
 from abawfw.series.launchers.base import Launcher, Report
 from abawfw.series.runs import Series, SeriesResult, to_csv
-from abawfw.series.sweep_space import Values, to_trial, unknown_keys
+from abawfw.series.sweep_space import Values, to_run, unknown_keys
 
 CSV = 'sweep.csv'
 
@@ -32,8 +32,8 @@ def sweep(series: Series, combinations: Sequence[Values], launcher: Launcher, re
         Interrupted: Ctrl-C.
     """
     _check(series, combinations)
-    trials = [to_trial(values) for values in combinations]
-    found = series.launch(trials, launcher, report)
+    runs = [to_run(values) for values in combinations]
+    found = series.launch(runs, launcher, report)
     rows = sorted(found.rows, key=lambda row: -row['ccc'])
     if rows:
         write_text(series.out / CSV, to_csv(rows))
@@ -45,9 +45,9 @@ def _check(series: Series, combinations: Sequence[Values]) -> None:
     unknown = unknown_keys(series.load().to_dict(), combinations[0])
     problems = dict.fromkeys(f'  {text}' for text in unknown.values())
     for values in combinations:
-        trial = to_trial({key: value for key, value in values.items() if key not in unknown})
+        planned = to_run({key: value for key, value in values.items() if key not in unknown})
         try:
-            check_config(series.load(trial), training=True)
+            check_config(series.load(planned), training=True)
         except ConfigError as error:
             first, *lines = str(error).splitlines()
             problems |= dict.fromkeys(lines or [f'  {first}'])

@@ -52,7 +52,7 @@ def train(
         resume: True to continue from the newest training state of the work_dir (or begin if there is none), a
             path to continue from that one.
         launcher: 'none', or what started this process as one of several: 'pytorch', 'slurm' or 'mpi'.
-        say: told in a line, on the main process, what is waited for before there is a log.
+        say: called on the main process with a line on what is waited for before there is a log.
 
     Returns:
         The run's summary, as in ``summary.json``.
@@ -226,8 +226,8 @@ def is_main_process() -> bool:
 def never_observed(dataset: ClipDataset) -> list[str]:
     """A line for each feature that was never observed in some videos, where the pipeline heeds masks.
 
-    Looks at masks only: a feature that tells by its frames themselves, as pictures without a mask do, is left
-    out.
+    Looks at masks only: a feature without one, whose frames themselves show it, as images do, is
+    omitted.
     """
     if not any(getattr(transform, 'masked', False) for transform in dataset.pipeline):
         return []

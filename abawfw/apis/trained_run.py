@@ -49,7 +49,7 @@ class LoadedRun:
         cfg: config, references resolved.
         checkpoints: file of each target.
         networks: one, or one per target where each has its own best checkpoint; in the order of the targets.
-        meta: what the first checkpoint says of itself.
+        meta: what the first checkpoint holds about itself.
         fitted: what transforms took from the training videos, if the checkpoint says so.
     """
 
@@ -117,7 +117,7 @@ class TrainedNetwork:
     Attributes:
         targets: those wanted.
         checkpoint: file of the weights.
-        meta: what the checkpoint says of itself.
+        meta: what the checkpoint holds about itself.
         fitted: what the transforms of the run took from its training videos, if the checkpoint says so.
     """
 

@@ -41,7 +41,7 @@ def report_rows(
 
     Returns:
         Three rows, ready for JSON: target, stage, ccc, ccc_low and ccc_high (None without an interval), pcc,
-        rmse, frames and videos (those with a label), unit (what was drawn, in words), effective (as how many
+        rmse, frames and videos (those with a label), unit (what was drawn, as text), effective (as how many
         units of equal length they count), notes.
 
     Raises:

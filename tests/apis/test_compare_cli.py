@@ -243,7 +243,7 @@ def test_few_videos_have_no_p_value(tmp_path: Path, capfd: pytest.CaptureFixture
     assert found.code == 0
     assert [line.split()[-2:] for line in found.out.splitlines()[2:5]] == [['no', 'interval']] * 3
     assert 'note: no intervals and no p-values: 1 labelled video: an interval needs 5 or more' in found.out
-    assert 'leaves out 0' not in found.out
+    assert 'excludes 0' not in found.out
 
 
 def test_targets_on_other_videos_are_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ from abawfw.evaluation.functional.ccc import Moments
 
 
 class Calibration(NamedTuple):
-    """The map ``slope * prediction + intercept`` that gives predictions the labels' mean and deviation.
+    """The map ``slope * prediction + intercept`` that gives predictions mean and standard deviation of labels.
 
     Attributes:
         slope: standard deviation of the labels over that of the predictions; below 1 predictions vary too

@@ -125,7 +125,7 @@ def moments(true: Any, pred: Any) -> Moments:
     """Statistics of the frames that have a label.
 
     Args:
-        true: labels, (frames,), NaN where there is none; such frames are left out.
+        true: labels, (frames,), NaN where there is none; such frames are omitted.
         pred: predictions, (frames,), or of several runs (runs, frames).
 
     Raises:

@@ -92,7 +92,7 @@ def _binomial(x: np.ndarray, window: int) -> np.ndarray:
 def _binomial_weights(window: int) -> np.ndarray:
     """Each from the one before it, outwards: the whole numbers of a large window have too many digits.
 
-    Weights k frames away are about exp(-k^2 / window) of the largest; those below 1e-43 of it are left away.
+    Weights k frames away are about exp(-k^2 / window) of the largest; those below 1e-43 of it are omitted.
     """
     k = np.arange(1, min(window, 10 * isqrt(window) + 10) + 1)
     half = np.cumprod((window - k + 1) / (window + k))
