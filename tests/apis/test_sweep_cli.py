@@ -83,12 +83,12 @@ SCALARS = st.one_of(
 
 @given(st.one_of(SCALARS, st.text(max_size=6), st.lists(SCALARS | st.text(max_size=6), max_size=3)))
 def test_values_reach_the_run_as_they_are(value: Any) -> None:
-    trial = to_run({'key': value})
-    read = parse_words(trial.words)['key']
+    planned = to_run({'key': value})
+    read = parse_words(planned.words)['key']
     assert read == value
     assert type(read) is type(value)
-    assert '/' not in trial.name
-    assert len(trial.name.encode()) < 255
+    assert '/' not in planned.name
+    assert len(planned.name.encode()) < 255
 
 
 def test_names_of_runs_are_stable_and_differ() -> None:

@@ -10,7 +10,7 @@ from abawfw.evaluation.functional.ccc import Moments
 
 
 class Calibration(NamedTuple):
-    """The map ``slope * prediction + intercept`` that gives predictions mean and standard deviation of labels.
+    """The map ``slope * prediction + intercept`` to the mean and the standard deviation of the labels.
 
     Attributes:
         slope: standard deviation of the labels over that of the predictions; below 1 predictions vary too
