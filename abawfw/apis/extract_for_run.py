@@ -186,7 +186,7 @@ def _other_faces(detector: FaceDetector, faces: Mapping[str, Any]) -> list[str]:
 
 
 def _track(place: Path, times: NDArray[np.float64]) -> FaceTrack:
-    from abawfw.datasets.stores.trials.recording import TRACK
+    from abawfw.datasets.stores.trials.files import TRACK
     from abawfw.extraction.faces.track import FaceTrack
 
     with np.load(place / TRACK) as stored:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from abawfw.datasets.stores import TrialStore
 from abawfw.datasets.stores.base import FeatureStore
-from abawfw.datasets.stores.trials.recording import TRACK, read_track
+from abawfw.datasets.stores.trials.files import TRACK, read_track
 from abawfw.errors import DataError
 from abawfw.registry import EXTRACTORS
 

@@ -18,9 +18,8 @@ import torch
 from mmengine.config import Config
 from mmengine.dist import barrier, get_dist_info, is_distributed
 
-from abawfw.apis.build import build_loader, model_config
+from abawfw.apis.build import build_loader, model_config, recorder
 from abawfw.apis.check import check_config
-from abawfw.apis.trackers import recorder
 from abawfw.checkpoints import after_full_disk, resumable_checkpoints
 from abawfw.components import building
 from abawfw.config.loading import resolve

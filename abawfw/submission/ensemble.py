@@ -16,8 +16,7 @@ from abawfw.groups import Groups
 from abawfw.results.agreement import common_groups, differences, same_videos
 from abawfw.results.predictions import PARTITIONS, Predictions
 from abawfw.results.run import CROSS_VALIDATION, MEAN, STD, Run, is_run
-from abawfw.submission.contribution import Contribution, group_contributions
-from abawfw.submission.val_group import ValGroup, mean_of_runs
+from abawfw.submission.contribution import Contribution, ValGroup, group_contributions, mean_of_runs
 from abawfw.submission.weights import FITTED, check_rule, find_weights
 
 

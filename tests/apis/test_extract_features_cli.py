@@ -23,7 +23,7 @@ from extraction.made_videos import constant_rate, plain, write_video
 from forked_python import python
 
 from abawfw.apis.extract_features import extract_features
-from abawfw.apis.extraction_options import parse_options
+from abawfw.config.overrides import parse_options
 from abawfw.datasets.stores import open_store
 from abawfw.datasets.stores.npy_file import NpyWriter
 from abawfw.errors import ConfigError, DataError

@@ -17,7 +17,7 @@ from abawfw.config.loading import load_config
 from abawfw.evaluation.functional import ccc
 from abawfw.results.predictions import write_predictions
 from abawfw.results.run import Run
-from abawfw.visualization.comparison_page.page import short_names
+from abawfw.visualization.comparison_page import short_names
 
 if TYPE_CHECKING:
     from browser import OpenPage

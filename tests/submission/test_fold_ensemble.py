@@ -16,8 +16,8 @@ from abawfw.results.predictions import write_predictions
 from abawfw.results.run import CROSS_VALIDATION
 from abawfw.results.trial_files import write_trial_files
 from abawfw.series.runs import mean_and_std, to_csv
+from abawfw.submission.contribution import ccc_centring
 from abawfw.submission.ensemble import Ensemble
-from abawfw.submission.val_group import ccc_centring
 
 LABELS = curves(0)
 TEST = curves(50, (7, 5))

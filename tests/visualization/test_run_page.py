@@ -18,9 +18,8 @@ from abawfw.evaluation.functional import ccc, pcc, rmse, smooth_and_clip
 from abawfw.results.predictions import write_predictions
 from abawfw.results.run import Run
 from abawfw.results.side_files import write_faces
-from abawfw.visualization.run_page import run_page
-from abawfw.visualization.run_page.page import videos_table
-from abawfw.visualization.run_page.scores import (
+from abawfw.visualization.run_page import run_page, videos_table
+from abawfw.visualization.run_scores import (
     calibration_table,
     density,
     error_bins,

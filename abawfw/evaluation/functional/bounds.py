@@ -17,8 +17,7 @@ import numpy as np
 
 from abawfw.errors import ConfigError, DataError
 from abawfw.evaluation.functional.ccc import Moments, moments
-from abawfw.evaluation.functional.smoothing import smooth
-from abawfw.evaluation.functional.stretches import stretches
+from abawfw.evaluation.functional.curves import smooth, stretches
 
 
 class MeanCourse:

@@ -32,7 +32,7 @@ from abawfw.visualization.blocks import (
 )
 from abawfw.visualization.page import Page
 from abawfw.visualization.palette import FAINT, INK, LABEL, RAW, TARGET_MARKS, TARGETS
-from abawfw.visualization.run_page.scores import (
+from abawfw.visualization.run_scores import (
     bounds_table,
     calibration_table,
     density_figure,
