@@ -23,6 +23,7 @@ from abawfw.datasets.stores.array_store import ArrayStore
 from abawfw.datasets.stores.records import FeatureInfo
 from abawfw.files import write_text
 from abawfw.registry import MODELS
+from abawfw.results.run import CONFIG
 from benchmarks.random_store import RandomStore
 from benchmarks.timing import Spread, in_turn
 
@@ -105,7 +106,7 @@ def _random_run(cfg: Config, folder: Path, infos: dict[str, FeatureInfo]) -> Pat
     """A work_dir with a best checkpoint of random weights for each target."""
     run = folder / 'run'
     run.mkdir()
-    write_text(run / 'config.py', cfg.pretty_text)
+    write_text(run / CONFIG, cfg.pretty_text)
     resolved = resolve(cfg)
     store = RandomStore(folder, infos, *TRAINED)
     dataset = build_loader(resolved, 'train_dataloader', store=store).dataset

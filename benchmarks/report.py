@@ -17,6 +17,7 @@ from abawfw.datasets.stores.labels import COLUMNS
 from abawfw.datasets.stores.rucaim3.writer import RUCAIM3Writer
 from abawfw.errors import DataError
 from abawfw.results.predictions import write_predictions
+from abawfw.results.run import PREDICTIONS
 from abawfw.results.side_files import write_faces
 from benchmarks.timing import Spread, seconds
 
@@ -86,8 +87,8 @@ def make_large_run(folder: Path, lengths: Mapping[str, int], seed: int) -> Path:
         preds = {
             v: (0.7 * np.nan_to_num(y) + rng.normal(0, 0.15, len(y))).round(6) for v, y in labels.items()
         }
-        write_predictions(folder / 'predictions', 'val', target, preds, labels, 50)
-    write_faces(folder / 'predictions', {v: rng.random(n) < 0.97 for v, n in lengths.items()})
+        write_predictions(folder / PREDICTIONS, 'val', target, preds, labels, 50)
+    write_faces(folder / PREDICTIONS, {v: rng.random(n) < 0.97 for v, n in lengths.items()})
     return folder
 
 

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from abawfw.evaluation.functional import Moments, bootstrap_ccc, moments, paired_bootstrap, smooth
-from abawfw.submission.contribution import group_contributions
-from abawfw.submission.val_group import ValGroup
+from abawfw.submission.contribution import ValGroup, group_contributions
 from abawfw.submission.weights import greedy_weights
 from benchmarks.timing import Spread, in_turn, seconds
 

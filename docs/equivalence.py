@@ -69,7 +69,7 @@ ROWS = [
     ('tagf', 'VGGish (audio)',
      'tests/models/test_backbones.py::test_sound_is_the_reference_s'),
     ('tagf', 'log-mel',
-     'tests/features/test_logmel.py::test_spectrogram'),
+     'tests/extraction/test_logmel.py::test_spectrogram'),
     ('tagf', 'loss per window, and its gradient',
      'tests/models/test_window_ccc_loss.py::test_reference_value_and_gradient'),
     ('tagf', 'predictions of converted checkpoints, through the command lines',

@@ -21,16 +21,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('--seeds', nargs='+', type=int, default=[], help="default: the config's own")
     args = parser.parse_args(argv)
     waits_for(f'checking {args.config}')
-    from abawfw.apis.cross_validate import CSV, cross_validate
-    from abawfw.series.results import READING, to_text
+    from abawfw.apis.cross_validate import cross_validate
+    from abawfw.results.run import CROSS_VALIDATION
+    from abawfw.series.runs import READING, to_text
 
     series = build_series(args, 'cv', Path(__file__).resolve().parent)
     launcher = build_launcher(args)
     found = cross_validate(series, args.folds, launcher, lambda line: print(line, flush=True), args.seeds)
     print(*map(failure_text, found.failures), sep='')
     if found.rows:
-        print(f'{READING}; deviation over the runs, n - 1\n{to_text(found.rows)}\n')
-        print(f'the same with all digits: {series.out / CSV}')
+        print(f'{READING}; standard deviation over the runs, n - 1\n{to_text(found.rows)}\n')
+        print(f'the same with all digits: {series.out / CROSS_VALIDATION}')
     if found.failures:
         print(f'{counted(len(found.failures), "run")} failed; the same command tries them again')
         return 1

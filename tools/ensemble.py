@@ -9,8 +9,7 @@ from abawfw.apis.cli import run
 from abawfw.errors import ConfigError, DataError, counted
 from abawfw.submission.contribution import Contribution
 from abawfw.submission.ensemble import Ensemble, TargetEnsemble
-from abawfw.submission.formats import FORMATS, check_format, check_output, write_submission
-from abawfw.submission.sample_file import SampleFile
+from abawfw.submission.formats import FORMATS, SampleFile, check_format, check_output, write_submission
 from abawfw.submission.weights import FITTED, RULES
 
 EPILOG = f"""\

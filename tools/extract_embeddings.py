@@ -15,6 +15,7 @@ from abawfw.apis.progress import Progress
 from abawfw.config.loading import load_config
 from abawfw.config.overrides import Overrides
 from abawfw.errors import counted
+from abawfw.results.run import CONFIG
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
@@ -46,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
     is_run = args.run.is_dir()
     overrides = dict(args.cfg_options) | ({'data_root': args.data_root} if args.data_root else {})
-    cfg = load_config(args.run / 'config.py' if is_run else args.run, overrides)
+    cfg = load_config(args.run / CONFIG if is_run else args.run, overrides)
     from abawfw.apis.extract_embeddings import extract_embeddings
     from abawfw.checkpoints import best_checkpoint
 

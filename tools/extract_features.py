@@ -57,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit code, 1 if a video failed."""
     args = parse(argv)
     from abawfw.apis.extract_features import extract_features
-    from abawfw.apis.extraction_options import parse_options
+    from abawfw.config.overrides import parse_options
 
     with Progress() as progress:
 

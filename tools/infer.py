@@ -52,9 +52,9 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit code, 1 if one of several videos failed."""
     args = parse(argv)
     out = args.out or args.run / 'inferred'
-    from abawfw.apis.extraction_options import parse_options
     from abawfw.apis.infer import find_sources, infer
     from abawfw.apis.inferencer import VAInferencer
+    from abawfw.config.overrides import parse_options
 
     options = parse_options(args.options)
     sources, notes, refused = find_sources(args.sources)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from abawfw.apis.cli import run
 from abawfw.files import check_writable
-from abawfw.results.tested_run import TestedRun
+from abawfw.results.run import Run
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> int:
         '--format', choices=('png', 'pdf', 'svg'), default='png', help='of the images; default: png'
     )
     args = parser.parse_args(argv)
-    tested = TestedRun(args.run)
+    tested = Run(args.run).require_val()
     from abawfw.visualization.curves import DPI, draw_training, draw_videos
     from abawfw.visualization.va_figure import save_figure
 

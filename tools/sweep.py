@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     waits_for(f'checking {args.config}')
     from abawfw.apis.sweep import CSV, sweep
-    from abawfw.series.results import READING, to_text
+    from abawfw.series.runs import READING, to_text
     from abawfw.series.sweep_space import draw, grid, read_space
 
     space = read_space(args.space)

@@ -93,7 +93,7 @@ def main(argv: list[str] | None = None) -> int:
             rest = ' '.join(map(str, args.runs[number:]))
             raise Interrupted(f'{text}; to go on: python tools/test.py {rest}') from None
         print(flush=True)
-    from abawfw.series.results import to_text
+    from abawfw.series.runs import to_text
 
     if rows:
         print(to_text(rows), flush=True)
@@ -135,10 +135,11 @@ def one_run(
     from abawfw.apis.postprocessing import predictions_of
     from abawfw.apis.progress import Progress
     from abawfw.config.loading import load_config
+    from abawfw.results.run import CONFIG
 
     overrides = dict(args.cfg_options)
     overrides |= ({'data_root': args.data_root} if args.data_root else {}) | windows
-    cfg = load_config(place / 'config.py' if is_run else place, overrides)
+    cfg = load_config(place / CONFIG if is_run else place, overrides)
     if windows and 'postprocess' in cfg:
         raise ConfigError('--window: the config smooths otherwise, by postprocess; change it there')
     from abawfw.apis.test import test
@@ -177,7 +178,7 @@ def one_run(
 
 def scores_of(place: Path, report: TestReport) -> list[dict[str, Any]]:
     """A row per partition with labels: CCC of each target, as the model gave it and smoothed."""
-    from abawfw.series.results import COUNTED
+    from abawfw.results.report_table import COUNTED
 
     found = []
     for partition, rows in report.rows.items():

@@ -1,8 +1,10 @@
-"""From a loaded config to data loaders and a model."""
+"""From a loaded config to data loaders, a model and the trackers that record a run."""
 
 from __future__ import annotations
 
 import copy
+import importlib.util
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,12 @@ from mmengine.dist import get_dist_info
 
 from abawfw.checkpoints import load_checkpoint, load_state_dict
 from abawfw.components import build, building
+from abawfw.config.loading import TRACKERS
 from abawfw.datasets.loader import build_dataloader
 from abawfw.datasets.stores.base import FeatureStore
 from abawfw.datasets.stores.kinds import with_check_data
 from abawfw.errors import CheckpointError, DataError
-from abawfw.registry import MODELS
+from abawfw.registry import MODELS, VISBACKENDS
 
 
 def build_loader(
@@ -98,3 +101,43 @@ def restore_model(cfg: Config, checkpoint: Path, stored: dict[str, Any], input_d
     model = build(MODELS, model_config(cfg, dict(dims)), 'model')
     load_state_dict(model, stored['state_dict'], checkpoint)
     return model.eval()
+
+
+def recorder(cfg: dict[str, Any]) -> dict[str, Any] | None:
+    """The ``visualizer`` of a resolved config, with the trackers that stand under keys of their own.
+
+    Those keys, and not one list, let the bases that turn trackers on add up.
+    """
+    own = [cfg[key] for key in TRACKERS if cfg.get(key) is not None]
+    given = cfg.get('visualizer')
+    if not own:
+        return given
+    more = (given or {}).get('vis_backends') or []
+    return {'type': 'Visualizer', **(given or {}), 'vis_backends': [*more, *own]}
+
+
+def missing_trackers(cfg: dict[str, Any]) -> Iterator[str]:
+    """What is missing for the trackers of a resolved config, one line each.
+
+    A tracker of ours says in ``needs`` which packages it imports and which extra of abawfw brings them, and
+    with ``problem(config)`` why what it records to cannot be used.
+    """
+    visualizer = cfg.get('visualizer')
+    listed = visualizer.get('vis_backends') if isinstance(visualizer, dict) else None
+    named = {
+        f'visualizer.vis_backends[{i}]': b for i, b in enumerate(listed if isinstance(listed, list) else ())
+    }
+    for place, backend in {**named, **{key: cfg.get(key) for key in TRACKERS}}.items():
+        name = backend.get('type') if isinstance(backend, dict) else None
+        tracker = VISBACKENDS.get(name) if isinstance(name, str) else None
+        packages, extra = getattr(tracker, 'needs', ((), ''))
+        missing = [package for package in packages if importlib.util.find_spec(package) is None]
+        if missing:
+            yield (
+                f'{place}: {name} needs {", ".join(missing)}, which is not installed: '
+                f'pip install -e .[{extra}]'
+            )
+            continue
+        problem = getattr(tracker, 'problem', None)
+        if problem is not None and (text := problem(backend)) is not None:
+            yield f'{place}: {text}'

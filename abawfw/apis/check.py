@@ -1,4 +1,4 @@
-"""Everything that can be said against a run before anything of it is built."""
+"""Everything that is wrong with a run, before anything of it is built."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def check_config(cfg: Config, training: bool = False, weights: bool = False) -> 
 
         problems += build_problems(partly_resolved, store)
     if training:
-        from abawfw.apis.trackers import missing_trackers
+        from abawfw.apis.build import missing_trackers
 
         problems += missing_trackers(resolved)
     if training and not problems:

@@ -347,7 +347,7 @@ def _derived(registry: Any, given: Any, base: type) -> None:
         )
 
 
-# Without these nothing is measured, kept, or said of a run.
+# Without these nothing of a run is measured, kept or reported.
 NEEDED_HOOKS = (TrainingMetricHook, VACheckpointHook, SummaryHook)
 
 

@@ -26,7 +26,7 @@ def run(main: Callable[[], int | None], interrupted: str = NOTHING_KEPT) -> None
 
     Args:
         main: returns the exit code.
-        interrupted: what is kept at Ctrl-C and how to go on, for where nobody says it better
+        interrupted: what is kept at Ctrl-C and how to go on, where the interruption itself does not say so
             (``Interrupted``).
     """
     for stream in (sys.stdout, sys.stderr):
@@ -72,8 +72,8 @@ def waits_for(what: str, module: str = 'torch') -> None:
 
     Args:
         what: it does.
-        module: imported for it, which takes a second or many; nothing is said where it is there already, nor
-            by other processes of a run than the first.
+        module: imported for it, which takes a second or many; nothing is written where it is there already,
+            nor by other processes of a run than the first.
     """
     rank = next((os.environ[name] for name in _RANKS if name in os.environ), '0')
     if module not in sys.modules and rank == '0':
@@ -81,7 +81,7 @@ def waits_for(what: str, module: str = 'torch') -> None:
         sys.stderr.flush()
 
 
-_RANKS = ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK')  # as launchers of several processes tell it
+_RANKS = ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK')  # as launchers of several processes set it
 _LIBRARIES = {'torch': 'PyTorch', 'mmengine': 'MMEngine'}
 
 
@@ -92,7 +92,7 @@ def _fail(text: str) -> int:
 
 
 def _of_worker(error: RuntimeError) -> str | None:
-    """What is said of a worker of a data loader that was killed; None where it is something else."""
+    """The message on a worker of a data loader that was killed; None where it is something else."""
     if 'torch' not in sys.modules:
         return None
     from abawfw.datasets.loader import worker_death

@@ -11,7 +11,7 @@ from abawfw.results.agreement import differences
 from abawfw.results.comparison import Comparison, level_text, reading
 from abawfw.results.predictions import Predictions
 from abawfw.results.report_table import aligned
-from abawfw.results.tested_run import STAGES, TestedRun
+from abawfw.results.run import STAGES, Run
 
 HEADER = (
     'run',
@@ -45,7 +45,7 @@ def compare(paths: Sequence[Path | str], stage: str = 'smoothed') -> Comparison:
     """
     if stage not in STAGES:
         raise ConfigError(f'no stage {stage!r} of predictions; there are {", ".join(STAGES)}')
-    runs = [TestedRun(path) for path in paths]
+    runs = [Run(path).require_val() for path in paths]
     for a, b in combinations(runs, 2):
         if a.folder.resolve() == b.folder.resolve():
             raise ConfigError(f'{a.path} and {b.path} are the same run; name two different ones')
@@ -59,7 +59,7 @@ def compare(paths: Sequence[Path | str], stage: str = 'smoothed') -> Comparison:
     return Comparison(runs, stage)
 
 
-def _targets_differ(run: TestedRun) -> list[str]:
+def _targets_differ(run: Run) -> list[str]:
     """What of a run's targets cannot be taken together."""
     first, *others = [(t, run.predictions(t)) for t in run.targets]
     return [
@@ -70,7 +70,7 @@ def _targets_differ(run: TestedRun) -> list[str]:
 
 
 def comparison_text(comparison: Comparison) -> str:
-    """The comparison as aligned text, and in words."""
+    """The comparison as an aligned table, and how to read it."""
     level = level_text(comparison.level)
     lines: list[tuple[str, ...]] = [tuple(title.format(level) for title in HEADER)]
     for score in comparison.scores:

@@ -44,7 +44,7 @@ def convert_rucaim3_checkpoint(source: Path, prefix: str, out: Path, configs: Pa
     title = f'Converted from {prefix} of a {options["model"]} run of RUCAIM3.'
     lines = [_write(out, weights, meta, config, title)]
     if options['ignored']:
-        lines.append(f'left out, since the reference does not use them: {", ".join(options["ignored"])}')
+        lines.append(f'omitted, since the reference does not use them: {", ".join(options["ignored"])}')
     lines.append(f'features, in this order: {", ".join(options["features"])} ({options["input_dim"]} inputs)')
     return lines
 
@@ -80,7 +80,7 @@ def convert_tagf_checkpoint(
         'source': system,
     }
     lines = [_write(out, found.weights, meta, cfg, f'Converted from {source.name} of a run of {system}.')]
-    lines += [f'left out, {why}: {", ".join(names)}' for why, names in found.left_out.items()]
+    lines += [f'omitted, {why}: {", ".join(names)}' for why, names in found.left_out.items()]
     lines.append(f'features, in this order: {", ".join(found.input_dims)}')
     return lines
 

@@ -10,11 +10,9 @@ from abawfw.datasets.splits.build import build_split
 from abawfw.datasets.stores import open_store
 from abawfw.errors import ConfigError, DataError
 from abawfw.files import write_text
+from abawfw.results.run import CROSS_VALIDATION
 from abawfw.series.launchers.base import Launcher, Report
-from abawfw.series.results import mean_and_deviation, to_csv
-from abawfw.series.runs import PlannedRun, Series, SeriesResult
-
-CSV = 'cross_validation.csv'
+from abawfw.series.runs import PlannedRun, Series, SeriesResult, mean_and_std, to_csv
 
 
 def cross_validate(
@@ -26,29 +24,29 @@ def cross_validate(
         series: config and folder; the folders of the runs are fold0, or fold0_seed1 where seeds are given.
         folds: values of ``fold``.
         launcher: starts the runs.
-        report: told in a line of every start and end.
+        report: called with a line at every start and end.
         seeds: values of ``seed``; none for the config's own.
 
     Returns:
-        A row per run that is done and, below them, their mean and deviation, as written to
+        A row per run that is done and, below them, their mean and standard deviation, as written to
         ``cross_validation.csv``; and the runs that failed.
 
     Raises:
         ConfigError, DataError: before any run is started.
         Interrupted: Ctrl-C.
     """
-    trials = fold_trials(folds, seeds)
-    _check(series, trials)
-    found = series.launch(trials, launcher, report)
+    runs = fold_runs(folds, seeds)
+    _check(series, runs)
+    found = series.launch(runs, launcher, report)
     if not found.rows:
         return found
     scores = [name for name in found.rows[0] if name.startswith('ccc')]
-    rows = [*found.rows, *mean_and_deviation(found.rows, scores)]
-    write_text(series.out / CSV, to_csv(rows))
+    rows = [*found.rows, *mean_and_std(found.rows, scores)]
+    write_text(series.out / CROSS_VALIDATION, to_csv(rows))
     return SeriesResult(rows, found.failures)
 
 
-def fold_trials(folds: Sequence[int], seeds: Sequence[int] = ()) -> list[PlannedRun]:
+def fold_runs(folds: Sequence[int], seeds: Sequence[int] = ()) -> list[PlannedRun]:
     """All runs of a cross-validation, seed by seed.
 
     Raises:
@@ -69,7 +67,7 @@ def fold_trials(folds: Sequence[int], seeds: Sequence[int] = ()) -> list[Planned
     ]
 
 
-def _check(series: Series, trials: Sequence[PlannedRun]) -> None:
+def _check(series: Series, runs: Sequence[PlannedRun]) -> None:
     """Check the config, and that every fold has videos to validate on."""
     shared = series.load()
     if 'fold' not in shared or 'fold' not in referenced_names(shared):
@@ -78,8 +76,8 @@ def _check(series: Series, trials: Sequence[PlannedRun]) -> None:
             f'{series.config} {what}: the runs of all folds would be the same. Set fold = 0 and, in the '
             "datasets, split=dict(type='RolledKFold', fold='${fold}')"
         )
-    configs = {trial.labels['fold']: series.load(trial) for trial in trials}
-    check_config(configs[trials[0].labels['fold']], training=True)
+    configs = {planned.labels['fold']: series.load(planned) for planned in runs}
+    check_config(configs[runs[0].labels['fold']], training=True)
     problems: dict[str, list[str]] = {}
     for fold, cfg in configs.items():
         try:

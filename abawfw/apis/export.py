@@ -41,7 +41,7 @@ class ExportReport:
     Attributes:
         out: the file.
         differences: largest difference between ONNX Runtime and PyTorch, by frames of the clip.
-        description: what the file says of itself; see `describe`.
+        description: what the file holds about itself; see `describe`.
     """
 
     out: Path
@@ -52,8 +52,8 @@ class ExportReport:
 def export(run: str | Path, out: str | Path, checkpoint: str | Path | None = None) -> ExportReport:
     """Write what ``tools/test.py`` tests of a run as one ONNX file, and compare the two.
 
-    The file takes one clip of one video: an input per modality, (time, *dims), named after it, pictures as
-    bytes; ``MODALITY_observed``, (time,) bool, where the run was trained to be told (``masked``), where the
+    The file takes one clip of one video: an input per modality, (time, *dims), named after it, images as
+    bytes; ``MODALITY_observed``, (time,) bool, where the run was trained with masks (``masked``), where the
     modality is optional, and where clips have one length, so that shorter ones are padded. Its output ``va``
     is (time, targets), raw. Contexts that carry state have inputs ``state.N.NAME``, zeros at the start of a
     video, and outputs ``next_state.N.NAME``, to be fed with the next clip. What has to be done before, such
@@ -116,7 +116,7 @@ class ExportGraph(nn.Module):
 
     Attributes:
         modalities: names of the inputs, in order.
-        masked: those of them of which it is told where they were observed.
+        masked: those of them with an input for where they were observed.
         length: frames that every clip must have; None for any number.
         max_length: frames that a clip may have; None for any number.
 
@@ -135,8 +135,10 @@ class ExportGraph(nn.Module):
         }
         self.modalities = tuple(self.dims)
         self.length, self.max_length = clip_lengths(first)
-        told = FramePipeline(run.cfg.val_dataloader.dataset.pipeline, self.modalities).masked
-        self.masked = tuple(name for name in self.modalities if told or self.length or name in first.optional)
+        masks = FramePipeline(run.cfg.val_dataloader.dataset.pipeline, self.modalities).masked
+        self.masked = tuple(
+            name for name in self.modalities if masks or self.length or name in first.optional
+        )
         self.states: dict[str, Tensor] = {}
         for network in run.networks:
             before = f'{"_".join(network.targets)}.' if len(run.networks) > 1 else ''
@@ -188,9 +190,9 @@ class ExportGraph(nn.Module):
         Returns:
             Predictions (time, targets), then the states after the clip.
         """
-        told = dict(zip(self.masked, masks, strict=True))
+        observed = dict(zip(self.masked, masks, strict=True))
         valid = torch.ones_like(inputs[0].flatten(1)[None, :, 0], dtype=torch.bool)
-        seen = torch.stack([told[n][None] if n in told else valid for n in self.modalities], dim=-1)
+        seen = torch.stack([observed[n][None] if n in observed else valid for n in self.modalities], dim=-1)
         clip = {name: x[None] for name, x in zip(self.modalities, inputs, strict=True)}
         left = [state[None] for state in states]
         parts, after = [], []
@@ -320,7 +322,7 @@ def _steps(run: LoadedRun, padded: bool) -> list[dict[str, Any]]:
 def largest_difference(graph: ExportGraph, path: Path, frames: int) -> float:
     """Largest difference of predictions and states, over two clips of a video.
 
-    In the second one half of the frames were missed, where the file is told, and state is carried there.
+    In the second one half of the frames were missed, where the file takes masks, and state is carried there.
     """
     import onnxruntime
 
@@ -328,9 +330,9 @@ def largest_difference(graph: ExportGraph, path: Path, frames: int) -> float:
     wanted = [value.name for value in session.get_inputs()]
     generator = torch.Generator().manual_seed(frames)
     states, largest = None, np.float64(0)
-    for share in (0.0, 0.5):
+    for missed in (0.0, 0.5):
         inputs, masks, initial = graph.example(frames, generator)
-        masks = [torch.rand(frames, generator=generator) >= share for _ in masks]
+        masks = [torch.rand(frames, generator=generator) >= missed for _ in masks]
         states = initial if states is None else states
         with torch.no_grad():
             va, *after = graph(inputs, masks, states)

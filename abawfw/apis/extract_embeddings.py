@@ -149,7 +149,7 @@ class ModalityFrames:
     All frames that exist, also those in which nothing was observed.
 
     Args:
-        cfg: resolved config; its ``val_dataloader`` tells the pipeline.
+        cfg: resolved config; its ``val_dataloader`` has the pipeline.
         store: where the frames lie.
         modality: which one.
         fitted: what the transforms of a run took from its training videos.

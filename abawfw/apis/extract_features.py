@@ -10,7 +10,7 @@ from typing import Any
 
 from abawfw.apis.progress import Report, unseen
 from abawfw.datasets.importers.affwild2_files import read_annotation
-from abawfw.datasets.stores.extraction_file import read_extraction
+from abawfw.datasets.stores.records import read_extraction
 from abawfw.errors import ConfigError, DataError, Interrupted, counted
 from abawfw.extraction.faces.detectors.base import FACES, FaceDetector, recorded
 from abawfw.extraction.pipeline.extract import ExtractionReport

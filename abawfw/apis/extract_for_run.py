@@ -62,12 +62,12 @@ def extractors_of_run(
         features: that the run needs.
         optional: those of them that it can do without.
         extraction: settings by feature, as the run's checkpoint has them.
-        given: extractors to take for some features, whatever the checkpoint tells.
-        options: arguments of extractors by feature that a checkpoint cannot tell, such as the place of
+        given: extractors to take for some features, whatever the checkpoint says.
+        options: arguments of extractors by feature that no checkpoint holds, such as the place of
             files of weights; what comes out must still be made as in training.
 
     Returns:
-        Extractor of each feature, and notes on optional ones that are left out.
+        Extractor of each feature, and notes on optional ones that are omitted.
 
     Raises:
         DataError: features that cannot be extracted here, each with the reason.
@@ -84,7 +84,7 @@ def extractors_of_run(
             chosen[name] = extractor
         except AbawfwError as error:
             if name in optional:
-                notes.append(f'{name} is left out, which the run can do without: {error}')
+                notes.append(f'{name} is omitted, which the run can do without: {error}')
             else:
                 problems.append(f'  {name}: {error}')
     if problems or not chosen:
@@ -142,7 +142,7 @@ def extract_for_run(
         extractors: by feature of the run.
         folder: an empty one, which must stay as long as the arrays are used.
         faces: how faces were found for training, if that is known; a difference is noted.
-        progress: called now and then with the share that is done.
+        progress: called now and then with the fraction that is done.
 
     Raises:
         DataError: the video cannot be read.
@@ -186,7 +186,7 @@ def _other_faces(detector: FaceDetector, faces: Mapping[str, Any]) -> list[str]:
 
 
 def _track(place: Path, times: NDArray[np.float64]) -> FaceTrack:
-    from abawfw.datasets.stores.trials.recording import TRACK
+    from abawfw.datasets.stores.trials.files import TRACK
     from abawfw.extraction.faces.track import FaceTrack
 
     with np.load(place / TRACK) as stored:
@@ -203,7 +203,7 @@ def compare_extraction(store: FeatureStore, features: Sequence[str], trained: Ma
 
     Returns:
         Notes: faces found in another way, for a run that looks at them, and features whose settings only one
-        side tells. Where one side tells nothing at all, there is nothing to compare.
+        side records. Where one side records none at all, there is nothing to compare.
 
     Raises:
         DataError: a feature was extracted with other settings.
@@ -222,7 +222,7 @@ def compare_extraction(store: FeatureStore, features: Sequence[str], trained: Ma
                 )
         elif feature in here or feature in trained:
             known = 'the store' if feature in here else 'the run'
-            notes.append(f'{feature}: only {known} tells how it was extracted, so this was not compared')
+            notes.append(f'{feature}: only {known} records how it was extracted, so this was not compared')
     looks = any(f in names and shows_faces(f) for f in features)
     if looks and (changes := _differences(recorded(trained.get(FACES, {})), recorded(here.get(FACES, {})))):
         notes.append(f'faces were found in another way for training: {"; ".join(changes)}')

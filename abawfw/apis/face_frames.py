@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from abawfw.datasets.stores import TrialStore
 from abawfw.datasets.stores.base import FeatureStore
-from abawfw.datasets.stores.trials.recording import TRACK, read_track
+from abawfw.datasets.stores.trials.files import TRACK, read_track
 from abawfw.errors import DataError
 from abawfw.registry import EXTRACTORS
 
@@ -55,7 +55,7 @@ def track_of(store: FeatureStore, video_id: str) -> tuple[NDArray[np.bool_], NDA
 
 
 def face_text(found: int, held: int) -> str:
-    """How many frames have a face, in the words of extraction and of inference alike."""
+    """How many frames have a face, as extraction and inference alike report it."""
     return f'a face in {found}' + (f', held over short gaps in {held} more' if held else '')
 
 

@@ -146,15 +146,15 @@ def infer_store(
         except DataError as error:
             failed[video.video_id] = str(error)
     tables = inferencer.predict_store(store, skip=failed) if found else {}
-    pictures = [
+    images = [
         n for n, i in store.features().items() if i.dtype == 'uint8' and len(i.dims) == 3 and i.dims[2] == 3
     ]
     done = []
     for name, table in tables.items():
-        thumbnails = _thumbnails_of_store(store, name, pictures[0]) if pictures else []
+        thumbnails = _thumbnails_of_store(store, name, images[0]) if images else []
         notes = (*of_store, *found[name])
         if table.index.isna().any():
-            notes += ('the store does not tell the times of frames',)
+            notes += ('the times of frames are unknown: the store has none',)
         files = _write(inferencer, name, table, out, thumbnails, notes)
         track = track_of(store, name)
         held = None if track is None else int(track[1].sum())

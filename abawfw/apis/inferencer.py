@@ -26,6 +26,7 @@ from abawfw.datasets.stores.array_store import ArrayStore
 from abawfw.datasets.stores.base import FeatureStore
 from abawfw.errors import ConfigError, DataError, nearest
 from abawfw.files import temporary_files
+from abawfw.results.run import CONFIG
 
 if TYPE_CHECKING:
     from abawfw.extraction.extractors import Extractor
@@ -38,7 +39,7 @@ class VAInferencer:
     training videos, carried state, the mean over overlapping windows, and the post-processing with which
     ``tools/test.py`` last tested the run, whose numbers come out.
 
-    Tables have one row per frame, its time in seconds as the index (NaN where nothing tells), and the
+    Tables have one row per frame, its time in seconds as the index (NaN where it is unknown), and the
     columns ``frame``, counted from 0; ``valence`` and ``arousal``, smoothed and clipped to [-1, 1];
     ``valence_raw`` and ``arousal_raw``, as the model gave them; and ``face``, whether a face was detected.
     Where no track of the face is at hand, as for arrays and packed stores, ``face`` is whether the run's
@@ -70,7 +71,7 @@ class VAInferencer:
 
     def __init__(self, run: str | Path, device: str = 'auto') -> None:
         self.run = Path(run)
-        cfg = load_config(self.run / 'config.py')
+        cfg = load_config(self.run / CONFIG)
         raise_problems(cfg, config_problems(cfg))
         self.cfg = cfg = resolve(cfg)
         device = _device(device)
@@ -88,7 +89,7 @@ class VAInferencer:
 
     @property
     def extraction(self) -> dict[str, Any]:
-        """How the features were extracted that the run was trained on, by feature; {} where nothing tells."""
+        """Extraction settings of the run's training features, by feature; {} where they are unknown."""
         return dict(self.trained.networks[0][0].meta.get('extraction') or {})
 
     def predict_store(
@@ -98,7 +99,7 @@ class VAInferencer:
 
         Args:
             store: it, or its folder.
-            skip: names of videos to leave out, such as those of which nothing was observed.
+            skip: names of videos to omit, such as those of which nothing was observed.
 
         Raises:
             DataError: the store lacks a feature, has one that was extracted with other settings than for
@@ -163,7 +164,7 @@ class VAInferencer:
         """The table of one video whose features are at hand.
 
         Args:
-            arrays: (frames, *dims) of each feature of the run; optional ones may be left away.
+            arrays: (frames, *dims) of each feature of the run; optional ones may be omitted.
             times: (frames,) seconds at which each frame is shown, or
             fps: frames per second.
             observed: (frames,) bool of features that were not always there; False where they were not.
@@ -208,10 +209,10 @@ class VAInferencer:
 
         Args:
             path: a video file.
-            extractors: of features of the run, in place of those that its checkpoint tells of.
-            options: arguments of extractors by feature that a checkpoint cannot tell, such as
+            extractors: of features of the run, in place of those that its checkpoint names.
+            options: arguments of extractors by feature that no checkpoint holds, such as
                 ``{'face_embedding': {'weights': FILE}}``.
-            progress: called now and then with the share of the extraction that is done.
+            progress: called now and then with the fraction of the extraction that is done.
 
         Raises:
             DataError: the video cannot be read, a feature cannot be extracted here, or nothing that the run
@@ -252,7 +253,7 @@ class VAInferencer:
 
 
 def _boolean(face: NDArray[np.bool_] | None, length: int) -> Any:
-    """A column of truth values; NA where nothing tells."""
+    """A column of truth values; NA where they are unknown."""
     return pd.array(np.full(length, None) if face is None else face, dtype='boolean')
 
 
@@ -276,7 +277,7 @@ class VideoPrediction:
     """Curves of a video.
 
     Attributes:
-        table: one row per decoded frame, as ``VAInferencer`` describes it; ``face`` tells where a face was
+        table: one row per decoded frame, as ``VAInferencer`` describes it; ``face`` is True where a face was
             detected, and is missing (NA) for a run that looks at no face.
         track: where the face is, for a run that looks at faces.
         notes: what was missing, repaired or taken for granted, a line each.

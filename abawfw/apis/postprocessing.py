@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
 
 from mmengine.config import Config
 
-from abawfw.errors import ConfigError, DataError
+from abawfw.errors import ConfigError
 from abawfw.evaluation.postprocess import MeanSmoothing, Pipeline
 from abawfw.evaluation.va_metric import WINDOWS
-from abawfw.files import write_text
-from abawfw.json_files import read_json
-from abawfw.results.report_file import digest
+from abawfw.results.report_file import read_pipeline
+from abawfw.results.run import CONFIG, PREDICTIONS, Run
 
 
 def predictions_of(tested: Path) -> Path:
@@ -25,9 +22,9 @@ def predictions_of(tested: Path) -> Path:
         tested: work_dir of a run, or a checkpoint file, of a run or alone in its folder.
     """
     if tested.is_dir():
-        return tested / 'predictions'
-    of_run = (tested.parent / 'config.py').is_file()
-    return tested.with_name(f'predictions_{tested.stem}' if of_run else 'predictions')
+        return tested / PREDICTIONS
+    of_run = (tested.parent / CONFIG).is_file()
+    return tested.with_name(f'{PREDICTIONS}_{tested.stem}' if of_run else PREDICTIONS)
 
 
 def configured(cfg: Config, targets: Sequence[str]) -> dict[str, Pipeline]:
@@ -68,8 +65,8 @@ def as_tested(cfg: Config, checkpoints: Mapping[str, Path]) -> dict[str, Pipelin
     """
     found = configured(cfg, list(checkpoints))
     for target, checkpoint in checkpoints.items():
-        for folder in (predictions_of(checkpoint), predictions_of(checkpoint.parent)):
-            stored = _read(folder / _file_name(target))
+        for folder in (predictions_of(checkpoint), checkpoint.parent):
+            stored = Run(folder).post_processing(target)
             if stored is not None and stored.belongs_to(checkpoint):
                 found[target] = stored.pipeline
         if not found[target].fitted:
@@ -101,7 +98,7 @@ def as_validated(
     """
     found, notes = configured(cfg, list(checkpoints)), []
     for target, checkpoint in checkpoints.items():
-        stored = _read(folder / _file_name(target))
+        stored = read_pipeline(folder, target)
         if stored is None:
             continue
         if not stored.belongs_to(checkpoint):
@@ -113,58 +110,3 @@ def as_validated(
         else:
             found[target] = stored.pipeline
     return found, notes
-
-
-def write_pipeline(folder: Path, target: str, checkpoint: Path, pipeline: Pipeline, given: Pipeline) -> Path:
-    """Keep the post-processing of a target with the predictions of a checkpoint.
-
-    Args:
-        folder: of the prediction files.
-        target: which one.
-        checkpoint: that predicted it.
-        pipeline: what was applied.
-        given: what the config says, before anything was tuned.
-    """
-    path = folder / _file_name(target)
-    content = {
-        'checkpoint': checkpoint.name,
-        'digest': digest(checkpoint),
-        'configured': given.settings(),
-        'postprocess': pipeline.settings(),
-    }
-    write_text(path, json.dumps(content, indent=1) + '\n')
-    return path
-
-
-def _file_name(target: str) -> str:
-    return f'postprocess_{target}.json'
-
-
-class _Stored(NamedTuple):
-    """What a test left of a target."""
-
-    pipeline: Pipeline
-    configured: list[dict[str, Any]]
-    checkpoint: str
-    digest: str
-
-    def belongs_to(self, checkpoint: Path) -> bool:
-        """Whether it was this very checkpoint that was tested."""
-        return (self.checkpoint, self.digest) == (checkpoint.name, digest(checkpoint))
-
-
-def _read(path: Path) -> _Stored | None:
-    """What the last test left; None if there was none."""
-    if not path.is_file():
-        return None
-    try:
-        content = read_json(path)
-    except DataError as error:
-        raise DataError(f'{error}; write it again with: python tools/test.py RUN') from None
-    try:
-        pipeline = Pipeline.build(content['postprocess'])
-        return _Stored(pipeline, content['configured'], content['checkpoint'], content['digest'])
-    except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
-        raise DataError(
-            f'{path} is damaged ({error}); write it again with: python tools/test.py RUN'
-        ) from error

@@ -9,12 +9,12 @@ from typing import Any
 
 from abawfw.apis.compare import compare
 from abawfw.apis.progress import Report, unseen
-from abawfw.config.diff import config_diff, read_written
+from abawfw.config.diff import config_diff
 from abawfw.datasets.stores.kinds import find_store_kind
 from abawfw.errors import ConfigError, DataError
 from abawfw.files import check_writable
 from abawfw.results.comparison import Comparison
-from abawfw.results.tested_run import STAGES, TestedRun
+from abawfw.results.run import STAGES, Run
 from abawfw.submission.contribution import Contribution, contributions
 from abawfw.visualization.comparison_page import ComparisonPage
 from abawfw.visualization.page import Page
@@ -42,9 +42,9 @@ def write_run_report(path: Path | str, out: Path | None = None, progress: Report
     """
     from abawfw.visualization.run_page import run_page
 
-    run = TestedRun(path)
+    run = Run(path).require_val()
     files = list(product(run.targets, STAGES))
-    for done, (target, stage) in enumerate(files):  # what is damaged is told before a folder is made
+    for done, (target, stage) in enumerate(files):  # what is damaged is reported before a folder is made
         progress('reading predictions', done, len(files))
         run.predictions(target, stage)
     out = out or run.path / NAME
@@ -145,8 +145,8 @@ def _row(c: Contribution) -> tuple[Any, ...]:
     return c.run, c.ccc, c.weight, c.together, c.without, c.adds, c.error_correlation
 
 
-def _changes(baseline: TestedRun, run: TestedRun) -> list[str] | None:
+def _changes(baseline: Run, run: Run) -> list[str] | None:
     try:
-        return config_diff(*(read_written(r.path / 'config.py') for r in (baseline, run)))
+        return config_diff(baseline.config, run.config)
     except ConfigError:
         return None

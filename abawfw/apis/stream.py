@@ -71,7 +71,7 @@ class VAStream:
 
         Args:
             frames: ``{feature: (frames, *dims)}`` as in a store, before normalisation and cropping. A feature
-                that the run calls optional may be left away, for the whole video.
+                that the run calls optional may be omitted, for the whole video.
             observed: ``{feature: (frames,) bool}``, False where there was nothing to see, such as no face;
                 features not named are observed. It counts only for runs that were trained with
                 ``masked=True``, as in testing. A feature that is pushed has to be observed at some time.
@@ -173,8 +173,8 @@ class EstimatorStream:
     """One video through an estimator, a few frames at a time.
 
     The predictions are those of the estimator over the whole video as one clip. A modality that is given
-    counts as one that is observed somewhere in the video, as an encoder tells of what is around a missed
-    frame; one that never is observed must be left away, which the model has to allow (``optional``).
+    counts as one that is observed somewhere in the video, as an encoder takes in what is around a missed
+    frame; one that never is observed must be omitted, which the model has to allow (``optional``).
 
     Args:
         model: an estimator; it is put into evaluation mode.

@@ -8,9 +8,8 @@ from abawfw.apis.check import check_config
 from abawfw.errors import ConfigError
 from abawfw.files import write_text
 from abawfw.series.launchers.base import Launcher, Report
-from abawfw.series.results import to_csv
-from abawfw.series.runs import Series, SeriesResult
-from abawfw.series.sweep_space import Values, to_trial, unknown_keys
+from abawfw.series.runs import Series, SeriesResult, to_csv
+from abawfw.series.sweep_space import Values, to_run, unknown_keys
 
 CSV = 'sweep.csv'
 
@@ -22,7 +21,7 @@ def sweep(series: Series, combinations: Sequence[Values], launcher: Launcher, re
         series: config and folder; the folders of the runs are named after the values.
         combinations: value by dotted key, from ``grid`` or ``draw``.
         launcher: starts the runs.
-        report: told in a line of every start and end.
+        report: called with a line at every start and end.
 
     Returns:
         A row per run that is done, the highest validation CCC first, as written to ``sweep.csv``; and the
@@ -33,8 +32,8 @@ def sweep(series: Series, combinations: Sequence[Values], launcher: Launcher, re
         Interrupted: Ctrl-C.
     """
     _check(series, combinations)
-    trials = [to_trial(values) for values in combinations]
-    found = series.launch(trials, launcher, report)
+    runs = [to_run(values) for values in combinations]
+    found = series.launch(runs, launcher, report)
     rows = sorted(found.rows, key=lambda row: -row['ccc'])
     if rows:
         write_text(series.out / CSV, to_csv(rows))
@@ -42,13 +41,13 @@ def sweep(series: Series, combinations: Sequence[Values], launcher: Launcher, re
 
 
 def _check(series: Series, combinations: Sequence[Values]) -> None:
-    """Check the keys, and the config of every combination; what several have in common is told once."""
+    """Check the keys, and the config of every combination; what several have in common is reported once."""
     unknown = unknown_keys(series.load().to_dict(), combinations[0])
     problems = dict.fromkeys(f'  {text}' for text in unknown.values())
     for values in combinations:
-        trial = to_trial({key: value for key, value in values.items() if key not in unknown})
+        planned = to_run({key: value for key, value in values.items() if key not in unknown})
         try:
-            check_config(series.load(trial), training=True)
+            check_config(series.load(planned), training=True)
         except ConfigError as error:
             first, *lines = str(error).splitlines()
             problems |= dict.fromkeys(lines or [f'  {first}'])

@@ -12,7 +12,7 @@ from mmengine.config import Config
 
 from abawfw.apis.check import check_config
 from abawfw.apis.face_frames import face_frames
-from abawfw.apis.postprocessing import as_validated, configured, write_pipeline
+from abawfw.apis.postprocessing import as_validated, configured
 from abawfw.apis.progress import Report, unseen
 from abawfw.apis.trained_run import Curves, TrainedRun
 from abawfw.config.loading import resolve
@@ -25,13 +25,12 @@ from abawfw.errors import DataError
 from abawfw.evaluation.functional import MeanCourse, Moments
 from abawfw.evaluation.postprocess import Pipeline, candidates, tune
 from abawfw.files import check_writable, remove_left_over
-from abawfw.results.predictions import write_predictions, writing
-from abawfw.results.report_file import NAME, check_report, record, update_report
+from abawfw.results.predictions import PARTITIONS, write_predictions, writing
+from abawfw.results.report_file import REPORT, check_report, record, update_report, write_pipeline
 from abawfw.results.report_table import cross_validated_rows, report_rows
+from abawfw.results.run import PREDICTIONS
 from abawfw.results.side_files import write_faces, write_times, write_val_groups
 from abawfw.results.trial_files import write_trial_files
-
-FILE_PARTITION = {'val': 'val', 'test': 'tst'}
 
 
 @dataclass
@@ -105,7 +104,7 @@ def test(
         report.notes.append('val was tested, too: post-processing is tuned on it, and its files must fit')
         partitions = ['val', *partitions]
     check_partitions(store, partitions)
-    check_writable(out / NAME, NAME, '--out')
+    check_writable(out / REPORT, REPORT, '--out')
     remove_left_over(out)
     check_report(out)
     trained = TrainedRun(cfg, checkpoints)
@@ -121,15 +120,15 @@ def test(
     }
     bounds = lower_bounds(cfg, store, {t: labels for t, (_, labels) in predictions.get('val', {}).items()})
     report.postprocess |= {t: found.pipeline for t, found in tuned.items()}
-    parts = [(FILE_PARTITION[partition], target) for partition in partitions for target in checkpoints]
+    parts = [(PARTITIONS[partition], target) for partition in partitions for target in checkpoints]
     with writing(out, parts):
         for partition in partitions:
             for target, (pred, label) in predictions[partition].items():
                 labels = label if any(np.isfinite(x).any() for x in label.values()) else None
                 how = report.postprocess[target], faces[partition]
-                report.files += write_predictions(out, FILE_PARTITION[partition], target, pred, labels, *how)
+                report.files += write_predictions(out, PARTITIONS[partition], target, pred, labels, *how)
                 if cfg.get('trial_files', False):
-                    run = out.parent if out.name == 'predictions' else out
+                    run = out.parent if out.name == PREDICTIONS else out
                     report.files += write_trial_files(run, partition, target, pred)
                 if labels is not None:
                     rows = report_rows(target, pred, labels, *how, groups[partition])
@@ -156,7 +155,7 @@ def test(
 def _faces(
     store: FeatureStore, predicted: Mapping[str, tuple[Curves, Curves]], features: Sequence[str]
 ) -> dict[str, np.ndarray | None]:
-    """Where a face was found, by video, None where nothing tells."""
+    """Where a face was found, by video, None where that is unknown."""
     videos = next(iter(predicted.values()))[0]
     return {video: face_frames(store, video, features) for video in videos}
 
@@ -227,7 +226,7 @@ def lower_bounds(
     Returns:
         By target: ``constant``, the mean of all training labels, whose CCC is 0 as that of any constant, and
         ``course``, their mean as a function of time, see ``MeanCourse``. Targets without a labelled frame in
-        either partition are left out.
+        either partition are omitted.
 
     Raises:
         DataError: a training label cannot be read.

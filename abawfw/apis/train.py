@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import itertools
-import json
 import math
 import os
 import shutil
@@ -19,9 +18,8 @@ import torch
 from mmengine.config import Config
 from mmengine.dist import barrier, get_dist_info, is_distributed
 
-from abawfw.apis.build import build_loader, model_config
+from abawfw.apis.build import build_loader, model_config, recorder
 from abawfw.apis.check import check_config
-from abawfw.apis.trackers import recorder
 from abawfw.checkpoints import after_full_disk, resumable_checkpoints
 from abawfw.components import building
 from abawfw.config.loading import resolve
@@ -32,6 +30,7 @@ from abawfw.engine.training_state import bare_model
 from abawfw.engine.va_runner import VARunner
 from abawfw.engine.work_dir_lock import work_dir_lock
 from abawfw.errors import CheckpointError, Interrupted, TrainingError
+from abawfw.results.run import CONFIG, SUMMARY, Run
 
 # MMEngine shares state between runs of one process whose name and second of start are equal (B5.10).
 _RUNS = itertools.count()
@@ -52,7 +51,7 @@ def train(
         resume: True to continue from the newest training state of the work_dir (or begin if there is none), a
             path to continue from that one.
         launcher: 'none', or what started this process as one of several: 'pytorch', 'slurm' or 'mpi'.
-        say: told in a line, on the main process, what is waited for before there is a log.
+        say: called on the main process with a line on what is waited for before there is a log.
 
     Returns:
         The run's summary, as in ``summary.json``.
@@ -84,7 +83,7 @@ def train(
     finally:
         if launcher != 'none' and is_distributed():
             torch.distributed.destroy_process_group()
-    return json.loads((work_dir / 'summary.json').read_text())
+    return Run(work_dir).summary
 
 
 @contextlib.contextmanager
@@ -213,7 +212,7 @@ def described(runner: VARunner, precision: str) -> list[str]:
 
 def default_work_dir(config: Path) -> Path:
     """``work_dirs/NAME`` for a config file NAME.py; for the config.py of a run, the run."""
-    if config.name == 'config.py' and (config.parent / 'summary.json').is_file():
+    if config.name == CONFIG and (config.parent / SUMMARY).is_file():
         return config.parent
     return Path('work_dirs') / config.stem
 
@@ -226,8 +225,8 @@ def is_main_process() -> bool:
 def never_observed(dataset: ClipDataset) -> list[str]:
     """A line for each feature that was never observed in some videos, where the pipeline heeds masks.
 
-    Looks at masks only: a feature that tells by its frames themselves, as pictures without a mask do, is left
-    out.
+    Looks at masks only: a feature without one, whose frames themselves show it, as images do, is
+    omitted.
     """
     if not any(getattr(transform, 'masked', False) for transform in dataset.pipeline):
         return []

@@ -21,6 +21,7 @@ from abawfw.config.loading import load_config, resolve
 from abawfw.datasets.stores.base import FeatureStore
 from abawfw.errors import CheckpointError, ConfigError, DataError, counted
 from abawfw.evaluation.va_metric import AssembledVideo, VAMetric
+from abawfw.results.run import CONFIG
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class LoadedRun:
         cfg: config, references resolved.
         checkpoints: file of each target.
         networks: one, or one per target where each has its own best checkpoint; in the order of the targets.
-        meta: what the first checkpoint says of itself.
+        meta: what the first checkpoint holds about itself.
         fitted: what transforms took from the training videos, if the checkpoint says so.
     """
 
@@ -87,7 +88,7 @@ def load_run(run: str | Path, checkpoint: str | Path | None = None) -> LoadedRun
         raise ConfigError(f'{run}: no such run or config file')
     if run.is_dir() == (checkpoint is not None):
         raise ConfigError('give either the work_dir of a run, or a config file and a checkpoint')
-    cfg = resolve(load_config(run if checkpoint is not None else run / 'config.py'))
+    cfg = resolve(load_config(run if checkpoint is not None else run / CONFIG))
     if checkpoint is None:
         paths = {t: best_checkpoint(run, f'ccc_{t}') for t in cfg.targets}
     else:
@@ -116,7 +117,7 @@ class TrainedNetwork:
     Attributes:
         targets: those wanted.
         checkpoint: file of the weights.
-        meta: what the checkpoint says of itself.
+        meta: what the checkpoint holds about itself.
         fitted: what the transforms of the run took from its training videos, if the checkpoint says so.
     """
 

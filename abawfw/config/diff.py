@@ -128,4 +128,7 @@ def read_written(path: Path) -> VAConfig:
                     raise ValueError(f'line {statement.lineno} is not NAME = VALUE')
         return VAConfig(values, filename=str(path))
     except (OSError, SyntaxError, ValueError, TypeError, KeyError, RecursionError, MemoryError) as error:
-        raise ConfigError(f'{path} cannot be read as the config of a run: {error}') from error
+        raise ConfigError(
+            f'{path} cannot be read as the config of a run: {error}; tools/train.py '
+            'with --resume writes it anew'
+        ) from error

@@ -33,6 +33,7 @@ from abawfw.engine.training_state import bare_model, capture, changed_settings, 
 from abawfw.errors import CheckpointError, ConfigError
 from abawfw.files import remove_left_over, write_text
 from abawfw.registry import RUNNERS
+from abawfw.results.run import CONFIG
 
 
 class _ShortLines(logging.Formatter):
@@ -68,7 +69,7 @@ class VARunner(Runner):
     def dump_config(self) -> None:
         """Write the config, overrides included, as ``config.py`` of the work_dir."""
         if self.rank == 0:
-            write_text(Path(self.work_dir) / 'config.py', self.cfg.pretty_text)
+            write_text(Path(self.work_dir) / CONFIG, self.cfg.pretty_text)
 
     def build_visualizer(self, visualizer: dict | None = None) -> Any:
         """The recorder that the config names, or one that records nothing."""

@@ -9,12 +9,12 @@ from abawfw.lazy import lazy
 if TYPE_CHECKING:
     from abawfw.results.comparison import Comparison
     from abawfw.results.predictions import Predictions, read_predictions, write_predictions
-    from abawfw.results.tested_run import TestedRun
+    from abawfw.results.run import Run
 
 __all__ = [
     'Comparison',
     'Predictions',
-    'TestedRun',
+    'Run',
     'read_predictions',
     'write_predictions',
 ]

@@ -21,7 +21,7 @@ def same_videos(runs: Sequence[Predictions | None]) -> list[list[int]]:
 
     Returns:
         Groups of indices, the runs of each with the same videos and no two groups with a common video; one
-        group of all where sets overlap, so that ``differences`` tells how.
+        group of all where sets overlap, so that ``differences`` lists how.
     """
     groups: dict[frozenset[str], list[int]] = {}
     for i, run in enumerate(runs):

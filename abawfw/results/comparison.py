@@ -19,7 +19,7 @@ from abawfw.evaluation.functional import (
 )
 from abawfw.evaluation.functional.resampling import VideoSums
 from abawfw.results.agreement import common_groups
-from abawfw.results.tested_run import TestedRun
+from abawfw.results.run import Run
 
 MEAN = 'mean'  # of the targets' CCC
 ALPHA = 0.05
@@ -70,7 +70,7 @@ class ComparedScore:
 
     @property
     def verdict(self) -> str:
-        """'better' or 'worse' where the interval leaves out 0, and otherwise why neither.
+        """'better' or 'worse' where the interval excludes 0, and otherwise why neither.
 
         Not significant is no evidence that runs are equal.
         """
@@ -112,7 +112,7 @@ class Comparison:
         DataError: no frame has a label, or runs contradict one another in the groups of videos.
     """
 
-    def __init__(self, runs: Sequence[TestedRun], stage: str = 'smoothed') -> None:
+    def __init__(self, runs: Sequence[Run], stage: str = 'smoothed') -> None:
         if len(runs) < 2:
             raise ConfigError('a comparison needs two runs or more')
         self.runs, self.stage = tuple(runs), stage
@@ -145,13 +145,13 @@ class Comparison:
 
     @property
     def unit_text(self) -> str:
-        """What is drawn and swapped, in words, and as how many of equal length they count."""
+        """What is drawn and swapped, as text, and as how many of equal length they count."""
         count = effective_number(self._units[self.targets[0]][0])
         return f'{self.groups.text(self.videos)}, which count as {count:.1f} of equal length'
 
     @property
     def notes(self) -> list[str]:
-        """What is to be said of the intervals and p-values, a sentence each."""
+        """What to know about the intervals and p-values, a sentence each."""
         lines = [
             f'{score.run}, {score.target}: no interval and no p-value, since {obstacle}'
             for score in self.scores
@@ -186,7 +186,7 @@ class Comparison:
 
     @property
     def tuned(self) -> str | None:
-        """Which predictions were tuned on the videos that are compared, in words; None where none were."""
+        """Which predictions were tuned on the videos that are compared, as text; None where none were."""
         found = [
             f'{name} ({", ".join(run.tuned)})'
             for name, run in zip(self.names, self.runs, strict=True)
@@ -255,7 +255,7 @@ def level_text(level: float) -> str:
 
 
 def reading(comparison: Comparison) -> str:
-    """How intervals, p-values and verdicts of a comparison are to be read, in words that agree with them.
+    """How intervals, p-values and verdicts of a comparison are to be read, in sentences that agree with them.
 
     Every text follows from the first sentence of docs/statistics.md on comparisons.
     """
@@ -263,17 +263,17 @@ def reading(comparison: Comparison) -> str:
     times = f' times {c.comparisons}' if c.comparisons > 1 else ''
     corrected = f'corrected for {counted(c.comparisons, "comparison")}' if c.comparisons > 1 else 'at 5 %'
     lines = [
-        'a run is better or worse where its interval leaves out 0; not significant does not mean equal',
+        'a run is better or worse where its interval excludes 0; not significant does not mean equal',
         f'interval: {level_text(c.level)}, {corrected}; p: paired bootstrap; p swapped: runs exchanged '
-        f'within a {c.unit}; p corrected: the larger of both{times}, below .05 where the interval leaves out '
-        '0',
+        f'within a {c.unit}; p corrected: the larger of both{times}, below .05 where the interval '
+        'excludes 0',
     ]
     if len(c.targets) > 1:
         lines.append('mean: its interval is the mean of those of the targets, and no comparison of its own')
     return '\n'.join(lines)
 
 
-def _names(runs: Sequence[TestedRun]) -> tuple[str, ...]:
+def _names(runs: Sequence[Run]) -> tuple[str, ...]:
     """Names of the folders, or their paths where two have the same name."""
     names = [run.name for run in runs]
     return tuple(str(r.path) if names.count(r.name) > 1 else r.name for r in runs)

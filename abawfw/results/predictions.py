@@ -106,7 +106,7 @@ def _check_bounds(where: str, key: str, values: np.ndarray, bounded: bool) -> No
         raise DataError(f'{where}, frame {frame}: "{key}" is {values[frame]!s}, which is not {what}; {AGAIN}')
 
 
-PARTITIONS = ('val', 'tst')
+PARTITIONS = {'val': 'val', 'test': 'tst'}  # of a store, and as names of files have them
 KINDS = {'raw': 'nosmooth_ori', 'clipped': 'nosmooth', 'smoothed': 'smooth'}
 
 
@@ -179,12 +179,6 @@ def file_name(partition: str, target: str, kind: str) -> str:
     return f'{partition}_pred_{target}_{KINDS[kind]}.json'
 
 
-def predictions_folder(run: Path | str) -> Path:
-    """Where a run keeps its prediction files: RUN/predictions, or RUN itself if it holds them."""
-    inner = Path(run) / 'predictions'
-    return inner if inner.is_dir() else Path(run)
-
-
 def read_predictions(
     folder: Path | str, partition: str, target: str, smoothed: bool = False, raw: bool = False
 ) -> Predictions:
@@ -196,24 +190,20 @@ def read_predictions(
     _check_partition(partition)
     kind = 'raw' if raw else 'smoothed' if smoothed else 'clipped'
     path = Path(folder) / file_name(partition, target, kind)
-    if not path.is_file() and path.parent.name != 'predictions' and (path.parent / 'config.py').is_file():
-        raise DataError(
-            f'{path.parent} has no predictions; test it first: python tools/test.py {path.parent}'
-        )
     if not path.is_file():
         option = '' if partition == 'val' else ' --partition test'
         raise DataError(
             f'{path} is missing; it is made by: python tools/test.py RUN{option}. An ensemble of runs of the '
-            f'other target alone leaves {target} away with --target'
+            f'other target alone omits {target} with --target'
         )
     check_complete(path.parent, partition, target)
     return Predictions.read(path, clipped=kind != 'raw')
 
 
 def _check_partition(partition: str) -> None:
-    if partition not in PARTITIONS:
+    if partition not in PARTITIONS.values():
         raise ConfigError(
-            f'no partition {partition!r} in prediction files; there are {", ".join(PARTITIONS)}'
+            f'no partition {partition!r} in prediction files; there are {", ".join(PARTITIONS.values())}'
         )
 
 
@@ -242,7 +232,7 @@ def _to_json(preds: Mapping[str, np.ndarray], labels: Mapping[str, Any] | None) 
     return json.dumps(content, allow_nan=False)
 
 
-NAME = 'incomplete.txt'
+INCOMPLETE = 'incomplete.txt'
 
 
 @contextmanager
@@ -283,12 +273,12 @@ def check_complete(folder: Path, partition: str, target: str) -> None:
 
 
 def _marked(folder: Path) -> set[str]:
-    path = folder / NAME
+    path = folder / INCOMPLETE
     return set(path.read_text(encoding='utf-8').splitlines()) if path.is_file() else set()
 
 
 def _mark(folder: Path, parts: set[str]) -> None:
     if parts:
-        write_text(folder / NAME, ''.join(f'{part}\n' for part in sorted(parts)))
+        write_text(folder / INCOMPLETE, ''.join(f'{part}\n' for part in sorted(parts)))
     else:
-        (folder / NAME).unlink(missing_ok=True)
+        (folder / INCOMPLETE).unlink(missing_ok=True)

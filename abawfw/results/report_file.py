@@ -1,4 +1,4 @@
-"""report.json: what the tests of a run measured."""
+"""What tests of a run measured, in report.json, and how they post-processed, in postprocess_TARGET.json."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from abawfw.errors import DataError
+from abawfw.errors import ConfigError, DataError
+from abawfw.evaluation.postprocess import Pipeline
 from abawfw.files import write_text
 from abawfw.json_files import read_json
 
-NAME = 'report.json'
+REPORT = 'report.json'
 
 
 def update_report(
@@ -23,19 +24,19 @@ def update_report(
     made_with: Mapping[str, Mapping[str, Any]],
     bounds: Mapping[str, Mapping[str, float]],
 ) -> Path:
-    """Write what was tested now over what was said of it; other partitions and targets stay.
+    """Write what was tested now over what an earlier test wrote of it; other partitions and targets stay.
 
     Args:
         folder: of the prediction files.
         postprocess: steps of each target, as text, by partition.
         rows: of ``report_rows``, for all targets, by partition with labels.
-        made_with: of ``made_with.record``, of each target, by partition.
+        made_with: of ``record``, of each target, by partition.
         bounds: CCC on val of what a model must beat, by target and name, see ``lower_bounds``.
 
     Returns:
         The file.
     """
-    texts, kept, made, beaten = _before(folder / NAME)
+    texts, kept, made, beaten = _before(folder / REPORT)
     for partition, by_target in postprocess.items():
         texts[partition] = {**texts.get(partition, {}), **by_target}
         made[partition] = {**made.get(partition, {}), **made_with[partition]}
@@ -45,8 +46,8 @@ def update_report(
         )
     kept = {partition: found for partition, found in kept.items() if found}
     content = {'postprocess': texts, 'rows': kept, KEY: made, 'lower_bounds': {**beaten, **bounds}}
-    write_text(folder / NAME, json.dumps(content, indent=1) + '\n')
-    return folder / NAME
+    write_text(folder / REPORT, json.dumps(content, indent=1) + '\n')
+    return folder / REPORT
 
 
 def check_report(folder: Path) -> None:
@@ -55,13 +56,13 @@ def check_report(folder: Path) -> None:
     Raises:
         DataError: report.json is damaged.
     """
-    _before(folder / NAME)
+    _before(folder / REPORT)
 
 
 def _before(
     path: Path,
 ) -> tuple[dict[str, dict[str, list[str]]], dict[str, list[dict[str, Any]]], dict[str, dict[str, Any]], dict]:
-    """What an earlier test left; nothing of a version that says it otherwise."""
+    """What an earlier test left; nothing of a version with another structure."""
     if not path.is_file():
         return {}, {}, {}, {}
     try:
@@ -88,7 +89,7 @@ KEY = 'made_with'
 
 
 def digest(checkpoint: Path) -> str:
-    """What tells a checkpoint from another of the same name, of the run trained anew."""
+    """Of the bytes of a checkpoint: a run trained anew has other ones of the same name."""
     with checkpoint.open('rb') as file:
         return hashlib.file_digest(file, 'blake2b').hexdigest()
 
@@ -115,7 +116,7 @@ def record(folder: Path, checkpoint: Path, config: str | None, text: str) -> dic
 
 
 def recorded(report: Mapping[str, Any], partition: str, target: str) -> dict[str, Any] | None:
-    """What a report.json says that a target was predicted with; None where it does not."""
+    """The record in a report.json of what a target was predicted with; None where there is none."""
     found: Any = report.get(KEY)
     for key in (partition, target):
         found = found.get(key) if isinstance(found, dict) else None
@@ -124,46 +125,44 @@ def recorded(report: Mapping[str, Any], partition: str, target: str) -> dict[str
 
 
 def doubts(
-    run: Path,
     folder: Path,
     report: Mapping[str, Any],
+    best: Mapping[str, Path] | None,
     targets: Sequence[str],
-    partitions: Sequence[str] = ('val',),
+    partitions: Sequence[str],
 ) -> list[str]:
     """What speaks against predictions being those of the checkpoints that lie beside them, a line each.
 
     Args:
-        run: folder that was named, a work_dir or a folder of prediction files.
         folder: of the prediction files.
         report: content of its report.json, {} without one.
+        best: the run's best checkpoints by score, as far as they are known; None where no run is around.
         targets: those that are read.
         partitions: those that are read, of 'val' and 'test'.
 
     Returns:
         Nothing where everything fits, and for prediction files with neither report nor run around them.
     """
-    own = folder.resolve() == (run / 'predictions').resolve()
-    best = _best(run) if own else {}
     lines: dict[str, list[str]] = {}
     for partition in partitions:
         for target in targets:
             known = recorded(report, partition, target)
             if known is not None:
-                text = _doubt(run, folder, known, best.get(f'ccc_{target}'))
+                text = _doubt(folder, known, (best or {}).get(f'ccc_{target}'))
             elif report or best:
                 text = 'unknown: they are of an older version, or the test did not reach its end'
             else:
                 text = None
             if text:
                 lines.setdefault(text, []).append(f'{target} of {partition}')
-    again = '; test the run again' if own else ''
+    again = '' if best is None else '; test the run again'
     return [f'the checkpoint that predicted {", ".join(of)} is {text}{again}' for text, of in lines.items()]
 
 
-def _doubt(run: Path, folder: Path, known: Mapping[str, Any], best: str | None) -> str | None:
+def _doubt(folder: Path, known: Mapping[str, Any], best: Path | None) -> str | None:
     path = Path(os.path.normpath(folder / known['checkpoint']))
-    if best is not None and path.resolve() != (run / best).resolve():
-        return f"{path.name}, not {best}, the run's best"
+    if best is not None and path.resolve() != best.resolve():
+        return f"{path.name}, not {best.name}, the run's best"
     if not path.is_file():
         return f'{path.name}, which is not there any more'
     if digest(path) != known['digest']:
@@ -171,10 +170,68 @@ def _doubt(run: Path, folder: Path, known: Mapping[str, Any], best: str | None) 
     return None
 
 
-def _best(run: Path) -> dict[str, str]:
-    """Names of a run's best checkpoints by score, as its summary.json says; {} where it does not."""
+class TestedPipeline(NamedTuple):
+    """The post-processing that a target was last tested with.
+
+    Attributes:
+        pipeline: what was applied.
+        configured: settings of what the config says, before anything was tuned.
+        checkpoint: name of the file that predicted it.
+        digest: of its bytes.
+    """
+
+    pipeline: Pipeline
+    configured: list[dict[str, Any]]
+    checkpoint: str
+    digest: str
+
+    def belongs_to(self, checkpoint: Path) -> bool:
+        """Whether it was this very checkpoint that was tested."""
+        return (self.checkpoint, self.digest) == (checkpoint.name, digest(checkpoint))
+
+
+def write_pipeline(folder: Path, target: str, checkpoint: Path, pipeline: Pipeline, given: Pipeline) -> Path:
+    """Keep the post-processing of a target with the predictions of a checkpoint.
+
+    Args:
+        folder: of the prediction files.
+        target: which one.
+        checkpoint: that predicted it.
+        pipeline: what was applied.
+        given: what the config says, before anything was tuned.
+    """
+    path = folder / _pipeline_file(target)
+    content = {
+        'checkpoint': checkpoint.name,
+        'digest': digest(checkpoint),
+        'configured': given.settings(),
+        'postprocess': pipeline.settings(),
+    }
+    write_text(path, json.dumps(content, indent=1) + '\n')
+    return path
+
+
+def read_pipeline(folder: Path, target: str) -> TestedPipeline | None:
+    """The post-processing that the last test left with predictions; None if it left none.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    path = folder / _pipeline_file(target)
+    if not path.is_file():
+        return None
     try:
-        found = read_json(run / 'summary.json')['best']
-        return {key: Path(value['file']).name for key, value in found.items()}
-    except (DataError, ValueError, KeyError, TypeError, AttributeError):
-        return {}
+        content = read_json(path)
+    except DataError as error:
+        raise DataError(f'{error}; write it again with: python tools/test.py RUN') from None
+    try:
+        pipeline = Pipeline.build(content['postprocess'])
+        return TestedPipeline(pipeline, content['configured'], content['checkpoint'], content['digest'])
+    except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
+        raise DataError(
+            f'{path} is damaged ({error}); write it again with: python tools/test.py RUN'
+        ) from error
+
+
+def _pipeline_file(target: str) -> str:
+    return f'postprocess_{target}.json'

@@ -14,6 +14,7 @@ from abawfw.groups import Groups
 
 HEADER = ('target', 'stage', 'CCC', '95 % interval', 'PCC', 'RMSE', 'frames', 'videos')
 CROSS_VALIDATED = 'cross-validated'  # the stage of what post-processing that was tuned is worth
+COUNTED = ('smoothed', CROSS_VALIDATED)  # stages whose last row is the score of a target
 
 
 def report_rows(
@@ -40,7 +41,7 @@ def report_rows(
 
     Returns:
         Three rows, ready for JSON: target, stage, ccc, ccc_low and ccc_high (None without an interval), pcc,
-        rmse, frames and videos (those with a label), unit (what was drawn, in words), effective (as how many
+        rmse, frames and videos (those with a label), unit (what was drawn, as text), effective (as how many
         units of equal length they count), notes.
 
     Raises:

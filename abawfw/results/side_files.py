@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -32,50 +31,7 @@ def write_or_remove(path: Path, text: str | None) -> list[Path]:
     return [path]
 
 
-def read_dict(path: Path) -> dict[str, Any]:
-    """A JSON object; {} where there is no file.
-
-    Raises:
-        DataError: the file holds something else.
-    """
-    if not path.is_file():
-        return {}
-    try:
-        content = read_json(path)
-    except DataError as error:
-        raise DataError(f'{error}; move it away to go on without it') from None
-    if not isinstance(content, dict):
-        raise DataError(
-            f'{path} is damaged: it holds a {type(content).__name__}, not an object; move it away to go on '
-            'without it'
-        )
-    return content
-
-
-def read_table(path: Path) -> list[dict[str, float]]:
-    """A CSV file with a header, one dict per row, without what is no finite number; [] where there is none.
-
-    Raises:
-        DataError: the file is no such table.
-    """
-    if not path.is_file():
-        return []
-    try:
-        rows = list(csv.DictReader(path.read_text(encoding='utf-8').splitlines()))
-    except (ValueError, csv.Error) as error:
-        raise DataError(f'{path} is damaged: {error}; move it away to go on without it') from error
-    return [{key: x for key, value in row.items() if (x := _number(value)) is not None} for row in rows]
-
-
-def _number(text: Any) -> float | None:
-    """The number that a cell holds, if it is one."""
-    try:
-        return number(float(text))
-    except (TypeError, ValueError):
-        return None
-
-
-LARGEST = 1e100  # nothing that a run tells is larger; what is drawn or printed must not overflow
+LARGEST = 1e100  # nothing that a run reports is larger; what is drawn or printed must not overflow
 
 
 def number(value: Any) -> float | None:
@@ -113,10 +69,10 @@ def read_faces(folder: Path | str, frames: Mapping[str, int]) -> dict[str, np.nd
 
     Args:
         folder: of the prediction files.
-        frames: of each video that is known; others are left out.
+        frames: of each video that is known; others are omitted.
 
     Raises:
-        DataError: the file is damaged, or tells of other numbers of frames.
+        DataError: the file is damaged, or holds other numbers of frames.
     """
     path = Path(folder) / FACES
     if not path.is_file():
@@ -187,11 +143,11 @@ def read_val_groups(folder: Path | str, videos: Sequence[str]) -> Groups:
 
 
 TIMES = 'val_times.json'
-EVEN = 5e-4  # seconds; a finer difference is not seen in any picture
+EVEN = 5e-4  # seconds; a finer difference is not seen in any figure
 
 
 def evenly_spaced(times: NDArray[np.float64]) -> bool:
-    """Whether the first and the last time tell all others, to half a millisecond.
+    """Whether all other times follow from the first and the last, to half a millisecond.
 
     >>> evenly_spaced(np.array([0.0, 0.04, 0.08])), evenly_spaced(np.array([0.0, 0.03, 0.08]))
     (True, False)

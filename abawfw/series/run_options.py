@@ -65,6 +65,6 @@ def build_series(args: argparse.Namespace, kind: str, tools: Path) -> Series:
 
 
 def failure_text(failure: Failure) -> str:
-    """What the user is told of a run that failed: why, and the end of its log."""
+    """The report of a run that failed: why, and the end of its log."""
     tail = ''.join(f'  {line}\n' for line in failure.tail.splitlines())
-    return f'\n{failure.run.name} {failure.reason}; the end of {failure.run.log}:\n{tail}'
+    return f'\n{failure.job.name} {failure.reason}; the end of {failure.job.log}:\n{tail}'

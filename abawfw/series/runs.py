@@ -1,24 +1,28 @@
-"""Series of runs of one config: what is done, what is left, and doing it."""
+"""Series of runs of one config: what is done, what is left, doing it, and the table of what came of it."""
 
 from __future__ import annotations
 
-import hashlib
+import csv
+import io
 import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from statistics import fmean, stdev
+from typing import Any, TypeAlias
 
 from abawfw.config.diff import config_diff
 from abawfw.config.loading import VAConfig, load_config
 from abawfw.config.overrides import parse_words
-from abawfw.errors import ConfigError, DataError
-from abawfw.json_files import read_json
-from abawfw.series.launchers.base import Failure, Launcher, Report, Run, status
-from abawfw.series.results import Row, read_scores
+from abawfw.errors import ConfigError
+from abawfw.results.report_file import REPORT
+from abawfw.results.report_table import aligned
+from abawfw.results.run import CONFIG, MEAN, PREDICTIONS, STD, Run
+from abawfw.series.launchers.base import Failure, Job, Launcher, Report
 
 SHOWN = 5  # differences of one run that are listed
+Row: TypeAlias = dict[str, Any]  # column -> text, number, or None where there is nothing
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,7 @@ class PlannedRun:
 
     Attributes:
         name: of its folder.
-        labels: what tells it from the others, columns of the table.
+        labels: in which it differs from the others, columns of the table.
         words: overrides of this run alone, as after ``--cfg-options``.
         seed: instead of the config's.
     """
@@ -64,64 +68,59 @@ class Series:
     data_root: str | None = None
     words: tuple[str, ...] = ()
 
-    def load(self, trial: PlannedRun | None = None) -> VAConfig:
-        """The config of a trial, or the one that all have in common, as tools/train.py loads it."""
-        words = [*self.words, *(trial.words if trial else ())]
-        named = {'data_root': self.data_root, 'seed': trial.seed if trial else None}
+    def load(self, planned: PlannedRun | None = None) -> VAConfig:
+        """The config of a run, or the one that all have in common, as tools/train.py loads it."""
+        words = [*self.words, *(planned.words if planned else ())]
+        named = {'data_root': self.data_root, 'seed': planned.seed if planned else None}
         overrides = parse_words(words) | {k: v for k, v in named.items() if v is not None}
         return load_config(self.config, overrides)
 
-    def launch(self, trials: Sequence[PlannedRun], launcher: Launcher, report: Report) -> SeriesResult:
-        """Do what is left of all trials and collect their results.
+    def launch(self, runs: Sequence[PlannedRun], launcher: Launcher, report: Report) -> SeriesResult:
+        """Do what is left of all runs and collect their results.
 
         Raises:
             ConfigError: runs in ``out`` were started with another config.
             Interrupted: see ``Launcher.launch``.
         """
-        configs = {trial.name: self.load(trial) for trial in trials}
+        configs = {planned.name: self.load(planned) for planned in runs}
         self._check_unchanged(configs)
-        runs = [self._run(trial, configs[trial.name]) for trial in trials]
-        left = [run for run in runs if run.commands]
-        if len(left) < len(runs):
-            report(f'{len(runs) - len(left)} of {len(runs)} runs are done already')
+        jobs = [self._job(planned, configs[planned.name].targets) for planned in runs]
+        left = [job for job in jobs if job.commands]
+        if len(left) < len(jobs):
+            report(f'{len(jobs) - len(left)} of {len(jobs)} runs are done already')
         failures = launcher.launch(left, report)
+        failed = {failure.job.name for failure in failures}
         rows = []
-        for trial in trials:
-            scores = read_scores(self.out / trial.name, configs[trial.name].targets)
-            if scores is not None and trial.name not in [failure.run.name for failure in failures]:
-                rows.append({'run': trial.name, **trial.labels, **scores})
+        for planned in runs:
+            scores = Run(self.out / planned.name).scores(configs[planned.name].targets)
+            if scores is not None and planned.name not in failed:
+                rows.append({'run': planned.name, **planned.labels, **scores})
         return SeriesResult(rows, failures)
 
-    def _run(self, trial: PlannedRun, cfg: VAConfig) -> Run:
+    def _job(self, planned: PlannedRun, targets: Sequence[str]) -> Job:
         """The commands that are left: training and testing, testing, or none."""
-        work_dir = self.out / trial.name
-        python = sys.executable
-        train = [
-            python,
-            str(self.tools / 'train.py'),
-            str(self.config),
-            '--work-dir',
-            str(work_dir),
-            '--resume',
-        ]
+        work_dir = self.out / planned.name
+        train = [sys.executable, str(self.tools / 'train.py'), str(self.config)]
+        train += ['--work-dir', str(work_dir), '--resume']
         train += ['--data-root', self.data_root] if self.data_root is not None else []
-        train += ['--seed', str(trial.seed)] if trial.seed is not None else []
-        words = [*self.words, *trial.words]
+        train += ['--seed', str(planned.seed)] if planned.seed is not None else []
+        words = [*self.words, *planned.words]
         train += ['--cfg-options', *words] if words else []
-        test = (python, str(self.tools / 'test.py'), str(work_dir))
-        trained = status(work_dir) == 'done'
+        test = (sys.executable, str(self.tools / 'test.py'), str(work_dir))
+        run = Run(work_dir)
+        trained = run.status == 'done'
         commands: tuple[tuple[str, ...], ...] = (test,) if trained else (tuple(train), test)
-        if trained and read_scores(work_dir, cfg.targets) is not None:
+        if trained and run.scores(targets) is not None:
             commands = ()
         # on a cluster, the environment of this process is not that of the run
         environment = {k: os.environ[k] for k in ('PYTHONPATH',) if k in os.environ}
-        return Run(trial.name, commands, work_dir, environment, ('predictions/report.json',))
+        return Job(planned.name, commands, work_dir, environment, (f'{PREDICTIONS}/{REPORT}',))
 
     def _check_unchanged(self, configs: dict[str, VAConfig]) -> None:
         """Refuse to mix runs of two configs in one table."""
         changed: dict[tuple[str, ...], list[str]] = {}
         for name, cfg in configs.items():
-            lines = _changes(self.out / name, cfg)
+            lines = _changes(Run(self.out / name), cfg)
             if lines:
                 changed.setdefault(tuple(lines), []).append(name)
         if changed:
@@ -132,21 +131,59 @@ class Series:
             )
 
 
-def _changes(work_dir: Path, cfg: VAConfig) -> list[str]:
+def _changes(run: Run, cfg: VAConfig) -> list[str]:
     """In which values the config that a run was started with differs; nothing where no run was started."""
-    theirs = work_dir / 'config.py'
-    if not theirs.is_file():
+    if not (run.path / CONFIG).is_file():
         return []
-    try:
-        digest = read_json(work_dir / 'summary.json')['config_sha256']
-    except (DataError, KeyError, TypeError):
-        digest = None  # started, and killed before the first summary
-    if digest == hashlib.sha256(cfg.pretty_text.encode()).hexdigest():
-        return []
-    lines = config_diff(load_config(theirs), cfg)
+    lines = config_diff(run.config, cfg)
     more = [f'and {len(lines) - SHOWN} more'] if len(lines) > SHOWN else []
     return [*lines[:SHOWN], *more]
 
 
-if TYPE_CHECKING:  # a command line says what it waits for before it imports MMEngine
-    from abawfw.series.launchers.base import Failure, Launcher
+READING = (
+    'val CCC by stage of the predictions: raw, of the best epoch; smoothed, of the same weights after '
+    'post-processing, cross-validated where that was tuned on val (an ensemble averages clipped or smoothed)'
+)
+
+
+def mean_and_std(rows: Sequence[Row], scores: Sequence[str]) -> list[Row]:
+    """Two rows: the mean of each score over the rows, and its standard deviation (n - 1), None of one row."""
+    columns = {name: [row[name] for row in rows] for name in scores}
+    return [
+        {'run': MEAN, **{name: fmean(values) for name, values in columns.items()}},
+        {'run': STD, **{name: stdev(v) if len(v) > 1 else None for name, v in columns.items()}},
+    ]
+
+
+def columns_of(rows: Sequence[Row]) -> list[str]:
+    """All columns of the rows, in the order in which they come."""
+    return list(dict.fromkeys(name for row in rows for name in row))
+
+
+def to_csv(rows: Sequence[Row]) -> str:
+    """The table as CSV, numbers with all their digits."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns_of(rows), restval='', lineterminator='\n')
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def to_text(rows: Sequence[Row]) -> str:
+    """The table as aligned text, scores with four digits after the point and the stage in their title."""
+    columns = columns_of(rows)
+    lines = [list(map(_title, columns)), *([_cell(name, row.get(name)) for name in columns] for row in rows)]
+    return '\n'.join(aligned(lines, [i for i, name in enumerate(columns) if not name.startswith('ccc')]))
+
+
+def _title(name: str) -> str:
+    """Of a column: keys without a stage are of raw predictions, as everywhere."""
+    if not name.startswith('ccc'):
+        return name
+    return f'{name.removesuffix("_smoothed")} {"smoothed" if name.endswith("_smoothed") else "raw"}'
+
+
+def _cell(name: str, value: Any) -> str:
+    if value is None:
+        return ''
+    return f'{value:.4f}' if name.startswith('ccc') else str(value)

@@ -88,20 +88,20 @@ def draw(space: Mapping[str, Any], trials: int, seed: int) -> list[Values]:
     rng, found = np.random.default_rng(seed), dict[str, Values]()
     for _ in range(DRAWS * trials):
         values = {key: _draw(choices, rng) for key, choices in space.items()}
-        found.setdefault(trial_name(values), values)
+        found.setdefault(run_name(values), values)
         if len(found) == trials:
             return list(found.values())
     raise ConfigError(f'--trials {trials}: only {len(found)} different combinations were found; give fewer')
 
 
-def to_trial(values: Values) -> PlannedRun:
+def to_run(values: Values) -> PlannedRun:
     """The run with these values; its name depends on nothing else."""
     words = tuple(f'{key}={_word(value)}' for key, value in values.items())
     labels = {key: value if isinstance(value, (int, float)) else str(value) for key, value in values.items()}
-    return PlannedRun(trial_name(values), labels, words)
+    return PlannedRun(run_name(values), labels, words)
 
 
-def trial_name(values: Values) -> str:
+def run_name(values: Values) -> str:
     """Name of the folder: keys and values; with a digest of them where a file name cannot hold them all."""
     text = ','.join(f'{key}={_word(value)}' for key, value in values.items())
     safe = re.sub(r'[^\w.,=+\[\]-]', '_', text)
@@ -122,7 +122,7 @@ def unknown_keys(config: Mapping[str, Any], keys: Iterable[str]) -> dict[str, st
         for i, name in enumerate([*names, last]):
             here = '.'.join([*names, last][:i])
             if not isinstance(node, dict):
-                break  # in a list, or at a reference: told when the value is set
+                break  # in a list, or at a reference: reported when the value is set
             if name not in node:
                 if 'type' not in node:
                     place = f'{here} has' if here else 'the config has'

@@ -8,8 +8,7 @@ from abawfw.lazy import lazy
 
 if TYPE_CHECKING:
     from abawfw.submission.ensemble import Ensemble
-    from abawfw.submission.formats import write_submission
-    from abawfw.submission.sample_file import SampleFile
+    from abawfw.submission.formats import SampleFile, write_submission
 
 __all__ = [
     'Ensemble',

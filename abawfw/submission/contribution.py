@@ -1,19 +1,165 @@
-"""What each run adds to an ensemble."""
+"""Runs measured on the validation videos that they have in common, and what each adds to their ensemble."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from abawfw.errors import DataError
-from abawfw.evaluation.functional import Moments
+from abawfw.evaluation.functional import Moments, moments
+from abawfw.evaluation.functional.ccc import concordance
 from abawfw.groups import Groups
 from abawfw.results.agreement import differences
 from abawfw.results.predictions import Predictions
-from abawfw.submission.val_group import ValGroup
-from abawfw.submission.weights import check_rule, find_weights
+from abawfw.submission.weights import (
+    FITTED,
+    ccc_of_means,
+    check_rule,
+    cross_validate,
+    find_weights,
+    mean_moments,
+)
+
+
+@dataclass(frozen=True)
+class ValGroup:
+    """What some runs have predicted of the validation videos that they have in common.
+
+    Attributes:
+        labels: (frames,) by video, NaN where there is none.
+        preds: of each run, (frames,) by video.
+        units: statistics of all runs on each video, or, where videos depend on one another, on each group of
+            videos.
+    """
+
+    labels: Mapping[str, np.ndarray]
+    preds: tuple[Mapping[str, np.ndarray], ...]
+    units: tuple[Moments, ...]
+
+    @classmethod
+    def of(
+        cls,
+        labels: Mapping[str, np.ndarray],
+        preds: Sequence[Mapping[str, np.ndarray]],
+        groups: Groups | None = None,
+    ) -> ValGroup:
+        """The group of runs with these predictions (one run or more).
+
+        Args:
+            labels: (frames,) by video, NaN where there is none.
+            preds: of each run, (frames,) by video.
+            groups: of the videos, as far as they are known.
+        """
+        videos = {v: moments(label, [p[v] for p in preds]) for v, label in labels.items()}
+        units = (groups or Groups()).units(videos)
+        pooled = (Moments.pool([videos[v] for v in unit]) for unit in units)
+        return cls(labels, tuple(preds), tuple(pooled))
+
+    @cached_property
+    def pooled(self) -> Moments:
+        """Statistics of all videos together."""
+        return Moments.pool(self.units)
+
+    @property
+    def run_ccc(self) -> list[float]:
+        """CCC of each run alone."""
+        return ccc_of_means(self.pooled, np.eye(len(self.preds))).tolist()
+
+    def without(self, run: int) -> ValGroup:
+        """The group of the other runs."""
+        preds = self.preds[:run] + self.preds[run + 1 :]
+        return ValGroup(self.labels, preds, tuple(_without(unit, run) for unit in self.units))
+
+    def measure(self, rule: str, weights: np.ndarray | None = None) -> Moments:
+        """Statistics of labels and of the mean of the group's runs; equal weights if none are given."""
+        weights = np.full(len(self.preds), 1 / len(self.preds)) if weights is None else weights
+        if rule != 'centred':
+            return mean_moments(self.pooled, weights)
+        together = {v: mean_of_runs(rule, weights, [p[v] for p in self.preds]) for v in self.labels}
+        return Moments.pool(moments(label, together[v]) for v, label in self.labels.items())
+
+    def fair_ccc(self, rule: str) -> float | None:
+        """CCC of the group's runs under a rule, cross-validated over units where that looks at labels.
+
+        Returns:
+            None where the rule looks at labels and fewer than two units have any.
+        """
+        return cross_validate(rule, self.units) if rule in FITTED else self.measure(rule).ccc
+
+
+def _without(unit: Moments, run: int) -> Moments:
+    """Statistics of the other runs on the same frames."""
+
+    def others(values: np.ndarray) -> np.ndarray:
+        for axis in range(values.ndim):
+            values = np.delete(values, run, axis)
+        return values
+
+    return replace(
+        unit,
+        mean_pred=others(unit.mean_pred),
+        square_pred=others(unit.square_pred),
+        product=others(unit.product),
+        squared_error=others(unit.squared_error),
+    )
+
+
+def mean_of_runs(rule: str, weights: np.ndarray, preds: Sequence[np.ndarray]) -> np.ndarray:
+    """One video's weighted mean over runs, (frames,); for 'centred' the mean of the centred runs.
+
+    Centring can push values past the ends of the scale; they are put back, as in a submission.
+    """
+    if rule == 'centred':
+        return np.clip(ccc_centring(np.stack(preds)).centred.mean(axis=0), -1.0, 1.0)
+    return np.sum([weight * pred for weight, pred in zip(weights, preds, strict=True)], axis=0)
+
+
+class Centring(NamedTuple):
+    """Agreement of each rater, (raters,); the common level; the centred ratings, (raters, frames)."""
+
+    agreement: np.ndarray
+    level: float
+    centred: np.ndarray
+
+
+def ccc_centring(ratings: Any) -> Centring:
+    """Give every rater's sequence the same mean, and keep its course.
+
+    A rater's agreement is the mean CCC with each of the others (biased covariance, variances divided by
+    frames - 1, as in the reference). The common level is the mean of the raters' means, weighted by their
+    agreement. The mean of the centred ratings over the raters is their gold standard.
+
+    Where the reference divides by nothing or by a sum of opposite signs, we differ: a rater who disagrees
+    with the others does not count for the level, and where none agree, or there is one rater, all count
+    alike.
+
+    Args:
+        ratings: (raters, frames), finite.
+
+    Raises:
+        DataError: another shape, or a rating that is not finite.
+    """
+    data = np.asarray(ratings, dtype=np.float64)
+    if data.ndim != 2 or not data.size or not np.isfinite(data).all():
+        raise DataError(
+            f'ratings of shape {data.shape}: they must be (raters, frames), finite, with a value or more'
+        )
+    raters, frames = data.shape
+    means = data.mean(axis=1)
+    away = data - means[:, None]
+    products = away @ away.T
+    variances = products.diagonal() / max(frames - 1, 1)
+    ccc = concordance(means[:, None], means, variances[:, None], variances, products / frames)
+    agreement = (ccc.sum(axis=1) - ccc.diagonal()) / max(raters - 1, 1)
+    weights = np.maximum(agreement, 0.0)
+    if not weights.any():
+        weights = np.ones(raters)
+    level = float(weights @ means / weights.sum())
+    return Centring(agreement, level, away + level)
 
 
 @dataclass(frozen=True)

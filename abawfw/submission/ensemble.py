@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +14,9 @@ from abawfw.errors import ConfigError, DataError, counted
 from abawfw.evaluation.functional import Moments
 from abawfw.groups import Groups
 from abawfw.results.agreement import common_groups, differences, same_videos
-from abawfw.results.predictions import Predictions
-from abawfw.results.run_folder import RunFolder, expand
-from abawfw.submission.contribution import Contribution, group_contributions
-from abawfw.submission.val_group import ValGroup, mean_of_runs
+from abawfw.results.predictions import PARTITIONS, Predictions
+from abawfw.results.run import CROSS_VALIDATION, MEAN, STD, Run, is_run
+from abawfw.submission.contribution import Contribution, ValGroup, group_contributions, mean_of_runs
 from abawfw.submission.weights import FITTED, check_rule, find_weights
 
 
@@ -56,20 +57,21 @@ class Ensemble:
         self.smoothed, self.rule = smoothed, weights
         found = expand(runs)
         # where no run has a target, reading reports what is missing
-        chosen = {t: [run for run in found if run.has(t)] or found for t in targets}
+        chosen = {t: [run for run in found if run.estimates(t)] or found for t in targets}
         files = {t: self._read(chosen[t], t) for t in targets}
         if problems := [line for t in targets for line in _disagreements(chosen[t], *files[t], t)]:
             raise DataError('these runs cannot be averaged:\n  ' + '\n  '.join(problems))
         self.targets = {t: self._average(chosen[t], *files[t], t) for t in targets}
 
-    def _read(self, runs: list[RunFolder], target: str) -> tuple[list[Predictions | None], list[Predictions]]:
-        val = [run.read_val(target, self.smoothed) for run in runs]
-        if not any(run.has_test(target) for run in runs):
+    def _read(self, runs: list[Run], target: str) -> tuple[list[Predictions | None], list[Predictions]]:
+        stage = 'smoothed' if self.smoothed else 'clipped'
+        val = [None if run.texts_only else run.read('val', target, stage) for run in runs]
+        if not any(run.has('test', target) for run in runs):
             return val, []
-        return val, [run.read_test(target, self.smoothed) for run in runs]
+        return val, [run.read('test', target, stage) for run in runs]
 
     def _average(
-        self, runs: list[RunFolder], val: list[Predictions | None], tst: list[Predictions], target: str
+        self, runs: list[Run], val: list[Predictions | None], tst: list[Predictions], target: str
     ) -> TargetEnsemble:
         groups = same_videos(val)
         common = len(groups) == 1 and len(groups[0]) == len(runs)
@@ -105,13 +107,11 @@ class Ensemble:
             or None,
             tuned=tuple(run.path for run in runs if self.smoothed and target in run.tuned),
             unit=unit,
-            doubts=tuple(f'{run.path}: {line}' for run in runs for line in run.doubts(target)),
+            doubts=tuple(f'{run.path}: {line}' for run in runs for line in _doubts(run, target)),
         )
 
 
-def _val_group(
-    runs: list[RunFolder], val: list[Predictions | None], indices: list[int], target: str
-) -> ValGroup:
+def _val_group(runs: list[Run], val: list[Predictions | None], indices: list[int], target: str) -> ValGroup:
     members = [p for p in (val[i] for i in indices) if p is not None]
     folder = runs[indices[0]].folder
     if members[0].labels is None:
@@ -123,14 +123,21 @@ def _val_group(
     return group
 
 
-def _groups(runs: list[RunFolder], val: list[Predictions | None], indices: list[int]) -> Groups:
+def _groups(runs: list[Run], val: list[Predictions | None], indices: list[int]) -> Groups:
     """The groups of the videos that these runs have all predicted."""
-    found = [(str(runs[i].path), runs[i].groups(p)) for i in indices if (p := val[i]) is not None]
+    found = [(str(runs[i].path), runs[i].groups_of(p.preds)) for i in indices if (p := val[i]) is not None]
     return common_groups(*zip(*found, strict=True))
 
 
+def _doubts(run: Run, target: str) -> list[str]:
+    """What speaks against the files of a run being those of its best checkpoint, of all partitions there."""
+    if run.texts_only:
+        return []
+    return run.doubts_of([target], [part for part in PARTITIONS if run.has(part, target)])
+
+
 def _disagreements(
-    runs: list[RunFolder], val: list[Predictions | None], tst: list[Predictions], target: str
+    runs: list[Run], val: list[Predictions | None], tst: list[Predictions], target: str
 ) -> list[str]:
     names = [str(run.path) for run in runs]
     lines = []
@@ -138,6 +145,54 @@ def _disagreements(
         members = [p for p in (val[i] for i in group) if p is not None]
         lines += [f'val, {target}: {text}' for text in differences([names[i] for i in group], members)]
     return lines + [f'tst, {target}: {text}' for text in differences(names, tst)]
+
+
+STATISTICS = (MEAN, STD, 'deviation')  # rows of the table that are no runs; the last as version 0.1 wrote it
+
+
+def expand(paths: Sequence[Path | str]) -> list[Run]:
+    """The runs that are meant: a folder that is none itself stands for those in it, fold2 before fold10.
+
+    Raises:
+        ConfigError: a run is named twice, however it is spelt: it would count twice.
+        DataError: a folder lacks a run of its cross-validation.
+    """
+    found: dict[Path, Run] = {}
+    for path in map(Path, paths):
+        inner = [] if is_run(path) or not path.is_dir() else [p for p in path.iterdir() if is_run(p)]
+        _check_complete(path, inner)
+        for run in sorted(inner, key=_natural) or [path]:
+            before = len(found)
+            other = found.setdefault(run.resolve(), Run(run))
+            if len(found) == before:
+                also = '' if other.path == run else f', also as {other.path}'
+                raise ConfigError(f'{run} is named twice{also}: it would count twice; name every run once')
+    return list(found.values())
+
+
+def _check_complete(path: Path, runs: Sequence[Path]) -> None:
+    """A mean over fewer folds than the table has would look like that over all."""
+    table = path / CROSS_VALIDATION
+    if not table.is_file():
+        return
+    again = f'python tools/cross_validate.py CONFIG --out {path}'
+    try:
+        with table.open(encoding='utf-8', newline='') as file:
+            names = [row.get('run') or '' for row in csv.DictReader(file)]
+    except (ValueError, csv.Error) as error:
+        raise DataError(f'{table} is damaged: {error}; write it again with: {again}') from error
+    there = {run.name for run in runs}
+    missing = [name for name in names if name and name not in {*there, *STATISTICS}]
+    if missing:
+        raise DataError(
+            f'{table} names what is not there ({counted(len(missing), "run")}): '
+            f'{", ".join(missing)}. Make them with: {again}, or name the runs to be averaged one by one'
+        )
+
+
+def _natural(path: Path) -> list[tuple[int, str]]:
+    parts = re.split(r'(\d+)', path.name)
+    return [(int(part), '') if part.isdigit() else (-1, part) for part in parts]
 
 
 @dataclass(frozen=True)

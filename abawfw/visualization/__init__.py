@@ -7,16 +7,22 @@ from typing import TYPE_CHECKING
 from abawfw.lazy import lazy
 
 if TYPE_CHECKING:
+    from abawfw.visualization.comparison_page import ComparisonPage
     from abawfw.visualization.curves import draw_training, draw_videos
+    from abawfw.visualization.data_page import data_page
     from abawfw.visualization.overlay import write_overlay
     from abawfw.visualization.page import Page
+    from abawfw.visualization.run_page import run_page
     from abawfw.visualization.va_figure import draw_curves
 
 __all__ = [
+    'ComparisonPage',
     'Page',
+    'data_page',
     'draw_curves',
     'draw_training',
     'draw_videos',
+    'run_page',
     'write_overlay',
 ]
 

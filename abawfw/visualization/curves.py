@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from abawfw.errors import DataError, nearest
-from abawfw.results.tested_run import TestedRun
+from abawfw.results.run import METRICS, Run
 from abawfw.visualization.palette import LABEL, RAW, SERIES, TARGETS
 
 DPI = 200  # a figure of 12 inches fills the width of a page in print
@@ -21,7 +21,7 @@ STYLES = ('-', '--', ':', '-.', (0, (8, 3)), (0, (8, 3, 1, 3)))  # of the second
 BEYOND = 0.08  # of the axis above 1 and below -1
 
 
-def draw_videos(run: TestedRun, videos: Sequence[str] | None = None) -> plt.Figure:
+def draw_videos(run: Run, videos: Sequence[str] | None = None) -> plt.Figure:
     """Draw label, raw and smoothed prediction over the time of some videos of val, a row per target.
 
     The axis is in seconds where the times of a video's frames are known, and in frames where they are not. It
@@ -59,7 +59,7 @@ def draw_videos(run: TestedRun, videos: Sequence[str] | None = None) -> plt.Figu
     return figure
 
 
-def _draw(axis: plt.Axes, run: TestedRun, video: str, target: str) -> None:
+def _draw(axis: plt.Axes, run: Run, video: str, target: str) -> None:
     label, raw = run.labels(target)[video], run.predictions(target, 'raw')[video]
     timed = video in run.times
     x = run.times[video] if timed else np.arange(len(label))
@@ -80,7 +80,7 @@ def _draw(axis: plt.Axes, run: TestedRun, video: str, target: str) -> None:
     axis.set_title(f'{name}   CCC of the smoothed {score}', fontsize=9, loc='left')
 
 
-def draw_training(run: TestedRun, keys: Sequence[str] | None = None) -> plt.Figure:
+def draw_training(run: Run, keys: Sequence[str] | None = None) -> plt.Figure:
     """Draw figures of metrics.csv over the epochs.
 
     Args:
@@ -92,9 +92,7 @@ def draw_training(run: TestedRun, keys: Sequence[str] | None = None) -> plt.Figu
         DataError: the run has no finished epoch, or no such column.
     """
     if not run.epochs:
-        raise DataError(
-            f'{run.path / "metrics.csv"} is missing or has no finished epoch: train the run first'
-        )
+        raise DataError(f'{run.path / METRICS} is missing or has no finished epoch: train the run first')
     known = list(dict.fromkeys(key for row in run.epochs for key in row))
     ccc = [f'{part}_ccc_{target}' for target in TARGETS for part in ('train', 'val')]
     panels = (
@@ -103,7 +101,7 @@ def draw_training(run: TestedRun, keys: Sequence[str] | None = None) -> plt.Figu
     unknown = [key for panel in panels for key in panel if key not in known]
     if unknown:
         hints = (f'no column {key!r}; {nearest(key, known)}' for key in unknown)
-        raise DataError(f'{run.path / "metrics.csv"}: ' + '\n'.join(hints))
+        raise DataError(f'{run.path / METRICS}: ' + '\n'.join(hints))
     figure, axes = plt.subplots(
         1, len(panels), figsize=(5 * len(panels), 3.2), squeeze=False, layout='constrained'
     )

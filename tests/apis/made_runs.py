@@ -12,7 +12,7 @@ from command_line import ROOT
 
 from abawfw.config.loading import load_config
 from abawfw.config.overrides import parse_words
-from abawfw.series.launchers import Launcher, Run
+from abawfw.series.launchers import Job, Launcher
 
 FOLDS = f"""
 _base_ = {str(ROOT / 'configs/rucaim3/transformer_demo.py')!r}
@@ -37,22 +37,22 @@ class MadeUp(Launcher):
 
     def __init__(self) -> None:
         super().__init__(None)
-        self.runs: list[Run] = []
+        self.launched: list[Job] = []
 
     def prepare(self) -> None:
         return
 
-    def start(self, run: Run, slot: int) -> Run:
-        self.runs.append(run)
-        if len(run.commands) == 2:
-            trained(run)
-        tested(run.work_dir)
-        return run
+    def start(self, job: Job, slot: int) -> Job:
+        self.launched.append(job)
+        if len(job.commands) == 2:
+            trained(job)
+        tested(job.work_dir)
+        return job
 
-    def outcome(self, job: Run) -> str:
+    def outcome(self, handle: Job) -> str:
         return ''
 
-    def stop(self, jobs: list[Any]) -> None:
+    def stop(self, handles: list[Any]) -> None:
         return
 
 
@@ -63,8 +63,8 @@ def scores_of(run: Path) -> dict[str, float]:
     return {name: float(rng.uniform(-1, 1)) for name in names}
 
 
-def trained(run: Run) -> None:
-    words = list(run.commands[0])
+def trained(job: Job) -> None:
+    words = list(job.commands[0])
     overrides: dict[str, Any] = {}
     if '--cfg-options' in words:
         overrides = parse_words(words[words.index('--cfg-options') + 1 :])
@@ -73,12 +73,12 @@ def trained(run: Run) -> None:
             value = words[words.index(option) + 1]
             overrides[key] = int(value) if key == 'seed' else value
     text = load_config(words[2], overrides).pretty_text
-    run.work_dir.mkdir(parents=True, exist_ok=True)
-    (run.work_dir / 'config.py').write_text(text)
-    scores = scores_of(run.work_dir)
+    job.work_dir.mkdir(parents=True, exist_ok=True)
+    (job.work_dir / 'config.py').write_text(text)
+    scores = scores_of(job.work_dir)
     best = {f'ccc_{t}': {'score': scores[f'ccc_{t}'], 'epoch': 1} for t in ('valence', 'arousal')}
     summary = {'status': 'done', 'best': best, 'config_sha256': hashlib.sha256(text.encode()).hexdigest()}
-    (run.work_dir / 'summary.json').write_text(json.dumps(summary))
+    (job.work_dir / 'summary.json').write_text(json.dumps(summary))
 
 
 def tested(work_dir: Path) -> None:

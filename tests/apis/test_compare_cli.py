@@ -20,8 +20,8 @@ from abawfw.groups import Groups
 from abawfw.results import comparison as comparison_module
 from abawfw.results.comparison import ComparedScore
 from abawfw.results.predictions import write_predictions
+from abawfw.results.run import Run
 from abawfw.results.side_files import write_val_groups
-from abawfw.results.tested_run import TestedRun
 
 
 def frames_ccc(run: Path, target: str) -> float:
@@ -54,7 +54,7 @@ def test_a_noised_run_is_found_to_be_worse(tmp_path: Path, capfd: pytest.Capture
 def test_a_noised_copy_is_found(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     run, rng = write_run(tmp_path / 'run', 0), np.random.default_rng(0)
     for target in ('valence', 'arousal'):
-        found = TestedRun(run)
+        found = Run(run)
         noised = {
             v: pred + 0.3 * made.slow(rng, len(pred)) for v, pred in found.predictions(target, 'raw').items()
         }
@@ -109,7 +109,7 @@ def test_many_runs_are_corrected_for_their_number(tmp_path: Path) -> None:
     assert [s.run for s in comparison.scores] == ['run1', 'run2', 'run3']
     assert comparison.level == pytest.approx(1 - 0.05 / 3)
     for k, score in enumerate(comparison.scores, 1):
-        pair = (list(TestedRun(runs[i]).moments('valence').values()) for i in (0, k))
+        pair = (list(Run(runs[i]).moments('valence').values()) for i in (0, k))
         a, b = pair
         alone = paired_bootstrap(a, b)
         p = max(alone.p_value or 0, paired_permutation(a, b))
@@ -174,7 +174,7 @@ def test_groups_are_drawn_and_swapped_as_a_whole(tmp_path: Path, capfd: pytest.C
     comparison = compare(runs)
     pooled = []
     for run in runs:
-        of = TestedRun(run).moments('valence')
+        of = Run(run).moments('valence')
         pooled.append([Moments.pool([of[f'v{k:02}'], of[f'v{11 - k:02}']]) for k in range(6)])
     expected = paired_bootstrap(*pooled, level=0.975)
     score = comparison.scores[0]
@@ -243,7 +243,7 @@ def test_few_videos_have_no_p_value(tmp_path: Path, capfd: pytest.CaptureFixture
     assert found.code == 0
     assert [line.split()[-2:] for line in found.out.splitlines()[2:5]] == [['no', 'interval']] * 3
     assert 'note: no intervals and no p-values: 1 labelled video: an interval needs 5 or more' in found.out
-    assert 'leaves out 0' not in found.out
+    assert 'excludes 0' not in found.out
 
 
 def test_targets_on_other_videos_are_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -256,7 +256,7 @@ def test_targets_on_other_videos_are_refused(tmp_path: Path, capfd: pytest.Captu
 
 
 def test_rounding_is_no_difference(tmp_path: Path) -> None:
-    run = TestedRun(write_run(tmp_path / 'run', 0, targets=('valence',)))
+    run = Run(write_run(tmp_path / 'run', 0, targets=('valence',)))
     scaled = {v: pred * (1 - 1e-7) for v, pred in run.predictions('valence', 'raw').items()}
     write_predictions(tmp_path / 'scaled/predictions', 'val', 'valence', scaled, run.labels('valence'), 0)
     (score,) = compare([tmp_path / 'run', tmp_path / 'scaled']).scores

@@ -206,12 +206,12 @@ def test_what_is_left_out_is_told(convert: Conversion, stored: dict[str, Tensor]
     aliases = 2 * 4 * 2 * 3  # modalities, levels, convolutions, tensors
     assert found.out.splitlines() == [
         f'119 tensors written to {tmp_path}/out.pth, config to {tmp_path}/out.py',
-        f'left out, a second name of the same: temporal.video.* ({aliases // 2}), '
+        f'omitted, a second name of the same: temporal.video.* ({aliases // 2}), '
         f'temporal.logmel.* ({aliases // 2})',
-        'left out, encoded and discarded by the reference: temporal.vggish.* (28), bn.vggish.* (5)',
-        'left out, never used by the reference: TAGF.vregressor.* (2), TAGF.Joint.* (11), '
+        'omitted, encoded and discarded by the reference: temporal.vggish.* (28), bn.vggish.* (5)',
+        'omitted, never used by the reference: TAGF.vregressor.* (2), TAGF.Joint.* (11), '
         'spatial.visual.logits.bias',
-        'left out, the config starts from stored embeddings: '
+        'omitted, the config starts from stored embeddings: '
         'spatial.visual.backbone.body.0.res_layer.1.weight',
         'features, in this order: video_embedding, audio_embedding',
         f'next: python tools/test.py {tmp_path}/out.py {tmp_path}/out.pth --data-root DIR',

@@ -24,8 +24,7 @@ from abawfw.apis.cross_validate import cross_validate
 from abawfw.datasets.demo.trials import make_demo_trials
 from abawfw.datasets.stores import open_store
 from abawfw.errors import ConfigError
-from abawfw.series.results import to_csv, to_text
-from abawfw.series.runs import Series
+from abawfw.series.runs import Series, to_csv, to_text
 
 TOOLS = ROOT / 'tools'
 
@@ -52,7 +51,7 @@ def started(series: Series, *arguments: Any) -> list[tuple[str, int]]:
     """Names of the runs that are started, and of how many commands."""
     launcher = MadeUp()
     cross_validate(series, *arguments, launcher=launcher, report=lambda line: None)
-    return [(run.name, len(run.commands)) for run in launcher.runs]
+    return [(job.name, len(job.commands)) for job in launcher.launched]
 
 
 # --- runs that are made up
@@ -61,8 +60,8 @@ def started(series: Series, *arguments: Any) -> list[tuple[str, int]]:
 def test_commands_of_a_run(series: Series, demo_data: Path) -> None:
     launcher = MadeUp()
     cross_validate(series, [3], launcher, lambda line: None, seeds=[5])
-    (run,) = launcher.runs
-    train, test = run.commands
+    (job,) = launcher.launched
+    train, test = job.commands
     work_dir = series.out / 'fold3_seed5'
     assert train == (
         *(sys.executable, str(TOOLS / 'train.py'), str(series.config), '--work-dir', str(work_dir)),
@@ -75,7 +74,7 @@ def test_the_table_is_the_one_computed_by_hand(series: Series) -> None:
     folds, seeds = [0, 2, 5], [1, 7]
     found = cross_validate(series, folds, MadeUp(), lambda line: None, seeds)
     names = [f'fold{k}_seed{s}' for s in seeds for k in folds]
-    assert [row['run'] for row in found.rows] == [*names, 'mean', 'deviation']
+    assert [row['run'] for row in found.rows] == [*names, 'mean', 'standard deviation']
     by_hand = [scores_of(series.out / name) for name in names]
     for one in by_hand:
         one['ccc'] = (one['ccc_valence'] + one['ccc_arousal']) / 2
@@ -92,10 +91,10 @@ def test_the_table_is_the_one_computed_by_hand(series: Series) -> None:
     assert text[2].split()[:4] == ['fold0_seed1', '0', '1', f'{by_hand[0]["ccc"]:.4f}']
 
 
-def test_one_fold_has_no_deviation(series: Series) -> None:
+def test_one_fold_has_no_standard_deviation(series: Series) -> None:
     found = cross_validate(series, [0], MadeUp(), lambda line: None)
     assert found.rows[-1]['ccc'] is None
-    assert to_csv(found.rows).splitlines()[-1].startswith('deviation,,,')
+    assert to_csv(found.rows).splitlines()[-1].startswith('standard deviation,,,')
 
 
 def test_only_what_is_left_is_done(series: Series) -> None:
@@ -270,7 +269,7 @@ def test_the_table_is_that_of_the_six_summaries(killed: tuple[Path, Outcome, dic
     assert [s['status'] for s in summaries] == ['done'] * 6
     with (folder / 'cv/cross_validation.csv').open() as file:
         rows = {row['run']: row for row in csv.DictReader(file)}
-    assert list(rows) == [*(f'fold{k}' for k in SIX), 'mean', 'deviation']
+    assert list(rows) == [*(f'fold{k}' for k in SIX), 'mean', 'standard deviation']
     by_hand = {
         f'ccc_{t}': [s['best'][f'ccc_{t}']['score'] for s in summaries] for t in ('valence', 'arousal')
     }
@@ -279,7 +278,7 @@ def test_the_table_is_that_of_the_six_summaries(killed: tuple[Path, Outcome, dic
         assert len(set(scores)) == 6
         assert [float(rows[f'fold{k}'][name]) for k in SIX] == scores
         assert float(rows['mean'][name]) == statistics.fmean(scores)
-        assert float(rows['deviation'][name]) == statistics.stdev(scores)
+        assert float(rows['standard deviation'][name]) == statistics.stdev(scores)
 
 
 @pytest.mark.slow

@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 import pytest
 from command_line import ROOT, call, call_apart
-from features.made_videos import constant_rate, plain, write_video
+from extraction.made_videos import constant_rate, plain, write_video
 from forked_python import python
 
 from abawfw.apis.extract_features import extract_features
-from abawfw.apis.extraction_options import parse_options
+from abawfw.config.overrides import parse_options
 from abawfw.datasets.stores import open_store
 from abawfw.datasets.stores.npy_file import NpyWriter
 from abawfw.errors import ConfigError, DataError

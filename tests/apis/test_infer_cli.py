@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from command_line import ROOT, call
-from features.made_videos import constant_rate, patched, plain, write_video
+from extraction.made_videos import constant_rate, patched, plain, write_video
 from numpy.typing import NDArray
 from random_runs import make_run
 
@@ -471,7 +471,7 @@ def test_features_that_cannot_be_extracted(run: Path, clip: Path, tmp_path: Path
 
     optional = VAInferencer(remade(run, tmp_path / 'c', {'face48': {}}, optional=['mfcc']), 'cpu')
     (note,) = [n for n in optional.predict_video(clip).notes if 'left out' in n]
-    assert note.startswith('mfcc is left out, which the run can do without: how it was extracted')
+    assert note.startswith('mfcc is omitted, which the run can do without: how it was extracted')
 
 
 def test_features_without_an_extractor(trained: Path, clip: Path) -> None:
@@ -610,7 +610,7 @@ def test_a_store_of_other_settings(
     faces = with_settings(store, tmp_path / 'faces', faces={'detector': 'plain', 'limit': 3}, mfcc=None)
     found = call(capfd, 'infer', faces, run, '--out', tmp_path / 'out', '--device', 'cpu')
     assert found.code == 0, found.err
-    assert 'mfcc: only the run tells how it was extracted' in found.out
+    assert 'mfcc: only the run records how it was extracted' in found.out
     assert 'note: faces were found in another way for training: limit 3, for training 10' in found.out
     assert len(json.loads((tmp_path / 'out/new.va.json').read_text())['notes']) == 2
     (faces / 'extraction.json').unlink()  # nothing tells, as with stores of other tools

@@ -14,8 +14,7 @@ from command_line import call
 
 from abawfw.apis.test import test as run_test
 from abawfw.config.loading import load_config
-from abawfw.results.tested_run import TestedRun
-from abawfw.series.results import read_scores
+from abawfw.results.run import Run
 from abawfw.submission.ensemble import Ensemble
 
 TARGETS = ('valence', 'arousal')
@@ -56,7 +55,7 @@ def test_a_checkpoint_on_its_own_leaves_the_predictions_of_its_run_alone(
     assert {name for name in before if name != 'val_faces.json'} <= set(files_of(own))
     made_with = json.loads((own / 'report.json').read_text())['made_with']
     assert made_with['val']['arousal']['checkpoint'] == f'../{checkpoint.name}'
-    assert TestedRun(own).doubts == []
+    assert Run(own).doubts == []
     # what the run is inferred with is still what it was tested with itself
     kept = json.loads((run / 'predictions/postprocess_valence.json').read_text())
     assert kept['postprocess'] == [{'type': 'MeanSmoothing', 'window': 50}]
@@ -75,7 +74,7 @@ def test_the_record(tested: Path) -> None:
             'config_sha256': hashlib.sha256(text.encode()).hexdigest(),
         }
     assert made_with['test'] == made_with['val']
-    assert TestedRun(tested).doubts == []
+    assert Run(tested).doubts == []
 
 
 def test_partitions_and_targets_that_are_tested_again_alone(
@@ -91,7 +90,7 @@ def test_partitions_and_targets_that_are_tested_again_alone(
     assert made_with['test']['arousal']['checkpoint'] == '../epoch_1.pth'
     for partition, target in (('val', 'arousal'), ('val', 'valence'), ('test', 'valence')):
         assert made_with[partition][target]['checkpoint'] == f'../{best_of(run, target).name}'
-    assert TestedRun(run).doubts == []  # which reads val
+    assert Run(run).doubts == []  # which reads val
 
 
 def trained_on(run: Path) -> str:
@@ -133,7 +132,7 @@ def test_everybody_who_reads_predictions_says_what_did_not_make_them(
     tested: Path, run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], change: Callable[[Path], str]
 ) -> None:
     said = change(run)
-    (doubt,) = TestedRun(run).doubts
+    (doubt,) = Run(run).doubts
     assert doubt.startswith(said)
     assert doubt.endswith('; test the run again')
     compared = call(capfd, 'compare', tested, run)
@@ -150,14 +149,14 @@ def test_everybody_who_reads_predictions_says_what_did_not_make_them(
 
 
 def test_a_table_of_runs_does_not_join_scores_of_two_checkpoints(run: Path) -> None:
-    found = read_scores(run, TARGETS)
+    found = Run(run).scores(TARGETS)
     assert found is not None
     best = json.loads((run / 'summary.json').read_text())['best']
     assert found['ccc_valence'] == best['ccc_valence']['score']
     trained_on(run)
-    assert read_scores(run, TARGETS) is None
+    assert Run(run).scores(TARGETS) is None
     older(run)  # then nothing speaks against it
-    assert read_scores(run, TARGETS) is not None
+    assert Run(run).scores(TARGETS) is not None
 
 
 @pytest.mark.parametrize(
@@ -174,7 +173,7 @@ def test_a_table_of_runs_does_not_join_scores_of_two_checkpoints(run: Path) -> N
 def test_a_record_that_is_none_counts_as_unknown(run: Path, strange: Any) -> None:
     path = run / 'predictions/report.json'
     path.write_text(json.dumps(json.loads(path.read_text()) | {'made_with': strange}))
-    (doubt,) = TestedRun(run).doubts
+    (doubt,) = Run(run).doubts
     assert 'predicted valence of val, arousal of val is unknown' in doubt
 
 
@@ -182,4 +181,4 @@ def test_prediction_files_alone_have_nothing_to_be_compared_with(run: Path, tmp_
     alone = tmp_path / 'alone'
     shutil.copytree(run / 'predictions', alone)
     (alone / 'report.json').unlink()
-    assert TestedRun(alone).doubts == []
+    assert Run(alone).doubts == []

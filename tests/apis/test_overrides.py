@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from abawfw.apis.extraction_options import parse_options
-from abawfw.config.overrides import Overrides, parse_value, parse_words
+from abawfw.config.overrides import Overrides, parse_options, parse_value, parse_words
 from abawfw.errors import ConfigError
 
 

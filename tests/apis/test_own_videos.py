@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command_line import ROOT, call, call_apart
-from features.face_clips import FRAMES, clip
+from extraction.face_clips import FRAMES, clip
 
 from abawfw.datasets.stores import open_store
 

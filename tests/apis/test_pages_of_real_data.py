@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from command_line import ROOT, TINY, TINY_TRANSFORMER
 
-from abawfw.results.tested_run import TestedRun
+from abawfw.results.run import Run
 
 if TYPE_CHECKING:
     from browser import OpenPage
@@ -85,5 +85,5 @@ def test_pages_work(folder: Path, open_page: OpenPage, name: str, curves: int, w
 @pytest.mark.slow
 def test_the_comparison_of_real_runs(folder: Path) -> None:
     assert '12 videos' in use('compare', folder / 'transformer', folder / 'fclstm_xl')
-    run = TestedRun(folder / 'transformer')
+    run = Run(folder / 'transformer')
     assert len(run.labels('valence')) == 12

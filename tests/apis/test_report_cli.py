@@ -15,8 +15,8 @@ import torch
 from command_line import ROOT, call
 
 from abawfw.engine.hooks.summary_hook import machine
+from abawfw.results.run import Run
 from abawfw.results.side_files import write_faces
-from abawfw.results.tested_run import TestedRun
 
 if TYPE_CHECKING:
     from browser import OpenPage
@@ -30,7 +30,7 @@ def run(trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Pat
     """A copy of the trained run, tested on val, with faces that are missing in 10 frames of each video."""
     folder = shutil.copytree(trained, tmp_path / 'run')
     assert call(capfd, 'test', folder, '--partition', 'val').code == 0
-    tested = TestedRun(folder)
+    tested = Run(folder)
     faces = {}
     for video, pred in tested.predictions('valence').items():
         faces[video] = np.ones(len(pred), dtype=bool)
@@ -106,7 +106,7 @@ def test_in_a_browser(run: Path, capfd: pytest.CaptureFixture[str], open_page: O
     assert all(plot.get_attribute('aria-label') for plot in plots.all())
 
     # a click and a key choose a video, whose curves are the predictions
-    tested = TestedRun(run)
+    tested = Run(run)
     rows = page.locator('tr[data-key]')
     names = rows.evaluate_all('rows => rows.map(row => row.dataset.key)')
     assert sorted(names) == sorted(tested.predictions('valence'))

@@ -16,8 +16,8 @@ from abawfw.apis.report import comparison_page
 from abawfw.config.loading import load_config
 from abawfw.evaluation.functional import ccc
 from abawfw.results.predictions import write_predictions
-from abawfw.results.tested_run import TestedRun
-from abawfw.visualization.comparison_page.page import short_names
+from abawfw.results.run import Run
+from abawfw.visualization.comparison_page import short_names
 
 if TYPE_CHECKING:
     from browser import OpenPage
@@ -45,7 +45,7 @@ def test_effect_of_a_video_is_the_difference_less_that_without_it(tmp_path: Path
         true = np.concatenate([LABELS[k] for k in kept])
         values = []
         for run in runs:
-            preds = TestedRun(run).predictions('arousal', 'smoothed')
+            preds = Run(run).predictions('arousal', 'smoothed')
             values.append(ccc(true, np.concatenate([preds[f'v{k:02}'] for k in kept])))
         return values[1] - values[0]
 
@@ -63,7 +63,7 @@ def test_the_page_tells_scores_differences_ensembles_and_configs(tmp_path: Path)
     scores = cells(page, 'Scores of each run')
     true = np.concatenate(LABELS)
     for row, run in zip(scores, (a, b, c), strict=True):
-        pred = np.concatenate(list(TestedRun(run).predictions('valence', 'smoothed').values()))
+        pred = np.concatenate(list(Run(run).predictions('valence', 'smoothed').values()))
         assert float(row[1]) == pytest.approx(ccc(true, pred), abs=1e-4)
     differences = cells(page, 'CCC of each run minus that of the baseline')
     assert [row[-1] for row in differences] == [score.verdict for score in compare([a, b, c]).scores]
@@ -110,7 +110,7 @@ def test_in_a_browser(tmp_path: Path, open_page: OpenPage) -> None:
             "document.querySelector('.curves .plot').data.map(t => [t.name, t.y.length, t.y[5]])"
         )
         assert [name for name, *_ in drawn] == ['a', 'b', 'label'] * 2
-        expected = [*(TestedRun(run).predictions('valence')['v07'][5] for run in runs), LABELS[7][5]]
+        expected = [*(Run(run).predictions('valence')['v07'][5] for run in runs), LABELS[7][5]]
         assert [y for *_, y in drawn[:3]] == pytest.approx(expected, abs=1e-4)
         assert {length for _, length, _ in drawn} == {len(LABELS[7])}
         before = rows.all_text_contents()

@@ -19,7 +19,7 @@ from abawfw.apis.sweep import sweep
 from abawfw.config.overrides import parse_words
 from abawfw.errors import ConfigError
 from abawfw.series.runs import Series
-from abawfw.series.sweep_space import draw, grid, read_space, to_trial, trial_name
+from abawfw.series.sweep_space import draw, grid, read_space, run_name, to_run
 
 CONFIG = ROOT / 'configs/rucaim3/transformer_demo.py'
 SPACE = {'lr': [1e-3, 1e-2], 'optim_wrapper.optimizer.betas': [[0.9, 0.99], [0.5, 0.9]], 'heads': [2]}
@@ -53,7 +53,7 @@ def test_draws_are_stable_distinct_and_from_the_space() -> None:
     found = draw(space, 20, seed=3)
     assert found[:7] == draw(space, 7, seed=3)
     assert found != draw(space, 20, seed=4)
-    assert len({trial_name(v) for v in found}) == 20
+    assert len({run_name(v) for v in found}) == 20
     assert all(1e-5 <= v['a'] <= 1e-2 and v['b'] in (1, 2, 3) and v['c'] in range(4) for v in found)
     assert {type(v['a']) for v in found} == {float}
     assert {type(v['c']) for v in found} == {int}
@@ -85,20 +85,20 @@ SCALARS = st.one_of(
 
 @given(st.one_of(SCALARS, st.text(max_size=6), st.lists(SCALARS | st.text(max_size=6), max_size=3)))
 def test_values_reach_the_run_as_they_are(value: Any) -> None:
-    trial = to_trial({'key': value})
-    read = parse_words(trial.words)['key']
+    planned = to_run({'key': value})
+    read = parse_words(planned.words)['key']
     assert read == value
     assert type(read) is type(value)
-    assert '/' not in trial.name
-    assert len(trial.name.encode()) < 255
+    assert '/' not in planned.name
+    assert len(planned.name.encode()) < 255
 
 
 def test_names_of_runs_are_stable_and_differ() -> None:
-    assert trial_name({'lr': 0.001, 'model.hidden': 16}) == 'lr=0.001,model.hidden=16'
-    names = [trial_name({'path': text}) for text in ('a/b', 'a_b', 'a$b', 'x' * 300, 'x' * 301)]
+    assert run_name({'lr': 0.001, 'model.hidden': 16}) == 'lr=0.001,model.hidden=16'
+    names = [run_name({'path': text}) for text in ('a/b', 'a_b', 'a$b', 'x' * 300, 'x' * 301)]
     assert len(set(names)) == 5
     assert max(map(len, names)) < 200
-    assert names[0] == trial_name({'path': 'a/b'})
+    assert names[0] == run_name({'path': 'a/b'})
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_all_misspelt_keys_at_once(
 def test_table_is_sorted_and_finished_runs_are_skipped(series: Series) -> None:
     launcher = MadeUp()
     found = sweep(series, grid(SPACE), launcher, lambda line: None)
-    assert len(launcher.runs) == len(found.rows) == 4
+    assert len(launcher.launched) == len(found.rows) == 4
     ccc = [row['ccc'] for row in found.rows]
     assert ccc == sorted(ccc, reverse=True)
     for row in found.rows:
@@ -165,7 +165,7 @@ def test_table_is_sorted_and_finished_runs_are_skipped(series: Series) -> None:
     assert {row['optim_wrapper.optimizer.betas'] for row in written} == {'[0.9, 0.99]', '[0.5, 0.9]'}
     more = MadeUp()
     sweep(series, grid(SPACE | {'lr': [1e-2, 1e-1]}), more, lambda line: None)
-    assert sorted(run.name for run in more.runs) == [
+    assert sorted(job.name for job in more.launched) == [
         'lr=0.1,optim_wrapper.optimizer.betas=[0.5,0.9],heads=2',
         'lr=0.1,optim_wrapper.optimizer.betas=[0.9,0.99],heads=2',
     ]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from abawfw.apis.trackers import recorder
+from abawfw.apis.build import recorder
 from abawfw.config.check import written_problems
 from abawfw.config.diff import config_diff
 from abawfw.config.loading import (

@@ -57,7 +57,6 @@ MOST_LINES = 400
 ONE_CLIENT = {
     'abawfw.extraction.pipeline.plan': 'what is extracted of which video: an idea of the pipeline',
     'abawfw.engine.work_dir_lock': 'a lock between processes is an idea of its own, in the room of one run',
-    'abawfw.results.run_folder': 'what an ensemble takes of a run belongs to the folder of the run',
 }
 """Modules that only one other imports, each with the reason why it does not stand in that one."""
 
@@ -216,6 +215,7 @@ LIGHT = (
     'abawfw.datasets',
     'abawfw.results',
     'abawfw.results.predictions',
+    'abawfw.results.run',
     'abawfw.results.trial_files',
     'abawfw.datasets.stores',
 )

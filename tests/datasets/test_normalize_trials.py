@@ -15,9 +15,9 @@ from small_trials import array, replace, write_trials
 from abawfw.datasets.clip_dataset import ClipDataset
 from abawfw.datasets.clip_request import ClipRequest
 from abawfw.datasets.stores import PackedStore, TrialStore
+from abawfw.datasets.stores.base import RunningMoments
 from abawfw.datasets.stores.packed.pack import pack_store
 from abawfw.datasets.stores.records import VideoInfo
-from abawfw.datasets.stores.running_moments import RunningMoments
 from abawfw.errors import ConfigError, DataError
 
 SEGMENTS = {'type': 'Segments', 'length': 6}

@@ -20,9 +20,9 @@ from killed import killed_at_every_step
 
 from abawfw.datasets.checking.check import check_store
 from abawfw.datasets.stores import FeatureInfo, FeatureStore, PackedStore, RUCAIM3Store, VideoInfo, open_store
+from abawfw.datasets.stores.base import RunningMoments
 from abawfw.datasets.stores.packed.pack import pack_store
 from abawfw.datasets.stores.records import Problem
-from abawfw.datasets.stores.running_moments import RunningMoments
 from abawfw.errors import DataError
 from abawfw.files import recover
 

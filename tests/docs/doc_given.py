@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from apis.command_line import ROOT
 from docs.doc_sandbox import Sandbox, ToolServer
-from features.face_clips import FRAMES, clip
+from extraction.face_clips import FRAMES, clip
 
 from abawfw.datasets.demo.rucaim3 import make_demo_data
 from abawfw.datasets.demo.trials import make_demo_trials

@@ -13,9 +13,8 @@ from test_ensemble import ROOT, Curves, command, curves, make_run, noisy
 from abawfw.errors import ConfigError, DataError
 from abawfw.evaluation.functional import ccc
 from abawfw.results.predictions import write_predictions
-from abawfw.submission.contribution import Contribution, contributions
+from abawfw.submission.contribution import Contribution, ccc_centring, contributions
 from abawfw.submission.ensemble import Ensemble
-from abawfw.submission.val_group import ccc_centring
 from abawfw.submission.weights import FITTED, RULES
 
 LABELS = curves(0)

@@ -12,7 +12,7 @@ from abawfw.errors import ConfigError, DataError
 from abawfw.evaluation.functional import ccc
 from abawfw.results.predictions import write_predictions
 from abawfw.submission.ensemble import Ensemble
-from abawfw.submission.sample_file import HEADER
+from abawfw.submission.formats import HEADER
 
 ROOT = Path(__file__).resolve().parents[2]
 Curves = dict[str, np.ndarray]

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from test_ensemble import Curves, command, curves, noisy
 
-from abawfw.apis.cross_validate import CSV
 from abawfw.errors import ConfigError, DataError
 from abawfw.evaluation.functional import ccc
 from abawfw.results.predictions import write_predictions
+from abawfw.results.run import CROSS_VALIDATION
 from abawfw.results.trial_files import write_trial_files
-from abawfw.series.results import mean_and_deviation, to_csv
+from abawfw.series.runs import mean_and_std, to_csv
+from abawfw.submission.contribution import ccc_centring
 from abawfw.submission.ensemble import Ensemble
-from abawfw.submission.val_group import ccc_centring
 
 LABELS = curves(0)
 TEST = curves(50, (7, 5))
@@ -135,17 +135,30 @@ def test_a_fold_whose_folder_is_gone_is_missed(tmp_path: Path, seeds: tuple[int,
     for name in names:
         make_fold(tmp_path / name, int(name[4]))
     rows = [{'run': name, 'ccc': 0.5} for name in names]
-    (tmp_path / CSV).write_text(to_csv([*rows, *mean_and_deviation(rows, ['ccc'])]))
+    (tmp_path / CROSS_VALIDATION).write_text(to_csv([*rows, *mean_and_std(rows, ['ccc'])]))
     assert len(Ensemble([tmp_path], ['valence']).targets['valence'].runs) == len(names)
     gone = [name for name in names if name.startswith('fold1')]
     for name in gone:
         shutil.rmtree(tmp_path / name)
     count = '1 run' if len(gone) == 1 else f'{len(gone)} runs'
-    message = rf'{CSV} names what is not there \({count}\): {", ".join(gone)}\. .*--out {tmp_path}'
+    message = (
+        rf'{CROSS_VALIDATION} names what is not there \({count}\): {", ".join(gone)}\. .*--out {tmp_path}'
+    )
     with pytest.raises(DataError, match=message):
         Ensemble([tmp_path], ['valence'])
     left = [tmp_path / name for name in names if name not in gone]
     assert len(Ensemble(left, ['valence']).targets['valence'].runs) == len(left)
+
+
+def test_the_table_of_an_older_version_and_a_damaged_one(tmp_path: Path) -> None:
+    for fold in FOLDS:
+        make_fold(tmp_path / f'fold{fold}', fold)
+    table = tmp_path / CROSS_VALIDATION
+    table.write_text('run,ccc\nfold0,0.5\nfold1,0.5\nfold2,0.5\nmean,0.5\ndeviation,0.0\n')
+    assert len(Ensemble([tmp_path], ['valence']).targets['valence'].runs) == len(FOLDS)
+    table.write_bytes(b'run,ccc\nfold\xff,0.5\n')
+    with pytest.raises(DataError, match=rf'{CROSS_VALIDATION} is damaged: .*cross_validate\.py CONFIG --out'):
+        Ensemble([tmp_path], ['valence'])
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,7 @@ import pytest
 from killed import killed_at_every_step
 
 from abawfw.errors import ConfigError, DataError
-from abawfw.submission.formats import FORMATS, check_output, write_submission
-from abawfw.submission.sample_file import HEADER, SampleFile
+from abawfw.submission.formats import FORMATS, HEADER, SampleFile, check_output, write_submission
 
 PREDS = {
     'valence': {'a': np.array([0.5, -1.5, 0.25]), 'b_left': np.array([0.1])},

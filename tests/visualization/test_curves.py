@@ -15,8 +15,8 @@ from conftest import ROOT
 
 from abawfw.errors import ConfigError, DataError
 from abawfw.results.predictions import write_predictions
+from abawfw.results.run import Run
 from abawfw.results.side_files import write_times
-from abawfw.results.tested_run import TestedRun
 from abawfw.visualization.curves import DPI, draw_training, draw_videos
 from abawfw.visualization.va_figure import save_figure
 
@@ -28,7 +28,7 @@ def closed() -> Iterator[None]:
 
 
 @pytest.fixture
-def tested_run(tmp_path: Path) -> TestedRun:
+def tested_run(tmp_path: Path) -> Run:
     rng = np.random.default_rng(0)
     preds = {
         name: rng.uniform(-1, 1, n)
@@ -39,14 +39,14 @@ def tested_run(tmp_path: Path) -> TestedRun:
     (tmp_path / 'metrics.csv').write_text(
         'epoch,loss,train_ccc_valence,val_ccc_valence\n1,.9,.1,.2\n2,.8,.2,.3\n'
     )
-    return TestedRun(tmp_path)
+    return Run(tmp_path)
 
 
 def titles(figure: Any) -> list[str]:
     return [axis.get_title(loc='left').split('  ')[0] for axis in figure.axes]
 
 
-def test_longest_videos_by_default(tested_run: TestedRun, tmp_path: Path) -> None:
+def test_longest_videos_by_default(tested_run: Run, tmp_path: Path) -> None:
     figure = draw_videos(tested_run)
     assert titles(figure) == ['long', 'mid', r'<b>&\$_{']
     drawn = {line.get_label(): line.get_ydata() for line in figure.axes[0].lines}
@@ -59,16 +59,16 @@ def test_longest_videos_by_default(tested_run: TestedRun, tmp_path: Path) -> Non
     assert not list(tmp_path.glob('.*'))
 
 
-def test_a_video_of_one_target_has_one_row(tested_run: TestedRun) -> None:
+def test_a_video_of_one_target_has_one_row(tested_run: Run) -> None:
     write_predictions(tested_run.folder, 'val', 'arousal', {'mid': [0.0] * 90}, {'mid': [0.1] * 90}, 5)
-    both = TestedRun(tested_run.path)
+    both = Run(tested_run.path)
     assert [axis.get_ylabel() for axis in draw_videos(both, ['mid', 'short']).axes] == [
         *('valence', 'arousal'),
         'valence',
     ]
 
 
-def test_seconds_where_they_are_known(tested_run: TestedRun) -> None:
+def test_seconds_where_they_are_known(tested_run: Run) -> None:
     write_times(tested_run.folder, {'long': 2 + np.arange(300) / 25, 'mid': None})
     long, mid = draw_videos(tested_run, ['long', 'mid']).axes
     assert (long.get_xlabel(), mid.get_xlabel()) == ('time (s)', 'frame')
@@ -81,13 +81,13 @@ def test_saturated_labels_and_raw_values_beyond_lie_inside(tmp_path: Path) -> No
     label = np.ones(50)
     for name, raw in (('a', label), ('b', 1.5 * label)):
         write_predictions(tmp_path / name / 'predictions', 'val', 'valence', {'v': raw}, {'v': label}, 0)
-        (axis,) = draw_videos(TestedRun(tmp_path / name)).axes
+        (axis,) = draw_videos(Run(tmp_path / name)).axes
         low, high = axis.get_ylim()
         assert low == -high
         assert high > raw.max() + 0.05
 
 
-def test_training(tested_run: TestedRun) -> None:
+def test_training(tested_run: Run) -> None:
     loss, ccc = draw_training(tested_run).axes
     assert [line.get_label() for line in loss.lines] == ['loss']
     assert [line.get_label() for line in ccc.lines] == ['train_ccc_valence', 'val_ccc_valence']
@@ -99,7 +99,7 @@ def test_training(tested_run: TestedRun) -> None:
     assert len({line.get_linestyle() for line in mixed.lines}) == 3  # colour is not all that tells them apart
 
 
-def test_what_is_missing_is_named(tested_run: TestedRun) -> None:
+def test_what_is_missing_is_named(tested_run: Run) -> None:
     with pytest.raises(DataError, match="no predictions of shrot; did you mean 'short'"):
         draw_videos(tested_run, ['shrot'])
     with pytest.raises(DataError, match=r"metrics\.csv: no column 'los'; did you mean 'loss'"):
@@ -107,15 +107,15 @@ def test_what_is_missing_is_named(tested_run: TestedRun) -> None:
     with pytest.raises(DataError, match=r"(?s)no column 'a'.*no column 'b'"):
         draw_training(tested_run, ['a', 'loss', 'b'])
     (tested_run.path / 'metrics.csv').write_text('epoch,loss\n1,.9\n2,1e308\n')
-    (only,) = draw_training(TestedRun(tested_run.path)).axes  # no empty panel
+    (only,) = draw_training(Run(tested_run.path)).axes  # no empty panel
     assert only.lines[0].get_marker() == 'o'  # a line of one point would not be seen
     (tested_run.path / 'metrics.csv').unlink()
     with pytest.raises(DataError, match=r'metrics\.csv is missing or has no finished epoch'):
-        draw_training(TestedRun(tested_run.path))
+        draw_training(Run(tested_run.path))
 
 
 def test_the_command_line_writes_both_or_none(
-    tested_run: TestedRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tested_run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     spec = importlib.util.spec_from_file_location('plot_curves', ROOT / 'tools/plot_curves.py')
     assert spec

@@ -8,7 +8,7 @@ import av
 import numpy as np
 import pandas as pd
 import pytest
-from features.made_videos import constant_rate, plain, remuxed, write_video
+from extraction.made_videos import constant_rate, plain, remuxed, write_video
 
 from abawfw.errors import DataError
 from abawfw.extraction.audio.audio import RATE, Audio

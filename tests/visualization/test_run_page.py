@@ -16,11 +16,10 @@ from hypothesis import strategies as st
 from abawfw.errors import DataError
 from abawfw.evaluation.functional import ccc, pcc, rmse, smooth_and_clip
 from abawfw.results.predictions import write_predictions
+from abawfw.results.run import Run
 from abawfw.results.side_files import write_faces
-from abawfw.results.tested_run import TestedRun
-from abawfw.visualization.run_page import run_page
-from abawfw.visualization.run_page.page import videos_table
-from abawfw.visualization.run_page.scores import (
+from abawfw.visualization.run_page import run_page, videos_table
+from abawfw.visualization.run_scores import (
     calibration_table,
     density,
     error_bins,
@@ -72,11 +71,11 @@ class Text(HTMLParser):
 
 
 def text_of(run: Path) -> str:
-    return ' '.join(' '.join(Text(run_page(TestedRun(run)).render()).words).split())
+    return ' '.join(' '.join(Text(run_page(Run(run)).render()).words).split())
 
 
 def test_videos_table(tmp_path: Path) -> None:
-    run = TestedRun(make_run(tmp_path, {'a': 120, 'b': 50, 'c': 300}))
+    run = Run(make_run(tmp_path, {'a': 120, 'b': 50, 'c': 300}))
     faces = np.ones(120, dtype=bool)
     faces[:30] = False
     write_faces(run.folder, {'a': faces})
@@ -102,9 +101,9 @@ def test_videos_table(tmp_path: Path) -> None:
 
 def test_scores_are_those_of_the_report_or_measured(tmp_path: Path) -> None:
     run = make_run(tmp_path, {f'v{i}': 60 + i for i in range(6)})
-    measured = score_rows(TestedRun(run), 'valence')
+    measured = score_rows(Run(run), 'valence')
     assert [row['stage'] for row in measured] == ['raw', 'clipped', 'smoothed']
-    files = TestedRun(run)
+    files = Run(run)
     label = np.concatenate(list(files.labels('valence').values()))
     for row in measured:
         pred = np.concatenate(list(files.predictions('valence', row['stage']).values()))
@@ -114,11 +113,11 @@ def test_scores_are_those_of_the_report_or_measured(tmp_path: Path) -> None:
     reported = [{**row, 'ccc': 0.125} for row in measured]
     path = run / 'predictions/report.json'
     path.write_text(json.dumps({'postprocess': {}, 'rows': {'val': reported}}))
-    assert score_rows(TestedRun(run), 'valence') == reported
+    assert score_rows(Run(run), 'valence') == reported
     # what another version wrote, whose intervals were others, or anybody, is measured anew
     older = [{key: value for key, value in row.items() if key != 'unit'} for row in reported]
     path.write_text(json.dumps({'postprocess': {}, 'rows': {'val': older}}))
-    assert score_rows(TestedRun(run), 'valence') == measured
+    assert score_rows(Run(run), 'valence') == measured
     for wrong in (
         {'ccc': 10**400},
         {'ccc': '0.5'},
@@ -130,11 +129,11 @@ def test_scores_are_those_of_the_report_or_measured(tmp_path: Path) -> None:
     ):
         rows = [{**row, **wrong} for row in reported]
         path.write_text(json.dumps({'postprocess': {}, 'rows': {'val': rows}}))
-        assert score_rows(TestedRun(run), 'valence') == measured
+        assert score_rows(Run(run), 'valence') == measured
 
 
 def test_calibration(tmp_path: Path) -> None:
-    run = TestedRun(make_run(tmp_path, {'a': 400, 'b': 300}))
+    run = Run(make_run(tmp_path, {'a': 400, 'b': 300}))
     table = calibration_table(run, ['arousal'])
     row = table.rows[0]
     label, pred = (
@@ -160,7 +159,7 @@ def test_calibration(tmp_path: Path) -> None:
 
 
 def test_windows(tmp_path: Path) -> None:
-    run = TestedRun(make_run(tmp_path, {'a': 100, 'b': 60}))
+    run = Run(make_run(tmp_path, {'a': 100, 'b': 60}))
     found = window_scores(run, 'valence', (0, 7))
     raw, labels = run.predictions('valence', 'raw'), run.labels('valence')
     for window, score in found.items():
@@ -189,7 +188,7 @@ def test_the_window_in_use_is_marked(
 ) -> None:
     folder = make_run(tmp_path, {'a': 100}, ('valence',))
     (folder / 'predictions/report.json').write_text(json.dumps(report))
-    run = TestedRun(folder)
+    run = Run(folder)
     assert used_window(run, 'valence') == window
     (figure,) = smoothing_figure(run, ['valence'])
     points = {trace['name']: (trace['x'], trace['y']) for trace in figure.figure['data']}
@@ -224,7 +223,7 @@ def test_density_and_errors(pairs: list[tuple[float, float]]) -> None:
 def test_names_never_become_markup(tmp_path: Path) -> None:
     plain = make_run(tmp_path / 'plain', {'x': 30, 'y': 40})
     evil = make_run(tmp_path / 'evil', {EVIL: 30, f'{EVIL}2': 40})
-    pages = [Text(run_page(TestedRun(run)).render()) for run in (plain, evil)]
+    pages = [Text(run_page(Run(run)).render()) for run in (plain, evil)]
     assert pages[0].tags == pages[1].tags
     assert EVIL in pages[1].words
 
@@ -280,10 +279,10 @@ def test_bounds_and_what_each_knows(tmp_path: Path) -> None:
     run = make_run(tmp_path, {'a': 120, 'b': 50, 'c': 300})
     report = {'lower_bounds': {'valence': {'constant': 0.0, 'course': 0.125}, 'arousal': {'course': 'x'}}}
     (run / 'predictions/report.json').write_text(json.dumps(report))
-    page = run_page(TestedRun(run)).render()
+    page = run_page(Run(run)).render()
     (body,) = re.findall(r'<caption[^>]*>Bounds to compare the scores with.*?<tbody>(.*?)</tbody>', page)
     rows = [re.findall(r'<t[hd][^>]*>(.*?)</t[hd]>', row) for row in re.findall(r'<tr.*?</tr>', body)]
-    tested = TestedRun(run)
+    tested = Run(run)
     upper = []
     for target in ('valence', 'arousal'):
         labels = list(tested.labels(target).values())
@@ -357,20 +356,20 @@ def test_no_file_that_a_summary_names_is_shown(tmp_path: Path, monkeypatch: pyte
 
 def test_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r'python tools/test\.py'):
-        TestedRun(tmp_path)
+        Run(tmp_path).require_val()
     run = make_run(tmp_path, {'good': 4, 'bad video': 4})
     for path in (run / 'predictions').glob('val_pred_arousal_*.json'):
         content = json.loads(path.read_text())
         content['bad video']['pred'][2] = float('nan')
         path.write_text(json.dumps(content))
     with pytest.raises(DataError, match='video bad video'):
-        run_page(TestedRun(run))
+        run_page(Run(run))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize('width', [1440, 390])
 def test_odd_runs_in_a_browser(open_page: OpenPage, tmp_path: Path, width: int) -> None:
-    run = TestedRun(make_run(tmp_path, {EVIL: 3, '<i>2': 1, 'a' * 120: 700}))
+    run = Run(make_run(tmp_path, {EVIL: 3, '<i>2': 1, 'a' * 120: 700}))
     run_page(run).write(tmp_path / 'odd.html')
     opened = open_page(tmp_path / 'odd.html', width)
     assert opened.overflow <= 0

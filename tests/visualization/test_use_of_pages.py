@@ -17,8 +17,8 @@ from abawfw.apis.report import comparison_page
 from abawfw.datasets.checking.facts import read_facts
 from abawfw.datasets.stores.rucaim3.writer import RUCAIM3Writer
 from abawfw.results.predictions import write_predictions
+from abawfw.results.run import Run
 from abawfw.results.side_files import write_faces, write_times
-from abawfw.results.tested_run import TestedRun
 from abawfw.visualization.data_page import data_page
 from abawfw.visualization.palette import DARK, GROUND, TARGETS
 from abawfw.visualization.run_page import run_page
@@ -67,7 +67,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
                 name, 'val' if i else 'train', {'face': labels}, labels.astype(np.float32), valid, fps=FPS
             )
     built = {
-        'run': run_page(TestedRun(runs[0])),
+        'run': run_page(Run(runs[0])),
         'comparison': comparison_page(runs),
         'data': data_page(read_facts(folder / 'store')),
     }

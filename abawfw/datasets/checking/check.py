@@ -11,11 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from abawfw.datasets.splits.build import parted_groups
-from abawfw.datasets.stores.base import FeatureStore
+from abawfw.datasets.stores.base import FeatureStore, RunningMoments
 from abawfw.datasets.stores.checks import chunks, not_finite
 from abawfw.datasets.stores.labels import COLUMNS, half_labelled, unlabelled_frames
 from abawfw.datasets.stores.records import PARTITIONS, SEVERITIES, Problem, VideoInfo, groups_of, with_groups
-from abawfw.datasets.stores.running_moments import RunningMoments
 from abawfw.datasets.stores.stated_moments import contradicts, count_differing, describe_difference
 from abawfw.datasets.stores.survey import Survey, survey_of
 from abawfw.errors import DataError, counted, nearest

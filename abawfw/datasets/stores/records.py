@@ -1,12 +1,17 @@
-"""What stores speak of: videos, features, groups of videos, and what is wrong with them."""
+"""What stores speak of: videos, features, groups of videos, settings of extraction, and what is wrong."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+from abawfw.errors import DataError
+from abawfw.files import write_text
 from abawfw.groups import Groups, known_groups
+from abawfw.json_files import read_json
 
 PARTITIONS = ('train', 'val', 'test')
 GROUPS = 'groups.csv'
@@ -90,3 +95,29 @@ class Problem:
     partition: str = ''
     video_id: str = ''
     feature: str = ''
+
+
+EXTRACTION = 'extraction.json'
+
+
+def read_extraction(root: Path) -> dict[str, Any]:
+    """Settings by feature, and under ``faces`` where images of faces came from; {} where they are unknown.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    path = root / EXTRACTION
+    if not path.exists():
+        return {}
+    try:
+        data = read_json(path)
+    except DataError as error:
+        raise DataError(f'{error}; extract the features again') from None
+    if not isinstance(data, dict) or not all(isinstance(settings, dict) for settings in data.values()):
+        raise DataError(f'{path}: expected settings by feature; extract the features again')
+    return data
+
+
+def write_extraction(root: Path, settings: Mapping[str, Any]) -> None:
+    """Write the settings, plain values only, whole or not at all."""
+    write_text(root / EXTRACTION, json.dumps(settings, indent=1) + '\n')

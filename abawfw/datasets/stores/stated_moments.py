@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from abawfw.datasets.stores.base import FeatureStore
+from abawfw.datasets.stores.base import FeatureStore, RunningMoments
 from abawfw.datasets.stores.checks import not_finite
-from abawfw.datasets.stores.running_moments import RunningMoments
 from abawfw.errors import DataError
 
 SAMPLE = 256

@@ -14,6 +14,7 @@ from mmengine.runner import Runner
 from abawfw.errors import TrainingError
 from abawfw.files import write_text
 from abawfw.registry import HOOKS
+from abawfw.results.run import METRICS
 
 
 @HOOKS.register_module()
@@ -47,7 +48,7 @@ class EpochLogHook(Hook):
         )
         writer.writeheader()
         writer.writerows([{k: f'{v:.8g}' for k, v in row.items()} for row in self.rows])
-        write_text(Path(runner.work_dir) / 'metrics.csv', text.getvalue())
+        write_text(Path(runner.work_dir) / METRICS, text.getvalue())
         self._record(runner, runner.visualizer.add_scalars, record, step=int(record['epoch']))
         scores = [
             f'{target} {record[f"train_ccc_{target}"]:.3f}/{record[f"val_ccc_{target}"]:.3f}'
@@ -76,7 +77,7 @@ class EpochLogHook(Hook):
             reason = str(error).strip().partition('\n')[0]
             runner.logger.warning(
                 f'the tracker failed and is no longer used ({type(error).__name__}: {reason}); every figure '
-                f'is in {runner.work_dir}/metrics.csv'
+                f'is in {Path(runner.work_dir) / METRICS}'
             )
 
     def state_dict(self) -> dict[str, Any]:
@@ -93,7 +94,7 @@ def _number(column: str, value: Any) -> float:
         return float(value)
     except (TypeError, ValueError, RuntimeError):
         raise TrainingError(
-            f'the column {column!r} of metrics.csv takes one number per epoch, and '
+            f'the column {column!r} of {METRICS} takes one number per epoch, and '
             f'runner.train_loop.record[{column!r}] is {repr(value)[:60]} ({type(value).__name__}): the hook '
             'that sets it must give a number'
         ) from None

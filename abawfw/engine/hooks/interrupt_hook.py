@@ -16,6 +16,7 @@ from mmengine.runner import Runner
 
 from abawfw.errors import Interrupted
 from abawfw.registry import HOOKS
+from abawfw.results.run import CONFIG
 
 
 @HOOKS.register_module()
@@ -89,7 +90,7 @@ class InterruptHook(Hook):
 def resume_command(runner: Runner) -> str:
     """The command that continues a run as it was started; the work_dir's config.py has all its overrides."""
     work_dir = shlex.quote(str(runner.work_dir))
-    config = shlex.quote(f'{runner.work_dir}/config.py')
+    config = shlex.quote(f'{runner.work_dir}/{CONFIG}')
     train = f'python tools/train.py {config} --work-dir {work_dir} --resume'
     if runner.launcher == 'pytorch':
         return f'tools/dist_train.sh {config} {runner.world_size} --work-dir {work_dir} --resume'

@@ -22,6 +22,7 @@ from abawfw.engine.hooks.checkpoint_hook import VACheckpointHook
 from abawfw.engine.hooks.epoch_log_hook import EpochLogHook
 from abawfw.files import write_text
 from abawfw.registry import HOOKS
+from abawfw.results.run import SUMMARY
 
 
 @HOOKS.register_module()
@@ -97,7 +98,7 @@ class SummaryHook(Hook):
             'parameters': sum(p.numel() for p in runner.model.parameters()),
             **self.origin,
         }
-        write_text(Path(runner.work_dir) / 'summary.json', json.dumps(summary, indent=1) + '\n')
+        write_text(Path(runner.work_dir) / SUMMARY, json.dumps(summary, indent=1) + '\n')
 
 
 def _peak_memory() -> int | None:

@@ -1,10 +1,9 @@
 """Pure functions of numpy arrays, in float64; every room may use them."""
 
-from abawfw.evaluation.functional.assemble import assemble
 from abawfw.evaluation.functional.autocorrelation import Autocorrelation
 from abawfw.evaluation.functional.bounds import MeanCourse, moving_mean_bound, shift_bound, video_mean_bound
-from abawfw.evaluation.functional.calibration import Calibration, calibration
-from abawfw.evaluation.functional.ccc import Moments, ccc, moments, mse, pcc, rmse
+from abawfw.evaluation.functional.ccc import Calibration, Moments, calibration, ccc, moments, mse, pcc, rmse
+from abawfw.evaluation.functional.curves import assemble, smooth, smooth_and_clip, stretches
 from abawfw.evaluation.functional.resampling import (
     Difference,
     Interval,
@@ -15,8 +14,6 @@ from abawfw.evaluation.functional.resampling import (
     paired_permutation,
     pcc_p_value,
 )
-from abawfw.evaluation.functional.smoothing import smooth, smooth_and_clip
-from abawfw.evaluation.functional.stretches import stretches
 
 __all__ = [
     'Autocorrelation',

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from abawfw.errors import DataError
-from abawfw.evaluation.functional.stretches import stretches
+from abawfw.evaluation.functional.curves import stretches
 
 
 class Autocorrelation:

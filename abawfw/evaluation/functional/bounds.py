@@ -1,7 +1,7 @@
 """What predictions reach that know only so much of the labels.
 
 Lower bounds know training labels alone, and a model must beat them: a constant, which has a CCC of 0, and
-``MeanCourse``. Upper bounds know labels of the very videos they are measured on: no model is told these, so
+``MeanCourse``. Upper bounds know labels of the very videos they are measured on: no model knows these, so
 none has failed that stays below.
 
 All take the labels of one video, (frames,), NaN where there is none, and give the statistics of the labels
@@ -17,8 +17,7 @@ import numpy as np
 
 from abawfw.errors import ConfigError, DataError
 from abawfw.evaluation.functional.ccc import Moments, moments
-from abawfw.evaluation.functional.smoothing import smooth
-from abawfw.evaluation.functional.stretches import stretches
+from abawfw.evaluation.functional.curves import smooth, stretches
 
 
 class MeanCourse:
@@ -54,9 +53,9 @@ class MeanCourse:
 def video_mean_bound(labels: Any) -> Moments:
     """Labels against their own mean: a prediction that is right about each video, and still within it.
 
-    An upper bound for whatever tells videos apart but not their course.
+    An upper bound for whatever distinguishes videos but not their course.
 
-    With a share b of the variance between videos, the CCC over all of them is 2 b / (1 + b).
+    With a fraction b of the variance between videos, the CCC over all of them is 2 b / (1 + b).
     """
     labels = _checked(labels)
     labelled = ~np.isnan(labels)

@@ -112,7 +112,7 @@ Statistic: TypeAlias = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
 class Studentised(NamedTuple):
-    """What draws of videos tell of a statistic.
+    """What draws of videos show of a statistic.
 
     Attributes:
         value: of all videos.
@@ -126,7 +126,7 @@ class Studentised(NamedTuple):
     ratios: np.ndarray
 
     def obstacle(self, unit: str) -> str | None:
-        """Why intervals and p-values of these draws are not usable, in words; None where they are.
+        """Why intervals and p-values of these draws are not usable, as text; None where they are.
 
         Args:
             unit: what was drawn, 'video' or 'group'.
@@ -192,7 +192,7 @@ class Interval(NamedTuple):
     Attributes:
         low: lower end; None where there is no interval.
         high: upper end.
-        obstacle: why there is none, in words; None where there is one.
+        obstacle: why there is none, as text; None where there is one.
     """
 
     low: float | None
@@ -244,7 +244,7 @@ def bootstrap_ccc(
 
     Args:
         units: what is drawn: statistics of each video, or, where videos depend on one another, of each group
-            of videos; those without a labelled frame are left out.
+            of videos; those without a labelled frame are omitted.
         replicates: number of draws.
         seed: of the draws.
         unit: what the units are called.
@@ -282,8 +282,8 @@ class Difference(NamedTuple):
         value: the difference.
         low: lower end of its interval; None where there is none.
         high: upper end.
-        p_value: two-sided, of no difference; below 1 - level exactly where the interval leaves out 0.
-        obstacle: why there are no interval and no p-value, in words; None where there are.
+        p_value: two-sided, of no difference; below 1 - level exactly where the interval excludes 0.
+        obstacle: why there are no interval and no p-value, as text; None where there are.
     """
 
     value: float

@@ -38,7 +38,7 @@ class Postprocessor(ABC):
 
         Args:
             pred: (frames,), finite.
-            faces: (frames,) bool, True where a face was found; None where nothing tells.
+            faces: (frames,) bool, True where a face was found; None where that is unknown.
 
         Returns:
             (frames,) float64; not clipped.

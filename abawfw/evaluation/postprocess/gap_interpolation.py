@@ -37,8 +37,8 @@ class GapInterpolation(Postprocessor):
         if faces is None:
             raise DataError(
                 'GapInterpolation needs the frames without a face, which are unknown: the run has no feature '
-                'of faces that says where it was observed; take GapInterpolation out of postprocess in the '
-                'config of the run, or out of --search'
+                'of faces that records where it was observed; remove GapInterpolation from postprocess in '
+                'the config of the run, or from --search'
             )
         result = x.copy()
         if faces.any():

@@ -15,15 +15,13 @@ from abawfw.datasets.stores.checks import not_finite
 from abawfw.datasets.stores.labels import NO_LABEL, unlabelled_frames
 from abawfw.datasets.stores.npy_file import NpyWriter, naming, write_rows
 from abawfw.datasets.stores.records import FeatureInfo, VideoInfo
-from abawfw.datasets.stores.trials.files import LABELS, MASK, TIMES
-from abawfw.datasets.stores.trials.recording import TRACK
+from abawfw.datasets.stores.trials.files import LABELS, MASK, TIMES, TRACK
 from abawfw.errors import DataError, counted
 from abawfw.extraction.audio.audio import Audio
 from abawfw.extraction.extractors.base import AudioExtractor, Extractor, FaceExtractor, TranscriptExtractor
-from abawfw.extraction.faces.crop_folder import CropFolder
 from abawfw.extraction.faces.detectors.base import OFFICIAL, FaceDetector
 from abawfw.extraction.faces.track import FaceTrack, crops
-from abawfw.extraction.faces.trial_tracks import find_trials
+from abawfw.extraction.faces.trial_faces import CropFolder, find_trials
 from abawfw.extraction.pipeline.feature_store import FinishedTrial, digest
 from abawfw.extraction.video.recording import Frame, Recording
 from abawfw.files import Replacement

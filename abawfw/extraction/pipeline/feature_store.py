@@ -16,8 +16,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from abawfw.datasets.stores.extraction_file import EXTRACTION, read_extraction, write_extraction
-from abawfw.datasets.stores.records import PARTITIONS, FeatureInfo, VideoInfo
+from abawfw.datasets.stores.records import (
+    EXTRACTION,
+    PARTITIONS,
+    FeatureInfo,
+    VideoInfo,
+    read_extraction,
+    write_extraction,
+)
 from abawfw.datasets.stores.trials.index import INDEX, Trial, TrialIndex
 from abawfw.errors import DataError
 from abawfw.extraction.faces.detectors.base import FACES, recorded

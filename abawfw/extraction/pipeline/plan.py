@@ -13,9 +13,8 @@ from abawfw.datasets.importers.affwild2_files import read_annotation
 from abawfw.datasets.stores.records import FeatureInfo
 from abawfw.errors import AbawfwError, ConfigError, DataError, counted, nearest
 from abawfw.extraction.extractors import Extractor, build_extractor
-from abawfw.extraction.faces.crop_folder import CropFolder
 from abawfw.extraction.faces.detectors.base import FACES, OFFICIAL, FaceDetector
-from abawfw.extraction.faces.trial_tracks import HOLD
+from abawfw.extraction.faces.trial_faces import HOLD, CropFolder
 from abawfw.extraction.pipeline.extract import ExtractionReport, extract_video
 from abawfw.extraction.pipeline.worker_processes import Tick
 from abawfw.extraction.video.source_videos import SourceVideo

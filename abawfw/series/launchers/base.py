@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from abawfw.errors import ConfigError, DataError, Interrupted, counted
-from abawfw.json_files import read_json
+from abawfw.errors import ConfigError, Interrupted, counted
+from abawfw.results.run import OUTPUT, Run
 
 ATTEMPTS = 2
 Report = Callable[[str], None]
@@ -20,7 +20,7 @@ Report = Callable[[str], None]
 class Failure(NamedTuple):
     """A run that is not done after its second attempt: why, and the last lines of its log."""
 
-    run: Run
+    job: Job
     reason: str
     tail: str
 
@@ -39,15 +39,15 @@ class Launcher(ABC):
             raise ConfigError(f'{type(self).__name__}(jobs={jobs}): it must be 1 or more')
         self.jobs = jobs
 
-    def launch(self, runs: Sequence[Run], report: Report) -> list[Failure]:
+    def launch(self, jobs: Sequence[Job], report: Report) -> list[Failure]:
         """Start all runs and wait for them.
 
-        A run is done when its commands have left with 0 and its files say so (``Run.done``). Any other end
+        A run is done when its commands have left with 0 and its files say so (``Job.done``). Any other end
         is a failure; the run is started once more, after those that still wait.
 
         Args:
-            runs: what to start.
-            report: told in a line of every start and end.
+            jobs: what to start.
+            report: called with a line at every start and end.
 
         Returns:
             The runs that failed twice.
@@ -56,29 +56,29 @@ class Launcher(ABC):
             Interrupted: Ctrl-C; running ones were stopped, which lets training save its state.
             ConfigError: what the launcher needs is not installed or not there.
         """
-        if not runs:
+        if not jobs:
             return []
         self.prepare()
-        queue = _Queue(runs, report)
+        queue = _Queue(jobs, report)
         try:
             while queue.waiting or queue.running:
                 for slot in self._free_slots(queue):
-                    run = queue.begin()
-                    queue.running[slot] = run, self.start(run, slot)
+                    job = queue.begin()
+                    queue.running[slot] = job, self.start(job, slot)
                 time.sleep(self.interval)
-                for slot, (run, job) in list(queue.running.items()):
-                    if (reason := self.outcome(job)) is not None:
+                for slot, (job, handle) in list(queue.running.items()):
+                    if (reason := self.outcome(handle)) is not None:
                         del queue.running[slot]
-                        queue.end(run, reason)
+                        queue.end(job, reason)
         except KeyboardInterrupt as error:
-            names = ', '.join(run.name for run, _ in queue.running.values()) or 'none'
+            names = ', '.join(job.name for job, _ in queue.running.values()) or 'none'
             report(f'interrupted; waiting for the running ones to save: {names}')
             raise Interrupted(
-                f'interrupted: {queue.done} of {counted(len(runs), "run")} done, stopped: {names}. '
+                f'interrupted: {queue.done} of {counted(len(jobs), "run")} done, stopped: {names}. '
                 'The same command goes on where they are'
             ) from error
         finally:
-            self.stop([job for _, job in queue.running.values()])
+            self.stop([handle for _, handle in queue.running.values()])
         return queue.failures
 
     def _free_slots(self, queue: _Queue) -> list[int]:
@@ -94,51 +94,51 @@ class Launcher(ABC):
         """
 
     @abstractmethod
-    def start(self, run: Run, slot: int) -> Any:
+    def start(self, job: Job, slot: int) -> Any:
         """Start a run in one of the places 0 to jobs - 1; returns what ``outcome`` and ``stop`` take."""
 
     @abstractmethod
-    def outcome(self, job: Any) -> str | None:
+    def outcome(self, handle: Any) -> str | None:
         """None while it runs, '' when it has ended well, or how it has failed."""
 
     @abstractmethod
-    def stop(self, jobs: list[Any]) -> None:
+    def stop(self, handles: list[Any]) -> None:
         """Stop what still runs and give back what ``prepare`` has taken; called at the end in any case."""
 
 
 class _Queue:
     """Which runs wait, run, are done and have failed."""
 
-    def __init__(self, runs: Sequence[Run], report: Report) -> None:
-        self.waiting = deque(runs)
-        self.running: dict[int, tuple[Run, Any]] = {}
+    def __init__(self, jobs: Sequence[Job], report: Report) -> None:
+        self.waiting = deque(jobs)
+        self.running: dict[int, tuple[Job, Any]] = {}
         self.failures: list[Failure] = []
-        self.done, self._all, self._report = 0, len(runs), report
+        self.done, self._all, self._report = 0, len(jobs), report
         self._attempts: Counter[str] = Counter()
 
-    def begin(self) -> Run:
-        run = self.waiting.popleft()
-        self._attempts[run.name] += 1
-        again = ' again' if self._attempts[run.name] > 1 else ''
-        self._report(f'{run.name}: started{again}, log in {run.work_dir / run.log.name}')
-        return run
+    def begin(self) -> Job:
+        job = self.waiting.popleft()
+        self._attempts[job.name] += 1
+        again = ' again' if self._attempts[job.name] > 1 else ''
+        self._report(f'{job.name}: started{again}, log in {job.work_dir / job.log.name}')
+        return job
 
-    def end(self, run: Run, reason: str) -> None:
-        if not reason and not run.done():
+    def end(self, job: Job, reason: str) -> None:
+        if not reason and not job.done():
             reason = 'ended well, but its files do not say that it is done'
         if not reason:
             self.done += 1
-            self._report(f'{run.name}: done ({self.done} of {self._all})')
-        elif self._attempts[run.name] < ATTEMPTS:
-            self._report(f'{run.name}: {reason}; it is started once more')
-            self.waiting.append(run)
+            self._report(f'{job.name}: done ({self.done} of {self._all})')
+        elif self._attempts[job.name] < ATTEMPTS:
+            self._report(f'{job.name}: {reason}; it is started once more')
+            self.waiting.append(job)
         else:
-            self._report(f'{run.name}: {reason}; given up')
-            self.failures.append(Failure(run, reason, run.tail()))
+            self._report(f'{job.name}: {reason}; given up')
+            self.failures.append(Failure(job, reason, job.tail()))
 
 
 def code_text(code: int) -> str:
-    """The exit code of a command as ``Launcher.outcome`` tells it."""
+    """The exit code of a command as ``Launcher.outcome`` reports it."""
     return '' if code == 0 else f'killed by signal {-code}' if code < 0 else f'failed with exit code {code}'
 
 
@@ -146,13 +146,13 @@ TAIL = 20  # lines of a log that are shown of a run that failed
 
 
 @dataclass(frozen=True)
-class Run:
-    """Command lines that make a work_dir, one after the other.
+class Job:
+    """The command lines that make a run, one after the other.
 
     Attributes:
-        name: how the run is called in messages.
+        name: of the run, in messages.
         commands: the command lines; each is started when the one before has left with 0.
-        work_dir: of the run; its summary.json and ``outputs`` decide whether the run is done.
+        work_dir: of the run; its summary and ``outputs`` decide whether it is done.
         environment: variables set for the commands, over those of the launching process.
         outputs: files below the work_dir that must be there besides a summary that says done.
         folder: where the commands run; relative paths in them and in configs start there.
@@ -168,12 +168,12 @@ class Run:
     @property
     def log(self) -> Path:
         """File that all attempts at the run write what they print to."""
-        return self.folder / self.work_dir / 'output.log'
+        return self.folder / self.work_dir / OUTPUT
 
     def done(self) -> bool:
         """Whether the summary says done and every output is there."""
         place = self.folder / self.work_dir
-        return status(place) == 'done' and all((place / name).is_file() for name in self.outputs)
+        return Run(place).status == 'done' and all((place / name).is_file() for name in self.outputs)
 
     def tail(self) -> str:
         """The last lines of the log."""
@@ -182,11 +182,3 @@ class Run:
         except OSError as error:
             return f'(no log: {error})'
         return '\n'.join(lines[-TAIL:])
-
-
-def status(work_dir: Path) -> str | None:
-    """Status in the summary.json of a run; None if there is none or it cannot be read."""
-    try:
-        return read_json(work_dir / 'summary.json')['status']
-    except (DataError, KeyError, TypeError):
-        return None

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO
 
-from abawfw.series.launchers.base import Run
+from abawfw.series.launchers.base import Job
 
 GRACE = 60.0  # seconds that a stopped run has to finish its batch and save
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux' prctl
@@ -30,15 +30,15 @@ class CommandChain:
     nobody knows of.
 
     Args:
-        run: what to run; what it prints is appended to ``run.log``.
+        job: what to run; what it prints is appended to ``job.log``.
         environment: variables set over those of this process, before the run's own.
     """
 
-    def __init__(self, run: Run, environment: Mapping[str, str] | None = None) -> None:
-        self._run = run
-        self._environment = {**os.environ, **(environment or {}), **run.environment}
-        self._left = list(run.commands)
-        run.log.parent.mkdir(parents=True, exist_ok=True)
+    def __init__(self, job: Job, environment: Mapping[str, str] | None = None) -> None:
+        self._job = job
+        self._environment = {**os.environ, **(environment or {}), **job.environment}
+        self._left = list(job.commands)
+        job.log.parent.mkdir(parents=True, exist_ok=True)
         self._process: subprocess.Popen[bytes] | None = None
 
     def poll(self) -> int | None:
@@ -71,7 +71,7 @@ class CommandChain:
 
     def _start_next(self) -> None:
         command = self._left.pop(0)
-        with self._run.log.open('ab') as log:
+        with self._job.log.open('ab') as log:
             log.write(f'$ {shlex.join(command)}\n'.encode())
             log.flush()
             with _interrupts_wait():
@@ -83,16 +83,16 @@ class CommandChain:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            cwd=self._run.folder,
+            cwd=self._job.folder,
             env=self._environment,
             start_new_session=True,
             preexec_fn=_die_with_parent if sys.platform == 'linux' else None,
         )
 
 
-def execute(run: Run) -> int:
+def execute(job: Job) -> int:
     """Run all commands in this process' name, as jobs of Slurm and Ray do; returns the exit code."""
-    chain = CommandChain(run)
+    chain = CommandChain(job)
     try:
         while (code := chain.poll()) is None:
             time.sleep(0.2)

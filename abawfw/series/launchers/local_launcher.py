@@ -6,13 +6,13 @@ import os
 import time
 
 from abawfw.registry import LAUNCHERS
-from abawfw.series.launchers.base import Launcher, Run, code_text
+from abawfw.series.launchers.base import Job, Launcher, code_text
 from abawfw.series.launchers.command_chain import GRACE, CommandChain
 
 
 @LAUNCHERS.register_module()
 class LocalLauncher(Launcher):
-    """Processes on this machine: the GPUs in turn, the cores shared out.
+    """Processes on this machine: the GPUs in turn, the cores divided among the runs.
 
     Each of the ``jobs`` places has one GPU (``CUDA_VISIBLE_DEVICES``) and cores // jobs threads, at least one
     (``OMP_NUM_THREADS``; a smaller number in the environment stays).
@@ -38,22 +38,22 @@ class LocalLauncher(Launcher):
     def prepare(self) -> None:
         """Processes need nothing."""
 
-    def start(self, run: Run, slot: int) -> CommandChain:
+    def start(self, job: Job, slot: int) -> CommandChain:
         """Start the first command of a run."""
-        return CommandChain(run, self.environment(slot))
+        return CommandChain(job, self.environment(slot))
 
-    def outcome(self, job: CommandChain) -> str | None:
+    def outcome(self, handle: CommandChain) -> str | None:
         """See the base class."""
-        code = job.poll()
+        code = handle.poll()
         return None if code is None else code_text(code)
 
-    def stop(self, jobs: list[CommandChain]) -> None:
+    def stop(self, handles: list[CommandChain]) -> None:
         """Ask all to stop, wait a minute at most, then kill; a second Ctrl-C kills at once."""
-        for job in jobs:
-            job.interrupt()
+        for handle in handles:
+            handle.interrupt()
         deadline = time.monotonic() + GRACE
-        for job in jobs:
-            job.leave(deadline)
+        for handle in handles:
+            handle.leave(deadline)
 
 
 def usable_cores() -> int:

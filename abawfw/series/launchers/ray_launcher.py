@@ -8,7 +8,7 @@ from typing import Any
 
 from abawfw.errors import ConfigError
 from abawfw.registry import LAUNCHERS
-from abawfw.series.launchers.base import Launcher, Run, code_text
+from abawfw.series.launchers.base import Job, Launcher, code_text
 from abawfw.series.launchers.command_chain import GRACE, execute
 
 
@@ -33,7 +33,7 @@ class RayLauncher(Launcher):
 
     def prepare(self) -> None:
         """Connect to the cluster, or start Ray on this machine."""
-        # Ray reports its use to its makers unless told otherwise; nobody here has agreed to that
+        # Ray reports its use to its makers unless it is switched off; nobody here has agreed to that
         os.environ.setdefault('RAY_USAGE_STATS_ENABLED', '0')
         try:
             import ray
@@ -54,24 +54,24 @@ class RayLauncher(Launcher):
         self._threads = {'OMP_NUM_THREADS': str(cpus)}
         self._task = ray.remote(execute).options(num_cpus=cpus, num_gpus=gpus, max_retries=0)
 
-    def start(self, run: Run, slot: int) -> Any:
+    def start(self, job: Job, slot: int) -> Any:
         """Hand a run to Ray."""
-        environment = {**self._threads, **run.environment}
-        return self._task.remote(dataclasses.replace(run, environment=environment))
+        environment = {**self._threads, **job.environment}
+        return self._task.remote(dataclasses.replace(job, environment=environment))
 
-    def outcome(self, job: Any) -> str | None:
+    def outcome(self, handle: Any) -> str | None:
         """See the base class."""
-        if not self._ray.wait([job], timeout=0)[0]:
+        if not self._ray.wait([handle], timeout=0)[0]:
             return None
         try:
-            return code_text(self._ray.get(job))
+            return code_text(self._ray.get(handle))
         except self._ray.exceptions.RayError as error:
             return f'Ray: {str(error).strip().splitlines()[-1]}'
 
-    def stop(self, jobs: list[Any]) -> None:
+    def stop(self, handles: list[Any]) -> None:
         """Cancel the tasks, which lets training save its state, and leave Ray."""
-        for job in jobs:
-            self._ray.cancel(job)
-        if jobs:
-            self._ray.wait(jobs, num_returns=len(jobs), timeout=GRACE)
+        for handle in handles:
+            self._ray.cancel(handle)
+        if handles:
+            self._ray.wait(handles, num_returns=len(handles), timeout=GRACE)
         self._ray.shutdown()

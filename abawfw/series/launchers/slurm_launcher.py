@@ -7,7 +7,7 @@ from typing import Any
 
 from abawfw.errors import ConfigError, TrainingError
 from abawfw.registry import LAUNCHERS
-from abawfw.series.launchers.base import Launcher, Run, code_text
+from abawfw.series.launchers.base import Job, Launcher, code_text
 from abawfw.series.launchers.command_chain import execute
 
 TIME = 24 * 60  # minutes; submitit's own default of 5 is too short to train
@@ -36,28 +36,28 @@ class SlurmLauncher(Launcher):
         """See the base class."""
         self._executor(Path.cwd())
 
-    def start(self, run: Run, slot: int) -> Any:
+    def start(self, job: Job, slot: int) -> Any:
         """Submit the job of a run; submitit's own files lie in ``slurm/`` of its work_dir."""
-        executor = self._executor(run.log.parent / 'slurm')
-        executor.update_parameters(job_name=run.name)
+        executor = self._executor(job.log.parent / 'slurm')
+        executor.update_parameters(job_name=job.name)
         try:
-            return executor.submit(execute, run)
+            return executor.submit(execute, job)
         except (RuntimeError, OSError) as error:
-            raise TrainingError(f'{run.name}: sbatch does not take the job: {error}') from error
+            raise TrainingError(f'{job.name}: sbatch does not take the job: {error}') from error
 
-    def outcome(self, job: Any) -> str | None:
+    def outcome(self, handle: Any) -> str | None:
         """See the base class."""
-        if not job.done():
+        if not handle.done():
             return None
         try:
-            return code_text(job.result())
+            return code_text(handle.result())
         except Exception as error:  # submitit passes on whatever ended the job
-            return f'Slurm job {job.job_id} {job.state}: {str(error).strip().splitlines()[-1]}'
+            return f'Slurm job {handle.job_id} {handle.state}: {str(error).strip().splitlines()[-1]}'
 
-    def stop(self, jobs: list[Any]) -> None:
+    def stop(self, handles: list[Any]) -> None:
         """Cancel the jobs; Slurm sends SIGTERM, at which training saves its state."""
-        for job in jobs:
-            job.cancel()
+        for handle in handles:
+            handle.cancel()
 
     def _executor(self, folder: Path) -> Any:
         try:

@@ -11,14 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from abawfw.datasets.stores.base import FeatureStore
+from abawfw.datasets.stores.base import FeatureStore, RunningMoments
 from abawfw.datasets.stores.checks import chunks, not_finite, not_finite_message
-from abawfw.datasets.stores.extraction_file import write_extraction
 from abawfw.datasets.stores.npy_file import NpyWriter
 from abawfw.datasets.stores.packed.index import INDEX, PackedIndex
 from abawfw.datasets.stores.packed.store import PackedStore
-from abawfw.datasets.stores.records import NARROW_DTYPES, FeatureInfo, VideoInfo
-from abawfw.datasets.stores.running_moments import RunningMoments
+from abawfw.datasets.stores.records import NARROW_DTYPES, FeatureInfo, VideoInfo, write_extraction
 from abawfw.errors import DataError
 from abawfw.files import Replacement, recover
 

@@ -11,12 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from abawfw.datasets.stores.base import FeatureStore
+from abawfw.datasets.stores.base import FeatureStore, RunningMoments
 from abawfw.datasets.stores.checks import check_videos, chunks
 from abawfw.datasets.stores.npy_file import check_truth, read_header
 from abawfw.datasets.stores.packed.index import INDEX, PackedIndex
 from abawfw.datasets.stores.records import FeatureInfo, Problem, VideoInfo, with_groups
-from abawfw.datasets.stores.running_moments import RunningMoments
 from abawfw.datasets.stores.survey import StoreSurvey, Survey
 from abawfw.errors import DataError
 from abawfw.registry import STORES

@@ -9,11 +9,11 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from abawfw.datasets.stores.base import RunningMoments
 from abawfw.datasets.stores.labels import NO_LABEL, unlabelled_frames
 from abawfw.datasets.stores.records import GROUPS, NARROW_DTYPES
 from abawfw.datasets.stores.rucaim3.files import PARTITIONS
 from abawfw.datasets.stores.rucaim3.hdf5_reader import readable_name
-from abawfw.datasets.stores.running_moments import RunningMoments
 from abawfw.errors import DataError
 from abawfw.files import FolderWriter
 from abawfw.groups import Groups

@@ -14,10 +14,9 @@ from abawfw.datasets.stores.npy_file import read_array
 from abawfw.datasets.stores.records import PARTITIONS, FeatureInfo, Problem, VideoInfo, with_groups
 from abawfw.datasets.stores.stated_moments import refuse_stale
 from abawfw.datasets.stores.survey import Survey
-from abawfw.datasets.stores.trials.files import LABELS, TIMES, TrialFiles, given_dtype
+from abawfw.datasets.stores.trials.files import LABELS, TIMES, TrialFiles, given_dtype, problems_of
 from abawfw.datasets.stores.trials.index import INDEX, Trial
 from abawfw.datasets.stores.trials.pickles import INFO, STATISTICS, read_scalar_statistics
-from abawfw.datasets.stores.trials.recording import problems_of
 from abawfw.errors import ConfigError, DataError, nearest
 from abawfw.registry import STORES
 

@@ -15,7 +15,7 @@ from unittest.mock import Mock
 import pytest
 
 from abawfw.errors import ConfigError
-from abawfw.series.launchers import Launcher, LocalLauncher, RayLauncher, Run, SlurmLauncher
+from abawfw.series.launchers import Job, Launcher, LocalLauncher, RayLauncher, SlurmLauncher
 from abawfw.series.launchers.command_chain import CommandChain, execute
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,17 +27,17 @@ def python(text: str) -> tuple[str, ...]:
     return sys.executable, '-c', text
 
 
-def good(folder: Path, name: str, text: str = 'pass', **more: Any) -> Run:
+def good(folder: Path, name: str, text: str = 'pass', **more: Any) -> Job:
     """A run whose first command does something and whose second one writes the summary."""
     commands = (python(text), python(DONE.format(name)))
-    return Run(name, commands, Path(name), folder=folder, **more)
+    return Job(name, commands, Path(name), folder=folder, **more)
 
 
-def launch(launcher: Launcher, runs: list[Run]) -> tuple[list[str], list[tuple[str, str, str]]]:
+def launch(launcher: Launcher, runs: list[Job]) -> tuple[list[str], list[tuple[str, str, str]]]:
     """What was reported, and name, reason and log of each failure."""
     lines: list[str] = []
     failures = launcher.launch(runs, lines.append)
-    return lines, [(failure.run.name, failure.reason, failure.tail) for failure in failures]
+    return lines, [(failure.job.name, failure.reason, failure.tail) for failure in failures]
 
 
 def test_commands_run_in_order_and_print_into_the_log(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_failures_are_told_with_the_end_of_their_log(tmp_path: Path) -> None:
     runs = [
         good(tmp_path, 'crash', f"{talk}raise ValueError('lost')"),
         good(tmp_path, 'kill', f'{talk}import os; os.kill(os.getpid(), 9)'),
-        Run('idle', (python('pass'),), Path('idle'), folder=tmp_path),
+        Job('idle', (python('pass'),), Path('idle'), folder=tmp_path),
         good(tmp_path, 'part', outputs=('report.json',)),
         good(tmp_path, 'fine'),
     ]
@@ -129,8 +129,8 @@ def stopped(folder: Path, number: int) -> subprocess.CompletedProcess[str]:
     script = f"""
 import sys; from pathlib import Path
 from abawfw.apis import cli
-from abawfw.series.launchers import LocalLauncher, Run
-runs = [Run(n, ((sys.executable, '-c', {WAITING!r}),), Path(n)) for n in 'ab']
+from abawfw.series.launchers import Job, LocalLauncher
+runs = [Job(n, ((sys.executable, '-c', {WAITING!r}),), Path(n)) for n in 'ab']
 cli.run(lambda: LocalLauncher(1).launch(runs, print))
 """
     command = [sys.executable, '-c', script]
@@ -172,7 +172,7 @@ def test_runs_do_not_outlive_a_killed_launcher(tmp_path: Path) -> None:
 
 def test_execute_gives_the_code_of_the_command_that_failed(tmp_path: Path) -> None:
     assert execute(good(tmp_path, 'a')) == 0
-    assert execute(Run('b', (python('exit(3)'), python('pass')), Path('b'), folder=tmp_path)) == 3
+    assert execute(Job('b', (python('exit(3)'), python('pass')), Path('b'), folder=tmp_path)) == 3
     assert (tmp_path / 'b/output.log').read_text().count('$') == 1
 
 
@@ -190,7 +190,7 @@ def test_an_interruption_waits_until_the_new_process_is_known(
 
     monkeypatch.setattr(CommandChain, '_start', interrupted_start)
     with pytest.raises(KeyboardInterrupt):
-        execute(Run('a', (python(WAITING),), Path('a'), folder=tmp_path))
+        execute(Job('a', (python(WAITING),), Path('a'), folder=tmp_path))
     assert (tmp_path / 'saved').exists()
     assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
 
@@ -235,7 +235,7 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_slurm(slurm: Path, tmp_path: Path) -> None:
-    bad = Run('bad', (python("print('lost'); exit(4)"),), Path('bad'), folder=tmp_path)
+    bad = Job('bad', (python("print('lost'); exit(4)"),), Path('bad'), folder=tmp_path)
     lines, failures = launch(SlurmLauncher(partition='gpu', time=30), [good(tmp_path, 'a'), bad])
     assert 'a: done (1 of 2)' in lines
     assert [(name, reason) for name, reason, _ in failures] == [('bad', 'failed with exit code 4')]
@@ -283,10 +283,10 @@ def test_a_missing_extra_is_named(
 RAY = """
 import json, sys; from pathlib import Path
 from abawfw.apis import cli
-from abawfw.series.launchers import RayLauncher, Run
+from abawfw.series.launchers import Job, RayLauncher
 def main():
     told = json.loads(sys.argv[1])
-    runs = [Run(r['name'], tuple(map(tuple, r['commands'])), Path(r['name'])) for r in told]
+    runs = [Job(r['name'], tuple(map(tuple, r['commands'])), Path(r['name'])) for r in told]
     RayLauncher(jobs=3, cpus=1).launch(runs, lambda line: print(line, flush=True))
 cli.run(main)
 """
@@ -297,9 +297,9 @@ def test_ray_runs_and_is_interrupted(tmp_path: Path) -> None:
     pytest.importorskip('ray', reason='needs the extra ray')
     text = "import os; print('threads', os.environ['OMP_NUM_THREADS'], os.getcwd())"
     runs = [
-        Run('bad', (python("print('lost'); exit(4)"),), Path('bad'), folder=tmp_path),
+        Job('bad', (python("print('lost'); exit(4)"),), Path('bad'), folder=tmp_path),
         good(tmp_path, 'a', text),
-        Run('waits', (python(WAITING),), Path('waits'), folder=tmp_path),
+        Job('waits', (python(WAITING),), Path('waits'), folder=tmp_path),
     ]
     told = json.dumps([{'name': run.name, 'commands': run.commands} for run in runs])
     # Ray leaves threads and handlers behind, so it gets a process of its own

@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 
 from abawfw.datasets.checking.check import check_store
 from abawfw.datasets.stores import TrialStore, open_store
-from abawfw.datasets.stores.extraction_file import write_extraction
-from abawfw.datasets.stores.records import FeatureInfo
+from abawfw.datasets.stores.records import FeatureInfo, write_extraction
 from abawfw.errors import DataError
 from abawfw.extraction.extractors import Face48
-from abawfw.extraction.faces.crop_folder import CropFolder
+from abawfw.extraction.faces.trial_faces import CropFolder
 from abawfw.extraction.pipeline.extract import ExtractionReport, extract_video
 from abawfw.extraction.pipeline.feature_store import GrowingStore
 

@@ -1,4 +1,4 @@
-"""A tested run as it is read for pages and comparisons."""
+"""A run as tests, ensembles, comparisons, pages and series read it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from abawfw.errors import DataError
+from abawfw.errors import ConfigError, DataError
 from abawfw.evaluation.functional import ccc
 from abawfw.results.predictions import file_name, write_predictions
+from abawfw.results.run import Run
 from abawfw.results.side_files import FACES, read_faces, write_faces
-from abawfw.results.tested_run import TestedRun
+from abawfw.results.trial_files import write_trial_files
 
 LABELS = {'a': np.array([0.0, 0.5, np.nan, 0.25]), 'b': np.full(3, np.nan)}
 PREDS = {'a': np.array([0.1, 1.5, 0.2, 0.3]), 'b': np.array([0.0, 0.1, 0.2])}
@@ -29,7 +30,7 @@ def run(tmp_path: Path) -> Path:
 
 
 def test_predictions_labels_and_statistics(run: Path) -> None:
-    found = TestedRun(run)
+    found = Run(run).require_val()
     assert (found.name, found.targets) == ('run', ('arousal',))
     np.testing.assert_array_equal(found.predictions('arousal', 'raw')['a'], PREDS['a'])
     assert found.predictions('arousal', 'clipped')['a'].max() == 1
@@ -40,7 +41,7 @@ def test_predictions_labels_and_statistics(run: Path) -> None:
 
 
 def test_a_run_of_an_older_version_has_empty_values(run: Path) -> None:
-    found = TestedRun(run)
+    found = Run(run)
     assert (found.summary, found.report, found.epochs, found.faces, found.tuned) == ({}, {}, [], None, ())
 
 
@@ -49,7 +50,7 @@ def test_files_beside_the_predictions(run: Path) -> None:
     (run / 'metrics.csv').write_text('epoch,loss,best\n1,0.5,yes\n2,0.25,\n')
     rows = [{'target': 'arousal', 'stage': stage} for stage in ('raw', 'smoothed', 'cross-validated')]
     (run / 'predictions/report.json').write_text(json.dumps({'rows': {'val': rows}}))
-    found = TestedRun(run)
+    found = Run(run)
     assert found.summary == {'seed': 3}
     assert found.epochs == [{'epoch': 1, 'loss': 0.5}, {'epoch': 2, 'loss': 0.25}]
     assert found.tuned == ('arousal',)
@@ -58,7 +59,7 @@ def test_files_beside_the_predictions(run: Path) -> None:
 def test_rows_that_make_no_sense_are_left_out(run: Path) -> None:
     rows = [{'target': [5], 'stage': 'cross-validated'}, 3, {'target': 'arousal', 'stage': 'raw'}]
     (run / 'predictions/report.json').write_text(json.dumps({'rows': {'val': rows}}))
-    found = TestedRun(run)
+    found = Run(run)
     assert found.rows == rows[2:]
     assert found.tuned == ()
     (run / 'summary.json').write_text('[' * 100_000)
@@ -68,17 +69,17 @@ def test_rows_that_make_no_sense_are_left_out(run: Path) -> None:
 
 def test_what_cannot_be_read_names_the_file(run: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match='gone: no such folder'):
-        TestedRun(tmp_path / 'gone')
+        Run(tmp_path / 'gone').require_val()
     (tmp_path / 'empty').mkdir()
     with pytest.raises(DataError, match=r'no predictions of val; make them with: python tools/test\.py'):
-        TestedRun(tmp_path / 'empty')
+        Run(tmp_path / 'empty').require_val()
     for text in ('{', '[]', '3'):
         (run / 'summary.json').write_text(text)
         with pytest.raises(DataError, match=r'summary\.json is damaged'):
-            _ = TestedRun(run).summary
+            _ = Run(run).summary
     (run / 'predictions' / FACES).write_text('{"a": 3}')
     with pytest.raises(DataError, match=rf'{FACES} is damaged'):
-        _ = TestedRun(run).faces
+        _ = Run(run).faces
 
 
 def test_faces_of_another_test(run: Path) -> None:
@@ -90,7 +91,87 @@ def test_faces_of_another_test(run: Path) -> None:
     ):
         (run / 'predictions' / FACES).write_text(text)
         with pytest.raises(DataError, match=message):
-            _ = TestedRun(run).faces
+            _ = Run(run).faces
+
+
+def test_where_the_files_of_a_run_lie(tmp_path: Path) -> None:
+    assert Run(tmp_path).folder == tmp_path
+    (tmp_path / 'predictions').mkdir()
+    assert Run(tmp_path).folder == tmp_path / 'predictions'
+    assert not Run(tmp_path / 'gone').path.exists()  # which is asked for its status before it begins
+
+
+def test_a_run_without_a_test_is_told_to_be_tested(tmp_path: Path) -> None:
+    (tmp_path / 'config.py').touch()
+    with pytest.raises(DataError, match=rf'{tmp_path} has no predictions; test it first: .* {tmp_path}$'):
+        Run(tmp_path).read('val', 'valence')
+
+
+BEST = {'ccc_arousal': {'score': 0.4, 'epoch': 2, 'file': 'best_ccc_arousal_epoch_2.pth'}}
+SUMMARY = {'status': 'done', 'best': BEST}
+MADE_WITH = {'checkpoint': '../best_ccc_arousal_epoch_2.pth', 'digest': ''}
+
+
+def report(made_with: dict[str, str] = MADE_WITH, **stages: float) -> dict[str, Any]:
+    rows = [{'target': 'arousal', 'stage': stage, 'ccc': ccc} for stage, ccc in stages.items()]
+    return {'rows': {'val': rows}, 'made_with': {'val': {'arousal': made_with}}}
+
+
+@pytest.mark.parametrize(
+    ('summary', 'report', 'status', 'scores'),
+    [
+        (None, None, None, None),  # has not begun
+        ('{"status": "run', None, None, None),  # no run of ours leaves half a file, but a copy may
+        ({'status': 'running', 'best': {}}, None, 'running', None),
+        (SUMMARY, None, 'done', None),
+        (SUMMARY, '{"rows": ', 'done', None),
+        (SUMMARY, report(raw=0.3, smoothed=0.5), 'done', (0.4, 0.5)),
+        (SUMMARY, report(smoothed=0.5, **{'cross-validated': 0.45}), 'done', (0.4, 0.45)),
+        (SUMMARY, report(raw=0.3), 'done', None),
+        (SUMMARY, report({**MADE_WITH, 'checkpoint': '../epoch_1.pth'}, smoothed=0.5), 'done', None),
+        ({**SUMMARY, 'best': {'ccc_arousal': 3}}, report(smoothed=0.5), 'done', None),
+    ],
+)
+def test_how_far_a_run_is(run: Path, summary: Any, report: Any, status: str | None, scores: Any) -> None:
+    for name, content in (('summary.json', summary), ('predictions/report.json', report)):
+        if content is not None:
+            (run / name).write_text(content if isinstance(content, str) else json.dumps(content))
+    found = Run(run)
+    assert found.status == status
+    of_both = None if scores is None else dict(zip(('ccc', 'ccc_smoothed'), scores, strict=True))
+    expected = of_both and of_both | {f'ccc_arousal{k[3:]}': v for k, v in of_both.items()}
+    assert found.scores(['arousal']) == expected
+    assert found.scores(['valence', 'arousal']) is None
+    assert scores is None or found.best == BEST
+
+
+def test_the_config_is_read_and_not_run(run: Path) -> None:
+    (run / 'config.py').write_text("lr = 0.5\nmodel = {'type': 'x', 'lr': '${lr}'}\n")
+    assert Run(run).config.to_dict() == {'lr': 0.5, 'model': {'type': 'x', 'lr': '${lr}'}}
+    (run / 'config.py').write_text('import os\n')
+    with pytest.raises(ConfigError, match=r'config\.py cannot be read .* with --resume writes it anew'):
+        _ = Run(run).config
+
+
+def test_predictions_as_text_files_alone(tmp_path: Path) -> None:
+    write_trial_files(tmp_path, 'test', 'valence', {'t': [0.25, 0.5]})
+    found = Run(tmp_path)
+    assert (found.texts_only, found.targets, found.tuned) == (True, (), ())
+    assert found.estimates('valence')
+    assert not found.estimates('arousal')
+    assert found.has('test', 'valence')
+    assert not found.has('val', 'valence')
+    np.testing.assert_array_equal(found.read('test', 'valence').preds['t'], [0.25, 0.5])
+    with pytest.raises(DataError, match='has no smoothed predictions; omit --smoothed'):
+        found.read('test', 'valence', 'smoothed')
+
+
+def test_what_a_run_estimates(run: Path) -> None:
+    assert not Run(run).estimates('valence')  # nothing is known of it but its files
+    for best, expected in (({}, True), ({'ccc_arousal': {}}, False), ({'ccc_valence': {}}, True)):
+        (run / 'summary.json').write_text(json.dumps({'best': best}))
+        assert Run(run).estimates('valence') is expected
+    assert Run(run / 'gone').estimates('valence')  # so that reading says what is missing
 
 
 def change(run: Path, stage: str, change: Callable[[dict[str, Any]], object]) -> None:
@@ -113,21 +194,21 @@ def test_files_of_different_tests(run: Path) -> None:
         write_predictions(run / 'predictions', 'val', 'arousal', PREDS, LABELS, 1)
         change(run, stage, spoil)
         with pytest.raises(DataError, match=message) as error:
-            TestedRun(run).predictions('arousal', stage)
+            Run(run).predictions('arousal', stage)
         assert f'python tools/test.py {run}' in str(error.value)
 
 
 def test_the_order_of_videos_in_a_file_does_not_matter(run: Path) -> None:
-    before = TestedRun(run).predictions('arousal')
+    before = Run(run).predictions('arousal')
     change(run, 'smoothed', lambda c: dict(reversed(list(c.items()))))
-    after = TestedRun(run).predictions('arousal')
+    after = Run(run).predictions('arousal')
     assert list(after) == list(before)
     np.testing.assert_array_equal(after['a'], before['a'])
 
 
 def test_a_missing_file_is_named(run: Path) -> None:
     (run / 'predictions' / file_name('val', 'arousal', 'clipped')).unlink()
-    found = TestedRun(run)
+    found = Run(run)
     assert found.targets == ('arousal',)
     with pytest.raises(DataError, match=r'val_pred_arousal_nosmooth\.json is missing'):
         found.predictions('arousal')
@@ -136,7 +217,7 @@ def test_a_missing_file_is_named(run: Path) -> None:
 def test_a_table_of_epochs_that_is_no_text(run: Path) -> None:
     (run / 'metrics.csv').write_bytes(b'epoch\n\xff\n')
     with pytest.raises(DataError, match=r'metrics\.csv is damaged.*move it away'):
-        _ = TestedRun(run).epochs
+        _ = Run(run).epochs
 
 
 @given(faces=st.lists(st.booleans(), max_size=30))

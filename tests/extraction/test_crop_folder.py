@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from abawfw.errors import DataError
-from abawfw.extraction.faces.crop_folder import CropFolder
+from abawfw.extraction.faces.trial_faces import CropFolder
 
 
 @pytest.fixture

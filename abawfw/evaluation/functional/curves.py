@@ -1,7 +1,8 @@
-"""Smoothing of predictions over time."""
+"""Curves of a video over time: assembled from clips, smoothed, and where something holds without a gap."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import isqrt
 from typing import Any
 
@@ -92,7 +93,7 @@ def _binomial(x: np.ndarray, window: int) -> np.ndarray:
 def _binomial_weights(window: int) -> np.ndarray:
     """Each from the one before it, outwards: the whole numbers of a large window have too many digits.
 
-    Weights k frames away are about exp(-k^2 / window) of the largest; those below 1e-43 of it are left away.
+    Weights k frames away are about exp(-k^2 / window) of the largest; those below 1e-43 of it are omitted.
     """
     k = np.arange(1, min(window, 10 * isqrt(window) + 10) + 1)
     half = np.cumprod((window - k + 1) / (window + k))
@@ -117,3 +118,57 @@ def _convolve(x: np.ndarray, weights: np.ndarray) -> np.ndarray:
     full[:-1] = parts[:, :block]
     full[1:, :tail] += parts[:, block : block + tail]
     return full.reshape(-1, *x.shape[1:])[tail // 2 : tail // 2 + n]
+
+
+def assemble(entries: Iterable[tuple[int, np.ndarray]], num_frames: int, video_id: str) -> np.ndarray:
+    """Mean over the clips that cover a frame.
+
+    Args:
+        entries: first frame of a clip and its values, (clip frames, columns); clips may overlap.
+        num_frames: length of the video.
+        video_id: for messages.
+
+    Returns:
+        (num_frames, columns), float64.
+
+    Raises:
+        DataError: a clip reaches beyond the video, or a frame is covered by none.
+
+    >>> assemble([(0, np.array([[1.0], [1.0]])), (1, np.array([[3.0], [3.0]]))], 3, 'v').ravel()
+    array([1., 2., 3.])
+    """
+    total: np.ndarray | None = None
+    count = np.zeros(num_frames, dtype=np.int64)
+    for start, values in entries:
+        stop = start + len(values)
+        if start < 0 or stop > num_frames:
+            raise DataError(
+                f'video {video_id}: a clip covers frames {start} to {stop - 1}, but there are {num_frames}'
+            )
+        if total is None:
+            total = np.zeros((num_frames, *values.shape[1:]))
+        total[start:stop] += values
+        count[start:stop] += 1
+    missing = np.flatnonzero(count == 0)
+    if total is None or len(missing):
+        first = f'first frame {missing[0]}' if len(missing) else 'it has no frame'
+        raise DataError(
+            f'video {video_id}: {len(missing)} of {num_frames} frames are covered by no clip, {first}'
+        )
+    return total / count.reshape(-1, *[1] * (total.ndim - 1))
+
+
+def stretches(holds: Any) -> np.ndarray:
+    """First frame, and frame after the last, of every unbroken run of True.
+
+    Args:
+        holds: (frames,) bool.
+
+    Returns:
+        (runs, 2) int, in order.
+
+    >>> stretches([True, True, False, True]).tolist()
+    [[0, 2], [3, 4]]
+    """
+    edges = np.diff(np.concatenate([[False], np.asarray(holds, dtype=bool), [False]]).astype(np.int8))
+    return np.flatnonzero(edges).reshape(-1, 2)

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 import abawfw
 from abawfw.errors import counted
 from abawfw.evaluation.functional import Moments
+from abawfw.results.run import CONFIG, Run
 from abawfw.results.side_files import number
-from abawfw.results.tested_run import TestedRun
 from abawfw.visualization.blocks import (
     Block,
     Column,
@@ -32,7 +32,7 @@ from abawfw.visualization.blocks import (
 )
 from abawfw.visualization.page import Page
 from abawfw.visualization.palette import FAINT, INK, LABEL, RAW, TARGET_MARKS, TARGETS
-from abawfw.visualization.run_page.scores import (
+from abawfw.visualization.run_scores import (
     bounds_table,
     calibration_table,
     density_figure,
@@ -52,7 +52,7 @@ PARTS = (
 LOSSES = (('loss', 'train', 'solid'), ('val_loss', 'val', 'dash'))
 
 
-def training_blocks(run: TestedRun) -> list[Block]:
+def training_blocks(run: Run) -> list[Block]:
     """Loss and CCC over the epochs."""
     if not run.epochs:
         return [Paragraph('The run has no metrics.csv with finished epochs.')]
@@ -84,7 +84,7 @@ def training_blocks(run: TestedRun) -> list[Block]:
     ]
 
 
-def _line(run: TestedRun, key: str, name: str, color: str, dash: str, mark: str = 'circle') -> dict[str, Any]:
+def _line(run: Run, key: str, name: str, color: str, dash: str, mark: str = 'circle') -> dict[str, Any]:
     x = [row.get('epoch', i) for i, row in enumerate(run.epochs, 1)]
     y = [row.get(key) for row in run.epochs]
     # one point alone has no line
@@ -96,7 +96,7 @@ def _line(run: TestedRun, key: str, name: str, color: str, dash: str, mark: str 
 BOTH = 'all targets'
 
 
-def video_browser(run: TestedRun) -> CurveBrowser:
+def video_browser(run: Run) -> CurveBrowser:
     """The table of the videos, and the curves of one of them."""
     videos = list(dict.fromkeys(v for t in run.targets for v in run.predictions(t)))
     panels = []
@@ -112,7 +112,7 @@ def video_browser(run: TestedRun) -> CurveBrowser:
     return CurveBrowser(videos_table(run, videos), curves, panels)
 
 
-def videos_table(run: TestedRun, videos: list[str]) -> Table:
+def videos_table(run: Run, videos: list[str]) -> Table:
     """Scores of each video, the largest error first."""
     columns = [Column('video'), Column('frames', ',')]
     if run.faces is not None:
@@ -151,20 +151,20 @@ def _scores(part: Moments) -> list[Any]:
     return [part.n, part.own_ccc, pcc, part.rmse, part.mean_pred - part.mean_true]
 
 
-def _frames(run: TestedRun, video: str) -> int:
+def _frames(run: Run, video: str) -> int:
     return next(len(run.predictions(t)[video]) for t in run.targets if video in run.predictions(t))
 
 
-def _faces(run: TestedRun, video: str) -> NDArray[np.bool_] | None:
+def _faces(run: Run, video: str) -> NDArray[np.bool_] | None:
     return None if run.faces is None else run.faces.get(video)
 
 
-def _without_face(run: TestedRun, video: str) -> float | None:
+def _without_face(run: Run, video: str) -> float | None:
     faces = _faces(run, video)
     return None if faces is None or not len(faces) else float(1 - faces.mean())
 
 
-def _curves(run: TestedRun, video: str) -> VideoCurves:
+def _curves(run: Run, video: str) -> VideoCurves:
     curves = {}
     for t in run.targets:
         if video in run.predictions(t):
@@ -185,12 +185,12 @@ def _curves(run: TestedRun, video: str) -> VideoCurves:
 CHECKOUT = Path(abawfw.__file__).resolve().parents[1]
 
 
-def origin_blocks(run: TestedRun) -> list[Block]:
+def origin_blocks(run: Run) -> list[Block]:
     """Facts of summary.json, what the config changes in its bases, and the config itself."""
     return [*_facts(run), *_changes(run), _config(run)]
 
 
-def _facts(run: TestedRun) -> list[Block]:
+def _facts(run: Run) -> list[Block]:
     found = run.summary
     if not found:
         return [Paragraph('The run has no summary.json: how it was trained is unknown.')]
@@ -239,14 +239,14 @@ def _code_and_machine(found: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def _post_processing(run: TestedRun) -> str | None:
+def _post_processing(run: Run) -> str | None:
     steps = _dict(_dict(run.report.get('postprocess')).get('val'))
     said = [f'{target}: {", ".join(map(str, of))}' for target, of in steps.items() if isinstance(of, list)]
     windows = _dict(run.report.get('windows'))  # as older versions write it
     return '; '.join(said or [f'{target}: window {window}' for target, window in windows.items()]) or None
 
 
-def _changes(run: TestedRun) -> list[Block]:
+def _changes(run: Run) -> list[Block]:
     if 'config_changes' not in run.summary:
         return [Paragraph('What the config changes in its bases is unknown: the run is of an older version.')]
     changes = run.summary['config_changes']
@@ -263,8 +263,8 @@ def _changes(run: TestedRun) -> list[Block]:
     ]
 
 
-def _config(run: TestedRun) -> Block:
-    path = run.path / 'config.py'
+def _config(run: Run) -> Block:
+    path = run.path / CONFIG
     if not path.is_file():
         return Paragraph('The run has no config.py.')
     return Preformatted('The complete config', path.read_text(encoding='utf-8', errors='replace'))
@@ -295,7 +295,7 @@ def _duration(value: Any) -> str | None:
     return f'{minutes} min {seconds:.0f} s' if minutes else f'{seconds:.1f} s'
 
 
-def run_page(run: TestedRun) -> Page:
+def run_page(run: Run) -> Page:
     """Everything known of a tested run on val.
 
     Raises:
@@ -329,7 +329,7 @@ def run_page(run: TestedRun) -> Page:
     return page
 
 
-def _intro(run: TestedRun, frames: Mapping[str, int], measured: Sequence[str]) -> str:
+def _intro(run: Run, frames: Mapping[str, int], measured: Sequence[str]) -> str:
     text = f'{counted(len(frames), "validation video")}, {counted(sum(frames.values()), "frame")}.'
     scores = {t: Moments.pool(run.moments(t).values()).ccc for t in measured}
     said = ', '.join(f'{ccc:.3f} for {t}' for t, ccc in scores.items())

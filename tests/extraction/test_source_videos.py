@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from abawfw.errors import DataError
 from abawfw.extraction.extractors.bert import transcript_file
-from abawfw.extraction.faces.crop_folder import CropFolder
+from abawfw.extraction.faces.trial_faces import CropFolder
 from abawfw.extraction.pipeline.extract import match_rows
 from abawfw.extraction.video.source_videos import ENDINGS, annotated_persons, find_videos, not_creatable
 

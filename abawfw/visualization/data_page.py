@@ -21,7 +21,7 @@ from abawfw.visualization.blocks import (
     Paragraph,
     Table,
 )
-from abawfw.visualization.data_page.labels import bound_blocks, colours, label_blocks, over_time_blocks
+from abawfw.visualization.data_labels import bound_blocks, colours, label_blocks, over_time_blocks
 from abawfw.visualization.embed import plot_text
 from abawfw.visualization.page import Page
 from abawfw.visualization.palette import TARGETS as COLOURS

@@ -9,7 +9,7 @@ import pytest
 from abawfw.errors import ConfigError, DataError
 from abawfw.evaluation.functional import Moments, moments, smooth_and_clip
 from abawfw.evaluation.postprocess import AffineCalibration, GapInterpolation, Pipeline
-from abawfw.results.predictions import predictions_folder, read_predictions, write_predictions
+from abawfw.results.predictions import read_predictions, write_predictions
 
 SYSTEMS = ('transformer', 'transformer_attention_multihead')
 
@@ -153,15 +153,3 @@ def test_unreadable_files(tmp_path: Path) -> None:
             read_predictions(tmp_path, 'val', 'valence')
         assert str(path) in str(error.value)
         assert str(error.value).endswith('write it again with: python tools/test.py RUN')
-
-
-def test_folder_of_a_run(tmp_path: Path) -> None:
-    assert predictions_folder(tmp_path) == tmp_path
-    (tmp_path / 'predictions').mkdir()
-    assert predictions_folder(tmp_path) == tmp_path / 'predictions'
-
-
-def test_a_run_without_a_test_is_told_to_be_tested(tmp_path: Path) -> None:
-    (tmp_path / 'config.py').touch()
-    with pytest.raises(DataError, match=rf'{tmp_path} has no predictions; test it first: .* {tmp_path}$'):
-        read_predictions(tmp_path, 'val', 'valence')

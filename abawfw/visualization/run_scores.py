@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from abawfw.errors import counted
 from abawfw.evaluation.functional import Moments, calibration, moments, smooth_and_clip, video_mean_bound
 from abawfw.results.report_table import measured_row
+from abawfw.results.run import STAGES, Run
 from abawfw.results.side_files import number
-from abawfw.results.tested_run import STAGES, TestedRun
 from abawfw.visualization.blocks import Block, Column, Figure, Paragraph, SideBySide, Table
 from abawfw.visualization.palette import DENSITY, FAINT, TARGET_MARKS, TARGETS
 
@@ -33,7 +33,7 @@ COLUMNS = [
 KEYS = ('target', 'stage', 'ccc', 'ccc_low', 'ccc_high', 'pcc', 'rmse', 'frames', 'videos')
 
 
-def scores_table(run: TestedRun, targets: Sequence[str]) -> list[Block]:
+def scores_table(run: Run, targets: Sequence[str]) -> list[Block]:
     """CCC with its interval, PCC and RMSE of each target and stage, and what is to be said of them."""
     rows = [row for target in targets for row in score_rows(run, target)]
     if not rows:
@@ -59,7 +59,7 @@ def mean_rows(rows: Sequence[Mapping[str, Any]], targets: Sequence[str]) -> list
     return found
 
 
-def score_rows(run: TestedRun, target: str) -> list[dict[str, Any]]:
+def score_rows(run: Run, target: str) -> list[dict[str, Any]]:
     """Rows of report.json; measured here where the run, of an older version, has others or none."""
     rows = [row for row in run.rows if row.get('target') == target]
     if [row.get('stage') for row in rows[:3]] == list(STAGES) and all(map(_whole, rows)):
@@ -77,7 +77,7 @@ def _whole(row: Mapping[str, Any]) -> bool:
     return texts and all(number(value) is not None for value in numbers)
 
 
-def scores_note(run: TestedRun, targets: Sequence[str]) -> str:
+def scores_note(run: Run, targets: Sequence[str]) -> str:
     """How the scores and their intervals came about."""
     units = dict.fromkeys(
         f'{row["unit"]}, which count as {row["effective"]:.1f} of equal length'
@@ -91,7 +91,7 @@ def scores_note(run: TestedRun, targets: Sequence[str]) -> str:
     )
 
 
-def bounds_table(run: TestedRun, targets: Sequence[str]) -> list[Block]:
+def bounds_table(run: Run, targets: Sequence[str]) -> list[Block]:
     """Bounds to compare the scores with, and what each of them knows."""
     if not targets:
         return []
@@ -108,7 +108,7 @@ def bounds_table(run: TestedRun, targets: Sequence[str]) -> list[Block]:
     return [Table('Bounds to compare the scores with', columns, rows), Paragraph(BOUNDS + again)]
 
 
-def _course(run: TestedRun, target: str) -> float | None:
+def _course(run: Run, target: str) -> float | None:
     """CCC of the mean over the training videos at each frame, which the test measured; None if it did not."""
     found = run.report.get('lower_bounds')
     bounds = found.get(target) if isinstance(found, dict) else None
@@ -123,7 +123,7 @@ BOUNDS = (
 )
 
 
-def calibration_table(run: TestedRun, targets: Sequence[str]) -> Table:
+def calibration_table(run: Run, targets: Sequence[str]) -> Table:
     """Mean and standard deviation of labels and predictions, and what their differences cost."""
     columns = [
         Column('target'),
@@ -183,7 +183,7 @@ def error_bins(label: NDArray, pred: NDArray, bins: int = BINS) -> ErrorBins:
     return ErrorBins((np.arange(bins) + 0.5) * 2 / bins - 1, frames, mean, np.sqrt(square))
 
 
-def labelled(run: TestedRun, target: str) -> tuple[NDArray, NDArray]:
+def labelled(run: Run, target: str) -> tuple[NDArray, NDArray]:
     """Labels and smoothed predictions of all labelled frames, each (frames,)."""
     preds, labels = run.predictions(target), run.labels(target)
     label = np.concatenate([labels[v] for v in preds])
@@ -191,7 +191,7 @@ def labelled(run: TestedRun, target: str) -> tuple[NDArray, NDArray]:
     return label[known], np.concatenate(list(preds.values()))[known]
 
 
-def density_figure(run: TestedRun, target: str) -> Figure:
+def density_figure(run: Run, target: str) -> Figure:
     """How often a label goes with a prediction."""
     line = {'type': 'line', 'x0': -1, 'y0': -1, 'x1': 1, 'y1': 1}
     layout = _square('label', 'prediction')
@@ -203,7 +203,7 @@ def density_figure(run: TestedRun, target: str) -> Figure:
     )
 
 
-def error_figure(run: TestedRun, target: str) -> Figure:
+def error_figure(run: Run, target: str) -> Figure:
     """Mean and spread of the error per bin of the label."""
     found = error_bins(*labelled(run, target))
     there = found.frames >= FEW
@@ -221,7 +221,7 @@ def error_figure(run: TestedRun, target: str) -> Figure:
     return Figure({'data': [data], 'layout': layout}, label, caption, title=f'{target.capitalize()}: errors')
 
 
-def plane_figures(run: TestedRun) -> list[Block]:
+def plane_figures(run: Run) -> list[Block]:
     """The plane of valence and arousal: where labels lie, and where predictions do."""
     if len(run.targets) < 2:
         return [Paragraph(f'The run has predictions of {run.targets[0]} only: there is no plane to draw.')]
@@ -262,7 +262,7 @@ LONGEST = 1000  # frames: a longer window in use would squeeze the others and is
 STEP = re.compile(r'MeanSmoothing\(window=(\d+)\)')
 
 
-def smoothing_figure(run: TestedRun, targets: Sequence[str]) -> list[Block]:
+def smoothing_figure(run: Run, targets: Sequence[str]) -> list[Block]:
     """CCC against the one-sided window of a mean, with the best one and the one in use."""
     data: list[dict[str, Any]] = []
     best_ones, used_ones = [], []
@@ -302,7 +302,7 @@ def _point(x: int, y: float, name: str, marker: dict[str, Any]) -> dict[str, Any
     return {'x': [x], 'y': [y], 'name': name, 'mode': 'markers', 'marker': marker, 'hoverinfo': 'skip'}
 
 
-def used_window(run: TestedRun, target: str) -> int | None:
+def used_window(run: Run, target: str) -> int | None:
     """The one-sided window of the mean that smoothed a target; None if it is unknown, or no mean."""
     windows = run.report.get('windows')  # as older versions write it
     found = windows.get(target) if isinstance(windows, dict) else None
@@ -315,7 +315,7 @@ def used_window(run: TestedRun, target: str) -> int | None:
     return int(match[1]) if match and int(match[1]) <= LONGEST else None
 
 
-def _steps(run: TestedRun, target: str) -> str | None:
+def _steps(run: Run, target: str) -> str | None:
     """The post-processing of val, as text; None where it is unknown."""
     steps: Any = run.report.get('postprocess')
     for key in ('val', target):
@@ -323,7 +323,7 @@ def _steps(run: TestedRun, target: str) -> str | None:
     return ', '.join(map(str, steps)) if isinstance(steps, list) else None
 
 
-def window_scores(run: TestedRun, target: str, windows: Iterable[int]) -> dict[int, float]:
+def window_scores(run: Run, target: str, windows: Iterable[int]) -> dict[int, float]:
     """CCC over all labelled frames by window."""
     preds, labels = run.predictions(target, 'raw'), run.labels(target)
     return {w: _pooled(preds, labels, w).ccc for w in windows}

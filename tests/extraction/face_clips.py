@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from features.made_videos import write_video
+from extraction.made_videos import write_video
 
 from abawfw.extraction.video.recording import Recording
 
