@@ -16,6 +16,7 @@ from abawfw.config.diff import read_written
 from abawfw.config.loading import VAConfig
 from abawfw.errors import DataError
 from abawfw.evaluation.functional import Moments, moments
+from abawfw.files import read_text
 from abawfw.groups import Groups
 from abawfw.json_files import read_json
 from abawfw.results.agreement import differences
@@ -371,9 +372,11 @@ def _read_table(path: Path) -> list[dict[str, float]]:
     if not path.is_file():
         return []
     try:
-        rows = list(csv.DictReader(path.read_text(encoding='utf-8').splitlines()))
-    except (ValueError, csv.Error) as error:
-        raise DataError(f'{path} is damaged: {error}; move it away to go on without it') from error
+        rows = list(csv.DictReader(read_text(path).splitlines(), strict=True))
+    except DataError as error:
+        raise DataError(f'{error}; move it away to go on without it') from None
+    except csv.Error as error:
+        raise DataError(f'{path} is no table in CSV ({error}); move it away to go on without it') from None
     return [{key: x for key, value in row.items() if (x := _number(value)) is not None} for row in rows]
 
 
