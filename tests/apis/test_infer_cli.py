@@ -470,7 +470,7 @@ def test_features_that_cannot_be_extracted(run: Path, clip: Path, tmp_path: Path
         other.predict_video(clip)
 
     optional = VAInferencer(remade(run, tmp_path / 'c', {'face48': {}}, optional=['mfcc']), 'cpu')
-    (note,) = [n for n in optional.predict_video(clip).notes if 'left out' in n]
+    (note,) = [n for n in optional.predict_video(clip).notes if 'omitted' in n]
     assert note.startswith('mfcc is omitted, which the run can do without: how it was extracted')
 
 

@@ -11,7 +11,6 @@ import matplotlib.image
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from conftest import ROOT
 
 from abawfw.errors import ConfigError, DataError
 from abawfw.results.predictions import write_predictions
@@ -19,6 +18,8 @@ from abawfw.results.run import Run
 from abawfw.results.side_files import write_times
 from abawfw.visualization.curves import DPI, draw_training, draw_videos
 from abawfw.visualization.va_figure import save_figure
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(autouse=True)
