@@ -1,17 +1,18 @@
 """A ``python`` whose command lines of tools/ are forked from one process that has imported everything.
 
-What it starts is a process of its own as any other: with its own standard streams, folder, environment, exit
-code and signals, and it may be killed. It has only not to import PyTorch and MMEngine anew, which takes
-seconds. What is no command line of tools/ is started by the real interpreter.
+What it starts is a process of its own as any other: with its own open files, folder, environment, exit code
+and signals, and it may be killed. It has only not to import PyTorch and MMEngine anew, which takes seconds.
+The same holds for processes that multiprocessing spawns. Anything else is started by the real interpreter.
 
 ``python()`` starts the server and gives the path of a small program that hands its command line to the
-server and waits. In what is forked ``sys.executable`` is that program, too, so that the runs that a command
-line starts are forked as well.
+server and waits. In what is forked ``sys.executable`` is that program, too, so that the runs and workers that
+a command line starts are forked as well; ``forked_workers()`` has this process do so.
 """
 
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
 import json
 import os
@@ -21,16 +22,26 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
 ROOT = Path(__file__).resolve().parents[1]
 IMPORTED = (
     *('abawfw.apis.train', 'abawfw.apis.test', 'abawfw.apis.infer', 'abawfw.apis.extract_features'),
-    *('abawfw.apis.check_data', 'abawfw.apis.cross_validate', 'abawfw.apis.sweep', 'abawfw.apis.compare'),
-    *('abawfw.submission.ensemble', 'abawfw.datasets.demo.trials', 'torch._dynamo', 'pandas'),
-    *('matplotlib.backends.backend_agg', 'matplotlib.figure'),
+    *('abawfw.apis.check_build', 'abawfw.apis.check_data', 'abawfw.apis.cross_validate', 'abawfw.apis.sweep'),
+    *('abawfw.apis.compare', 'abawfw.apis.report', 'abawfw.models', 'abawfw.models.fusions'),
+    *('abawfw.models.contexts', 'abawfw.models.heads', 'abawfw.models.losses', 'abawfw.datasets.clips'),
+    *('abawfw.datasets.transforms', 'abawfw.datasets.samplers', 'abawfw.datasets.importers.affwild2'),
+    *('abawfw.datasets.demo.trials', 'abawfw.engine.optim', 'abawfw.engine.loops', 'torch._dynamo'),
+    *('abawfw.submission.ensemble', 'matplotlib.backends.backend_agg', 'matplotlib.figure', 'pandas'),
 )
+# What only some tools need, imported before the first of them runs.
+IMPORTED_FOR = {
+    'export.py': ('abawfw.apis.export', 'onnxruntime', 'onnxscript', 'torch.onnx._internal.exporter._core'),
+    'extract_features.py': ('opensmile', 'onnxruntime'),
+    'infer.py': ('opensmile', 'onnxruntime'),
+}
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -68,15 +79,37 @@ def python() -> str:
     return str(program)
 
 
+@contextlib.contextmanager
+def forked_workers() -> Iterator[None]:
+    """Meanwhile processes that multiprocessing spawns from this one are forked from the server."""
+    from multiprocessing import spawn
+
+    interpreter = spawn.get_executable()
+    spawn.set_executable(python())
+    try:
+        yield
+    finally:
+        spawn.set_executable(interpreter)
+
+
+def is_forked(words: list[str]) -> bool:
+    """Whether the server runs these arguments of ``python``: a tool, of this clone or a copy, or a worker."""
+    if words[:1] == ['-c']:
+        return '--multiprocessing-fork' in words
+    return bool(words) and 'tools' in [parent.name for parent in Path(words[0]).absolute().parents[:2]]
+
+
 def ask(interpreter: str, address: str, words: list[str]) -> NoReturn:
     """The program: have the server run a command line, or become the interpreter."""
-    if not words or Path(words[0]).resolve().parent != ROOT / 'tools':
+    if not is_forked(words):
         os.execv(interpreter, [interpreter, *words])
+    files = sorted(int(name) for name in os.listdir('/proc/self/fd'))
+    files = [file for file in files if os.path.exists(f'/proc/self/fd/{file}')]  # but that of the folder
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.connect(address)
-        job = {'words': words, 'folder': os.getcwd(), 'environment': dict(os.environ)}
+        job = {'words': words, 'folder': os.getcwd(), 'environment': dict(os.environ), 'files': files}
         signal.pthread_sigmask(signal.SIG_BLOCK, FORWARDED)
-        socket.send_fds(connection, [b'-'], [0, 1, 2])
+        socket.send_fds(connection, [b'-'], files)
         with connection.makefile('rw') as both:
             both.write(json.dumps(job) + '\n')
             both.flush()
@@ -123,17 +156,19 @@ def serve(address: str) -> dict[str, Any]:
                 os._exit(0)
             elif key.fd == listening.fileno():
                 connection = listening.accept()[0]
-                streams = socket.recv_fds(connection, 1, 3)[1]
+                received = socket.recv_fds(connection, 1, 250)[1]
                 with connection.makefile() as file:
                     job = json.loads(file.readline())
+                for name in IMPORTED_FOR.get(Path(job['words'][0]).name, ()):
+                    importlib.import_module(name)
                 worker = os.fork()
                 if worker == 0:
                     waited.close()
                     for one in {listening, connection, *(entry[0] for entry in workers.values())}:
                         one.close()
-                    return job | {'streams': streams}
-                for stream in streams:
-                    os.close(stream)
+                    return job | {'received': received}
+                for file_number in received:
+                    os.close(file_number)
                 end = os.pidfd_open(worker)
                 connection.sendall(f'{worker}\n'.encode())
                 for watched in (end, connection.fileno()):
@@ -155,13 +190,18 @@ def serve(address: str) -> dict[str, Any]:
 
 def become(job: dict[str, Any], program: str) -> NoReturn:
     """Run a job's command line as the rest of this process."""
+    import fcntl
+    import multiprocessing
     import runpy
     import threading
     import traceback
 
-    for number, stream in enumerate(job['streams']):
-        os.dup2(stream, number)
-        os.close(stream)
+    aside = [fcntl.fcntl(number, fcntl.F_DUPFD, 500) for number in job['received']]
+    for number in job['received']:
+        os.close(number)
+    for number, copy in zip(job['files'], aside, strict=True):
+        os.dup2(copy, number)
+        os.close(copy)
     sys.stdin, sys.stdout = os.fdopen(0, closefd=False), os.fdopen(1, 'w', closefd=False)
     sys.stderr = os.fdopen(2, 'w', closefd=False, errors='backslashreplace', buffering=1)
     os.setpgid(0, 0)
@@ -169,12 +209,16 @@ def become(job: dict[str, Any], program: str) -> NoReturn:
     os.environ.clear()
     os.environ.update(job['environment'])
     sys.executable = program
+    multiprocessing.set_executable(program)
     sys.argv = job['words']
     sys.path[0] = str(Path(sys.argv[0]).resolve().parent)
     sys.path[1:1] = filter(None, job['environment'].get('PYTHONPATH', '').split(os.pathsep))
     code = 1
     try:
-        runpy.run_path(sys.argv[0], run_name='__main__')
+        if sys.argv[0] == '-c':
+            exec(sys.argv.pop(1), {'__name__': '__main__'})
+        else:
+            runpy.run_path(sys.argv[0], run_name='__main__')
         code = 0
     except SystemExit as leaving:
         code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)

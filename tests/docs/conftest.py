@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from docs.doc_given import make_given
-from docs.doc_sandbox import ToolServer
-
-
-@pytest.fixture(scope='session')
-def server() -> Iterator[ToolServer]:
-    """Runs command lines of tools/."""
-    server = ToolServer()
-    yield server
-    server.close()
 
 
 @pytest.fixture(scope='session')
@@ -28,8 +18,8 @@ def shared_if_there(request: pytest.FixtureRequest) -> Path | None:
 
 
 @pytest.fixture(scope='session')
-def given(server: ToolServer, shared_if_there: Path | None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def given(shared_if_there: Path | None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder with everything that a reader is said to have."""
     root = tmp_path_factory.mktemp('given')
-    make_given(root, shared_if_there, server)
+    make_given(root, shared_if_there)
     return root

@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import torch
 from apis.command_line import ROOT
-from docs.doc_sandbox import Sandbox, ToolServer
+from docs.doc_sandbox import Sandbox, run_tool
 from extraction.face_clips import FRAMES, clip
 
 from abawfw.datasets.demo.rucaim3 import make_demo_data
@@ -28,7 +28,7 @@ RUNS = {
 }
 
 
-def make_given(root: Path, shared: Path | None, server: ToolServer) -> None:
+def make_given(root: Path, shared: Path | None) -> None:
     """Make everything; what needs ``shared`` only where it is."""
     (root / 'data').mkdir(parents=True)
     make_demo_data(root / 'data/demo', videos=(10, 6, 2), scale=0.03)
@@ -44,8 +44,8 @@ def make_given(root: Path, shared: Path | None, server: ToolServer) -> None:
         (root / 'reference').symlink_to(_reference(root, shared))
         _ceap360vr(root, shared)
         _videos(root, shared)
-    _runs(root, server)
-    _trouble(root, server)
+    _runs(root)
+    _trouble(root)
 
 
 def _affwild2(root: Path) -> None:
@@ -55,9 +55,9 @@ def _affwild2(root: Path) -> None:
             shutil.copy(path, path.with_name(path.name.replace('egemaps', name)))
 
 
-def _runs(root: Path, server: ToolServer) -> None:
+def _runs(root: Path) -> None:
     """Tested runs of one epoch on the Aff-Wild2-like data; that of the demo on its own."""
-    box = Sandbox(root / 'trainer', root, server)
+    box = Sandbox(root / 'trainer', root)
     for name, words in RUNS.items():
         config, _, options = words.partition(' ')
         for command in (
@@ -71,7 +71,7 @@ def _runs(root: Path, server: ToolServer) -> None:
     shutil.rmtree(box.folder)
 
 
-def _trouble(root: Path, server: ToolServer) -> None:
+def _trouble(root: Path) -> None:
     """What is wrong with something, for the messages of docs/troubleshooting.md."""
     shutil.copytree(root / 'data/demo', root / 'data/spoilt')
     with h5py.File(root / 'data/spoilt/features/train_vggish.h5', 'r+') as file:
@@ -94,9 +94,7 @@ def _trouble(root: Path, server: ToolServer) -> None:
     shutil.copy(runs / 'demo/config.py', runs / 'untrained')
     shutil.copytree(runs / 'untested', runs / 'other_data')
     make_demo_data(root / 'data/other', seed=1, videos=(2, 5, 1), scale=0.03)
-    done = server.run(
-        root, [str(ROOT / 'tools/test.py'), 'work_dirs/other_data', '--data-root', 'data/other']
-    )
+    done = run_tool(root, [str(ROOT / 'tools/test.py'), 'work_dirs/other_data', '--data-root', 'data/other'])
     assert done.code == 0, done.output
 
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shlex
 import shutil
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import forked_python
 from apis.command_line import ROOT
 from docs.doc_rules import CHECKED, GIVEN, PLACEHOLDERS, PLACEHOLDERS_OF, SHORTENED, TINY
 
@@ -36,34 +35,22 @@ class Outcome(NamedTuple):
     output: str
 
 
-class ToolServer:
-    """Starts command lines of tools/, see tool_server.py."""
-
-    def __init__(self) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name('tool_server.py'))],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=os.environ | {'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1', 'COLUMNS': '100'},
-        )
-
-    def run(self, folder: Path, words: list[str], variables: dict[str, str] | None = None) -> Outcome:
-        """Run ``tools/NAME.py ARGUMENTS`` in the folder."""
-        job = {'folder': str(folder), 'words': words, 'variables': variables or {}, 'timeout': TIMEOUT}
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps(job) + '\n')
-        self.process.stdin.flush()
-        return Outcome(**json.loads(self.process.stdout.readline()))
-
-    def close(self) -> None:
-        """Let it end."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.close()
-        self.process.wait(60)
-        self.process.stdout.close()
+def run_tool(folder: Path, words: list[str], variables: Mapping[str, str] | None = None) -> Outcome:
+    """Run ``python tools/NAME.py ARGUMENTS`` in the folder (see forked_python)."""
+    done = subprocess.run(
+        [forked_python.python(), *words],
+        cwd=folder,
+        env=os.environ
+        | {'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1', 'COLUMNS': '100', **(variables or {})},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors='replace',
+        timeout=TIMEOUT,
+        check=False,
+    )
+    return Outcome(done.returncode, done.stdout)
 
 
 class Sandbox:
@@ -72,12 +59,11 @@ class Sandbox:
     Args:
         folder: to make.
         given: where the things of GIVEN lie; those that it has are linked.
-        server: that runs the commands.
         page: whose commands these are.
     """
 
-    def __init__(self, folder: Path, given: Path, server: ToolServer, page: str = '') -> None:
-        self.folder, self.server = folder, server
+    def __init__(self, folder: Path, given: Path, page: str = '') -> None:
+        self.folder = folder
         self.placeholders = PLACEHOLDERS | PLACEHOLDERS_OF.get(page, {})
         folder.mkdir()
         for name in COPIED:
@@ -118,13 +104,13 @@ class Sandbox:
             return Outcome(1, 'no rule of doc_rules.py says how this is run or checked')
         if not keep:
             self._make_room(words)
-        return self.server.run(self.folder, words, variables)
+        return run_tool(self.folder, words, variables)
 
     def run_python(self, text: str) -> Outcome:
         """Run a snippet as a script of its own."""
         (self.folder / 'tools/snippet.py').write_text(text)
         try:
-            return self.server.run(self.folder, ['tools/snippet.py'], {'PYTHONPATH': str(self.folder)})
+            return run_tool(self.folder, ['tools/snippet.py'], {'PYTHONPATH': str(self.folder)})
         finally:
             (self.folder / 'tools/snippet.py').unlink()
 

@@ -12,7 +12,7 @@ import pytest
 from apis.command_line import ROOT
 from docs.doc_pages import items
 from docs.doc_rules import CHECKED
-from docs.doc_sandbox import Sandbox, ToolServer
+from docs.doc_sandbox import Sandbox
 
 PAGE = ROOT / 'docs/get_started.md'
 
@@ -30,9 +30,9 @@ def shell(tmp_path: Path) -> dict[str, str]:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_word_for_word(
-    tmp_path: Path, given: Path, server: ToolServer, shell: dict[str, str], shared_if_there: Path | None
+    tmp_path: Path, given: Path, shell: dict[str, str], shared_if_there: Path | None
 ) -> None:
-    box = Sandbox(tmp_path / 'clone', tmp_path / 'nothing', server)
+    box = Sandbox(tmp_path / 'clone', tmp_path / 'nothing')
     (box.folder / 'abawfw').symlink_to(ROOT / 'abawfw')
     for item in items(PAGE):
         if item.kind == 'file':

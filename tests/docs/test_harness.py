@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from docs.doc_pages import items
-from docs.doc_sandbox import Sandbox, ToolServer
+from docs.doc_sandbox import Sandbox
 from docs.test_pages import run_item
 
 PAGE = """\
@@ -36,9 +36,9 @@ error: there is no group 'loss': did you mean ...?
 
 
 @pytest.fixture(scope='module')
-def box(tmp_path_factory: pytest.TempPathFactory, server: ToolServer) -> Sandbox:
+def box(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
     folder = tmp_path_factory.mktemp('box')
-    return Sandbox(folder / 'clone', folder / 'nothing', server)
+    return Sandbox(folder / 'clone', folder / 'nothing')
 
 
 def found(tmp_path: Path, text: str) -> list[tuple[str, str, int]]:

@@ -9,7 +9,7 @@ import pytest
 from apis.command_line import ROOT
 from docs.doc_pages import PAGES, Item, is_command, items, page_name
 from docs.doc_rules import NEEDS_SHARED, OPTIONS_OF
-from docs.doc_sandbox import Sandbox, ToolServer
+from docs.doc_sandbox import Sandbox
 
 HELP_TEXTS = 'docs/command_lines.md'  # in which tools say themselves how they are called
 RUN = [page for page in PAGES if page.name != 'get_started.md']  # which has a test of its own, word for word
@@ -18,10 +18,8 @@ RUN = [page for page in PAGES if page.name != 'get_started.md']  # which has a t
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize('page', RUN, ids=page_name)
-def test_commands_and_snippets(
-    page: Path, tmp_path: Path, given: Path, server: ToolServer, shared_if_there: Path | None
-) -> None:
-    box = Sandbox(tmp_path / 'clone', given, server, page_name(page))
+def test_commands_and_snippets(page: Path, tmp_path: Path, given: Path, shared_if_there: Path | None) -> None:
+    box = Sandbox(tmp_path / 'clone', given, page_name(page))
     todo, wrong = items(page), []
     for i, item in enumerate(todo):
         if shared_if_there is None and item.kind != 'file' and NEEDS_SHARED.search(item.text):
