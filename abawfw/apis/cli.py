@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import os
 import re
@@ -11,6 +12,7 @@ import sys
 from collections.abc import Callable
 from typing import TextIO
 
+from abawfw.devices import AUTO
 from abawfw.errors import AbawfwError
 
 NOTHING_KEPT = 'nothing was written, and what was there is as it was; give the same command again'
@@ -65,6 +67,15 @@ def _is_unread(stream: TextIO) -> bool:
     except (OSError, ValueError):  # no file of the system
         return False
     return any(events & select.POLLERR for _, events in poll.poll(0))
+
+
+def add_device_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--device``, the same to every tool that runs networks."""
+    parser.add_argument(
+        '--device',
+        default=AUTO,
+        help='cpu, cuda, or cuda:N for the N-th GPU; default: auto, a GPU if one is visible',
+    )
 
 
 def waits_for(what: str, module: str = 'torch') -> None:

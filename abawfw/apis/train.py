@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.config import Config
+from mmengine.device import get_device
 from mmengine.dist import barrier, get_dist_info, is_distributed
 
 from abawfw.apis.build import build_loader, model_config
@@ -26,12 +27,13 @@ from abawfw.checkpoints import after_full_disk, resumable_checkpoints
 from abawfw.components import building
 from abawfw.config.loading import resolve
 from abawfw.datasets.clip_dataset import ClipDataset
+from abawfw.devices import AUTO, computing_on
 from abawfw.engine.distributed import init_distributed
 from abawfw.engine.hooks.interrupt_hook import resume_command
 from abawfw.engine.training_state import bare_model
 from abawfw.engine.va_runner import VARunner
 from abawfw.engine.work_dir_lock import work_dir_lock
-from abawfw.errors import CheckpointError, Interrupted, TrainingError
+from abawfw.errors import CheckpointError, ConfigError, Interrupted, TrainingError
 
 # MMEngine shares state between runs of one process whose name and second of start are equal (B5.10).
 _RUNS = itertools.count()
@@ -43,6 +45,7 @@ def train(
     resume: bool | Path = False,
     launcher: str = 'none',
     say: Callable[[str], None] | None = None,
+    device: str = AUTO,
 ) -> dict[str, Any]:
     """Train the run that a config declares.
 
@@ -53,6 +56,7 @@ def train(
             path to continue from that one.
         launcher: 'none', or what started this process as one of several: 'pytorch', 'slurm' or 'mpi'.
         say: told in a line, on the main process, what is waited for before there is a log.
+        device: what computes, as ``find_device`` takes it; of several processes each takes a GPU of its own.
 
     Returns:
         The run's summary, as in ``summary.json``.
@@ -69,21 +73,28 @@ def train(
     >>> summary['status']
     'done'
     """
-    check_config(cfg, training=True)
-    init_distributed(launcher)
-    try:
-        with work_dir_lock(work_dir):
-            _check_work_dir(work_dir, resume)
-            if say is not None and is_main_process():
-                say('reading the data: which videos there are, and statistics for what is normalised')
-            with _no_empty_logs(work_dir):
-                with building(str(cfg.filename)):
-                    runner = build_runner(cfg, work_dir, resume, launcher)
-                _run(runner)
-            barrier()  # rank 0 has written the summary
-    finally:
-        if launcher != 'none' and is_distributed():
-            torch.distributed.destroy_process_group()
+    with computing_on(device):
+        if launcher != 'none' and ':' in device:
+            raise ConfigError(
+                f'--device {device}, but --launcher {launcher} gives each process a GPU of its own: use cuda '
+                'or cpu, and CUDA_VISIBLE_DEVICES to choose among the GPUs'
+            )
+        check_config(cfg, training=True)
+        init_distributed(launcher)
+        try:
+            with work_dir_lock(work_dir):
+                _check_work_dir(work_dir, resume)
+                if say is not None and is_main_process():
+                    say('reading the data: which videos there are, and statistics for what is normalised')
+                with _no_empty_logs(work_dir):
+                    with building(str(cfg.filename)):
+                        runner = build_runner(cfg, work_dir, resume, launcher)
+                    runner.machine_options = () if device == AUTO else ('--device', device)
+                    _run(runner)
+                barrier()  # rank 0 has written the summary
+        finally:
+            if launcher != 'none' and is_distributed():
+                torch.distributed.destroy_process_group()
     return json.loads((work_dir / 'summary.json').read_text())
 
 
@@ -201,7 +212,7 @@ def described(runner: VARunner, precision: str) -> list[str]:
     parameters = list(bare_model(runner).parameters())
     count = sum(p.numel() for p in parameters)
     trained = sum(p.numel() for p in parameters if p.requires_grad)
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else 'CPU'
+    device = torch.cuda.get_device_name() if get_device() == 'cuda' else 'CPU'
     threads = torch.get_num_threads()
     ranks = f', {runner.world_size} processes' if runner.world_size > 1 else ''
     return [

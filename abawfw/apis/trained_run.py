@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.device import get_device
 from torch import nn
 from torch.nn.utils import parametrize
 
@@ -19,6 +18,7 @@ from abawfw.apis.progress import Report, unseen
 from abawfw.checkpoints import best_checkpoint, load_checkpoint
 from abawfw.config.loading import load_config, resolve
 from abawfw.datasets.stores.base import FeatureStore
+from abawfw.devices import AUTO, computing_on, find_device
 from abawfw.errors import CheckpointError, ConfigError, DataError, counted
 from abawfw.evaluation.va_metric import AssembledVideo, VAMetric
 
@@ -168,7 +168,7 @@ class TrainedRun:
     Args:
         cfg: resolved config of the run.
         checkpoints: file of each target.
-        device: where to compute; None for the GPU if there is one.
+        device: what computes, as ``find_device`` takes it.
 
     Attributes:
         checkpoints: as given.
@@ -176,12 +176,13 @@ class TrainedRun:
 
     Raises:
         CheckpointError: a checkpoint cannot be read.
+        ConfigError: there is no such device.
     """
 
-    def __init__(self, cfg: Config, checkpoints: Mapping[str, Path], device: str | None = None) -> None:
+    def __init__(self, cfg: Config, checkpoints: Mapping[str, Path], device: str = AUTO) -> None:
         self.checkpoints = dict(checkpoints)
         self._cfg = cfg
-        self._device = device
+        self._device = find_device(device)
         self.networks: list[list[TrainedNetwork]] = []
         for weights in distinct_weights(checkpoints):
             network = TrainedNetwork(cfg, weights)
@@ -273,13 +274,13 @@ def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:
     )
 
 
-def predict(model: Any, loader: Any, device: str | None = None) -> dict[str, AssembledVideo]:
+def predict(model: Any, loader: Any, device: str = AUTO) -> dict[str, AssembledVideo]:
     """Run a model over every clip of a loader.
 
     Args:
         model: an estimator; moved to the device.
         loader: ``DataLoader`` of an evaluation partition, as ``build_loader`` makes it.
-        device: where to compute; None for the GPU if there is one.
+        device: what computes, as ``find_device`` takes it.
 
     Returns:
         By video, in the order of the store: raw predictions and labels, each (frames, targets).
@@ -291,19 +292,19 @@ def predict(model: Any, loader: Any, device: str | None = None) -> dict[str, Ass
 
 
 def predict_together(
-    models: Sequence[Any], loader: Any, device: str | None = None, progress: Report = unseen
+    models: Sequence[Any], loader: Any, device: str = AUTO, progress: Report = unseen
 ) -> list[dict[str, AssembledVideo]]:
     """Run several models over every clip of a loader, which is gone through once.
 
     Arguments and errors are those of ``predict``, whose results come for each model; ``progress`` is called
     with every batch.
     """
-    models = [model.to(device or get_device()).eval() for model in models]
     metrics = [VAMetric(targets=model.targets) for model in models]
     loader.batch_sampler.set_epoch(0)
     for model in models:
         model.reset_lanes()
-    with torch.inference_mode():
+    with computing_on(device) as place, torch.inference_mode():
+        models = [model.to(place).eval() for model in models]
         what, total = f'predicting {loader.dataset.partition}', len(loader.batch_sampler)
         for done, batch in enumerate(loader):
             progress(what, done, total)

@@ -59,10 +59,12 @@ class VARunner(Runner):
         resumed_from: the checkpoint this run continues, if it does.
         facts: lines for the log, written when nothing can refuse the run any more: one that cannot start
             leaves no log.
+        machine_options: options of tools/train.py that say what computes, for the command that resumes.
     """
 
     resumed_from: Path | None = None
     facts: Sequence[str] = ()
+    machine_options: Sequence[str] = ()
     _has_loaded: bool  # of MMEngine
 
     def dump_config(self) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import torch
 from command_line import ROOT, TINY, TINY_TRANSFORMER, call, call_apart
 
 from abawfw.checkpoints import load_checkpoint
@@ -70,6 +71,32 @@ def test_files_and_output(trained: Path) -> None:
     best = {b['file'] for b in json.loads((trained / 'summary.json').read_text())['best'].values()}
     assert len(best) == 3
     assert files == {'config.py', 'metrics.csv', 'summary.json', 'epoch_1.pth', 'epoch_2.pth', *best}
+
+
+@pytest.mark.parametrize(
+    'command',
+    [
+        ('train', CONFIG, '--data-root', 'nowhere'),
+        ('train', CONFIG, '--data-root', 'nowhere', '--check-only'),
+        ('test', 'RUN'),
+        ('infer', 'video.mp4', 'RUN'),
+        ('extract_features', 'videos', 'store', '--features', 'face48'),
+        ('extract_embeddings', CONFIG, 'store', '--data-root', 'nowhere'),
+    ],
+    ids=lambda command: command[0],
+)
+def test_a_device_that_is_not_there(
+    command: tuple, tmp_path: Path, capfd: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Said in a line, before anything else that is wrong."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    found = call(capfd, *command, '--device', 'cuda:1')
+    assert (found.code, found.out) == (2, '')
+    assert re.search(
+        r"^error: device 'cuda:1': no GPU is visible here \(.*\): use cpu or auto$", found.err, re.M
+    )
+    assert not any(tmp_path.iterdir())
 
 
 def test_a_run_is_not_trained_over(trained: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import mmengine
 import numpy as np
 import torch
+from mmengine.device import get_device
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
@@ -84,7 +85,7 @@ class SummaryHook(Hook):
                 'numpy': np.__version__,
             },
             'device': torch.cuda.get_device_name()
-            if torch.cuda.is_available()
+            if get_device() == 'cuda'
             else f'cpu ({platform.machine()})',
             'processes': runner.world_size,
             'seconds': round(sum(r['train_seconds'] + r.get('val_seconds', 0.0) for r in rows), 3),
@@ -92,7 +93,7 @@ class SummaryHook(Hook):
             'config_file': str(Path(runner.cfg.filename).resolve()) if runner.cfg.filename else None,
             'peak_memory': {
                 'process': _peak_memory(),
-                'gpu': torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None,
+                'gpu': torch.cuda.max_memory_allocated() if get_device() == 'cuda' else None,
             },
             'parameters': sum(p.numel() for p in runner.model.parameters()),
             **self.origin,

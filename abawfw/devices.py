@@ -1,0 +1,88 @@
+"""What computes in this process: the CPU, or which of the GPUs."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator
+
+from abawfw.errors import ConfigError, counted
+
+AUTO = 'auto'
+"""The name of a device that means: a GPU if one is visible, else the CPU."""
+
+
+def find_device(name: str = AUTO) -> str:
+    """What the name of a device means on this machine.
+
+    Args:
+        name: 'cpu', 'cuda', 'cuda:N' for the N-th visible GPU, counted from 0, or 'auto'. Within
+            :func:`computing_on`, 'auto' is the device of the block.
+
+    Raises:
+        ConfigError: the name is unknown, or there is no such GPU; it says what is there.
+
+    >>> find_device('cpu')
+    'cpu'
+    """
+    if name == 'cpu':
+        return name
+    import torch
+    from mmengine.device import get_device
+
+    if name == AUTO:
+        return str(get_device())
+    found = re.fullmatch(r'cuda(?::(\d+))?', name)
+    if found is None:
+        raise ConfigError(f'device {name!r} is unknown: give auto, cpu, cuda, or cuda:N for the N-th GPU')
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if not count:
+        hidden = os.environ.get('CUDA_VISIBLE_DEVICES')
+        if torch.version.cuda is None:
+            why = f'this PyTorch ({torch.__version__}) is built without CUDA'
+        elif hidden is not None:
+            why = f'CUDA_VISIBLE_DEVICES={hidden!r} hides what there may be'
+        else:
+            why = 'PyTorch finds none, see nvidia-smi'
+        raise ConfigError(f'device {name!r}: no GPU is visible here ({why}): use cpu or auto')
+    if found[1] is not None and int(found[1]) >= count:
+        known = ', '.join(f'cuda:{i} ({torch.cuda.get_device_name(i)})' for i in range(count))
+        raise ConfigError(
+            f'device {name!r}: {counted(count, "GPU")} visible here: {known}: choose from these, or use cpu'
+        )
+    return name
+
+
+def check_device(name: str) -> None:
+    """Refuse a device that is not there, as early as can be: 'auto' always is, and PyTorch is not imported.
+
+    Raises:
+        ConfigError: see :func:`find_device`.
+    """
+    if name != AUTO:
+        find_device(name)
+
+
+@contextlib.contextmanager
+def computing_on(name: str = AUTO) -> Iterator[str]:
+    """Let a device be the one of this process for the time of the block.
+
+    MMEngine's ``get_device``, which all code here asks, then gives its kind: 'cpu' or 'cuda'; and the GPU of
+    the name is CUDA's current one. The block gets the name, see :func:`find_device`.
+
+    Raises:
+        ConfigError: see :func:`find_device`.
+    """
+    import torch
+    from mmengine.device import utils
+
+    device = find_device(name)
+    kind, _, number = device.partition(':')
+    before = utils.DEVICE
+    with torch.cuda.device(int(number)) if number else contextlib.nullcontext():
+        utils.DEVICE = kind
+        try:
+            yield device
+        finally:
+            utils.DEVICE = before
