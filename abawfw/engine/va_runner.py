@@ -79,7 +79,7 @@ class VARunner(Runner):
     def _log_env(self, env_cfg: dict) -> None:
         """MMEngine runs compilers here to describe the machine, for seconds; summary.json has versions."""
 
-    def wrap_model(self, model_wrapper_cfg: dict | None, model: torch.nn.Module) -> torch.nn.Module:
+    def wrap_model(self, model_wrapper_cfg: dict | None, model: Any) -> torch.nn.Module:
         """Move the model to its device and, in distributed training, wrap it."""
         if not self.distributed:
             return model.to(get_device())
@@ -90,8 +90,7 @@ class VARunner(Runner):
             module=model.to(device),
             device_ids=[device.index] if device.type == 'cuda' else None,
             broadcast_buffers=False,
-            # a memory is not attended to before it holds something, so its weights may go unused in a step
-            find_unused_parameters=True,
+            find_unused_parameters=model.skips_parameters,
         )
 
     def build_param_scheduler(self, scheduler: Any) -> Any:
