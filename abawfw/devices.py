@@ -1,4 +1,4 @@
-"""What computes in this process: the CPU, or which of the GPUs."""
+"""What computes in this process: the CPU or which of the GPUs, and how it multiplies."""
 
 from __future__ import annotations
 
@@ -86,3 +86,40 @@ def computing_on(name: str = AUTO) -> Iterator[str]:
             yield device
         finally:
             utils.DEVICE = before
+
+
+TF32, FLOAT32 = 'tf32', 'float32'
+"""How a GPU multiplies float32 values: factors rounded to 10 bits behind the point, or as they are."""
+
+
+@contextlib.contextmanager
+def multiplying_in(precision: str = TF32) -> Iterator[None]:
+    """Let GPUs multiply float32 values so for the time of the block: matrices, convolutions and LSTMs alike.
+
+    PyTorch's own default is TF32 for convolutions and LSTMs and float32 for matrices. GPUs older than Ampere
+    have no TF32, and a CPU is not asked. Where autocast says bf16 or fp16, these count.
+
+    Args:
+        precision: 'tf32' or 'float32'.
+    """
+    from torch import backends
+
+    # The older ones of PyTorch's switches: where the newer ones are set, reading these fails, and torch reads
+    # them itself.
+    before = backends.cuda.matmul.allow_tf32, backends.cudnn.allow_tf32
+    backends.cuda.matmul.allow_tf32 = backends.cudnn.allow_tf32 = precision == TF32
+    try:
+        yield
+    finally:
+        backends.cuda.matmul.allow_tf32, backends.cudnn.allow_tf32 = before
+
+
+def matmul_precision() -> str | None:
+    """How the device of this process multiplies float32 values now; None for a CPU, which has no choice."""
+    import torch
+    from mmengine.device import get_device
+
+    if get_device() != 'cuda':
+        return None
+    has_tf32 = torch.cuda.get_device_capability() >= (8, 0)
+    return TF32 if has_tf32 and torch.backends.cuda.matmul.allow_tf32 else FLOAT32

@@ -3,12 +3,13 @@ from __future__ import annotations
 from pathlib import Path
 from types import SimpleNamespace
 
+import mmengine.device.utils
 import pytest
 import torch
 from mmengine.device import get_device
 from torch import cuda
 
-from abawfw.devices import computing_on, find_device
+from abawfw.devices import computing_on, find_device, matmul_precision, multiplying_in
 from abawfw.errors import ConfigError
 from abawfw.extraction.extractors import on_device
 from abawfw.extraction.pipeline.plan import ExtractionPlan
@@ -120,3 +121,23 @@ def test_the_detector_takes_the_gpu_that_onnxruntime_can_use(monkeypatch: pytest
     assert mtcnn.providers('cpu') == ['CPUExecutionProvider']
     assert mtcnn.MTCNNDetector(device='cuda:1').notes == ()
     assert 'device' not in mtcnn.MTCNNDetector(device='cuda').settings()
+
+
+def test_products_are_of_one_precision_for_the_time_of_a_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    def now() -> tuple[bool, bool]:
+        return torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+
+    before = now()
+    assert before == (False, True)  # PyTorch's defaults: not alike
+    monkeypatch.setattr(mmengine.device.utils, 'DEVICE', 'cuda')
+    for capability, found in (((8, 0), 'tf32'), ((7, 5), 'float32')):
+        monkeypatch.setattr(cuda, 'get_device_capability', lambda capability=capability: capability)
+        with multiplying_in():
+            assert now() == (True, True)
+            assert matmul_precision() == found
+            with multiplying_in('float32'):
+                assert now() == (False, False)
+                assert matmul_precision() == 'float32'
+        assert now() == before
+    monkeypatch.setattr(mmengine.device.utils, 'DEVICE', 'cpu')
+    assert matmul_precision() is None

@@ -131,7 +131,7 @@ class VAInferencer:
         Raises:
             DataError: a feature was extracted with other settings.
         """
-        return compare_extraction(store, self.features, self.extraction)
+        return [*self.trained.notes, *compare_extraction(store, self.features, self.extraction)]
 
     def _predict(
         self, store: FeatureStore, face: NDArray[np.bool_] | None = None, skip: Collection[str] = ()
@@ -232,7 +232,7 @@ class VAInferencer:
             except DataError as error:  # the notes say why, as where something is not taken for a face
                 raise DataError('\n  '.join([str(error), *found.notes])) from error
             table = self._predict(store, face)[str(path)]
-        return VideoPrediction(table, found.track, (*notes, *found.notes, *missing))
+        return VideoPrediction(table, found.track, (*self.trained.notes, *notes, *found.notes, *missing))
 
     def _table(
         self,

@@ -113,6 +113,7 @@ def test(
     remove_left_over(out)
     check_report(out)
     trained = TrainedRun(cfg, checkpoints, device)
+    report.notes += trained.notes
     made_with = {t: record(out, path, cfg.filename, text) for t, path in checkpoints.items()}
     predictions = {p: trained.predict(p, progress=progress) for p in partitions}
     check_labels(cfg.data_root, {t: labels for t, (_, labels) in predictions.get('val', {}).items()})

@@ -27,13 +27,13 @@ from abawfw.checkpoints import after_full_disk, resumable_checkpoints
 from abawfw.components import building
 from abawfw.config.loading import resolve
 from abawfw.datasets.clip_dataset import ClipDataset
-from abawfw.devices import AUTO, computing_on
+from abawfw.devices import AUTO, TF32, computing_on, matmul_precision, multiplying_in
 from abawfw.engine.distributed import init_distributed
 from abawfw.engine.hooks.interrupt_hook import resume_command
 from abawfw.engine.training_state import bare_model
 from abawfw.engine.va_runner import VARunner
 from abawfw.engine.work_dir_lock import work_dir_lock
-from abawfw.errors import CheckpointError, ConfigError, Interrupted, TrainingError
+from abawfw.errors import CheckpointError, ConfigError, Interrupted, TrainingError, counted
 
 # MMEngine shares state between runs of one process whose name and second of start are equal (B5.10).
 _RUNS = itertools.count()
@@ -86,7 +86,8 @@ def train(
                 _check_work_dir(work_dir, resume)
                 if say is not None and is_main_process():
                     say('reading the data: which videos there are, and statistics for what is normalised')
-                with _no_empty_logs(work_dir):
+                products = resolve(cfg).get('matmul_precision', TF32)
+                with _no_empty_logs(work_dir), multiplying_in(products):
                     with building(str(cfg.filename)):
                         runner = build_runner(cfg, work_dir, resume, launcher)
                     runner.machine_options = () if device == AUTO else ('--device', device)
@@ -215,10 +216,11 @@ def described(runner: VARunner, precision: str) -> list[str]:
     device = torch.cuda.get_device_name() if get_device() == 'cuda' else 'CPU'
     threads = torch.get_num_threads()
     ranks = f', {runner.world_size} processes' if runner.world_size > 1 else ''
+    products = f' (float32 multiplied in {multiplied})' if (multiplied := matmul_precision()) else ''
     return [
         *lines,
         f'model: {count:,} parameters, {trained:,} of them trained from the start',
-        f'computes on {device} in {precision}, {threads} thread{"s" if threads > 1 else ""}{ranks}',
+        f'computes on {device} in {precision}{products}, {counted(threads, "thread")}{ranks}',
     ]
 
 

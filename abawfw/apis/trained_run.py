@@ -18,7 +18,8 @@ from abawfw.apis.progress import Report, unseen
 from abawfw.checkpoints import best_checkpoint, load_checkpoint
 from abawfw.config.loading import load_config, resolve
 from abawfw.datasets.stores.base import FeatureStore
-from abawfw.devices import AUTO, computing_on, find_device
+from abawfw.devices import AUTO, TF32, computing_on, find_device, multiplying_in
+from abawfw.engine.optim.va_optim_wrapper import autocast, check_precision
 from abawfw.errors import CheckpointError, ConfigError, DataError, counted
 from abawfw.evaluation.va_metric import AssembledVideo, VAMetric
 
@@ -165,6 +166,8 @@ class TrainedNetwork:
 class TrainedRun:
     """Checkpoints that predict one target each; the same weights make one network.
 
+    They compute as in training and validation: in its precision, if the device has it.
+
     Args:
         cfg: resolved config of the run.
         checkpoints: file of each target.
@@ -173,6 +176,7 @@ class TrainedRun:
     Attributes:
         checkpoints: as given.
         networks: the networks, in groups that take the same inputs.
+        notes: where the precision is not that of training, a line each.
 
     Raises:
         CheckpointError: a checkpoint cannot be read.
@@ -183,6 +187,16 @@ class TrainedRun:
         self.checkpoints = dict(checkpoints)
         self._cfg = cfg
         self._device = find_device(device)
+        self._products = cfg.get('matmul_precision', TF32)
+        self._precision = cfg.optim_wrapper.get('precision', 'fp32')
+        self.notes: list[str] = []
+        try:
+            with computing_on(self._device):
+                check_precision(self._precision)
+        except ConfigError as error:
+            why = str(error).partition(':')[0]
+            self.notes.append(f'trained in {self._precision}, here computed in fp32: {why}')
+            self._precision = 'fp32'
         self.networks: list[list[TrainedNetwork]] = []
         for weights in distinct_weights(checkpoints):
             network = TrainedNetwork(cfg, weights)
@@ -214,7 +228,8 @@ class TrainedRun:
         for networks in self.networks:
             loader = build_loader(self._cfg, 'val_dataloader', partition, networks[0].fitted, store)
             models = [network.model(loader.dataset.input_dims) for network in networks]
-            predicted = predict_together(models, loader, self._device, progress)
+            with multiplying_in(self._products):
+                predicted = predict_together(models, loader, self._device, progress, self._precision)
             for network, model, videos in zip(networks, models, predicted, strict=True):
                 for target in network.targets:
                     column = model.targets.index(target)
@@ -292,18 +307,22 @@ def predict(model: Any, loader: Any, device: str = AUTO) -> dict[str, AssembledV
 
 
 def predict_together(
-    models: Sequence[Any], loader: Any, device: str = AUTO, progress: Report = unseen
+    models: Sequence[Any],
+    loader: Any,
+    device: str = AUTO,
+    progress: Report = unseen,
+    precision: str = 'fp32',
 ) -> list[dict[str, AssembledVideo]]:
     """Run several models over every clip of a loader, which is gone through once.
 
     Arguments and errors are those of ``predict``, whose results come for each model; ``progress`` is called
-    with every batch.
+    with every batch, ``precision`` is that of forward passes.
     """
     metrics = [VAMetric(targets=model.targets) for model in models]
     loader.batch_sampler.set_epoch(0)
     for model in models:
         model.reset_lanes()
-    with computing_on(device) as place, torch.inference_mode():
+    with computing_on(device) as place, autocast(precision), torch.inference_mode():
         models = [model.to(place).eval() for model in models]
         what, total = f'predicting {loader.dataset.partition}', len(loader.batch_sampler)
         for done, batch in enumerate(loader):

@@ -19,6 +19,7 @@ from mmengine.runner import Runner
 
 import abawfw
 from abawfw.config.diff import config_changes
+from abawfw.devices import matmul_precision
 from abawfw.engine.hooks.checkpoint_hook import VACheckpointHook
 from abawfw.engine.hooks.epoch_log_hook import EpochLogHook
 from abawfw.files import write_text
@@ -29,13 +30,14 @@ from abawfw.registry import HOOKS
 class SummaryHook(Hook):
     """Keep ``summary.json`` of the work_dir up to date.
 
-    Keys: ``status`` (running, done, interrupted, failed; a killed run still says running), ``epochs`` done
-    and planned, ``best`` (per key: score, epoch, file), ``seed``, ``config_sha256``, ``versions``,
-    ``device``, ``processes``, ``seconds`` of training and validation, ``frames_per_second`` of the last
-    epoch, ``config_file`` that the run was started from (null without one), and ``peak_memory``: ``process``,
-    and ``gpu`` of PyTorch's tensors, in bytes (null where it is unknown). ``git``: ``commit`` and ``dirty``
-    of the code as it was when this process began (null outside of a checkout); ``machine``, see
-    ``machine``; ``config_changes`` that the file makes to its bases and the command line to the file (see
+    Keys: ``status`` (running, done, interrupted, failed; a killed run still says running), ``epochs``
+    done and planned, ``best`` (per key: score, epoch, file), ``seed``, ``config_sha256``, ``versions``,
+    ``device``, ``precision`` of forward passes and ``matmul_precision`` (null on a CPU), ``processes``,
+    ``seconds`` of training and validation, ``frames_per_second`` of the last epoch, ``config_file`` that
+    the run was started from (null without one), and ``peak_memory``: ``process``, and ``gpu`` of
+    PyTorch's tensors, in bytes (null where it is unknown). ``git``: ``commit`` and ``dirty`` of the code
+    as it was when this process began (null outside of a checkout); ``machine``, see ``machine``;
+    ``config_changes`` that the file makes to its bases and the command line to the file (see
     ``config.diff.config_changes``); ``parameters`` of the model.
     """
 
@@ -87,6 +89,8 @@ class SummaryHook(Hook):
             'device': torch.cuda.get_device_name()
             if get_device() == 'cuda'
             else f'cpu ({platform.machine()})',
+            'precision': runner.optim_wrapper.precision,
+            'matmul_precision': matmul_precision(),
             'processes': runner.world_size,
             'seconds': round(sum(r['train_seconds'] + r.get('val_seconds', 0.0) for r in rows), 3),
             'frames_per_second': rows[-1]['frames_per_second'] if rows else None,

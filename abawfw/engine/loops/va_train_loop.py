@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 
 from abawfw.components import Count
 from abawfw.engine.distributed import average_buffers
+from abawfw.engine.optim.va_optim_wrapper import autocast
 from abawfw.engine.training_state import bare_model, set_random_state
 from abawfw.registry import LOOPS
 
@@ -57,14 +58,20 @@ class VATrainLoop(EpochBasedTrainLoop):
             self.record = {'epoch': self._epoch + 1}
             self.run_epoch()
             if self.runner.val_loop is not None:
-                started = time.perf_counter()
-                self.record.update({f'val_{k}': v for k, v in self.runner.val_loop.run().items()})
-                self.record['val_seconds'] = self.val_seconds = time.perf_counter() - started
+                self.validate()
             self.runner.call_hook('after_epoch')
             self.runner.call_hook('between_epochs')
             self.runner.call_hook('save_state')
         self.runner.call_hook('after_train')
         return self.runner.model
+
+    def validate(self) -> None:
+        """Score the model in the precision in which it is trained, and record that."""
+        started = time.perf_counter()
+        with autocast(self.runner.optim_wrapper.precision):
+            scores = self.runner.val_loop.run()
+        self.record.update({f'val_{k}': v for k, v in scores.items()})
+        self.record['val_seconds'] = self.val_seconds = time.perf_counter() - started
 
     def run_epoch(self) -> None:
         """Train on the batches of the current epoch that are not done yet."""
