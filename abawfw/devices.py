@@ -1,4 +1,4 @@
-"""What computes in this process: the CPU or which of the GPUs, and how it multiplies."""
+"""What computes in this process: the CPU or which of the GPUs, how it multiplies, and threads."""
 
 from __future__ import annotations
 
@@ -123,3 +123,41 @@ def matmul_precision() -> str | None:
         return None
     has_tf32 = torch.cuda.get_device_capability() >= (8, 0)
     return TF32 if has_tf32 and torch.backends.cuda.matmul.allow_tf32 else FLOAT32
+
+
+SMALL = 16_000_000
+"""Parameters up to which a model runs in one thread: those that take vectors, and none with full backbones.
+What was measured is in docs/devices.md."""
+SHARED_OUT = 'ABAWFW_THREADS_SHARED_OUT'
+"""Where what starts several runs at a time says that OMP_NUM_THREADS is its own limit and not the user's."""
+
+
+@contextlib.contextmanager
+def computing_with(threads: int | None, configured: int | None, parameters: int) -> Iterator[None]:
+    """Let PyTorch compute in so many threads for the time of the block.
+
+    Threads wait for one another actively and several hundred times in a step; on a busy machine each wait is
+    as long as another process keeps the core, and a small model has little to win by them. Where a GPU
+    computes, the CPU has nothing to do that would be worth a second thread.
+
+    Args:
+        threads: what the command says; None for nothing.
+        configured: what the config says, unless OMP_NUM_THREADS or MKL_NUM_THREADS says something; None
+            for nothing.
+        parameters: of the model, which decides if nobody says anything: one thread for a small one and
+            where a GPU computes, and otherwise as many as PyTorch takes.
+    """
+    import torch
+    from mmengine.device import get_device
+
+    given = [value for name in ('OMP_NUM_THREADS', 'MKL_NUM_THREADS') if (value := os.environ.get(name))]
+    if threads is None and (not given or given == [os.environ.get(SHARED_OUT)]):
+        threads = configured or (1 if parameters <= SMALL or get_device() != 'cpu' else None)
+    before = torch.get_num_threads()
+    if threads is not None:
+        torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        if threads is not None:
+            torch.set_num_threads(before)

@@ -9,7 +9,15 @@ import torch
 from mmengine.device import get_device
 from torch import cuda
 
-from abawfw.devices import computing_on, find_device, matmul_precision, multiplying_in
+from abawfw.devices import (
+    SHARED_OUT,
+    SMALL,
+    computing_on,
+    computing_with,
+    find_device,
+    matmul_precision,
+    multiplying_in,
+)
 from abawfw.errors import ConfigError
 from abawfw.extraction.extractors import on_device
 from abawfw.extraction.pipeline.plan import ExtractionPlan
@@ -141,3 +149,45 @@ def test_products_are_of_one_precision_for_the_time_of_a_block(monkeypatch: pyte
         assert now() == before
     monkeypatch.setattr(mmengine.device.utils, 'DEVICE', 'cpu')
     assert matmul_precision() is None
+
+
+@pytest.mark.parametrize(
+    ('threads', 'configured', 'parameters', 'environment', 'found'),
+    [
+        (None, None, SMALL, {}, 1),
+        (None, None, SMALL + 1, {}, 3),  # as many as PyTorch takes
+        (None, 2, SMALL, {}, 2),
+        (4, 2, SMALL + 1, {}, 4),
+        (None, 2, SMALL, {'OMP_NUM_THREADS': '3'}, 3),  # PyTorch has read it
+        (None, None, SMALL, {'MKL_NUM_THREADS': '3'}, 3),
+        (4, None, SMALL, {'OMP_NUM_THREADS': '3'}, 4),
+        (None, None, SMALL, {'OMP_NUM_THREADS': '3', SHARED_OUT: '3'}, 1),
+        (None, None, SMALL + 1, {'OMP_NUM_THREADS': '3', SHARED_OUT: '3'}, 3),
+        (None, None, SMALL, {'OMP_NUM_THREADS': '3', SHARED_OUT: '2'}, 3),  # changed since by the user
+    ],
+)
+def test_threads(
+    threads: int | None,
+    configured: int | None,
+    parameters: int,
+    environment: dict[str, str],
+    found: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(mmengine.device.utils, 'DEVICE', 'cpu')
+    for name in ('OMP_NUM_THREADS', 'MKL_NUM_THREADS', SHARED_OUT):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        with computing_with(threads, configured, parameters):
+            assert torch.get_num_threads() == found
+        assert torch.get_num_threads() == 3
+        monkeypatch.setattr(mmengine.device.utils, 'DEVICE', 'cuda')
+        if not environment and not threads and not configured:
+            with computing_with(threads, configured, parameters):
+                assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)

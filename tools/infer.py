@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from abawfw.apis.cli import add_device_option, run
+from abawfw.apis.cli import add_computing_options, run
 from abawfw.apis.progress import Progress
 from abawfw.devices import check_device
 from abawfw.errors import counted
@@ -38,7 +38,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--overlay', action='store_true', help='also write the video with face box, curves and VA plane'
     )
-    add_device_option(parser)
+    add_computing_options(parser)
     parser.add_argument(
         '--options',
         nargs='+',
@@ -62,7 +62,7 @@ def main(argv: list[str] | None = None) -> int:
     sources, notes, refused = find_sources(args.sources)
     for note in notes:
         print(note)
-    inferencer = VAInferencer(args.run, args.device)
+    inferencer = VAInferencer(args.run, args.device, args.threads)
     for target, checkpoint in inferencer.checkpoints.items():
         print(f'{target}: {checkpoint}, then {inferencer.postprocess[target]}', flush=True)
 

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from abawfw.apis.cli import add_device_option, run, waits_for
+from abawfw.apis.cli import add_computing_options, run, waits_for
 from abawfw.config.overrides import Overrides
 from abawfw.devices import check_device
 from abawfw.errors import AbawfwError, ConfigError, Interrupted, counted
@@ -44,7 +44,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         metavar='COMPONENT',
         help='choose post-processing on val, among the grids of these components; default: MeanSmoothing',
     )
-    add_device_option(parser)
+    add_computing_options(parser)
     parser.add_argument(
         '--out',
         type=Path,
@@ -158,7 +158,7 @@ def one_run(
     out = args.out or predictions_of(checkpoint or place)
     search = args.search if args.search is None or args.search else ['MeanSmoothing']
     with Progress() as progress:
-        report = test(cfg, checkpoints, out, args.partition, search, progress, args.device)
+        report = test(cfg, checkpoints, out, args.partition, search, progress, args.device, args.threads)
     for target, path in checkpoints.items():
         print(f'{target}: {path}')
         print(f'{target}, smoothed: {report.postprocess[target]}')

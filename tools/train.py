@@ -6,7 +6,7 @@ import argparse
 import shlex
 from pathlib import Path
 
-from abawfw.apis.cli import add_device_option, run, waits_for
+from abawfw.apis.cli import add_computing_options, run, waits_for
 from abawfw.config.overrides import Overrides
 from abawfw.errors import counted
 
@@ -34,7 +34,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--amp', nargs='?', const='bf16', choices=['bf16', 'fp16'], help='mixed precision (bf16 if not named)'
     )
-    add_device_option(parser)
+    add_computing_options(parser)
     parser.add_argument('--launcher', default='none', choices=['none', 'pytorch', 'slurm', 'mpi'])
     parser.add_argument('--check-only', action='store_true', help='check config and data root, build nothing')
     parser.add_argument(
@@ -68,7 +68,7 @@ def main(argv: list[str] | None = None) -> int:
 
     work_dir = args.work_dir or default_work_dir(args.config)
     resume = Path(args.resume) if isinstance(args.resume, str) else args.resume
-    summary = train(cfg, work_dir, resume, args.launcher, _say, args.device)
+    summary = train(cfg, work_dir, resume, args.launcher, _say, args.device, args.threads)
     if is_main_process():
         best = ', '.join(
             f'{key.removeprefix("ccc_")} {found["score"]:.4f} ({"epoch " * (key == "ccc")}{found["epoch"]})'

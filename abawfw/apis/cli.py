@@ -69,6 +69,23 @@ def _is_unread(stream: TextIO) -> bool:
     return any(events & select.POLLERR for _, events in poll.poll(0))
 
 
+def add_computing_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--device`` and ``--threads``, the same to every tool that runs a model."""
+    add_device_option(parser)
+    parser.add_argument(
+        '--threads',
+        type=_count,
+        metavar='N',
+        help='of the CPU; default: OMP_NUM_THREADS, or threads of the config, or 1 for small models',
+    )
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f'must be a whole number of 1 or above, not {text!r}')
+    return int(text)
+
+
 def add_device_option(parser: argparse.ArgumentParser) -> None:
     """Add ``--device``, the same to every tool that runs networks."""
     parser.add_argument(

@@ -21,7 +21,7 @@ from abawfw.datasets.stores.base import FeatureStore
 from abawfw.datasets.stores.checks import chunks
 from abawfw.datasets.stores.records import NARROW_DTYPES, VideoInfo
 from abawfw.datasets.stores.trials.writer import TrialWriter
-from abawfw.devices import AUTO, find_device
+from abawfw.devices import AUTO, computing_with, find_device
 from abawfw.errors import ConfigError
 from abawfw.models.parts import build_per_modality, load_part
 from abawfw.registry import BACKBONES, DATASETS, TRANSFORMS
@@ -54,6 +54,7 @@ def extract_embeddings(
     out: Path,
     progress: Callable[[int, int], None] | None = None,
     device: str = AUTO,
+    threads: int | None = None,
 ) -> Extracted:
     """Write what a model's backbones give for every frame of every video of a store, and all else beside it.
 
@@ -72,6 +73,7 @@ def extract_embeddings(
         out: folder to make.
         progress: called before each video with the videos done and all videos.
         device: what computes, as ``find_device`` takes it.
+        threads: of the CPU; None for what ``computing_with`` finds right.
 
     Raises:
         ConfigError: the config has no backbones, or one without weights.
@@ -96,7 +98,11 @@ def extract_embeddings(
     dims = {names[m]: (b.out_dim,) for m, b in backbones.items()} | {n: i.dims for n, i in infos.items()}
     dtypes = {n: i.dtype for n, i in infos.items() if i.dtype in NARROW_DTYPES}
     observed_of = {name: modality for modality, name in names.items()} | {n: n for n in copied}
-    with TrialWriter(out, dims, dtypes) as writer:
+    parameters = sum(p.numel() for b in backbones.values() for p in b.parameters())
+    with (
+        computing_with(threads, cfg.get('threads'), parameters),
+        TrialWriter(out, dims, dtypes) as writer,
+    ):
         for done, video in enumerate(store.videos()):
             if progress:
                 progress(done, len(store.videos()))

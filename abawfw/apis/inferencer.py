@@ -47,6 +47,7 @@ class VAInferencer:
     Args:
         run: work_dir of a trained run.
         device: what computes, networks of extractors included, as ``find_device`` takes it.
+        threads: of the CPU; None for what ``computing_with`` finds right.
 
     Attributes:
         cfg: the run's config, resolved.
@@ -68,7 +69,7 @@ class VAInferencer:
     ['frame', 'valence', 'arousal', 'valence_raw', 'arousal_raw', 'face']
     """
 
-    def __init__(self, run: str | Path, device: str = AUTO) -> None:
+    def __init__(self, run: str | Path, device: str = AUTO, threads: int | None = None) -> None:
         self.run = Path(run)
         cfg = load_config(self.run / 'config.py')
         raise_problems(cfg, config_problems(cfg))
@@ -79,7 +80,7 @@ class VAInferencer:
         self.targets: list[str] = list(cfg.targets)
         checkpoints = {target: best_checkpoint(self.run, f'ccc_{target}') for target in self.targets}
         self.postprocess = as_tested(cfg, checkpoints)
-        self.trained = TrainedRun(cfg, checkpoints, self.device)
+        self.trained = TrainedRun(cfg, checkpoints, self.device, threads)
 
     @property
     def checkpoints(self) -> dict[str, Path]:

@@ -62,6 +62,7 @@ def test(
     search: Sequence[str] | None = None,  # noqa: PT028
     progress: Report = unseen,  # noqa: PT028
     device: str = AUTO,  # noqa: PT028
+    threads: int | None = None,  # noqa: PT028
 ) -> TestReport:
     """Predict with a checkpoint per target, post-process, write the prediction files and measure.
 
@@ -77,6 +78,7 @@ def test(
             that are tested later, and ``as_tested`` reads it.
         progress: called with every batch.
         device: what computes, as ``find_device`` takes it.
+        threads: of the CPU; None for what ``computing_with`` finds right.
 
     Raises:
         ConfigError, DataError, CheckpointError: see their messages.
@@ -112,7 +114,7 @@ def test(
     check_writable(out / NAME, NAME, '--out')
     remove_left_over(out)
     check_report(out)
-    trained = TrainedRun(cfg, checkpoints, device)
+    trained = TrainedRun(cfg, checkpoints, device, threads)
     report.notes += trained.notes
     made_with = {t: record(out, path, cfg.filename, text) for t, path in checkpoints.items()}
     predictions = {p: trained.predict(p, progress=progress) for p in partitions}

@@ -27,7 +27,7 @@ from abawfw.checkpoints import after_full_disk, resumable_checkpoints
 from abawfw.components import building
 from abawfw.config.loading import resolve
 from abawfw.datasets.clip_dataset import ClipDataset
-from abawfw.devices import AUTO, TF32, computing_on, matmul_precision, multiplying_in
+from abawfw.devices import AUTO, TF32, computing_on, computing_with, matmul_precision, multiplying_in
 from abawfw.engine.distributed import init_distributed
 from abawfw.engine.hooks.interrupt_hook import resume_command
 from abawfw.engine.training_state import bare_model
@@ -46,6 +46,7 @@ def train(
     launcher: str = 'none',
     say: Callable[[str], None] | None = None,
     device: str = AUTO,
+    threads: int | None = None,
 ) -> dict[str, Any]:
     """Train the run that a config declares.
 
@@ -57,6 +58,7 @@ def train(
         launcher: 'none', or what started this process as one of several: 'pytorch', 'slurm' or 'mpi'.
         say: told in a line, on the main process, what is waited for before there is a log.
         device: what computes, as ``find_device`` takes it; of several processes each takes a GPU of its own.
+        threads: of the CPU; None for what ``computing_with`` finds right.
 
     Returns:
         The run's summary, as in ``summary.json``.
@@ -86,12 +88,17 @@ def train(
                 _check_work_dir(work_dir, resume)
                 if say is not None and is_main_process():
                     say('reading the data: which videos there are, and statistics for what is normalised')
-                products = resolve(cfg).get('matmul_precision', TF32)
+                settings = resolve(cfg)
+                products = settings.get('matmul_precision', TF32)
                 with _no_empty_logs(work_dir), multiplying_in(products):
                     with building(str(cfg.filename)):
                         runner = build_runner(cfg, work_dir, resume, launcher)
-                    runner.machine_options = () if device == AUTO else ('--device', device)
-                    _run(runner)
+                    options = {'--device': None if device == AUTO else device, '--threads': threads}
+                    runner.machine_options = [f'{k} {v}' for k, v in options.items() if v is not None]
+                    parameters = sum(p.numel() for p in bare_model(runner).parameters())
+                    with computing_with(threads, settings.get('threads'), parameters):
+                        runner.facts = facts(runner, settings.optim_wrapper.get('precision', 'fp32'))
+                        _run(runner)
                 barrier()  # rank 0 has written the summary
         finally:
             if launcher != 'none' and is_distributed():
@@ -151,7 +158,7 @@ def build_runner(
     with warnings.catch_warnings():
         # an empty list of recorders is what we want; MMEngine warns about it at every start
         warnings.filterwarnings('ignore', message='.*`Visualizer` backend is not initialized.*')
-        runner = VARunner(
+        return VARunner(
             model=model_config(resolved, training.dataset.input_dims),
             work_dir=str(work_dir),
             train_dataloader=training,
@@ -166,9 +173,6 @@ def build_runner(
             log_level=log_level,
             cfg=cfg,
         )
-    precision = resolved.optim_wrapper.get('precision', 'fp32')
-    runner.facts = (*described(runner, precision), *never_observed(training.dataset))
-    return runner
 
 
 def _run(runner: VARunner) -> None:
@@ -198,8 +202,8 @@ def _stopped_at_once(runner: VARunner) -> str:
     )
 
 
-def described(runner: VARunner, precision: str) -> list[str]:
-    """What a run is about to do, for its log: data, model, and what computes it."""
+def facts(runner: VARunner, precision: str) -> list[str]:
+    """What a run is about to do, for its log: data, model, what computes it, and what was never observed."""
     lines = []
     for name, loader in (('train', runner.train_dataloader), ('val', runner.val_dataloader)):
         dataset: Any = loader.dataset
@@ -221,6 +225,7 @@ def described(runner: VARunner, precision: str) -> list[str]:
         *lines,
         f'model: {count:,} parameters, {trained:,} of them trained from the start',
         f'computes on {device} in {precision}{products}, {counted(threads, "thread")}{ranks}',
+        *never_observed(runner.train_dataloader.dataset),
     ]
 
 

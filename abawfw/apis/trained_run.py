@@ -18,7 +18,7 @@ from abawfw.apis.progress import Report, unseen
 from abawfw.checkpoints import best_checkpoint, load_checkpoint
 from abawfw.config.loading import load_config, resolve
 from abawfw.datasets.stores.base import FeatureStore
-from abawfw.devices import AUTO, TF32, computing_on, find_device, multiplying_in
+from abawfw.devices import AUTO, TF32, computing_on, computing_with, find_device, multiplying_in
 from abawfw.engine.optim.va_optim_wrapper import autocast, check_precision
 from abawfw.errors import CheckpointError, ConfigError, DataError, counted
 from abawfw.evaluation.va_metric import AssembledVideo, VAMetric
@@ -172,6 +172,7 @@ class TrainedRun:
         cfg: resolved config of the run.
         checkpoints: file of each target.
         device: what computes, as ``find_device`` takes it.
+        threads: of the CPU; None for what ``computing_with`` finds right.
 
     Attributes:
         checkpoints: as given.
@@ -183,10 +184,13 @@ class TrainedRun:
         ConfigError: there is no such device.
     """
 
-    def __init__(self, cfg: Config, checkpoints: Mapping[str, Path], device: str = AUTO) -> None:
+    def __init__(
+        self, cfg: Config, checkpoints: Mapping[str, Path], device: str = AUTO, threads: int | None = None
+    ) -> None:
         self.checkpoints = dict(checkpoints)
         self._cfg = cfg
         self._device = find_device(device)
+        self._threads = threads, cfg.get('threads')
         self._products = cfg.get('matmul_precision', TF32)
         self._precision = cfg.optim_wrapper.get('precision', 'fp32')
         self.notes: list[str] = []
@@ -228,7 +232,8 @@ class TrainedRun:
         for networks in self.networks:
             loader = build_loader(self._cfg, 'val_dataloader', partition, networks[0].fitted, store)
             models = [network.model(loader.dataset.input_dims) for network in networks]
-            with multiplying_in(self._products):
+            parameters = sum(p.numel() for model in models for p in model.parameters())
+            with multiplying_in(self._products), computing_with(*self._threads, parameters // len(models)):
                 predicted = predict_together(models, loader, self._device, progress, self._precision)
             for network, model, videos in zip(networks, models, predicted, strict=True):
                 for target in network.targets:

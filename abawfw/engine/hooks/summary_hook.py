@@ -91,6 +91,7 @@ class SummaryHook(Hook):
             else f'cpu ({platform.machine()})',
             'precision': runner.optim_wrapper.precision,
             'matmul_precision': matmul_precision(),
+            'threads': torch.get_num_threads(),
             'processes': runner.world_size,
             'seconds': round(sum(r['train_seconds'] + r.get('val_seconds', 0.0) for r in rows), 3),
             'frames_per_second': rows[-1]['frames_per_second'] if rows else None,

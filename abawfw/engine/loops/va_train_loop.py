@@ -11,7 +11,6 @@ from torch.utils.data import DataLoader
 
 from abawfw.components import Count
 from abawfw.engine.distributed import average_buffers
-from abawfw.engine.optim.va_optim_wrapper import autocast
 from abawfw.engine.training_state import bare_model, set_random_state
 from abawfw.registry import LOOPS
 
@@ -66,11 +65,9 @@ class VATrainLoop(EpochBasedTrainLoop):
         return self.runner.model
 
     def validate(self) -> None:
-        """Score the model in the precision in which it is trained, and record that."""
+        """Score the model and record that."""
         started = time.perf_counter()
-        with autocast(self.runner.optim_wrapper.precision):
-            scores = self.runner.val_loop.run()
-        self.record.update({f'val_{k}': v for k, v in scores.items()})
+        self.record.update({f'val_{k}': v for k, v in self.runner.val_loop.run().items()})
         self.record['val_seconds'] = self.val_seconds = time.perf_counter() - started
 
     def run_epoch(self) -> None:
