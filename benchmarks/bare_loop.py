@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import torch
@@ -12,7 +11,7 @@ from mmengine.device import get_device
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from abawfw.engine.optim.va_optim_wrapper import PRECISIONS
+from abawfw.engine.optim.va_optim_wrapper import autocast
 from abawfw.models import VAEstimator
 from abawfw.models.parts import is_stateful
 from abawfw.registry import OPTIMIZERS
@@ -80,7 +79,7 @@ class BareLoop:
 
     def __init__(self, model: VAEstimator, wrapper: Config, precision: str) -> None:
         self.model = model.to(get_device())
-        self.dtype, self.max_norm = PRECISIONS[precision], wrapper.get('max_norm')
+        self.precision, self.max_norm = precision, wrapper.get('max_norm')
         self.groups = [
             [p for p in part.parameters() if p.requires_grad] for part in model.subnetworks().values()
         ]
@@ -93,8 +92,7 @@ class BareLoop:
         states: list[Any] = []
         for batch in batches:
             self.optimizer.zero_grad()
-            cast = torch.autocast(get_device(), self.dtype) if self.dtype is not None else nullcontext()
-            with cast:
+            with autocast(self.precision):
                 loss, states = self._loss(batch, states)
             loss.backward()
             if self.max_norm is not None:

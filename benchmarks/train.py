@@ -135,9 +135,8 @@ class FrameworkEpochs:
         times = [time.perf_counter()]
         loop.run_epoch()
         times.append(time.perf_counter())
-        loop.record.update({f'val_{k}': v for k, v in self.runner.val_loop.run().items()})
+        loop.validate()
         times.append(time.perf_counter())
-        loop.record['val_seconds'] = times[2] - times[1]
         for event in ('after_epoch', 'between_epochs', 'save_state'):
             self.runner.call_hook(event)
         times.append(time.perf_counter())

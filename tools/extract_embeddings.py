@@ -10,7 +10,7 @@ import argparse
 from functools import partial
 from pathlib import Path
 
-from abawfw.apis.cli import run
+from abawfw.apis.cli import add_computing_options, run
 from abawfw.apis.progress import Progress
 from abawfw.config.loading import load_config
 from abawfw.config.overrides import Overrides
@@ -33,6 +33,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         'to make',
     )
     parser.add_argument('--data-root', help='folder of the store, instead of data_root of the config')
+    add_computing_options(parser)
     parser.add_argument(
         '--cfg-options', nargs='+', action=Overrides, default={}, metavar='K=V', help='overrides'
     )
@@ -54,7 +55,8 @@ def main(argv: list[str] | None = None) -> int:
     *given, out = args.paths
     checkpoint = best_checkpoint(args.run, 'ccc') if is_run else given[0] if given else None
     with Progress() as progress:
-        made = extract_embeddings(cfg, checkpoint, out, partial(progress, 'extracting embeddings, by videos'))
+        tell = partial(progress, 'extracting embeddings, by videos')
+        made = extract_embeddings(cfg, checkpoint, out, tell, args.device, args.threads)
     print(
         f'{made.root}: {counted(made.videos, "video")}, {counted(made.frames, "frame")}, from '
         f'{checkpoint or args.run}'

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from abawfw.apis.cli import run
+from abawfw.apis.cli import add_device_option, run
 from abawfw.apis.progress import Progress
 from abawfw.errors import counted
 
@@ -49,6 +49,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('--persons', type=int, default=1, help='1 or 2, where annotations do not say')
     parser.add_argument('--jobs', type=int, default=1, metavar='N', help='videos at once')
+    add_device_option(parser)
     parser.add_argument('--resume', action='store_true', help='go on with a store that is there')
     return parser.parse_args(argv)
 
@@ -75,6 +76,7 @@ def main(argv: list[str] | None = None) -> int:
             persons=args.persons,
             jobs=args.jobs,
             resume=args.resume,
+            device=args.device,
             tell=tell,
             progress=progress,
         )

@@ -12,8 +12,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from abawfw.apis.cli import run
+from abawfw.apis.cli import add_computing_options, run
 from abawfw.apis.progress import Progress
+from abawfw.devices import check_device
 from abawfw.errors import counted
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--overlay', action='store_true', help='also write the video with face box, curves and VA plane'
     )
-    parser.add_argument('--device', default='auto', help='such as cpu or cuda; default: what is there')
+    add_computing_options(parser)
     parser.add_argument(
         '--options',
         nargs='+',
@@ -51,6 +52,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit code, 1 if one of several videos failed."""
     args = parse(argv)
+    check_device(args.device)
     out = args.out or args.run / 'inferred'
     from abawfw.apis.infer import find_sources, infer
     from abawfw.apis.inferencer import VAInferencer
@@ -60,7 +62,7 @@ def main(argv: list[str] | None = None) -> int:
     sources, notes, refused = find_sources(args.sources)
     for note in notes:
         print(note)
-    inferencer = VAInferencer(args.run, args.device)
+    inferencer = VAInferencer(args.run, args.device, args.threads)
     for target, checkpoint in inferencer.checkpoints.items():
         print(f'{target}: {checkpoint}, then {inferencer.postprocess[target]}', flush=True)
 

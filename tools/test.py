@@ -11,8 +11,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from abawfw.apis.cli import run, waits_for
+from abawfw.apis.cli import add_computing_options, run, waits_for
 from abawfw.config.overrides import Overrides
+from abawfw.devices import check_device
 from abawfw.errors import AbawfwError, ConfigError, Interrupted, counted
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         metavar='COMPONENT',
         help='choose post-processing on val, among the grids of these components; default: MeanSmoothing',
     )
+    add_computing_options(parser)
     parser.add_argument(
         '--out',
         type=Path,
@@ -72,6 +74,7 @@ def main(argv: list[str] | None = None) -> int:
     windows = parse_windows(args.window or [])
     if windows and args.search is not None:
         raise ConfigError('--window and --search: give only one, for a search chooses the window itself')
+    check_device(args.device)
     first, *others = args.runs
     if first.is_file() and len(others) == 1:
         one_run(args, windows, first, others[0])
@@ -156,7 +159,7 @@ def one_run(
     out = args.out or predictions_of(checkpoint or place)
     search = args.search if args.search is None or args.search else ['MeanSmoothing']
     with Progress() as progress:
-        report = test(cfg, checkpoints, out, args.partition, search, progress)
+        report = test(cfg, checkpoints, out, args.partition, search, progress, args.device, args.threads)
     for target, path in checkpoints.items():
         print(f'{target}: {path}')
         print(f'{target}, smoothed: {report.postprocess[target]}')

@@ -6,7 +6,7 @@ import argparse
 import shlex
 from pathlib import Path
 
-from abawfw.apis.cli import run, waits_for
+from abawfw.apis.cli import add_computing_options, run, waits_for
 from abawfw.config.overrides import Overrides
 from abawfw.errors import counted
 
@@ -34,6 +34,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--amp', nargs='?', const='bf16', choices=['bf16', 'fp16'], help='mixed precision (bf16 if not named)'
     )
+    add_computing_options(parser)
     parser.add_argument('--launcher', default='none', choices=['none', 'pytorch', 'slurm', 'mpi'])
     parser.add_argument('--check-only', action='store_true', help='check config and data root, build nothing')
     parser.add_argument(
@@ -50,6 +51,7 @@ def main(argv: list[str] | None = None) -> int:
     waits_for(f'checking {args.config}')
     from abawfw.apis.check import check_config
     from abawfw.config.loading import load_config
+    from abawfw.devices import computing_on
 
     overrides = dict(args.cfg_options)
     named = {'data_root': args.data_root, 'features': args.features, 'seed': args.seed}
@@ -58,14 +60,15 @@ def main(argv: list[str] | None = None) -> int:
         overrides['optim_wrapper.precision'] = args.amp
     cfg = load_config(args.config, overrides)
     if args.check_only:
-        check_config(cfg, training=True)
+        with computing_on(args.device):
+            check_config(cfg, training=True)
         print(f'{args.config}: no problem found')
         return 0
     from abawfw.apis.train import default_work_dir, is_main_process, train
 
     work_dir = args.work_dir or default_work_dir(args.config)
     resume = Path(args.resume) if isinstance(args.resume, str) else args.resume
-    summary = train(cfg, work_dir, resume, args.launcher, _say)
+    summary = train(cfg, work_dir, resume, args.launcher, _say, args.device, args.threads)
     if is_main_process():
         best = ', '.join(
             f'{key.removeprefix("ccc_")} {found["score"]:.4f} ({"epoch " * (key == "ccc")}{found["epoch"]})'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import os
 import re
@@ -11,6 +12,7 @@ import sys
 from collections.abc import Callable
 from typing import TextIO
 
+from abawfw.devices import AUTO
 from abawfw.errors import AbawfwError
 
 NOTHING_KEPT = 'nothing was written, and what was there is as it was; give the same command again'
@@ -65,6 +67,32 @@ def _is_unread(stream: TextIO) -> bool:
     except (OSError, ValueError):  # no file of the system
         return False
     return any(events & select.POLLERR for _, events in poll.poll(0))
+
+
+def add_computing_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--device`` and ``--threads``, the same to every tool that runs a model."""
+    add_device_option(parser)
+    parser.add_argument(
+        '--threads',
+        type=_count,
+        metavar='N',
+        help='of the CPU; default: OMP_NUM_THREADS, or threads of the config, or 1 for small models',
+    )
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f'must be a whole number of 1 or above, not {text!r}')
+    return int(text)
+
+
+def add_device_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--device``, the same to every tool that runs networks."""
+    parser.add_argument(
+        '--device',
+        default=AUTO,
+        help='cpu, cuda, or cuda:N for the N-th GPU; default: auto, a GPU if one is visible',
+    )
 
 
 def waits_for(what: str, module: str = 'torch') -> None:

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.device import get_device
 from torch import Tensor, nn
 
 from abawfw.apis.build import fitted_transforms
@@ -22,6 +21,7 @@ from abawfw.datasets.stores.base import FeatureStore
 from abawfw.datasets.stores.checks import chunks
 from abawfw.datasets.stores.records import NARROW_DTYPES, VideoInfo
 from abawfw.datasets.stores.trials.writer import TrialWriter
+from abawfw.devices import AUTO, computing_with, find_device
 from abawfw.errors import ConfigError
 from abawfw.models.parts import build_per_modality, load_part
 from abawfw.registry import BACKBONES, DATASETS, TRANSFORMS
@@ -53,6 +53,8 @@ def extract_embeddings(
     checkpoint: Path | None,
     out: Path,
     progress: Callable[[int, int], None] | None = None,
+    device: str = AUTO,
+    threads: int | None = None,
 ) -> Extracted:
     """Write what a model's backbones give for every frame of every video of a store, and all else beside it.
 
@@ -70,12 +72,15 @@ def extract_embeddings(
         checkpoint: of a run of the config; None: the backbones' own pre-trained weights.
         out: folder to make.
         progress: called before each video with the videos done and all videos.
+        device: what computes, as ``find_device`` takes it.
+        threads: of the CPU; None for what ``computing_with`` finds right.
 
     Raises:
         ConfigError: the config has no backbones, or one without weights.
         DataError: ``out`` exists and is not empty, or the store is damaged.
         CheckpointError: weights are missing or belong to another model.
     """
+    device = find_device(device)
     check_config(cfg, weights=checkpoint is None)
     cfg = resolve(cfg)
     if not cfg.model.get('backbones'):
@@ -86,14 +91,18 @@ def extract_embeddings(
     fitted = fitted_transforms(checkpoint) if checkpoint is not None else None
     store = open_store(cfg.data_root)
     sources = {m: ModalityFrames(cfg, store, m, fitted) for m in cfg.model.backbones}
-    backbones = _backbones(cfg, checkpoint, {m: frames.dims for m, frames in sources.items()})
+    backbones = _backbones(cfg, checkpoint, {m: frames.dims for m, frames in sources.items()}, device)
     names = {m: NAMES.get(m, f'{m}_embedding') for m in backbones}
     copied = [n for n, i in store.features().items() if len(i.dims) == 1 and n not in names.values()]
     infos = {n: store.feature(n) for n in copied}
     dims = {names[m]: (b.out_dim,) for m, b in backbones.items()} | {n: i.dims for n, i in infos.items()}
     dtypes = {n: i.dtype for n, i in infos.items() if i.dtype in NARROW_DTYPES}
     observed_of = {name: modality for modality, name in names.items()} | {n: n for n in copied}
-    with TrialWriter(out, dims, dtypes) as writer:
+    parameters = sum(p.numel() for b in backbones.values() for p in b.parameters())
+    with (
+        computing_with(threads, cfg.get('threads'), parameters),
+        TrialWriter(out, dims, dtypes) as writer,
+    ):
         for done, video in enumerate(store.videos()):
             if progress:
                 progress(done, len(store.videos()))
@@ -102,7 +111,7 @@ def extract_embeddings(
             writer.add(
                 video.video_id,
                 video.partition,
-                {names[m]: _embed(b, sources[m].clips(video)) for m, b in backbones.items()}
+                {names[m]: _embed(b, sources[m].clips(video), device) for m, b in backbones.items()}
                 | {n: _copy(store, video, n) for n in copied},
                 store.labels(video.video_id, *whole) if video.has_labels else None,
                 {n: mask for n, mask in masks.items() if not mask.all()},
@@ -114,7 +123,7 @@ def extract_embeddings(
     return Extracted(out, len(store.videos()), total, lengths, copied)
 
 
-def _backbones(cfg: Config, checkpoint: Path | None, dims: dict[str, Any]) -> dict[str, Any]:
+def _backbones(cfg: Config, checkpoint: Path | None, dims: dict[str, Any], device: str) -> dict[str, Any]:
     """The backbones with their weights, on the device, in evaluation mode."""
     built: Any = build_per_modality(BACKBONES, 'backbones', cfg.model.backbones.to_dict(), dims)
     if checkpoint is not None:
@@ -127,14 +136,14 @@ def _backbones(cfg: Config, checkpoint: Path | None, dims: dict[str, Any]) -> di
                     'nothing: set its weights, or give a checkpoint'
                 )
             backbone.init_weights()
-    return dict(built.to(get_device()).eval().items())
+    return dict(built.to(device).eval().items())
 
 
-def _embed(backbone: Any, pieces: Iterator[Tensor]) -> Iterator[np.ndarray]:
+def _embed(backbone: Any, pieces: Iterator[Tensor], device: str) -> Iterator[np.ndarray]:
     """Vectors (frames, out_dim) of each piece."""
     for frames in pieces:
         with torch.inference_mode():
-            yield backbone(frames.to(get_device())).float().cpu().numpy()
+            yield backbone(frames.to(device)).float().cpu().numpy()
 
 
 def _copy(store: FeatureStore, video: VideoInfo, feature: str) -> Iterator[np.ndarray]:

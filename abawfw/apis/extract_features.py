@@ -11,6 +11,7 @@ from typing import Any
 from abawfw.apis.progress import Report, unseen
 from abawfw.datasets.importers.affwild2_files import read_annotation
 from abawfw.datasets.stores.records import read_extraction
+from abawfw.devices import check_device
 from abawfw.errors import ConfigError, DataError, Interrupted, counted
 from abawfw.extraction.faces.detectors.base import FACES, FaceDetector, recorded
 from abawfw.extraction.pipeline.extract import ExtractionReport
@@ -48,6 +49,7 @@ def extract_features(
     persons: int = 1,
     jobs: int = 1,
     resume: bool = False,
+    device: str = 'cpu',
     tell: Callable[[str | ExtractionReport], None] = lambda _: None,
     progress: Report = unseen,
 ) -> Extraction:
@@ -69,24 +71,27 @@ def extract_features(
             annotations do not say who.
         jobs: videos extracted at once.
         resume: go on with a store that is there.
+        device: what runs networks, of extractors and the face detector, unless their options say otherwise;
+            as ``find_device`` takes it.
         tell: called with notes, with the report of every finished video, and with a line on one that failed.
         progress: called now and then.
 
     Raises:
-        ConfigError: an unknown feature or option.
+        ConfigError: an unknown feature or option, or no such device.
         DataError: something that all videos need is missing: folders, packages, files of weights; or the
             store has other settings, or cannot be written.
         Interrupted: by Ctrl-C; the finished videos are kept.
     """
+    check_device(device)
     plan = ExtractionPlan(
-        Path(root), tuple(features), options or {}, None if crops is None else Path(crops), persons
+        Path(root), tuple(features), options or {}, None if crops is None else Path(crops), persons, device
     )
     if jobs < 1:
         raise ConfigError(f'jobs={jobs}: 1 or more')
     plan.check()
     plan, notes = _as_begun(plan) if resume else (plan, [])
     found = find_videos(Path(videos), None if annotations is None else Path(annotations))
-    for note in (*notes, *found.notes):
+    for note in (*notes, *plan.notes, *found.notes):
         tell(note)
     with GrowingStore(root, plan.infos, plan.settings(), resume) as store:
         kept = [video for video in found.videos if _is_kept(store, video)]

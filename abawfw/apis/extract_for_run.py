@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from abawfw.apis.face_frames import shows_faces
 from abawfw.datasets.stores.base import FeatureStore
 from abawfw.errors import AbawfwError, DataError, nearest
-from abawfw.extraction.extractors import Extractor, FaceExtractor, build_extractor
+from abawfw.extraction.extractors import Extractor, FaceExtractor, build_extractor, on_device
 from abawfw.extraction.faces.detectors.base import FACES, recorded
 from abawfw.registry import EXTRACTORS, FACE_DETECTORS
 
@@ -54,6 +54,7 @@ def extractors_of_run(
     extraction: Mapping[str, Any],
     given: Mapping[str, Extractor] | None = None,
     options: Mapping[str, Mapping[str, Any]] | None = None,
+    device: str = 'cpu',
 ) -> tuple[dict[str, Extractor], list[str]]:
     """The extractors that make a run's features just as those it was trained on.
 
@@ -65,6 +66,7 @@ def extractors_of_run(
         given: extractors to take for some features, whatever the checkpoint says.
         options: arguments of extractors by feature that no checkpoint holds, such as the place of
             files of weights; what comes out must still be made as in training.
+        device: what runs networks, unless options say otherwise.
 
     Returns:
         Extractor of each feature, and notes on optional ones that are omitted.
@@ -79,7 +81,7 @@ def extractors_of_run(
     chosen, problems, notes = {}, [], []
     for name in features:
         try:
-            extractor = given.get(name) or _as_trained(name, extraction, options.get(name, {}))
+            extractor = given.get(name) or _as_trained(name, extraction, options.get(name, {}), device)
             extractor.check()
             chosen[name] = extractor
         except AbawfwError as error:
@@ -93,7 +95,9 @@ def extractors_of_run(
     return chosen, notes
 
 
-def _as_trained(name: str, extraction: Mapping[str, Any], options: Mapping[str, Any]) -> Extractor:
+def _as_trained(
+    name: str, extraction: Mapping[str, Any], options: Mapping[str, Any], device: str
+) -> Extractor:
     """The extractor with the settings of training."""
     component = EXTRACTORS.get(name)
     if component is None:
@@ -106,7 +110,7 @@ def _as_trained(name: str, extraction: Mapping[str, Any], options: Mapping[str, 
             f'predict_video(VIDEO, extractors={{{name!r}: ...}})'
         )
     then = extraction[name]
-    extractor = build_extractor(name, **(_arguments(component, then) | dict(options)))
+    extractor = build_extractor(name, device, **(_arguments(component, then) | dict(options)))
     now = json.loads(json.dumps(extractor.settings()))  # tuples as the lists that they are in a file
     for key in sorted(then.keys() | now.keys()):
         before, here = then.get(key, 'absent'), now.get(key, 'absent')
@@ -134,6 +138,7 @@ def extract_for_run(
     folder: Path,
     faces: Mapping[str, Any] | None = None,
     progress: Callable[[float], None] | None = None,
+    device: str = 'cpu',
 ) -> ExtractedVideo:
     """Extract features of the person seen largest and longest (sum of the sides of the boxes).
 
@@ -143,6 +148,7 @@ def extract_for_run(
         folder: an empty one, which must stay as long as the arrays are used.
         faces: how faces were found for training, if that is known; a difference is noted.
         progress: called now and then with the fraction that is done.
+        device: what looks for faces.
 
     Raises:
         DataError: the video cannot be read.
@@ -155,9 +161,9 @@ def extract_for_run(
     if looks_at_faces:
         component = FACE_DETECTORS.get(DETECTOR)
         faces = recorded(faces or {})
-        detector = component(**_arguments(component, faces))
+        detector = component(**on_device(component, _arguments(component, faces), device))
         detector.check()
-        notes += _other_faces(detector, faces)
+        notes += [*detector.notes, *_other_faces(detector, faces)]
     report = extract_video(path, list(extractors.values()), detector, folder, progress=progress)
     (trial,) = report.trials
     place = folder / trial.info.video_id

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import torch
-from mmengine.device import get_device
 from numpy.typing import ArrayLike, NDArray
 
 from abawfw.apis.extract_for_run import compare_extraction
@@ -24,7 +22,8 @@ from abawfw.config.loading import load_config, raise_problems, resolve
 from abawfw.datasets.stores import open_store
 from abawfw.datasets.stores.array_store import ArrayStore
 from abawfw.datasets.stores.base import FeatureStore
-from abawfw.errors import ConfigError, DataError, nearest
+from abawfw.devices import AUTO, find_device
+from abawfw.errors import DataError, nearest
 from abawfw.files import temporary_files
 from abawfw.results.run import CONFIG
 
@@ -48,10 +47,12 @@ class VAInferencer:
 
     Args:
         run: work_dir of a trained run.
-        device: where to compute, such as 'cpu' or 'cuda'; 'auto' takes the GPU if there is one.
+        device: what computes, networks of extractors included, as ``find_device`` takes it.
+        threads: of the CPU; None for what ``computing_with`` finds right.
 
     Attributes:
         cfg: the run's config, resolved.
+        device: what computes.
         features: names of the features that the run needs, in its order.
         optional: those of them that may be absent.
         targets: what it estimates.
@@ -69,18 +70,18 @@ class VAInferencer:
     ['frame', 'valence', 'arousal', 'valence_raw', 'arousal_raw', 'face']
     """
 
-    def __init__(self, run: str | Path, device: str = 'auto') -> None:
+    def __init__(self, run: str | Path, device: str = AUTO, threads: int | None = None) -> None:
         self.run = Path(run)
         cfg = load_config(self.run / CONFIG)
         raise_problems(cfg, config_problems(cfg))
         self.cfg = cfg = resolve(cfg)
-        device = _device(device)
+        self.device = find_device(device)
         self.features: list[str] = list(cfg.features)
         self.optional: tuple[str, ...] = tuple(cfg.get('optional') or ())
         self.targets: list[str] = list(cfg.targets)
         checkpoints = {target: best_checkpoint(self.run, f'ccc_{target}') for target in self.targets}
         self.postprocess = as_tested(cfg, checkpoints)
-        self.trained = TrainedRun(cfg, checkpoints, device)
+        self.trained = TrainedRun(cfg, checkpoints, self.device, threads)
 
     @property
     def checkpoints(self) -> dict[str, Path]:
@@ -132,7 +133,7 @@ class VAInferencer:
         Raises:
             DataError: a feature was extracted with other settings.
         """
-        return compare_extraction(store, self.features, self.extraction)
+        return [*self.trained.notes, *compare_extraction(store, self.features, self.extraction)]
 
     def _predict(
         self, store: FeatureStore, face: NDArray[np.bool_] | None = None, skip: Collection[str] = ()
@@ -221,11 +222,11 @@ class VAInferencer:
         from abawfw.apis.extract_for_run import extract_for_run, extractors_of_run
 
         chosen, notes = extractors_of_run(
-            self.run, self.features, self.optional, self.extraction, extractors, options
+            self.run, self.features, self.optional, self.extraction, extractors, options, self.device
         )
         with temporary_files(), TemporaryDirectory(prefix='abawfw-') as folder:
             faces = self.extraction.get('faces')
-            found = extract_for_run(Path(path), chosen, Path(folder), faces, progress)
+            found = extract_for_run(Path(path), chosen, Path(folder), faces, progress, self.device)
             face = None if found.track is None else found.track.found
             store = ArrayStore(str(path), found.arrays, found.observed, found.times)
             try:
@@ -233,7 +234,7 @@ class VAInferencer:
             except DataError as error:  # the notes say why, as where something is not taken for a face
                 raise DataError('\n  '.join([str(error), *found.notes])) from error
             table = self._predict(store, face)[str(path)]
-        return VideoPrediction(table, found.track, (*notes, *found.notes, *missing))
+        return VideoPrediction(table, found.track, (*self.trained.notes, *notes, *found.notes, *missing))
 
     def _table(
         self,
@@ -255,17 +256,6 @@ class VAInferencer:
 def _boolean(face: NDArray[np.bool_] | None, length: int) -> Any:
     """A column of truth values; NA where they are unknown."""
     return pd.array(np.full(length, None) if face is None else face, dtype='boolean')
-
-
-def _device(name: str) -> str:
-    if name == 'auto':
-        return str(get_device())
-    try:
-        torch.zeros(1, device=name)
-    except (RuntimeError, AssertionError) as error:  # torch built without CUDA asserts
-        reason = str(error).splitlines()[0]
-        raise ConfigError(f'device {name!r} cannot be used: {reason}; auto takes what is there') from error
-    return name
 
 
 if TYPE_CHECKING:

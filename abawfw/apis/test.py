@@ -21,6 +21,7 @@ from abawfw.datasets.stores import open_store
 from abawfw.datasets.stores.base import FeatureStore
 from abawfw.datasets.stores.labels import COLUMNS
 from abawfw.datasets.stores.records import groups_of
+from abawfw.devices import AUTO, find_device
 from abawfw.errors import DataError
 from abawfw.evaluation.functional import MeanCourse, Moments
 from abawfw.evaluation.postprocess import Pipeline, candidates, tune
@@ -59,6 +60,8 @@ def test(
     partitions: Sequence[str] | None = None,  # noqa: PT028
     search: Sequence[str] | None = None,  # noqa: PT028
     progress: Report = unseen,  # noqa: PT028
+    device: str = AUTO,  # noqa: PT028
+    threads: int | None = None,  # noqa: PT028
 ) -> TestReport:
     """Predict with a checkpoint per target, post-process, write the prediction files and measure.
 
@@ -73,6 +76,8 @@ def test(
             in place of the config's; see ``candidates``. What is found serves every partition, also those
             that are tested later, and ``as_tested`` reads it.
         progress: called with every batch.
+        device: what computes, as ``find_device`` takes it.
+        threads: of the CPU; None for what ``computing_with`` finds right.
 
     Raises:
         ConfigError, DataError, CheckpointError: see their messages.
@@ -86,6 +91,7 @@ def test(
     >>> list(report.rows)
     ['val']
     """
+    device = find_device(device)
     check_config(cfg)
     text, cfg = cfg.pretty_text, resolve(cfg)
     store = open_store(cfg.data_root)
@@ -107,7 +113,8 @@ def test(
     check_writable(out / REPORT, REPORT, '--out')
     remove_left_over(out)
     check_report(out)
-    trained = TrainedRun(cfg, checkpoints)
+    trained = TrainedRun(cfg, checkpoints, device, threads)
+    report.notes += trained.notes
     made_with = {t: record(out, path, cfg.filename, text) for t, path in checkpoints.items()}
     predictions = {p: trained.predict(p, progress=progress) for p in partitions}
     check_labels(cfg.data_root, {t: labels for t, (_, labels) in predictions.get('val', {}).items()})

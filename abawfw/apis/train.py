@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.config import Config
+from mmengine.device import get_device
 from mmengine.dist import barrier, get_dist_info, is_distributed
 
 from abawfw.apis.build import build_loader, model_config, recorder
@@ -24,12 +25,13 @@ from abawfw.checkpoints import after_full_disk, resumable_checkpoints
 from abawfw.components import building
 from abawfw.config.loading import resolve
 from abawfw.datasets.clip_dataset import ClipDataset
+from abawfw.devices import AUTO, TF32, computing_on, computing_with, matmul_precision, multiplying_in
 from abawfw.engine.distributed import init_distributed
 from abawfw.engine.hooks.interrupt_hook import resume_command
 from abawfw.engine.training_state import bare_model
 from abawfw.engine.va_runner import VARunner
 from abawfw.engine.work_dir_lock import work_dir_lock
-from abawfw.errors import CheckpointError, Interrupted, TrainingError
+from abawfw.errors import CheckpointError, ConfigError, Interrupted, TrainingError, counted
 from abawfw.results.run import CONFIG, SUMMARY, Run
 
 # MMEngine shares state between runs of one process whose name and second of start are equal (B5.10).
@@ -42,6 +44,8 @@ def train(
     resume: bool | Path = False,
     launcher: str = 'none',
     say: Callable[[str], None] | None = None,
+    device: str = AUTO,
+    threads: int | None = None,
 ) -> dict[str, Any]:
     """Train the run that a config declares.
 
@@ -52,6 +56,8 @@ def train(
             path to continue from that one.
         launcher: 'none', or what started this process as one of several: 'pytorch', 'slurm' or 'mpi'.
         say: called on the main process with a line on what is waited for before there is a log.
+        device: what computes, as ``find_device`` takes it; of several processes each takes a GPU of its own.
+        threads: of the CPU; None for what ``computing_with`` finds right.
 
     Returns:
         The run's summary, as in ``summary.json``.
@@ -68,21 +74,34 @@ def train(
     >>> summary['status']
     'done'
     """
-    check_config(cfg, training=True)
-    init_distributed(launcher)
-    try:
-        with work_dir_lock(work_dir):
-            _check_work_dir(work_dir, resume)
-            if say is not None and is_main_process():
-                say('reading the data: which videos there are, and statistics for what is normalised')
-            with _no_empty_logs(work_dir):
-                with building(str(cfg.filename)):
-                    runner = build_runner(cfg, work_dir, resume, launcher)
-                _run(runner)
-            barrier()  # rank 0 has written the summary
-    finally:
-        if launcher != 'none' and is_distributed():
-            torch.distributed.destroy_process_group()
+    with computing_on(device):
+        if launcher != 'none' and ':' in device:
+            raise ConfigError(
+                f'--device {device}, but --launcher {launcher} gives each process a GPU of its own: use cuda '
+                'or cpu, and CUDA_VISIBLE_DEVICES to choose among the GPUs'
+            )
+        check_config(cfg, training=True)
+        init_distributed(launcher)
+        try:
+            with work_dir_lock(work_dir):
+                _check_work_dir(work_dir, resume)
+                if say is not None and is_main_process():
+                    say('reading the data: which videos there are, and statistics for what is normalised')
+                settings = resolve(cfg)
+                products = settings.get('matmul_precision', TF32)
+                with _no_empty_logs(work_dir), multiplying_in(products):
+                    with building(str(cfg.filename)):
+                        runner = build_runner(cfg, work_dir, resume, launcher)
+                    options = {'--device': None if device == AUTO else device, '--threads': threads}
+                    runner.machine_options = [f'{k} {v}' for k, v in options.items() if v is not None]
+                    parameters = sum(p.numel() for p in bare_model(runner).parameters())
+                    with computing_with(threads, settings.get('threads'), parameters):
+                        runner.facts = facts(runner, settings.optim_wrapper.get('precision', 'fp32'))
+                        _run(runner)
+                barrier()  # rank 0 has written the summary
+        finally:
+            if launcher != 'none' and is_distributed():
+                torch.distributed.destroy_process_group()
     return Run(work_dir).summary
 
 
@@ -138,7 +157,7 @@ def build_runner(
     with warnings.catch_warnings():
         # an empty list of recorders is what we want; MMEngine warns about it at every start
         warnings.filterwarnings('ignore', message='.*`Visualizer` backend is not initialized.*')
-        runner = VARunner(
+        return VARunner(
             model=model_config(resolved, training.dataset.input_dims),
             work_dir=str(work_dir),
             train_dataloader=training,
@@ -153,9 +172,6 @@ def build_runner(
             log_level=log_level,
             cfg=cfg,
         )
-    precision = resolved.optim_wrapper.get('precision', 'fp32')
-    runner.facts = (*described(runner, precision), *never_observed(training.dataset))
-    return runner
 
 
 def _run(runner: VARunner) -> None:
@@ -185,8 +201,8 @@ def _stopped_at_once(runner: VARunner) -> str:
     )
 
 
-def described(runner: VARunner, precision: str) -> list[str]:
-    """What a run is about to do, for its log: data, model, and what computes it."""
+def facts(runner: VARunner, precision: str) -> list[str]:
+    """What a run is about to do, for its log: data, model, what computes it, and what was never observed."""
     lines = []
     for name, loader in (('train', runner.train_dataloader), ('val', runner.val_dataloader)):
         dataset: Any = loader.dataset
@@ -200,13 +216,15 @@ def described(runner: VARunner, precision: str) -> list[str]:
     parameters = list(bare_model(runner).parameters())
     count = sum(p.numel() for p in parameters)
     trained = sum(p.numel() for p in parameters if p.requires_grad)
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else 'CPU'
+    device = torch.cuda.get_device_name() if get_device() == 'cuda' else 'CPU'
     threads = torch.get_num_threads()
     ranks = f', {runner.world_size} processes' if runner.world_size > 1 else ''
+    products = f' (float32 multiplied in {multiplied})' if (multiplied := matmul_precision()) else ''
     return [
         *lines,
         f'model: {count:,} parameters, {trained:,} of them trained from the start',
-        f'computes on {device} in {precision}, {threads} thread{"s" if threads > 1 else ""}{ranks}',
+        f'computes on {device} in {precision}{products}, {counted(threads, "thread")}{ranks}',
+        *never_observed(runner.train_dataloader.dataset),
     ]
 
 

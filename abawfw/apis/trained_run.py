@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.device import get_device
 from torch import nn
 from torch.nn.utils import parametrize
 
@@ -19,6 +18,8 @@ from abawfw.apis.progress import Report, unseen
 from abawfw.checkpoints import best_checkpoint, load_checkpoint
 from abawfw.config.loading import load_config, resolve
 from abawfw.datasets.stores.base import FeatureStore
+from abawfw.devices import AUTO, TF32, computing_on, computing_with, find_device, multiplying_in
+from abawfw.engine.optim.va_optim_wrapper import autocast, check_precision
 from abawfw.errors import CheckpointError, ConfigError, DataError, counted
 from abawfw.evaluation.va_metric import AssembledVideo, VAMetric
 from abawfw.results.run import CONFIG
@@ -166,23 +167,41 @@ class TrainedNetwork:
 class TrainedRun:
     """Checkpoints that predict one target each; the same weights make one network.
 
+    They compute as in training and validation: in its precision, if the device has it.
+
     Args:
         cfg: resolved config of the run.
         checkpoints: file of each target.
-        device: where to compute; None for the GPU if there is one.
+        device: what computes, as ``find_device`` takes it.
+        threads: of the CPU; None for what ``computing_with`` finds right.
 
     Attributes:
         checkpoints: as given.
         networks: the networks, in groups that take the same inputs.
+        notes: where the precision is not that of training, a line each.
 
     Raises:
         CheckpointError: a checkpoint cannot be read.
+        ConfigError: there is no such device.
     """
 
-    def __init__(self, cfg: Config, checkpoints: Mapping[str, Path], device: str | None = None) -> None:
+    def __init__(
+        self, cfg: Config, checkpoints: Mapping[str, Path], device: str = AUTO, threads: int | None = None
+    ) -> None:
         self.checkpoints = dict(checkpoints)
         self._cfg = cfg
-        self._device = device
+        self._device = find_device(device)
+        self._threads = threads, cfg.get('threads')
+        self._products = cfg.get('matmul_precision', TF32)
+        self._precision = cfg.optim_wrapper.get('precision', 'fp32')
+        self.notes: list[str] = []
+        try:
+            with computing_on(self._device):
+                check_precision(self._precision)
+        except ConfigError as error:
+            why = str(error).partition(':')[0]
+            self.notes.append(f'trained in {self._precision}, here computed in fp32: {why}')
+            self._precision = 'fp32'
         self.networks: list[list[TrainedNetwork]] = []
         for weights in distinct_weights(checkpoints):
             network = TrainedNetwork(cfg, weights)
@@ -214,7 +233,9 @@ class TrainedRun:
         for networks in self.networks:
             loader = build_loader(self._cfg, 'val_dataloader', partition, networks[0].fitted, store)
             models = [network.model(loader.dataset.input_dims) for network in networks]
-            predicted = predict_together(models, loader, self._device, progress)
+            parameters = sum(p.numel() for model in models for p in model.parameters())
+            with multiplying_in(self._products), computing_with(*self._threads, parameters // len(models)):
+                predicted = predict_together(models, loader, self._device, progress, self._precision)
             for network, model, videos in zip(networks, models, predicted, strict=True):
                 for target in network.targets:
                     column = model.targets.index(target)
@@ -274,13 +295,13 @@ def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:
     )
 
 
-def predict(model: Any, loader: Any, device: str | None = None) -> dict[str, AssembledVideo]:
+def predict(model: Any, loader: Any, device: str = AUTO) -> dict[str, AssembledVideo]:
     """Run a model over every clip of a loader.
 
     Args:
         model: an estimator; moved to the device.
         loader: ``DataLoader`` of an evaluation partition, as ``build_loader`` makes it.
-        device: where to compute; None for the GPU if there is one.
+        device: what computes, as ``find_device`` takes it.
 
     Returns:
         By video, in the order of the store: raw predictions and labels, each (frames, targets).
@@ -292,19 +313,23 @@ def predict(model: Any, loader: Any, device: str | None = None) -> dict[str, Ass
 
 
 def predict_together(
-    models: Sequence[Any], loader: Any, device: str | None = None, progress: Report = unseen
+    models: Sequence[Any],
+    loader: Any,
+    device: str = AUTO,
+    progress: Report = unseen,
+    precision: str = 'fp32',
 ) -> list[dict[str, AssembledVideo]]:
     """Run several models over every clip of a loader, which is gone through once.
 
     Arguments and errors are those of ``predict``, whose results come for each model; ``progress`` is called
-    with every batch.
+    with every batch, ``precision`` is that of forward passes.
     """
-    models = [model.to(device or get_device()).eval() for model in models]
     metrics = [VAMetric(targets=model.targets) for model in models]
     loader.batch_sampler.set_epoch(0)
     for model in models:
         model.reset_lanes()
-    with torch.inference_mode():
+    with computing_on(device) as place, autocast(precision), torch.inference_mode():
+        models = [model.to(place).eval() for model in models]
         what, total = f'predicting {loader.dataset.partition}', len(loader.batch_sampler)
         for done, batch in enumerate(loader):
             progress(what, done, total)

@@ -34,7 +34,10 @@ RUNNER_KEYS = frozenset(
 # Experiment trackers: each a key of its own, so that the bases that turn them on add up.
 TRACKERS = ('tensorboard', 'wandb', 'mlflow')
 OWN_KEYS = frozenset(
-    ['data_root', 'features', 'targets', 'seed', 'windows', 'postprocess', 'trial_files', *TRACKERS]
+    [
+        *('data_root', 'features', 'targets', 'seed', 'windows', 'postprocess', 'trial_files'),
+        *('matmul_precision', 'threads', *TRACKERS),
+    ]
 )
 
 REFERENCE = re.compile(r'\$\{(\w+)\}')

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 
 import torch
+from mmengine.device import get_device
 from mmengine.dist import all_reduce, get_world_size, init_dist, is_distributed
 
-from abawfw.errors import ConfigError
+from abawfw.errors import ConfigError, counted
 
 # What each launcher must have put into the environment.
 _REQUIRED = {'pytorch': 'LOCAL_RANK', 'slurm': 'SLURM_PROCID', 'mpi': 'OMPI_COMM_WORLD_LOCAL_RANK'}
@@ -20,7 +21,7 @@ def init_distributed(launcher: str) -> None:
     here, with gloo, from what torchrun, srun or mpirun put into the environment.
 
     Raises:
-        ConfigError: the launcher did not start this process.
+        ConfigError: the launcher did not start this process, or started more here than there are GPUs.
     """
     if launcher == 'none' or is_distributed():
         return
@@ -32,7 +33,8 @@ def init_distributed(launcher: str) -> None:
             'mpi': 'mpirun',
         }[launcher]
         raise ConfigError(f'--launcher {launcher}, but {variable} is not set: start the run with {how}')
-    if torch.cuda.is_available():
+    if get_device() == 'cuda':
+        _check_gpus(launcher)
         init_dist(launcher, backend='nccl')
         return
     if launcher == 'slurm':
@@ -45,6 +47,18 @@ def init_distributed(launcher: str) -> None:
     os.environ.setdefault('MASTER_ADDR', '127.0.0.1')
     os.environ.setdefault('MASTER_PORT', '29500')
     torch.distributed.init_process_group('gloo')
+
+
+def _check_gpus(launcher: str) -> None:
+    """Refuse two processes on one GPU, which NCCL would fail at without saying so."""
+    # Slurm may show each task its own GPU alone
+    variable = {'pytorch': 'LOCAL_WORLD_SIZE', 'mpi': 'OMPI_COMM_WORLD_LOCAL_SIZE'}.get(launcher, '')
+    processes, gpus = os.environ.get(variable, ''), torch.cuda.device_count()
+    if processes.isdecimal() and int(processes) > gpus:
+        raise ConfigError(
+            f'{processes} processes on this machine and {counted(gpus, "GPU")} visible: start one per GPU, '
+            'or add --device cpu'
+        )
 
 
 def average_buffers(model: torch.nn.Module) -> None:

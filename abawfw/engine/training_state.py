@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from mmengine.device import get_device
 from mmengine.dist import all_gather_object, get_rank, get_world_size
 from mmengine.model import is_model_wrapper
 
@@ -29,7 +30,7 @@ def random_state() -> dict[str, Any]:
     legacy: Any = np.random.get_state()  # noqa: NPY002 (the global state is what we save)
     return {
         'torch': torch.get_rng_state(),
-        'cuda': [torch.cuda.get_rng_state()] if torch.cuda.is_available() else [],  # of the device in use
+        'cuda': [torch.cuda.get_rng_state()] if get_device() == 'cuda' else [],  # of the device in use
         'python': [version, list(words), gauss],
         'numpy': [torch.from_numpy(legacy[1].astype(np.int64)), *map(int, legacy[2:4]), float(legacy[4])],
     }
@@ -42,7 +43,7 @@ def set_random_state(state: dict[str, Any]) -> None:
     then and now. Version 0.1.0 saved the states of all that were: this process used the one of its rank.
     """
     torch.set_rng_state(state['torch'].cpu())
-    if torch.cuda.is_available() and state['cuda']:
+    if get_device() == 'cuda' and state['cuda']:
         torch.cuda.set_rng_state(state['cuda'][get_rank() % len(state['cuda'])].cpu())
     version, words, gauss = state['python']
     random.setstate((version, tuple(words), gauss))
@@ -224,7 +225,7 @@ def restore(runner: Runner, checkpoint: dict[str, Any], path: Path) -> None:
 
 
 def _report_other_device(runner: Runner, state: dict[str, Any], path: Path) -> None:
-    then, here = bool(state['cuda']), torch.cuda.is_available()
+    then, here = bool(state['cuda']), get_device() == 'cuda'
     if then != here:
         names = {True: 'a GPU', False: 'the CPU'}
         runner.logger.warning(

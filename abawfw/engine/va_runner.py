@@ -60,10 +60,12 @@ class VARunner(Runner):
         resumed_from: the checkpoint this run continues, if it does.
         facts: lines for the log, written when nothing can refuse the run any more: one that cannot start
             leaves no log.
+        machine_options: options of tools/train.py that say what computes, for the command that resumes.
     """
 
     resumed_from: Path | None = None
     facts: Sequence[str] = ()
+    machine_options: Sequence[str] = ()
     _has_loaded: bool  # of MMEngine
 
     def dump_config(self) -> None:
@@ -78,7 +80,7 @@ class VARunner(Runner):
     def _log_env(self, env_cfg: dict) -> None:
         """MMEngine runs compilers here to describe the machine, for seconds; summary.json has versions."""
 
-    def wrap_model(self, model_wrapper_cfg: dict | None, model: torch.nn.Module) -> torch.nn.Module:
+    def wrap_model(self, model_wrapper_cfg: dict | None, model: Any) -> torch.nn.Module:
         """Move the model to its device and, in distributed training, wrap it."""
         if not self.distributed:
             return model.to(get_device())
@@ -89,8 +91,7 @@ class VARunner(Runner):
             module=model.to(device),
             device_ids=[device.index] if device.type == 'cuda' else None,
             broadcast_buffers=False,
-            # a memory is not attended to before it holds something, so its weights may go unused in a step
-            find_unused_parameters=True,
+            find_unused_parameters=model.skips_parameters,
         )
 
     def build_param_scheduler(self, scheduler: Any) -> Any:

@@ -12,7 +12,16 @@ from torch import Tensor, nn
 from abawfw.components import build, building
 from abawfw.errors import CheckpointError, ConfigError, TrainingError
 from abawfw.models.modalities import to_vectors
-from abawfw.models.parts import build_per_modality, find_part, is_stateful, load_part, out_dim
+from abawfw.models.parts import (
+    build_per_modality,
+    find_part,
+    hold_still,
+    is_foreign,
+    is_stateful,
+    let_learn,
+    load_part,
+    out_dim,
+)
 from abawfw.registry import BACKBONES, CONTEXTS, ENCODERS, FUSIONS, HEADS, MODELS
 from abawfw.structures import VADataSample
 
@@ -304,12 +313,12 @@ class VAEstimator(BaseModel):
         return [c for c in self.context if is_stateful(c)]
 
     def train(self, mode: bool = True) -> VAEstimator:
-        """Switch between training and evaluation; frozen parts stay in evaluation mode, without dropout."""
+        """Switch between training and evaluation; frozen parts stay as in evaluation."""
         super().train(mode)
         for name in self.frozen:
-            find_part(self, name).eval()
+            hold_still(find_part(self, name), mode)
         for name in self.released:
-            find_part(self, name).train(mode)
+            let_learn(find_part(self, name), mode)
         return self
 
     def release(self, names: Sequence[str]) -> None:
@@ -319,7 +328,7 @@ class VAEstimator(BaseModel):
             ConfigError: there is no such part.
         """
         for name in names:
-            find_part(self, name).requires_grad_(True).train(self.training)
+            let_learn(find_part(self, name).requires_grad_(True), self.training)
         self.released = tuple(dict.fromkeys([*self.released, *names]))
 
     def init_weights(self) -> None:
@@ -344,6 +353,17 @@ class VAEstimator(BaseModel):
                 part.init_weights()
         for name, checkpoint in self.pretrained.items():
             load_part(self, name, checkpoint)
+
+    @property
+    def skips_parameters(self) -> bool:
+        """Whether a step may leave parameters out, which distributed training then has to search for.
+
+        So does a backbone of whose frames none was observed, and maybe a part of the user's that does not say
+        ``skips_parameters = False``.
+        """
+        parts = [*self.encoders.values(), self.fusion, *self.context, self.head]
+        skipping = any(getattr(part, 'skips_parameters', is_foreign(part)) for part in parts)
+        return skipping or any(p.requires_grad for p in self.backbones.parameters())
 
     def subnetworks(self) -> dict[str, nn.Module]:
         """The parts whose gradients are clipped apart, by name: those that have parameters, frozen or not."""

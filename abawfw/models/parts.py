@@ -75,6 +75,29 @@ def find_part(model: nn.Module, name: str) -> nn.Module:
     return modules[name]
 
 
+def hold_still(part: nn.Module, training: bool) -> None:
+    """Put a frozen part into evaluation mode, so that it gives in training what it gives in validation.
+
+    cuDNN computes no gradient through an LSTM or GRU in evaluation mode, and parts below may be learning from
+    it: these stay in training mode, in which they differ by the dropout between their layers alone, which is
+    taken away.
+    """
+    part.eval()
+    for module in part.modules():
+        if training and isinstance(module, nn.RNNBase):
+            if module.dropout:
+                module.dropout_when_learning, module.dropout = module.dropout, 0.0
+            module.train()
+
+
+def let_learn(part: nn.Module, training: bool) -> None:
+    """Put a part that was frozen into the mode of the model, with what :func:`hold_still` took away."""
+    part.train(training)
+    for module in part.modules():
+        if isinstance(module, nn.RNNBase):
+            module.dropout = module.__dict__.pop('dropout_when_learning', module.dropout)
+
+
 def load_part(model: nn.Module, name: str, source: str) -> None:
     """Load the sub-module ``name`` from the sub-module of the same name of a trained model.
 
@@ -118,38 +141,39 @@ def contract_problems(cfg: Mapping[str, Any], model: Any, frames: int, bytes_in:
         for name, given in (cfg.get('backbones') or {}).items():
             part, place, dim = model.backbones[name], f'model.backbones.{name}', dims[name]
             dims[name] = out_dim(part, place, None)
-            if _foreign(part):
+            if is_foreign(part):
                 make = partial(build, BACKBONES, given, place, in_dim=dim)
                 yield from _tried(place, make, _backbone, dim, dims[name], name in bytes_in)
         for name, given in (cfg.get('encoders') or {}).items():
             part, place, dim = model.encoders[name], f'model.encoders.{name}', dims[name]
             dims[name] = out_dim(part, place, dim)
-            if _foreign(part):
+            if is_foreign(part):
                 make = partial(build, ENCODERS, given, place, in_dim=dim)
                 yield from _tried(place, make, _sequence, dim, dims[name], frames, 'observed')
         width = out_dim(model.fusion, 'model.fusion', None)
-        if _foreign(model.fusion):
+        if is_foreign(model.fusion):
             make = partial(build, FUSIONS, cfg['fusion'], 'model.fusion', in_dims=dims)
             yield from _tried('model.fusion', make, _fusion, dims, width, frames)
         for i, given in enumerate(cfg.get('context') or ()):
             part, place, dim = model.context[i], f'model.context[{i}]', width
             width = out_dim(part, place, dim)
-            if _foreign(part):
+            if is_foreign(part):
                 make = partial(build, CONTEXTS, given, place, in_dim=dim)
                 check = _stateful if is_stateful(part) else _sequence
                 yield from _tried(place, make, check, dim, width, frames, 'valid')
         targets = tuple(model.targets)
-        if _foreign(model.head):
+        if is_foreign(model.head):
             make = partial(build, HEADS, cfg['head'], 'model.head', in_dim=width, targets=targets)
             yield from _tried('model.head', make, _head, width, len(targets), frames)
         losses = list(getattr(model.head, 'losses', nn.ModuleDict()).values())
         for i, (loss, given) in enumerate(zip(losses, cfg['head'].get('losses') or (), strict=False)):
-            if _foreign(getattr(loss, 'function', loss)) and not loss.on_classes:
+            if is_foreign(getattr(loss, 'function', loss)) and not loss.on_classes:
                 place, columns = f'model.head.losses[{i}]', len(loss.targets or targets)
                 yield from _tried(place, partial(build_loss, given, place), _loss, columns, frames)
 
 
-def _foreign(part: Any) -> bool:
+def is_foreign(part: Any) -> bool:
+    """Whether a component is not one of this package."""
     return not type(part).__module__.startswith('abawfw.')
 
 

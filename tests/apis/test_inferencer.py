@@ -246,7 +246,7 @@ def test_refused_sizes_and_stores(tagf: VAInferencer, demo_data: Path) -> None:
 def test_what_is_no_run(tmp_path: Path, tagf: VAInferencer) -> None:
     with pytest.raises(ConfigError, match='no such config file'):
         VAInferencer(tmp_path)
-    with pytest.raises(ConfigError, match="device 'cuda:77' cannot be used"):
+    with pytest.raises(ConfigError, match="device 'cuda:77': "):
         VAInferencer(tagf.run, 'cuda:77')
     (tmp_path / 'config.py').write_text((tagf.run / 'config.py').read_text())
     with pytest.raises(CheckpointError, match='no best_ccc_valence_epoch'):

@@ -52,13 +52,17 @@ def test_files_and_table(run: Path, capfd: pytest.CaptureFixture[str]) -> None:
     cfg = resolve(load_config(run / 'config.py'))
     loader = build_loader(cfg, 'val_dataloader')
     report = json.loads((run / 'predictions/report.json').read_text())
+    best = json.loads((run / 'summary.json').read_text())['best']
     for column, target in enumerate(('valence', 'arousal')):
-        videos = predict(load_model(cfg, best_of(run, target), loader.dataset.input_dims), loader)
+        model = load_model(cfg, best_of(run, target), loader.dataset.input_dims)
+        with torch.autocast('cpu', torch.bfloat16):  # as it is trained and validated
+            videos = predict(model, loader)
         true = np.concatenate([v.label[:, column] for v in videos.values()])
         pred = np.concatenate([v.pred[:, column] for v in videos.values()])
         known = np.isfinite(true)
         (row,) = [r for r in report['rows']['val'] if (r['target'], r['stage']) == (target, 'raw')]
         assert row['ccc'] == pytest.approx(ccc(true[known], pred[known]), abs=1e-9)
+        assert row['ccc'] == pytest.approx(best[f'ccc_{target}']['score'], abs=1e-6)
         assert (row['frames'], row['videos']) == (known.sum(), 2)
 
 

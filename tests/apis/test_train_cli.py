@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import json
 import re
 import shutil
@@ -11,13 +12,17 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import torch
 from command_line import ROOT, TINY, TINY_TRANSFORMER, call, call_apart
 
+from abawfw.apis.train import train
 from abawfw.checkpoints import load_checkpoint
 from abawfw.config.loading import load_config
 from abawfw.datasets.demo.rucaim3 import make_demo_data
 from abawfw.datasets.stores import open_store
 from abawfw.datasets.stores.rucaim3.writer import RUCAIM3Writer
+from abawfw.engine import VARunner
+from abawfw.engine.hooks.interrupt_hook import resume_command
 
 CONFIG = ROOT / 'configs/rucaim3/transformer_demo.py'
 STATEFUL = ROOT / 'configs/rucaim3/fclstm_xl_demo.py'
@@ -70,6 +75,51 @@ def test_files_and_output(trained: Path) -> None:
     best = {b['file'] for b in json.loads((trained / 'summary.json').read_text())['best'].values()}
     assert len(best) == 3
     assert files == {'config.py', 'metrics.csv', 'summary.json', 'epoch_1.pth', 'epoch_2.pth', *best}
+
+
+@pytest.mark.parametrize(
+    'command',
+    [
+        ('train', CONFIG, '--data-root', 'nowhere'),
+        ('train', CONFIG, '--data-root', 'nowhere', '--check-only'),
+        ('test', 'RUN'),
+        ('infer', 'video.mp4', 'RUN'),
+        ('extract_features', 'videos', 'store', '--features', 'face48'),
+        ('extract_embeddings', CONFIG, 'store', '--data-root', 'nowhere'),
+    ],
+    ids=lambda command: command[0],
+)
+def test_a_device_that_is_not_there(
+    command: tuple, tmp_path: Path, capfd: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Said in a line, before anything else that is wrong."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    found = call(capfd, *command, '--device', 'cuda:1')
+    assert (found.code, found.out) == (2, '')
+    assert re.search(
+        r"^error: device 'cuda:1': no GPU is visible here \(.*\): use cpu or auto$", found.err, re.M
+    )
+    assert not any(tmp_path.iterdir())
+
+
+def test_threads_of_a_run(demo_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While it trains, in its log, and in the command that goes on."""
+    monkeypatch.delenv('OMP_NUM_THREADS')
+    seen = []
+
+    def run(runner: VARunner) -> None:
+        computed = next(line for line in runner.facts if line.startswith('computes on'))
+        seen.append((torch.get_num_threads(), computed.rpartition(', ')[2], resume_command(runner)))
+        (Path(runner.work_dir) / 'summary.json').write_text('{}')
+
+    monkeypatch.setattr(importlib.import_module('abawfw.apis.train'), '_run', run)
+    overrides = {'data_root': str(demo_data), 'hidden': 16, 'layers': 1}
+    for number, (configured, threads) in enumerate([({}, None), ({'threads': 3}, None), ({'threads': 3}, 2)]):
+        train(load_config(CONFIG, overrides | configured), tmp_path / str(number), threads=threads)
+    assert [found[:2] for found in seen] == [(1, '1 thread'), (3, '3 threads'), (2, '2 threads')]
+    assert [found[2].endswith(' --resume --threads 2') for found in seen] == [False, False, True]
+    assert torch.get_num_threads() == 1
 
 
 def test_a_run_is_not_trained_over(trained: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -31,6 +31,7 @@ FLOORS: dict[str, float] = {
     'structures': 1,
     'groups': 1,
     'checkpoints': 1,
+    'devices': 1,
     'checkpoint_content': 0.75,
     'tensor_files': 0.5,
     'json_files': 0.5,

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import mmengine.device.utils
 import numpy as np
 import pytest
 import torch
@@ -305,7 +306,7 @@ class Gpus:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, visible: int) -> None:
         self.states = [torch.full((16,), -1)] * visible
-        monkeypatch.setattr(torch.cuda, 'is_available', lambda: visible > 0)
+        monkeypatch.setattr(mmengine.device.utils, 'DEVICE', 'cuda')
         monkeypatch.setattr(torch.cuda, 'get_rng_state', lambda: self.states[0])
         monkeypatch.setattr(torch.cuda, 'set_rng_state', lambda state: self.states.__setitem__(0, state))
 

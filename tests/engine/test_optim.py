@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
+import mmengine.device.utils
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,7 @@ from torch import nn
 
 from abawfw.checkpoints import load_checkpoint
 from abawfw.engine.optim import SubnetworkConstructor, VAOptimWrapper
+from abawfw.engine.optim.va_optim_wrapper import check_precision
 from abawfw.errors import ConfigError
 from abawfw.registry import PARAM_SCHEDULERS
 
@@ -231,8 +234,22 @@ def test_unknown_precision() -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='needs a machine without a GPU')
 def test_fp16_needs_a_gpu() -> None:
-    with pytest.raises(ConfigError, match='fp16 needs a GPU and none is visible: use --amp bf16'):
+    with pytest.raises(ConfigError, match='fp16 needs a GPU, and the CPU computes here: use --amp bf16'):
         wrap(TwoParts(), precision='fp16')
+
+
+def test_bf16_needs_a_gpu_that_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mmengine.device.utils, 'DEVICE', 'cuda')
+    for name, value in {'get_device_name': 'GPU A', 'get_device_capability': (7, 5)}.items():
+        monkeypatch.setattr(torch.cuda, name, lambda value=value: value)
+    monkeypatch.setattr(torch.cuda, 'is_bf16_supported', lambda including_emulation: including_emulation)
+    message = (
+        'bf16 needs a GPU of compute capability 8.0 (Ampere) or above, and GPU A has 7.5: use --amp fp16, or '
+        'optim_wrapper.precision=fp32'
+    )
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        check_precision('bf16')
+    check_precision('fp16')
 
 
 @pytest.mark.gpu

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from abawfw.errors import ConfigError, DataError
 from abawfw.models.backbones import FrameBackbone, IResNet, VGGish
-from abawfw.models.backbones.frame_backbone import CHUNK
+from abawfw.models.backbones.frame_backbone import CHUNK, frames_at_once
 from abawfw.registry import BACKBONES, MODELS
 
 TINY_FACE = {'type': 'IResNet', 'units': (1, 1, 2, 1), 'width': 2}
@@ -101,6 +102,15 @@ def test_batch_of_another_size(cfg: dict) -> None:
     backbone = tiny(cfg)
     with pytest.raises(DataError, match=r'takes frames of shape .*, not \(7,'):
         backbone(torch.zeros(4, 7, *backbone.in_dim[1:]))
+
+
+def test_pieces_grow_with_the_memory_of_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert frames_at_once(torch.device('cpu')) == CHUNK
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    for gib, frames in ((80, 1280), (8, 128), (2, CHUNK)):
+        memory = SimpleNamespace(total_memory=gib << 30)
+        monkeypatch.setattr(torch.cuda, 'get_device_properties', lambda _, memory=memory: memory)
+        assert frames_at_once(torch.device('cuda', 0)) == frames
 
 
 class Watch:

@@ -169,6 +169,27 @@ def test_an_optional_modality_may_be_absent() -> None:
         model({'image': torch.ones(1, 5, 3, 4)})
 
 
+def test_a_frozen_lstm_can_be_learnt_through() -> None:
+    """cuDNN computes no gradient through an LSTM in evaluation mode: training mode, with the same output."""
+    gates = [{'type': 'FeedForward', 'hidden': 16}, {'type': 'LSTMContext', 'hidden': 16}]
+    model = build('fclstm-xl', context=gates, frozen=('context.1',))
+    lstm = model.context[1].rnn = nn.LSTM(16, 16, 2, batch_first=True, dropout=0.5).requires_grad_(False)
+    x, state = torch.randn(1, 6, 16), torch.zeros(2, 1, 16)
+    expected = lstm.eval()(x, (state, state))[0]
+    modes = []
+    lstm.register_forward_pre_hook(lambda module, _: modes.append(module.training))
+    for training in (True, False, True, True):
+        model.train(training)
+        torch.testing.assert_close(lstm(x, (state, state))[0], expected)
+    assert modes == [True, False, True, True]
+    assert not model.context[1].training
+    model.release(['context.1'])
+    assert (lstm.dropout, lstm.training) == (0.5, True)
+    assert not torch.equal(lstm(x, (state, state))[0], expected)
+    model.train()
+    assert lstm.dropout == 0.5
+
+
 def test_released_parts_train_within_frozen_ones() -> None:
     model = build('transformer', frozen=('context.0',)).train()
     names = [n for n, _ in model.context[0].named_children()]

@@ -216,7 +216,9 @@ def test_a_missing_file_is_named(run: Path) -> None:
 
 def test_a_table_of_epochs_that_is_no_text(run: Path) -> None:
     (run / 'metrics.csv').write_bytes(b'epoch\n\xff\n')
-    with pytest.raises(DataError, match=r'metrics\.csv: cannot be read: it is no text in UTF-8.*move it away'):
+    with pytest.raises(
+        DataError, match=r'metrics\.csv: cannot be read: it is no text in UTF-8.*move it away'
+    ):
         _ = Run(run).epochs
 
 

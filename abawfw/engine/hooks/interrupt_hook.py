@@ -91,10 +91,11 @@ def resume_command(runner: Runner) -> str:
     """The command that continues a run as it was started; the work_dir's config.py has all its overrides."""
     work_dir = shlex.quote(str(runner.work_dir))
     config = shlex.quote(f'{runner.work_dir}/{CONFIG}')
-    train = f'python tools/train.py {config} --work-dir {work_dir} --resume'
+    options = ' '.join(['', *runner.machine_options])
+    train = f'python tools/train.py {config} --work-dir {work_dir} --resume{options}'
     if runner.launcher == 'pytorch':
-        return f'tools/dist_train.sh {config} {runner.world_size} --work-dir {work_dir} --resume'
+        return f'tools/dist_train.sh {config} {runner.world_size} --work-dir {work_dir} --resume{options}'
     if runner.launcher == 'slurm':
         partition, job = (os.environ.get(f'SLURM_JOB_{k}', k) for k in ('PARTITION', 'NAME'))
-        return f'tools/slurm_train.sh {partition} {job} {config} {work_dir} --resume'
+        return f'tools/slurm_train.sh {partition} {job} {config} {work_dir} --resume{options}'
     return f'mpirun -np {runner.world_size} {train} --launcher mpi' if runner.launcher == 'mpi' else train

@@ -13,11 +13,13 @@ from typing import Any
 import mmengine
 import numpy as np
 import torch
+from mmengine.device import get_device
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 import abawfw
 from abawfw.config.diff import config_changes
+from abawfw.devices import matmul_precision
 from abawfw.engine.hooks.checkpoint_hook import VACheckpointHook
 from abawfw.engine.hooks.epoch_log_hook import EpochLogHook
 from abawfw.files import write_text
@@ -29,13 +31,14 @@ from abawfw.results.run import SUMMARY
 class SummaryHook(Hook):
     """Keep ``summary.json`` of the work_dir up to date.
 
-    Keys: ``status`` (running, done, interrupted, failed; a killed run still says running), ``epochs`` done
-    and planned, ``best`` (per key: score, epoch, file), ``seed``, ``config_sha256``, ``versions``,
-    ``device``, ``processes``, ``seconds`` of training and validation, ``frames_per_second`` of the last
-    epoch, ``config_file`` that the run was started from (null without one), and ``peak_memory``: ``process``,
-    and ``gpu`` of PyTorch's tensors, in bytes (null where it is unknown). ``git``: ``commit`` and ``dirty``
-    of the code as it was when this process began (null outside of a checkout); ``machine``, see
-    ``machine``; ``config_changes`` that the file makes to its bases and the command line to the file (see
+    Keys: ``status`` (running, done, interrupted, failed; a killed run still says running), ``epochs``
+    done and planned, ``best`` (per key: score, epoch, file), ``seed``, ``config_sha256``, ``versions``,
+    ``device``, ``precision`` of forward passes and ``matmul_precision`` (null on a CPU), ``processes``,
+    ``seconds`` of training and validation, ``frames_per_second`` of the last epoch, ``config_file`` that
+    the run was started from (null without one), and ``peak_memory``: ``process``, and ``gpu`` of
+    PyTorch's tensors, in bytes (null where it is unknown). ``git``: ``commit`` and ``dirty`` of the code
+    as it was when this process began (null outside of a checkout); ``machine``, see ``machine``;
+    ``config_changes`` that the file makes to its bases and the command line to the file (see
     ``config.diff.config_changes``); ``parameters`` of the model.
     """
 
@@ -85,15 +88,18 @@ class SummaryHook(Hook):
                 'numpy': np.__version__,
             },
             'device': torch.cuda.get_device_name()
-            if torch.cuda.is_available()
+            if get_device() == 'cuda'
             else f'cpu ({platform.machine()})',
+            'precision': runner.optim_wrapper.precision,
+            'matmul_precision': matmul_precision(),
+            'threads': torch.get_num_threads(),
             'processes': runner.world_size,
             'seconds': round(sum(r['train_seconds'] + r.get('val_seconds', 0.0) for r in rows), 3),
             'frames_per_second': rows[-1]['frames_per_second'] if rows else None,
             'config_file': str(Path(runner.cfg.filename).resolve()) if runner.cfg.filename else None,
             'peak_memory': {
                 'process': _peak_memory(),
-                'gpu': torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None,
+                'gpu': torch.cuda.max_memory_allocated() if get_device() == 'cuda' else None,
             },
             'parameters': sum(p.numel() for p in runner.model.parameters()),
             **self.origin,

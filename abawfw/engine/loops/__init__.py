@@ -2,5 +2,6 @@
 
 import abawfw.quick_mmengine  # noqa: F401
 from abawfw.engine.loops.va_train_loop import VATrainLoop
+from abawfw.engine.loops.va_val_loop import VAValLoop
 
-__all__ = ['VATrainLoop']
+__all__ = ['VATrainLoop', 'VAValLoop']

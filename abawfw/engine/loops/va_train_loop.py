@@ -57,14 +57,18 @@ class VATrainLoop(EpochBasedTrainLoop):
             self.record = {'epoch': self._epoch + 1}
             self.run_epoch()
             if self.runner.val_loop is not None:
-                started = time.perf_counter()
-                self.record.update({f'val_{k}': v for k, v in self.runner.val_loop.run().items()})
-                self.record['val_seconds'] = self.val_seconds = time.perf_counter() - started
+                self.validate()
             self.runner.call_hook('after_epoch')
             self.runner.call_hook('between_epochs')
             self.runner.call_hook('save_state')
         self.runner.call_hook('after_train')
         return self.runner.model
+
+    def validate(self) -> None:
+        """Score the model and record that."""
+        started = time.perf_counter()
+        self.record.update({f'val_{k}': v for k, v in self.runner.val_loop.run().items()})
+        self.record['val_seconds'] = self.val_seconds = time.perf_counter() - started
 
     def run_epoch(self) -> None:
         """Train on the batches of the current epoch that are not done yet."""

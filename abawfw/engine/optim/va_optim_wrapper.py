@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
 
 import torch
 from mmengine.device import get_device
@@ -14,6 +15,33 @@ from abawfw.errors import ConfigError
 from abawfw.registry import OPTIM_WRAPPERS
 
 PRECISIONS = {'fp32': None, 'bf16': torch.bfloat16, 'fp16': torch.float16}
+
+
+def check_precision(precision: str) -> None:
+    """Refuse a precision that the device of this process does not have.
+
+    Raises:
+        ConfigError: it is unknown, fp16 on a CPU, or bf16 on a GPU that is too old.
+    """
+    if precision not in PRECISIONS:
+        raise ConfigError(f'precision {precision!r} is unknown; choose from {", ".join(PRECISIONS)}')
+    device = get_device()
+    if precision == 'fp16' and device == 'cpu':
+        raise ConfigError(
+            'fp16 needs a GPU, and the CPU computes here: use --amp bf16, or optim_wrapper.precision=fp32'
+        )
+    if precision == 'bf16' and device == 'cuda' and not torch.cuda.is_bf16_supported(False):
+        name, version = torch.cuda.get_device_name(), '.'.join(map(str, torch.cuda.get_device_capability()))
+        raise ConfigError(
+            f'bf16 needs a GPU of compute capability 8.0 (Ampere) or above, and {name} has {version}: '
+            f'use --amp fp16, or optim_wrapper.precision=fp32'
+        )
+
+
+def autocast(precision: str) -> AbstractContextManager[Any]:
+    """What forward passes in this precision run in, on the device of this process."""
+    dtype = PRECISIONS[precision]
+    return nullcontext() if dtype is None else torch.autocast(get_device(), dtype)
 
 
 @OPTIM_WRAPPERS.register_module()
@@ -29,30 +57,26 @@ class VAOptimWrapper(OptimWrapper):
         max_norm: largest gradient norm of a parameter group, None for no clipping.
 
     Attributes:
+        precision: as given.
         gradient_norms: of the last step, before clipping, one scalar per group; empty without clipping.
 
     Raises:
-        ConfigError: unknown precision, or fp16 without a GPU.
+        ConfigError: see :func:`check_precision`.
     """
 
     def __init__(
         self, optimizer: torch.optim.Optimizer, precision: str = 'fp32', max_norm: Positive | None = None
     ) -> None:
         super().__init__(optimizer)
-        if precision not in PRECISIONS:
-            raise ConfigError(f'precision {precision!r} is unknown; choose from {", ".join(PRECISIONS)}')
-        self.device = get_device()
-        if precision == 'fp16' and self.device == 'cpu':
-            raise ConfigError('fp16 needs a GPU and none is visible: use --amp bf16, or omit --amp')
-        self.dtype, self.max_norm = PRECISIONS[precision], max_norm
+        check_precision(precision)
+        self.precision, self.max_norm = precision, max_norm
         self.gradient_norms: list[torch.Tensor] = []
-        self.scaler = torch.amp.GradScaler(self.device) if precision == 'fp16' else None
+        self.scaler = torch.amp.GradScaler(get_device()) if precision == 'fp16' else None
 
     @contextmanager
     def optim_context(self, model: torch.nn.Module) -> Iterator[None]:
         """Autocast the forward pass if the precision asks for it."""
-        cast = torch.autocast(self.device, self.dtype) if self.dtype is not None else nullcontext()
-        with super().optim_context(model), cast:
+        with super().optim_context(model), autocast(self.precision):
             yield
 
     def backward(self, loss: torch.Tensor) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
 from abawfw.errors import ConfigError, nearest
@@ -33,14 +34,16 @@ __all__ = [
     'VGGishFeature',
     'Wav2Vec2',
     'build_extractor',
+    'on_device',
 ]
 
 
-def build_extractor(name: str, **options: Any) -> Extractor:
+def build_extractor(name: str, device: str = 'cpu', /, **options: Any) -> Extractor:
     """An extractor by the name of its feature.
 
     Args:
         name: such as ``logmel``.
+        device: what runs its network, if it has one and no option names another.
         options: arguments of its class.
 
     Raises:
@@ -55,5 +58,11 @@ def build_extractor(name: str, **options: Any) -> Extractor:
         if option not in known:
             hint = nearest(option, known) if known else 'it has none'
             raise ConfigError(f'feature {name!r} has no option {option!r}; {hint}')
-    built: Extractor = component(**options)
+    built: Extractor = component(**on_device(component, options, device))
     return built
+
+
+def on_device(component: Any, options: Mapping[str, Any], device: str) -> dict[str, Any]:
+    """Arguments of an extractor or face detector, with the device if it takes one and none is given."""
+    takes = 'device' in inspect.signature(component).parameters
+    return {'device': device, **options} if takes else dict(options)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from abawfw.devices import find_device
 from abawfw.errors import CheckpointError, ConfigError, DataError, nearest
 from abawfw.extraction.extractors.base import fingerprint
 from abawfw.registry import BACKBONES
@@ -23,7 +24,7 @@ class FrozenBackbone:
         backbone: config of the component, ``type`` and arguments other than ``in_dim`` and ``weights``.
         in_dim: shape of a frame.
         weights: file of weights; may be omitted where the backbone brings its own (``pretrained=True``).
-        device: where it runs.
+        device: where it runs, as `find_device` takes it.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class FrozenBackbone:
         import torch
 
         with torch.inference_mode():
-            vectors = self._ready(torch.from_numpy(np.ascontiguousarray(frames)).to(self._device))
+            vectors = self._ready(torch.from_numpy(np.ascontiguousarray(frames)).to(self._place))
         return np.asarray(vectors.float().cpu().numpy())
 
     def _check_weights(self) -> None:
@@ -98,6 +99,10 @@ class FrozenBackbone:
             raise ConfigError(f'feature {self._feature!r}: backbone {self._backbone}: {error}') from error
 
     @cached_property
+    def _place(self) -> str:
+        return find_device(self._device)
+
+    @cached_property
     def _ready(self) -> Any:
         """With its weights, on its device."""
         from abawfw.models.weight_files import load_pretrained
@@ -114,4 +119,4 @@ class FrozenBackbone:
                     f'feature {self._feature!r}: {self._weights} does not fit {self._backbone["type"]} as '
                     f'built: {len(lacking)} tensors are missing or of another shape, first {lacking[0]}'
                 )
-        return built.eval().requires_grad_(False).to(self._device)
+        return built.eval().requires_grad_(False).to(self._place)

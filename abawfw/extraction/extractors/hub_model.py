@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from abawfw.devices import find_device
 from abawfw.errors import DataError
 from abawfw.extraction.extractors.base import fingerprint
 from abawfw.extraction.packages import optional_package
@@ -19,7 +20,7 @@ class HubModel:
         model: folder written by ``save_pretrained``, or name on the hub, from where it is downloaded once.
         example: name of a model that fits, for the error if none is given.
         prepares: class of transformers that prepares the input: 'AutoTokenizer' or 'AutoFeatureExtractor'.
-        device: where it runs.
+        device: where it runs, as `find_device` takes it.
     """
 
     def __init__(self, feature: str, model: str | None, example: str, prepares: str, device: str) -> None:
@@ -56,7 +57,7 @@ class HubModel:
     @cached_property
     def model(self) -> Any:
         """The network in float32."""
-        return self._load('AutoModel').float().eval().requires_grad_(False).to(self._device)
+        return self._load('AutoModel').float().eval().requires_grad_(False).to(find_device(self._device))
 
     def _name(self) -> str:
         if self._model is None:

@@ -12,7 +12,7 @@ from typing import Any
 from abawfw.datasets.importers.affwild2_files import read_annotation
 from abawfw.datasets.stores.records import FeatureInfo
 from abawfw.errors import AbawfwError, ConfigError, DataError, counted, nearest
-from abawfw.extraction.extractors import Extractor, build_extractor
+from abawfw.extraction.extractors import Extractor, build_extractor, on_device
 from abawfw.extraction.faces.detectors.base import FACES, OFFICIAL, FaceDetector
 from abawfw.extraction.faces.trial_faces import HOLD, CropFolder
 from abawfw.extraction.pipeline.extract import ExtractionReport, extract_video
@@ -34,6 +34,7 @@ class ExtractionPlan:
             it is to be `DETECTOR`.
         crops: folder of official crops; None: faces are looked for.
         persons: 1 or 2 who are followed if none is annotated.
+        device: what runs the networks whose options name no device.
 
     Raises:
         ConfigError: no feature, one twice, options that belong to none, another number of persons. In `faces`
@@ -45,6 +46,7 @@ class ExtractionPlan:
     options: Mapping[str, Mapping[str, Any]]
     crops: Path | None = None
     persons: int = 1
+    device: str = 'cpu'
 
     def __post_init__(self) -> None:
         if not self.features:
@@ -66,7 +68,7 @@ class ExtractionPlan:
         Raises:
             ConfigError: an unknown feature or option.
         """
-        return [build_extractor(name, **self.options.get(name, {})) for name in self.features]
+        return [build_extractor(name, self.device, **self.options.get(name, {})) for name in self.features]
 
     @cached_property
     def faces(self) -> FaceDetector | CropFolder | None:
@@ -85,7 +87,7 @@ class ExtractionPlan:
             return None
         if self.crops is not None:
             return CropFolder(self.crops)
-        return _detector(**self.options.get(FACES, {}))
+        return _detector(self.device, **self.options.get(FACES, {}))
 
     def _options_for_faces(self) -> list[str]:
         """What was given that matters only to features of faces."""
@@ -100,6 +102,11 @@ class ExtractionPlan:
     def infos(self) -> dict[str, FeatureInfo]:
         """Shape and type of every feature."""
         return {e.name: FeatureInfo(tuple(e.dims), e.dtype) for e in self.extractors}
+
+    @property
+    def notes(self) -> list[str]:
+        """What is to be known before it begins, a line each."""
+        return list(self.faces.notes) if isinstance(self.faces, FaceDetector) else []
 
     def check(self) -> None:
         """Say at once whatever is missing for the extractors and the face detector.
@@ -140,12 +147,13 @@ class ExtractionPlan:
         return {n: v for n, v in self.__dict__.items() if n not in ('extractors', 'faces')}
 
 
-def _detector(type: str = DETECTOR, **options: Any) -> FaceDetector:
+def _detector(device: str, /, type: str = DETECTOR, **options: Any) -> FaceDetector:
     """A registered face detector."""
     component = FACE_DETECTORS.module_dict.get(type)  # `FACE_DETECTORS.get` would import torch
     if component is None:
         raise ConfigError(f'face detector {type!r}; {nearest(type, FACE_DETECTORS.module_dict)}')
     known = inspect.signature(component).parameters
+    options = on_device(component, options, device)
     for option in options:
         if option not in known:
             raise ConfigError(f'face detector {type!r} has no option {option!r}; {nearest(option, known)}')

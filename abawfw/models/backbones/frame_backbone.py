@@ -16,14 +16,28 @@ from abawfw.models.weight_files import load_pretrained
 CHUNK = 64
 """Frames at a time where nothing is learnt: more are slower on a CPU. The widest activations then take 26 MB
 in IR-50 and 100 MB in VGGish."""
+FRAME_BYTES = 1 << 24
+"""What a frame may take on a GPU, ten times the widest activation of these: networks of others are wider."""
+
+
+def frames_at_once(device: torch.device) -> int:
+    """Frames at a time where nothing is learnt: on a GPU as many as a quarter of its memory surely holds.
+
+    A GPU is idle between the kernels of small chunks: 57 of them for 12 windows of 300 frames by 64.
+    """
+    if device.type != 'cuda' or not torch.cuda.is_available():
+        return CHUNK
+    memory = torch.cuda.get_device_properties(device).total_memory
+    return max(CHUNK, memory // 4 // FRAME_BYTES)
 
 
 class FrameBackbone(nn.Module, ABC):
     """One vector per frame, of each frame alone.
 
-    A subclass lists its stages in order. The first ones that learn nothing and are in evaluation mode, such
-    as all those of a frozen backbone, run without gradient memory and on 64 frames at a time: a batch of 12
-    windows of 300 frames then needs megabytes. The stages from the first one that learns see all frames.
+    A subclass lists its stages in order. The first ones that learn nothing and are in evaluation mode,
+    such as all those of a frozen backbone, run without gradient memory and on some frames at a time
+    (`frames_at_once`): on a CPU, a batch of 12 windows of 300 frames then needs megabytes. The stages
+    from the first one that learns see all frames.
 
     Args:
         in_dim: shape of a frame as the dataset gives it.
@@ -87,7 +101,10 @@ class FrameBackbone(nn.Module, ABC):
                 still += 1
         if still:
             with torch.no_grad():
-                parts = [_run(stages[:still], self.prepare(part)) for part in frames.split(CHUNK)]
+                parts = [
+                    _run(stages[:still], self.prepare(part))
+                    for part in frames.split(frames_at_once(frames.device))
+                ]
                 x = torch.cat(parts)
         else:
             x = self.prepare(frames)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 
+from abawfw.devices import SHARED_OUT
 from abawfw.registry import LAUNCHERS
 from abawfw.series.launchers.base import Job, Launcher, code_text
 from abawfw.series.launchers.command_chain import GRACE, CommandChain
@@ -15,7 +16,8 @@ class LocalLauncher(Launcher):
     """Processes on this machine: the GPUs in turn, the cores divided among the runs.
 
     Each of the ``jobs`` places has one GPU (``CUDA_VISIBLE_DEVICES``) and cores // jobs threads, at least one
-    (``OMP_NUM_THREADS``; a smaller number in the environment stays).
+    (``OMP_NUM_THREADS``; a smaller number in the environment stays). Small models take one of
+    these, unless the user has set that variable.
 
     Args:
         jobs: runs at a time; None for one per GPU, and one without a GPU.
@@ -31,6 +33,8 @@ class LocalLauncher(Launcher):
         threads = max(1, usable_cores() // self.jobs)
         given = os.environ.get('OMP_NUM_THREADS', '')
         found = {'OMP_NUM_THREADS': str(min(threads, int(given)) if given.isdecimal() else threads)}
+        if not given and threads > 1:
+            found[SHARED_OUT] = str(threads)
         if self.gpus:
             found['CUDA_VISIBLE_DEVICES'] = self.gpus[slot % len(self.gpus)]
         return found

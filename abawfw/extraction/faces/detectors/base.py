@@ -52,11 +52,13 @@ class FaceDetector(ABC):
         confidence: median score that a person's track must have; 0 takes any.
         shortest: seconds for which the person must be found, or half of the video where that is less; 0 takes
             a single frame.
+        notes: what is to be known of how it runs here, a line each.
     """
 
     longest: int | None = None
     confidence: float = 0.0
     shortest: float = 0.0
+    notes: tuple[str, ...] = ()
 
     @abstractmethod
     def detect(self, rgb: NDArray[np.uint8]) -> list[Face]:

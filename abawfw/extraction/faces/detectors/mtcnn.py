@@ -67,6 +67,7 @@ class MTCNNDetector(FaceDetector):
         longest: long side to which images are shrunk; without it 1080p takes 118 instead of 20 ms.
         confidence: see `FaceDetector`.
         shortest: see `FaceDetector`, in seconds.
+        device: 'cpu', or one with a GPU where onnxruntime can use it ('auto', 'cuda', 'cuda:N').
 
     Raises:
         ConfigError: a size that is not positive, a confidence outside [0, 1], or a negative time.
@@ -78,6 +79,7 @@ class MTCNNDetector(FaceDetector):
         longest: int | None = 640,
         confidence: float = CONFIDENCE,
         shortest: float = SHORTEST,
+        device: str = 'cpu',
     ) -> None:
         if min_face < SMALLEST_INPUT or (longest is not None and longest < min_face):
             raise ConfigError(
@@ -93,6 +95,7 @@ class MTCNNDetector(FaceDetector):
         self.longest = longest
         self.confidence = confidence
         self.shortest = shortest
+        self.device = device
 
     def detect(self, rgb: NDArray[np.uint8]) -> list[Face]:
         """Every face of an image (see the base class)."""
@@ -100,7 +103,7 @@ class MTCNNDetector(FaceDetector):
         boxes = self._candidates(image)
         if not len(boxes):
             return []
-        _, second, _ = nets()
+        _, second, _ = nets(self.device)
         probabilities, shifts = second(cut_out(image, boxes, 24))
         likely = probabilities[:, 1] > THRESHOLDS[1]
         boxes, scores, shifts = boxes[likely], probabilities[likely, 1], shifts[likely]
@@ -136,7 +139,17 @@ class MTCNNDetector(FaceDetector):
             DataError: a package is not installed, or a file is not the one that was measured.
         """
         optional_package('cv2', 'features', 'MTCNNDetector')
-        nets()
+        nets(self.device)
+
+    @property
+    def notes(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Where a GPU is asked for and onnxruntime cannot use it."""
+        if not self.device.startswith('cuda') or len(providers(self.device)) > 1:
+            return ()
+        return (
+            'faces are looked for on the CPU: this onnxruntime has no CUDA; pip install onnxruntime-gpu in '
+            'place of onnxruntime adds it',
+        )
 
     def _shrunk(self, rgb: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
         """The image at the size that is searched, and by how much the given one is larger."""
@@ -148,7 +161,7 @@ class MTCNNDetector(FaceDetector):
 
     def _candidates(self, image: NDArray[np.uint8]) -> NDArray:
         """Squares that P-Net takes for faces, at all sizes from ``min_face`` to the whole image."""
-        first, _, _ = nets()
+        first, _, _ = nets(self.device)
         height, width = image.shape[:2]
         found, scores = [], []
         scale = SMALLEST_INPUT / self.min_face
@@ -177,7 +190,7 @@ class MTCNNDetector(FaceDetector):
         known = np.flatnonzero(are_usable(squares))
         if not len(known):
             return faces
-        _, _, third = nets()
+        _, _, third = nets(self.device)
         probabilities, shifts, points = third(cut_out(image, squares[known], 48))
         for k, i in enumerate(known):
             if probabilities[k, 1] > THRESHOLDS[2]:
@@ -222,20 +235,21 @@ def net_file(name: str) -> Path:
 
 
 class Net:
-    """One network on one core of the CPU.
+    """One network, on one core of the CPU or on a GPU.
 
     Args:
         name: 'pnet', 'rnet' or 'onet'.
+        device: see `MTCNNDetector`.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, device: str) -> None:
         runtime: Any = optional_package('onnxruntime', 'features', 'MTCNNDetector')
         options = runtime.SessionOptions()
         # videos are what runs in parallel
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3
         path = str(net_file(name))
-        self.session = runtime.InferenceSession(path, options, providers=['CPUExecutionProvider'])
+        self.session = runtime.InferenceSession(path, options, providers=providers(device))
         self.input = self.session.get_inputs()[0].name
         self.outputs = OUTPUTS[name]
 
@@ -250,10 +264,25 @@ class Net:
         return self.session.run(self.outputs, {self.input: values})
 
 
+def providers(device: str) -> list[Any]:
+    """What onnxruntime runs networks with, the first choice first: a GPU if the device is one it can use."""
+    runtime: Any = optional_package('onnxruntime', 'features', 'MTCNNDetector')
+    processor = ['CPUExecutionProvider']
+    if device == 'cpu' or 'CUDAExecutionProvider' not in runtime.get_available_providers():
+        return processor
+    options = {
+        'device_id': int(device.partition(':')[2] or 0),
+        # images come in many sizes, and the default tries out every algorithm for each anew
+        'cudnn_conv_algo_search': 'HEURISTIC',
+        'use_tf32': 0,  # faces are found as on a CPU
+    }
+    return [('CUDAExecutionProvider', options), *processor]
+
+
 @cache
-def nets() -> tuple[Net, Net, Net]:
+def nets(device: str) -> tuple[Net, Net, Net]:
     """P-Net, R-Net and O-Net; read once per process, so that a detector itself can be sent to others."""
-    return Net('pnet'), Net('rnet'), Net('onet')
+    return Net('pnet', device), Net('rnet', device), Net('onet', device)
 
 
 def resized(rgb: NDArray, width: int, height: int) -> NDArray[np.uint8]:
