@@ -20,10 +20,9 @@ NOISY = [
 @pytest.mark.parametrize(
     ('model', 'workers', 'every', 'times'),
     [
-        ('transformer_attention', 2, 1, 20),
-        ('transformer', 0, 2, 5),
-        ('transformer', 2, 3, 5),
-        ('fclstm_xl', 0, 3, 5),
+        ('transformer_attention', 2, 1, 8),
+        ('transformer', 0, 2, 3),
+        ('fclstm_xl', 2, 3, 3),
     ],
 )
 def test_killed_many_times(train, tmp_path: Path, model: str, workers: int, every: int, times: int) -> None:

@@ -10,6 +10,7 @@ of the first process.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import multiprocessing
@@ -37,6 +38,12 @@ from abawfw.engine.hooks import NonFiniteLossHook
 from abawfw.engine.training_state import bare_model
 from abawfw.models.estimator import VAEstimator
 from abawfw.registry import TRANSFORMS
+
+LATE = (
+    *('torch._dynamo', 'matplotlib.backends.backend_agg', 'matplotlib.figure'),
+    *('abawfw.apis.check_build', 'abawfw.apis.postprocessing', 'abawfw.models.fusions'),
+    *('abawfw.models.layers.cpu.lstm', 'abawfw.models.weight_files', 'abawfw.results.report_file'),
+)
 
 
 @TRANSFORMS.register_module()
@@ -196,8 +203,10 @@ def serve() -> None:
     torch.set_num_threads(1)
     # what a run imports late, once for all
     config_problems(load_config(sys.argv[1]))
-    for late in ('torch._dynamo', 'matplotlib.backends.backend_agg', 'matplotlib.figure'):
+    for late in LATE:
         importlib.import_module(late)
+    gc.collect()
+    gc.freeze()
     for line in sys.stdin:
         sys.stdout.write(json.dumps(answer(json.loads(line))) + '\n')
         sys.stdout.flush()
