@@ -14,9 +14,9 @@ from abawfw.errors import DataError
 SAMPLE = 256
 """Frames of a sample; its mean is within about 0.1 standard deviations of that of all frames."""
 CLOSE = 8
-"""Frames of a video for each of its frames in the sample, up to which all are read at once: that is faster."""
+"""Frames of a video per frame of its sample, up to which all are read at once: that is faster."""
 FAR = 0.5
-"""Standard deviations by which means, and fraction by which standard deviations, differ where they are of other data."""
+"""Of other data are means that differ by this many standard deviations, and those that differ by this fraction."""
 NEAR = 0.1
 """The same for what is worth a look: statistics of observed frames alone, or of some videos less."""
 
