@@ -13,7 +13,7 @@ from abawfw.series.launchers.command_chain import GRACE, CommandChain
 
 @LAUNCHERS.register_module()
 class LocalLauncher(Launcher):
-    """Processes on this machine: the GPUs in turn, the cores divided among the runs.
+    """Processes on this machine: the GPUs in turn, the cores shared out.
 
     Each of the ``jobs`` places has one GPU (``CUDA_VISIBLE_DEVICES``) and cores // jobs threads, at least one
     (``OMP_NUM_THREADS``; a smaller number in the environment stays). Small models take one of
