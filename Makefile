@@ -1,6 +1,7 @@
 # make demo: try everything on made-up data.  make test: the tests.  make lint: style and types.
 # make docs: write the pages that are made from the code, and build all of them into build/site.
-# On a fresh machine each makes .venv first; PYTHON chooses the interpreter (3.11 for the pinned versions).
+# make gpu-check: the tests that need a GPU, then the speed of training on it, as JSON; installs nothing.
+# On a fresh machine each other makes .venv first; PYTHON chooses the interpreter (3.11 for the pinned versions).
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,7 +11,7 @@ DEMO_CONFIG := configs/rucaim3/transformer_demo.py
 # Two processes share the tests; one thread each, or they slow one another down.
 TEST_ARGS ?= -n 2 --dist worksteal
 
-.PHONY: venv test lint docs demo clean
+.PHONY: venv test lint docs demo gpu-check clean
 
 venv: $(VENV)/.test
 
@@ -52,6 +53,16 @@ demo: $(VENV)/.demo | $(DEMO_DATA)
 	@echo 'figures of every epoch  $(DEMO_RUN)/metrics.csv'
 	@echo 'predictions             $(DEMO_RUN)/predictions'
 	@echo 'page, for a browser     $(DEMO_RUN)/report.html'
+
+# The .venv if there is one, else a Python that has PyTorch with CUDA and the packages of setup.py, extra test included.
+GPU_PYTHON ?= $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON))
+GPU_JSON := build/gpu_check.json
+
+gpu-check:
+	mkdir -p build
+	PYTHONPATH=. HF_HUB_OFFLINE=1 $(GPU_PYTHON) -m pytest -q -m gpu -W default tests/gpu tests/engine/test_optim.py
+	PYTHONPATH=. HF_HUB_OFFLINE=1 $(GPU_PYTHON) tools/benchmark.py gpu --rounds 3 --json $(GPU_JSON)
+	cat $(GPU_JSON)
 
 clean:
 	rm -rf $(VENV) $(DEMO_DATA) $(DEMO_RUN) build abawfw.egg-info

@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from abawfw.errors import ConfigError, counted
 
@@ -133,7 +134,7 @@ SHARED_OUT = 'ABAWFW_THREADS_SHARED_OUT'
 
 
 @contextlib.contextmanager
-def computing_with(threads: int | None, configured: int | None, parameters: int) -> Iterator[None]:
+def computing_with(threads: int | None, configured: int | None, *models: Any) -> Iterator[None]:
     """Let PyTorch compute in so many threads for the time of the block.
 
     Threads wait for one another actively and several hundred times in a step; on a busy machine each wait is
@@ -144,15 +145,16 @@ def computing_with(threads: int | None, configured: int | None, parameters: int)
         threads: what the command says; None for nothing.
         configured: what the config says, unless OMP_NUM_THREADS or MKL_NUM_THREADS says something; None
             for nothing.
-        parameters: of the model, which decides if nobody says anything: one thread for a small one and
-            where a GPU computes, and otherwise as many as PyTorch takes.
+        models: the largest decides if nobody says anything: one thread for a small one and where a GPU
+            computes, and otherwise as many as PyTorch takes.
     """
     import torch
     from mmengine.device import get_device
 
     given = [value for name in ('OMP_NUM_THREADS', 'MKL_NUM_THREADS') if (value := os.environ.get(name))]
     if threads is None and (not given or given == [os.environ.get(SHARED_OUT)]):
-        threads = configured or (1 if parameters <= SMALL or get_device() != 'cpu' else None)
+        largest = max((sum(p.numel() for p in model.parameters()) for model in models), default=0)
+        threads = configured or (1 if largest <= SMALL or get_device() != 'cpu' else None)
     before = torch.get_num_threads()
     if threads is not None:
         torch.set_num_threads(threads)

@@ -72,7 +72,7 @@ class BareLoop:
     sub-network, as the framework does.
 
     Args:
-        model: an estimator without backbones and encoders, as the shipped configs build it.
+        model: an estimator without backbones, as the shipped configs for vectors build it.
         wrapper: the config's ``optim_wrapper``.
         precision: 'fp32' or 'bf16'.
     """
@@ -101,7 +101,12 @@ class BareLoop:
             self.optimizer.step()
 
     def _loss(self, batch: ReadyBatch, states: list[Any]) -> tuple[Tensor, list[Any]]:
-        x = self.model.fusion(batch.inputs, batch.valid)
+        observed = dict.fromkeys(batch.inputs, batch.valid)
+        vectors = {
+            name: self.model.encoders[name](x, batch.valid) if name in self.model.encoders else x
+            for name, x in batch.inputs.items()
+        }
+        x = self.model.fusion(vectors, observed)
         after: list[Any] = []
         for context in self.model.context:
             if not is_stateful(context):

@@ -36,9 +36,14 @@ def seconds(action: Callable[[], object]) -> float:
     """Time that an action takes, work it left on the GPU included."""
     started = time.perf_counter()
     action()
+    wait()
+    return time.perf_counter() - started
+
+
+def wait() -> None:
+    """Until the GPU has done what it was given, if there is one."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
-    return time.perf_counter() - started
 
 
 def in_turn(

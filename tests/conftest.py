@@ -53,15 +53,15 @@ def golden_tagf(shared: Path) -> Path:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what needs a GPU where there is none."""
-    if not any('gpu' in item.keywords for item in items):
+    needing = [item for item in items if item.get_closest_marker('gpu')]
+    if not needing:
         return
     import torch
 
     if torch.cuda.is_available():
         return
-    for item in items:
-        if 'gpu' in item.keywords:
-            item.add_marker(pytest.mark.skip(reason='needs a CUDA device'))
+    for item in needing:
+        item.add_marker(pytest.mark.skip(reason='needs a CUDA device'))
 
 
 TESTS_OF_THE_REFERENCE = {test for _, _, test in equivalence.ROWS}

@@ -179,15 +179,16 @@ def test_threads(
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
+    small, model = (torch.nn.ParameterList([torch.empty(n, device='meta')]) for n in (1, parameters))
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     try:
-        with computing_with(threads, configured, parameters):
+        with computing_with(threads, configured, small, model):
             assert torch.get_num_threads() == found
         assert torch.get_num_threads() == 3
         monkeypatch.setattr(mmengine.device.utils, 'DEVICE', 'cuda')
         if not environment and not threads and not configured:
-            with computing_with(threads, configured, parameters):
+            with computing_with(threads, configured, small, model):
                 assert torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(before)

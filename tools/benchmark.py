@@ -18,6 +18,7 @@ WHAT = """\
 train      a training epoch of CONFIG against a bare PyTorch loop over the same batches, fp32 and bf16
 data       loading the training batches of CONFIG, with 0 and 2 worker processes
 extraction features of a long 1080p video made of VIDEO, with a face, as CONFIG: factors, memory, drift
+gpu        training steps of shipped models at Aff-Wild2's size, of the device; tiny on a CPU; no CONFIG
 inference  100,000 frames of CONFIG through VAInferencer against the forward passes alone, CPU seconds
 report     pages of runs and data of 600 videos: size, writing, opening in a browser; needs no CONFIG
 smoothing  smoothing a million frames against np.cumsum; needs no CONFIG
@@ -39,8 +40,8 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         'what',
         choices=[
-            *('train', 'data', 'extraction', 'inference', 'report', 'smoothing', 'startup', 'statistics'),
-            *('stream', 'tagf', 'waiting'),
+            *('train', 'data', 'extraction', 'gpu', 'inference', 'report', 'smoothing', 'startup'),
+            *('statistics', 'stream', 'tagf', 'waiting'),
         ],
     )
     parser.add_argument('config', type=Path, nargs='?', help='config file')
@@ -74,6 +75,10 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         from benchmarks.statistics import benchmark_statistics
 
         return benchmark_statistics(args.rounds)
+    if args.what == 'gpu':
+        from benchmarks.gpu import benchmark_gpu
+
+        return benchmark_gpu(args.rounds)
     if args.what == 'tagf':
         from benchmarks.tagf import benchmark_tagf
 

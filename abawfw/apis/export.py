@@ -23,6 +23,7 @@ from abawfw.apis.postprocessing import as_tested
 from abawfw.apis.trained_run import LoadedRun, load_run
 from abawfw.datasets.clip_dataset import load_fitted
 from abawfw.datasets.transforms import LoadFeatures, PackVA, PadTo, ShiftLabels
+from abawfw.devices import computing_with
 from abawfw.errors import ConfigError, TrainingError
 from abawfw.files import Replacement, check_writable
 from abawfw.models.parts import is_stateful
@@ -78,7 +79,8 @@ def export(run: str | Path, out: str | Path, checkpoint: str | Path | None = Non
     loaded = load_run(run, checkpoint)
     graph = ExportGraph(loaded)
     report = ExportReport(out, description=describe(loaded, graph))
-    with Replacement(out) as temporary:
+    models = [network.model for network in loaded.networks]
+    with computing_with(None, loaded.cfg.get('threads'), *models), Replacement(out) as temporary:
         write_graph(graph, temporary)
         file = onnx.load(temporary)
         onnx.helper.set_model_props(file, {KEY: json.dumps(report.description)})

@@ -98,9 +98,8 @@ def extract_embeddings(
     dims = {names[m]: (b.out_dim,) for m, b in backbones.items()} | {n: i.dims for n, i in infos.items()}
     dtypes = {n: i.dtype for n, i in infos.items() if i.dtype in NARROW_DTYPES}
     observed_of = {name: modality for modality, name in names.items()} | {n: n for n in copied}
-    parameters = sum(p.numel() for b in backbones.values() for p in b.parameters())
     with (
-        computing_with(threads, cfg.get('threads'), parameters),
+        computing_with(threads, cfg.get('threads'), *backbones.values()),
         TrialWriter(out, dims, dtypes) as writer,
     ):
         for done, video in enumerate(store.videos()):

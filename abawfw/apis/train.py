@@ -94,8 +94,7 @@ def train(
                         runner = build_runner(cfg, work_dir, resume, launcher)
                     options = {'--device': None if device == AUTO else device, '--threads': threads}
                     runner.machine_options = [f'{k} {v}' for k, v in options.items() if v is not None]
-                    parameters = sum(p.numel() for p in bare_model(runner).parameters())
-                    with computing_with(threads, settings.get('threads'), parameters):
+                    with computing_with(threads, settings.get('threads'), bare_model(runner)):
                         runner.facts = facts(runner, settings.optim_wrapper.get('precision', 'fp32'))
                         _run(runner)
                 barrier()  # rank 0 has written the summary

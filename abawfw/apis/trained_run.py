@@ -233,8 +233,7 @@ class TrainedRun:
         for networks in self.networks:
             loader = build_loader(self._cfg, 'val_dataloader', partition, networks[0].fitted, store)
             models = [network.model(loader.dataset.input_dims) for network in networks]
-            parameters = sum(p.numel() for model in models for p in model.parameters())
-            with multiplying_in(self._products), computing_with(*self._threads, parameters // len(models)):
+            with multiplying_in(self._products), computing_with(*self._threads, *models):
                 predicted = predict_together(models, loader, self._device, progress, self._precision)
             for network, model, videos in zip(networks, models, predicted, strict=True):
                 for target in network.targets:

@@ -142,6 +142,27 @@ def test_statistics_need_no_config(
     assert 'statistics bootstrap seconds' in capsys.readouterr().out
 
 
+def test_gpu_runs_on_a_cpu_in_small(
+    tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from benchmarks import gpu
+
+    for case in ('transformer', 'fclstm_xl'):
+        monkeypatch.delitem(gpu.CASES, case)
+    monkeypatch.delitem(gpu.PRECISIONS, 'bf16')
+    found = figures(tool, tmp_path, 'gpu', '--rounds', '1')
+    assert found['matmul_precision'] == 'float32'
+    case = found['tagf']['fp32']
+    assert (case['frames_per_step'], case['steps_per_epoch'] > 1000) == (12 * 20, True)
+    for variant in ('ready', *gpu.VARIANTS):
+        one = {key: spread['median'] for key, spread in case[variant].items()}
+        assert one['epoch_seconds'] == pytest.approx(one['step_ms'] / 1e3 * case['steps_per_epoch'])
+        assert one['frames_per_second'] == pytest.approx(240 / one['step_ms'] * 1e3)
+        arithmetic = 6 * case['parameters'] * 240 / (one['step_ms'] / 1e3)
+        assert one['peak_fraction'] == pytest.approx(arithmetic / found['peak_teraflops']['fp32'] / 1e12)
+        assert one['host_ms'] > 0
+
+
 @pytest.mark.slow
 def test_startup_compares_stores_of_two_sizes(tool: ModuleType, store: Path, tmp_path: Path) -> None:
     found = figures(tool, tmp_path, 'startup', '--frames', '2500', *options('fclstm_xl', store))

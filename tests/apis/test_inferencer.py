@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from command_line import ROOT, call
 from random_runs import make_run
 
@@ -265,11 +264,3 @@ def test_the_package_alone_is_cheap() -> None:
 
     with pytest.raises(AttributeError, match='Inference'):
         _ = abawfw.apis.Inference
-
-
-@pytest.mark.gpu
-def test_gpu_gives_the_same(tagf: VAInferencer) -> None:
-    there = VAInferencer(tagf.run).predict_arrays(good(50), fps=30)
-    assert torch.cuda.is_available()
-    here = tagf.predict_arrays(good(50), fps=30)
-    np.testing.assert_allclose(there.valence_raw, here.valence_raw, atol=1e-4)
