@@ -219,7 +219,7 @@ def test_in_a_browser(open_page: OpenPage, demo: Path, tmp_path: Path, width: in
     path = tmp_path / 'data.html'
     data_page(read_facts(demo)).write(path)
     opened = open_page(path, width)
-    assert opened.screenshot(f'data_{width}').stat().st_size > 0
+    opened.screenshot(f'data_{width}')
     assert opened.overflow <= 0
     table = opened.page.locator('table', has=opened.page.locator('caption', has_text=re.compile('^Videos$')))
     frames = table.locator('thead button', has_text='frames')
