@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,15 +21,40 @@ class Opened:
 
     Attributes:
         page: playwright's page.
+        path: of the HTML file.
         errors: errors and warnings of the console, and exceptions of scripts.
         requests: addresses of everything that was asked for, the page itself included.
-        artifacts: folder for pictures.
     """
 
     page: Any
-    artifacts: Path
+    path: Path
     errors: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
+
+    def load(self, fragment: str = '') -> None:
+        """Open it, anew if it is open, and wait until it is drawn; ``fragment`` follows the address."""
+        self.page.goto('about:blank')  # where only the fragment differs, nothing would be loaded
+        self.page.goto(self.path.resolve().as_uri() + fragment)
+        self.page.wait_for_selector(DRAWN, state='attached')
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Meanwhile note what goes wrong, and what is asked for."""
+
+        def asked(request: Any) -> None:
+            if request.url != 'about:blank':
+                self.requests.append(request.url.partition('#')[0])
+
+        def said(message: Any) -> None:
+            if message.type in ('error', 'warning'):
+                self.errors.append(message.text)
+
+        heard = {'request': asked, 'console': said, 'pageerror': lambda error: self.errors.append(str(error))}
+        for event, listener in heard.items():
+            self.page.on(event, listener)
+        yield
+        for event, listener in heard.items():
+            self.page.remove_listener(event, listener)
 
     @property
     def violations(self) -> list[str]:
@@ -38,11 +64,10 @@ class Opened:
         found = Axe().run(self.page).response['violations']
         return [f'{rule["id"]}: {node["html"][:200]}' for rule in found for node in rule['nodes']]
 
-    def screenshot(self, name: str) -> Path:
-        """Picture of the whole page, as NAME.png in the folder for pictures."""
-        path = self.artifacts / f'{name}.png'
-        self.page.screenshot(path=path, full_page=True)
-        return path
+    def screenshot(self, name: str) -> None:
+        """Picture of the whole page, as NAME.png in the folder for pictures, if there is one."""
+        if folder := os.environ.get('ABAWFW_ARTIFACTS'):
+            self.page.screenshot(path=Path(folder, f'{name}.png'), full_page=True)
 
     @property
     def overflow(self) -> int:
@@ -70,43 +95,45 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
-def _opener(chromium: Any, artifacts: Path) -> Iterator[OpenPage]:
-    artifacts = Path(os.environ.get('ABAWFW_ARTIFACTS', artifacts))
-    artifacts.mkdir(parents=True, exist_ok=True)
-    pages = []
+@pytest.fixture(scope='session')
+def tabs(chromium: Any) -> list[Any]:
+    """Tabs of the browser that nothing uses; to open one takes seconds, and what it has compiled it keeps."""
+    return []
 
-    def opened(
-        path: Path, width: int = 1440, height: int = 900, scheme: str = 'light', fragment: str = ''
-    ) -> Opened:
-        page = chromium.new_page(viewport={'width': width, 'height': height}, color_scheme=scheme)
-        pages.append(page)
-        found = Opened(page, artifacts)
-        page.on('request', lambda request: found.requests.append(request.url))
-        page.on('pageerror', lambda error: found.errors.append(str(error)))
-        page.on(
-            'console',
-            lambda said: found.errors.append(said.text) if said.type in ('error', 'warning') else None,
-        )
-        page.goto(path.resolve().as_uri() + fragment)
-        page.wait_for_selector(DRAWN, state='attached')
-        return found
 
-    yield opened
-    for page in pages:
-        page.close()
+@contextmanager
+def _opened(
+    chromium: Any, tabs: list[Any], path: Path, width: int = 1440, height: int = 900, scheme: str = 'light'
+) -> Iterator[Opened]:
+    page = tabs.pop() if tabs else chromium.new_page()
+    page.emulate_media(media='null', color_scheme=scheme)
+    page.set_viewport_size({'width': width, 'height': height})
+    found = Opened(page, path)
+    with found.watched():
+        found.load()
+        yield found
+    page.goto('about:blank')
+    tabs.append(page)
 
 
 @pytest.fixture
-def open_page(chromium: Any, tmp_path: Path) -> Iterator[OpenPage]:
+def open_page(chromium: Any, tabs: list[Any]) -> Iterator[OpenPage]:
     """A function ``open_page(path, width=1440)`` that opens an HTML file and waits until it is drawn.
 
-    ``scheme`` is 'light' or 'dark', as the reader's system is set; ``fragment`` follows the address. Pictures
-    go to the folder that the environment variable ABAWFW_ARTIFACTS names, or to ``tmp_path``.
+    What it has opened before is closed. ``scheme`` is 'light' or 'dark', as the reader's system is set.
+    Pictures go to the folder that the environment variable ABAWFW_ARTIFACTS names.
     """
-    yield from _opener(chromium, tmp_path)
+    with ExitStack() as stack:
+
+        def opened(path: Path, width: int = 1440, **more: Any) -> Opened:
+            stack.close()
+            return stack.enter_context(_opened(chromium, tabs, path, width, **more))
+
+        yield opened
 
 
 @pytest.fixture(scope='module')
-def open_for_all(chromium: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenPage]:
-    """The same for pages that the tests of a module share: to open one takes seconds."""
-    yield from _opener(chromium, tmp_path_factory.mktemp('pictures'))
+def open_for_all(chromium: Any, tabs: list[Any]) -> Iterator[OpenPage]:
+    """The same for pages that the tests of a module share; they stay open."""
+    with ExitStack() as stack:
+        yield lambda *path, **more: stack.enter_context(_opened(chromium, tabs, *path, **more))

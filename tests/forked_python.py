@@ -35,6 +35,7 @@ IMPORTED = (
     *('abawfw.datasets.transforms', 'abawfw.datasets.samplers', 'abawfw.datasets.importers.affwild2'),
     *('abawfw.datasets.demo.trials', 'abawfw.engine.optim', 'abawfw.engine.loops', 'torch._dynamo'),
     *('abawfw.submission.ensemble', 'matplotlib.backends.backend_agg', 'matplotlib.figure', 'pandas'),
+    *('pydantic.type_adapter', 'abawfw.apis.cli', 'abawfw.models.weight_files'),
 )
 # What only some tools need, imported before the first of them runs.
 IMPORTED_FOR = {

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ import numpy as np
 import pytest
 from command_line import ROOT, call, call_apart
 from extraction.made_videos import constant_rate, plain, write_video
-from forked_python import python
+from forked_python import forked_workers, python
 
 from abawfw.apis.extract_features import extract_features
 from abawfw.config.overrides import parse_options
@@ -29,6 +30,13 @@ from abawfw.datasets.stores.npy_file import NpyWriter
 from abawfw.errors import ConfigError, DataError
 from abawfw.extraction.pipeline.plan import ExtractionPlan
 from abawfw.extraction.video.source_videos import SourceVideo
+
+
+@pytest.fixture(autouse=True)
+def workers() -> Iterator[None]:
+    with forked_workers():
+        yield
+
 
 SOUND = ['--features', 'logmel', 'mfcc']
 

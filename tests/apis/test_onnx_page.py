@@ -54,13 +54,23 @@ def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope='module', params=CASES)
+def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """Name of a config, and a run of it with out.onnx beside it."""
+    dims, values = CASES[request.param]
+    folder = tmp_path_factory.mktemp('exported')
+    run = save_run(folder, request.param, dims, separate=request.param.startswith('rucaim3'), **values)
+    export(run, folder / 'out.onnx')
+    return request.param, run
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize('config', CASES)
 @pytest.mark.parametrize('frames', [7, 53])
-def test_the_same_curve(python: Path, script: Path, tmp_path: Path, config: str, frames: int) -> None:
-    dims, values = CASES[config]
-    run = save_run(tmp_path, config, dims, separate=config.startswith('rucaim3'), **values)
-    export(run, tmp_path / 'out.onnx')
+def test_the_same_curve(
+    python: Path, script: Path, tmp_path: Path, exported: tuple[str, Path], frames: int
+) -> None:
+    config, run = exported
+    dims, _ = CASES[config]
     rng = np.random.default_rng(0)
     arrays = {name: rng.normal(size=(frames, dim)).astype(np.float32) for name, dim in dims.items()}
     with RUCAIM3Writer(tmp_path / 'store', {name: (dim,) for name, dim in dims.items()}) as writer:
@@ -70,7 +80,7 @@ def test_the_same_curve(python: Path, script: Path, tmp_path: Path, config: str,
     for name, x in arrays.items():
         np.save(tmp_path / f'{name}.npy', x)
         given.append(f'{name}={tmp_path / name}.npy')
-    command = [str(python), '-I', str(script), str(tmp_path / 'out.onnx'), *given]
+    command = [str(python), '-I', str(script), str(run.parent / 'out.onnx'), *given]
     found = subprocess.run(command, capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stderr
     header, *lines = found.stdout.splitlines()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import runpy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import h5py
 import pytest
 from command_line import ROOT, TINY, TINY_TRANSFORMER
 
@@ -17,8 +19,8 @@ if TYPE_CHECKING:
     from browser import OpenPage
 
 pytest_plugins = ['browser']
-# of 160 and 48 videos
-SHORT = ['train_dataloader.dataset.debug=8', 'val_dataloader.dataset.debug=12', 'epochs=1']
+VIDEOS = {'train': 8, 'val': 12, 'test': 4}  # of 160, 48 and 48
+SHORT = ['epochs=1']
 RUNS = {'transformer': TINY_TRANSFORMER, 'fclstm_xl': TINY}
 
 
@@ -31,11 +33,26 @@ def use(tool: str, *arguments: Any) -> str:
     return printed.getvalue()
 
 
+def first_videos(source: Path, root: Path) -> Path:
+    """A store of the first videos of each partition."""
+    for path in sorted(source.rglob('*.h5')):
+        (root / path.relative_to(source)).parent.mkdir(parents=True, exist_ok=True)
+        with h5py.File(path) as file, h5py.File(root / path.relative_to(source), 'w') as copy:
+            for name in list(file)[: VIDEOS[path.stem.partition('_')[0]]]:
+                file.copy(name, copy)
+    splits = json.loads((source / 'splits.json').read_text())
+    kept = {part: sorted(splits[part])[:count] for part, count in VIDEOS.items()}
+    names = {name for part in kept.values() for name in part}
+    kept['fps'] = {name: fps for name, fps in splits['fps'].items() if name in names}
+    (root / 'splits.json').write_text(json.dumps(splits | kept))
+    return root
+
+
 @pytest.fixture(scope='module')
 def folder(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with two tested runs, a.html of the first, both.html and data.html."""
     folder = tmp_path_factory.mktemp('ceap360vr')
-    data = shared / 'data/ceap360vr'
+    data = first_videos(shared / 'data/ceap360vr', folder / 'data')
     with contextlib.chdir(folder):
         make_pages(data)
     return folder

@@ -58,9 +58,11 @@ NEEDS_SHARED = re.compile(r'\bvideos?\b|\bdata/own|_own\b|\bdamaged\b|SRC_DIR|ce
 # Sizes and numbers of epochs of trainings: by the name of the config.
 NO_WORKERS = 'train_dataloader.num_workers=0 val_dataloader.num_workers=0'
 TINY = [
+    (r'_ceap360vr', 'epochs=1 constant_epochs=1 hidden=16 regressor=[8] segment_length=40 heads=2 ffn=16 '
+     'layers=1 train_dataloader.dataset.debug=4 val_dataloader.dataset.debug=6'),
     (r'mine/parts', 'epochs=1 segment_length=40'),
     (r'mine/pixels', 'epochs=1 warmup=1'),
-    (r'rucaim3/transformer|mine/', 'epochs=4 constant_epochs=4 lr=1e-2 hidden=16 regressor=[8] '
+    (r'rucaim3/transformer|mine/', 'epochs=2 constant_epochs=2 lr=1e-2 hidden=16 regressor=[8] '
      'segment_length=40 heads=2 ffn=16 layers=1'),
     (r'tagf/tagf_(free_length_)?embeddings', 'epochs=1 warmup=1 batch_size=4 video_channels=[8,8] '
      f'audio_channels=[4,4] regressor=[4] {NO_WORKERS}'),
@@ -74,7 +76,17 @@ SHORTENED = [
     (r'--seeds 0 1 2', '--seeds 0', 'as many times three'),
     (r'--trials 20', '--trials 1', 'twenty runs take minutes'),
     (r'--jobs \d+', '--jobs 1', 'more processes than the tests have cores'),
-    (r'--videos 60 16 1', '--videos 6 3 1', '77 videos of pictures are large'),
+    (
+        r'(make_demo_data\.py data/demo)$',
+        r'\1 --videos 10 6 2 --scale 0.03',
+        'two runs on all of it take long',
+    ),
+    (
+        r'(make_demo_data\.py data/demo_trials --layout trials)$',
+        r'\1 --videos 5 2 1 --scale 0.01',
+        'as above',
+    ),
+    (r'--videos 60 16 1', '--videos 6 3 1 --scale 0.01', '77 videos of pictures are large'),
     (
         r'(face_embedding\.weights=\S+)',
         r'\1 face_embedding.backbone.type=IResNet face_embedding.backbone.units=[1,1,1,1] '

@@ -12,11 +12,11 @@ from abawfw.extraction.video.recording import Recording
 FRAMES = 40
 
 
-def clip(source: Path, out: Path, start: int = 0, seconds: float = 2.0) -> Path:
-    """``FRAMES`` frames of a video, shrunk, with a voice-like sound."""
+def clip(source: Path, out: Path, start: int = 0, seconds: float = 2.0, count: int = FRAMES) -> Path:
+    """``count`` frames of a video, shrunk, with a voice-like sound."""
     pictures, times = [], []
     for frame in Recording(source).frames():
-        if frame.index >= start + FRAMES:
+        if frame.index >= start + count:
             break
         if frame.index >= start:
             picture = frame.rgb(320)

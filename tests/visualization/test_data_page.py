@@ -213,13 +213,18 @@ def test_a_store_that_cannot_be_opened_has_a_page_of_findings(tmp_path: Path) ->
     assert 'index.json' in cells(page, 'Findings, errors first')[0][-1]
 
 
+@pytest.fixture(scope='module')
+def demo_page(demo: Path) -> Path:
+    path = demo.with_name('data.html')
+    data_page(read_facts(demo)).write(path)
+    return path
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize('width', [1440, 390])
-def test_in_a_browser(open_page: OpenPage, demo: Path, tmp_path: Path, width: int) -> None:
-    path = tmp_path / 'data.html'
-    data_page(read_facts(demo)).write(path)
-    opened = open_page(path, width)
-    assert opened.screenshot(f'data_{width}').stat().st_size > 0
+def test_in_a_browser(open_page: OpenPage, demo_page: Path, width: int) -> None:
+    opened = open_page(demo_page, width)
+    opened.screenshot(f'data_{width}')
     assert opened.overflow <= 0
     table = opened.page.locator('table', has=opened.page.locator('caption', has_text=re.compile('^Videos$')))
     frames = table.locator('thead button', has_text='frames')
@@ -242,7 +247,7 @@ def test_in_a_browser(open_page: OpenPage, demo: Path, tmp_path: Path, width: in
     assert 'no labels' in str(place.text_content())
     assert place.locator('.scatterlayer .js-line').count() == 0
     assert opened.errors == []
-    assert opened.requests == [path.as_uri()]
+    assert opened.requests == [demo_page.as_uri()]
 
 
 @pytest.mark.slow

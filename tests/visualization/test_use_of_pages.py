@@ -120,12 +120,13 @@ DATA = 'JSON.stringify([...document.querySelectorAll(".plot")].map((plot) => plo
 def test_axe_finds_nothing(opened_pages: dict[str, Opened], kind: str) -> None:
     opened = opened_pages[kind]
     assert opened.page.locator('.curves .plot .main-svg').count() > 0
-    for scheme, ground in (('dark', DARK[GROUND]), ('light', '#fff')):
+    for scheme, ground, checked in (('dark', DARK[GROUND], 390), ('light', '#fff', 1440)):
         opened.page.emulate_media(color_scheme=scheme)
         opened.page.wait_for_function(f'() => {GROUNDS}.every((ground) => ground === "{ground}")')
         for width in (390, 1440):
             opened.page.set_viewport_size({'width': width, 'height': 900})
-            assert opened.violations == []
+            # colours do not depend on the width, nor the layout on colours
+            assert width != checked or opened.violations == []
             assert opened.overflow <= 0
             if scheme == 'dark':
                 opened.screenshot(f'{kind}_dark_{width}')
@@ -239,9 +240,7 @@ def test_a_click_in_the_legend_hides_a_line_until_the_next(run: Opened) -> None:
     assert run.page.evaluate(visible) == [True, True]
 
 
-def test_the_choice_gives_the_link_that_chooses_it(
-    open_page: OpenPage, pages: dict[str, Path], run: Opened
-) -> None:
+def test_the_choice_gives_the_link_that_chooses_it(run: Opened) -> None:
     for name in NAMES:
         run.page.locator('tr[data-key]').nth(NAMES.index(name)).click()
         key = run.page.locator('tr[aria-current=true]').get_attribute('data-key')
@@ -252,14 +251,15 @@ def test_the_choice_gives_the_link_that_chooses_it(
         run.page.evaluate('address => { location.hash = address; }', address)
         shown(run, key)
     last = run.page.url.partition('#')[2]
-    again = open_page(pages['run'], fragment=f'#{last}')
-    shown(again, key)
-    assert again.page.locator('tr[aria-current=true]').get_attribute('data-key') == key
-    assert 0 <= again.page.locator('.curves').bounding_box()['y'] < 900  # in sight
+    run.load(f'#{last}')
+    shown(run, key)
+    assert run.page.locator('tr[aria-current=true]').get_attribute('data-key') == key
+    assert 0 <= run.page.locator('.curves').bounding_box()['y'] < 900  # in sight
 
 
-def test_a_link_to_a_video_that_is_not_there(open_page: OpenPage, pages: dict[str, Path]) -> None:
-    opened = open_page(pages['data'], fragment='#video=%E0%A4%A')  # no UTF-8 either
+def test_a_link_to_a_video_that_is_not_there(opened_pages: dict[str, Opened]) -> None:
+    opened = opened_pages['data']
+    opened.load('#video=%E0%A4%A')  # no UTF-8 either
     warning = opened.page.locator('.curves .warning')
     assert warning.text_content() == 'The link names the video %E0%A4%A, which is not on this page.'
     assert opened.page.locator('.curves h3').text_content() in ('x', 'y', 'z')

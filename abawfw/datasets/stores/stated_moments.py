@@ -16,7 +16,7 @@ SAMPLE = 256
 CLOSE = 8
 """Frames of a video per frame of its sample, up to which all are read at once: that is faster."""
 FAR = 0.5
-"""Of other data are means that differ by this many standard deviations, and those that differ by this fraction."""
+"""Other data: means differ by this many standard deviations, or standard deviations by this fraction."""
 NEAR = 0.1
 """The same for what is worth a look: statistics of observed frames alone, or of some videos less."""
 
