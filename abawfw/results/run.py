@@ -32,7 +32,7 @@ METRICS = 'metrics.csv'  # a row per epoch
 PREDICTIONS = 'predictions'  # folder of the prediction files and of what lies beside them
 OUTPUT = 'output.log'  # what a run of a series printed
 CROSS_VALIDATION = 'cross_validation.csv'  # table that tools/cross_validate.py leaves beside its runs
-MEAN, STD = 'mean', 'standard deviation'  # its rows that are no runs
+MEAN, STD = 'mean', 'deviation'  # its rows that are no runs
 
 TARGETS = ('valence', 'arousal')
 STAGES = tuple(KINDS)  # raw, clipped, smoothed

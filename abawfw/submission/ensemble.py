@@ -147,7 +147,7 @@ def _disagreements(
     return lines + [f'tst, {target}: {text}' for text in differences(names, tst)]
 
 
-STATISTICS = (MEAN, STD, 'deviation')  # rows of the table that are no runs; the last as version 0.1 wrote it
+STATISTICS = (MEAN, STD)  # rows of the table that are no runs
 
 
 def expand(paths: Sequence[Path | str]) -> list[Run]:

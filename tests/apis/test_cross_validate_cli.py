@@ -74,7 +74,7 @@ def test_the_table_is_the_one_computed_by_hand(series: Series) -> None:
     folds, seeds = [0, 2, 5], [1, 7]
     found = cross_validate(series, folds, MadeUp(), lambda line: None, seeds)
     names = [f'fold{k}_seed{s}' for s in seeds for k in folds]
-    assert [row['run'] for row in found.rows] == [*names, 'mean', 'standard deviation']
+    assert [row['run'] for row in found.rows] == [*names, 'mean', 'deviation']
     by_hand = [scores_of(series.out / name) for name in names]
     for one in by_hand:
         one['ccc'] = (one['ccc_valence'] + one['ccc_arousal']) / 2
@@ -94,7 +94,7 @@ def test_the_table_is_the_one_computed_by_hand(series: Series) -> None:
 def test_one_fold_has_no_standard_deviation(series: Series) -> None:
     found = cross_validate(series, [0], MadeUp(), lambda line: None)
     assert found.rows[-1]['ccc'] is None
-    assert to_csv(found.rows).splitlines()[-1].startswith('standard deviation,,,')
+    assert to_csv(found.rows).splitlines()[-1].startswith('deviation,,,')
 
 
 def test_only_what_is_left_is_done(series: Series) -> None:
@@ -269,7 +269,7 @@ def test_the_table_is_that_of_the_six_summaries(killed: tuple[Path, Outcome, dic
     assert [s['status'] for s in summaries] == ['done'] * 6
     with (folder / 'cv/cross_validation.csv').open() as file:
         rows = {row['run']: row for row in csv.DictReader(file)}
-    assert list(rows) == [*(f'fold{k}' for k in SIX), 'mean', 'standard deviation']
+    assert list(rows) == [*(f'fold{k}' for k in SIX), 'mean', 'deviation']
     by_hand = {
         f'ccc_{t}': [s['best'][f'ccc_{t}']['score'] for s in summaries] for t in ('valence', 'arousal')
     }
@@ -278,7 +278,7 @@ def test_the_table_is_that_of_the_six_summaries(killed: tuple[Path, Outcome, dic
         assert len(set(scores)) == 6
         assert [float(rows[f'fold{k}'][name]) for k in SIX] == scores
         assert float(rows['mean'][name]) == statistics.fmean(scores)
-        assert float(rows['standard deviation'][name]) == statistics.stdev(scores)
+        assert float(rows['deviation'][name]) == statistics.stdev(scores)
 
 
 @pytest.mark.slow
