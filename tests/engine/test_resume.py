@@ -28,7 +28,7 @@ NOISY = [
 def test_killed_many_times(train, tmp_path: Path, model: str, workers: int, every: int, times: int) -> None:
     """Most often where a resume could lose most: workers, and a state after every batch."""
     options = {
-        'epochs': 4,
+        'epochs': 2,
         'pipeline': NOISY,
         'default_hooks.checkpoint.batches': every,
         'train_dataloader.num_workers': workers,
@@ -44,7 +44,7 @@ def test_killed_many_times(train, tmp_path: Path, model: str, workers: int, ever
     kills = 0
     while True:
         # anywhere from before the first file is written to some batches after the resume
-        delay = rng.uniform(0.5 * startup, startup + 0.03 * training) if kills < times else None
+        delay = rng.uniform(0.5 * startup, startup + 0.06 * training) if kills < times else None
         found = train(killed, model, {'resume': True, 'kill_after': delay}, **options)
         if found['codes'] == [0]:
             break

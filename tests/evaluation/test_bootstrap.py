@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import astuple
 from pathlib import Path
 
 import numpy as np
@@ -67,9 +68,37 @@ def test_interval_is_as_wide_as_plain_draws_of_whole_videos_scatter() -> None:
     assert (high - low) == pytest.approx(2 * 1.96 * np.std(plain), rel=0.15)
 
 
-def frame_interval(videos: list[made.Video]) -> tuple[float, float]:
+def test_videos_drawn_together_are_those_drawn_one_by_one() -> None:
+    def generator() -> np.random.Generator:
+        return np.random.default_rng(4)
+
+    def agree(found: made.Drawn, expected: list[made.Video]) -> None:
+        for one, other in zip(found.videos(), expected, strict=True):
+            np.testing.assert_allclose(one, other, rtol=0, atol=1e-12)
+        parts = zip(found.moments(), statistics(expected), strict=True)
+        assert all(astuple(one) == pytest.approx(astuple(other), abs=1e-9) for one, other in parts)
+
+    rng = generator()
+    labels = [made.labels(rng, frames) for frames in made.lengths(rng, 7)]
+    agree(made.draw_together(generator(), 7), [(label, made.predicted(rng, label)) for label in labels])
+    rng, turns = generator(), []
+    for frames in (30, 5, 200):
+        label = made.labels(rng, frames)
+        turns.append((label, made.predicted(rng, label)))
+    agree(made.draw_in_turn(generator(), [30, 5, 200]), turns)
+    rng, persons = generator(), []
+    for _ in range(2):
+        mood, bias = made.BETWEEN * rng.standard_normal(), made.OWN_BIAS * rng.standard_normal()
+        for _ in range(3):
+            label = mood + made.WITHIN * made.slow(rng, 300)
+            own = bias + made.OWN_NOISE * made.slow(rng, 300)
+            persons.append((label, made.SLOPE * label + made.BIAS + own))
+    agree(made.draw_persons(generator(), 2, 3), persons)
+
+
+def frame_interval(videos: made.Drawn) -> tuple[float, float]:
     """The interval of those who take frames for independent: the delta method on Fisher's z."""
-    y, p = (np.concatenate(side) for side in zip(*videos, strict=True))
+    y, p = videos.label, videos.pred
     value, dy, dp = ccc(y, p), y - y.mean(), p - p.mean()
     spread = y.var() + p.var() + (y.mean() - p.mean()) ** 2
     apart = y.mean() - p.mean()
@@ -94,8 +123,8 @@ def test_coverage_over_videos_and_over_frames() -> None:
     true = made.known_ccc()
     by_video = by_frame = 0
     for seed in range(500):
-        videos = made.draw(np.random.default_rng([seed, 1]), 76)
-        by_video += covers(bootstrap_ccc(statistics(videos), 1000, seed), true)
+        videos = made.draw_together(np.random.default_rng([seed, 1]), 76)
+        by_video += covers(bootstrap_ccc(videos.moments(), 1000, seed), true)
         low, high = frame_interval(videos)
         by_frame += low <= true <= high
     assert 0.93 <= by_video / 500 <= 0.97
@@ -110,8 +139,9 @@ def test_coverage_and_false_positives_of_very_uneven_videos() -> None:
     found = {'bootstrap': 0, 'permutation': 0, 'both': 0}
     for seed in range(500):
         rng = np.random.default_rng([seed, 7])
-        labels = [made.labels(rng, frames) for frames in (5000, *[100] * 75)]
-        a, b = ([moments(label, made.predicted(rng, label)) for label in labels] for _ in range(2))
+        lengths = np.array([5000, *[100] * 75])
+        labels = made.labels_together(rng, lengths)
+        a, b = (made.predicted_together(rng, labels, lengths).moments() for _ in range(2))
         interval = bootstrap_ccc(a, 1000, seed)
         there += interval.low is not None
         covered += covers(interval, true)
@@ -164,16 +194,12 @@ def test_eight_videos_of_which_one_has_45_percent_have_no_interval() -> None:
         assert 'count as 4.1 of equal length' in (bootstrap_ccc(parts).obstacle or '')
 
 
-def few(rng: np.random.Generator, lengths: list[int]) -> list[Moments]:
-    return [moments(y, made.predicted(rng, y)) for y in (made.labels(rng, n) for n in lengths)]
-
-
 def test_an_uncertain_standard_error_leaves_no_interval() -> None:
     """Whether it is uncertain is seen in draws of plain resampling, each with the jackknife of its videos."""
     reasons = []
     for seed in range(12):
         rng = np.random.default_rng([seed, 5])
-        parts = few(rng, [300] * 6)
+        parts = made.draw_in_turn(rng, [300] * 6).moments()
         value = np.arctanh(Moments.pool(parts).ccc)
         ratios = []
         for _ in range(400):
@@ -205,7 +231,8 @@ def test_coverage_of_few_videos(text: str, lengths: list[int]) -> None:
     """Where there is an interval it holds; docs/statistics.md has both shares."""
     there = covered = 0
     for seed in range(500):
-        interval = bootstrap_ccc(few(np.random.default_rng([seed, 11]), lengths), 1000, seed)
+        videos = made.draw_in_turn(np.random.default_rng([seed, 11]), lengths)
+        interval = bootstrap_ccc(videos.moments(), 1000, seed)
         there += interval.low is not None
         covered += covers(interval, made.known_ccc())
     assert 0.92 <= covered / there <= 0.98
@@ -219,11 +246,8 @@ def test_coverage_of_videos_of_few_persons() -> None:
     by = {'group': 0, 'video': 0}
     for seed in range(500):
         rng = np.random.default_rng([seed, 17])
-        groups = made.draw_persons(rng, persons=16, videos=5)
-        units = {
-            'group': [Moments.pool(statistics(videos)) for videos in groups],
-            'video': [part for videos in groups for part in statistics(videos)],
-        }
+        videos = made.draw_persons(rng, persons=16, videos=5).moments()
+        units = {'group': [Moments.pool(videos[k : k + 5]) for k in range(0, 80, 5)], 'video': videos}
         for unit, parts in units.items():
             by[unit] += covers(bootstrap_ccc(parts, 1000, seed), true)
     assert 0.93 <= by['group'] / 500 <= 0.98
