@@ -12,19 +12,28 @@ from torch import Tensor, nn
 from abawfw.components import build, building
 from abawfw.errors import CheckpointError, ConfigError, TrainingError
 from abawfw.models.modalities import to_vectors
-from abawfw.models.parts import build_per_modality, find_part, is_stateful, load_part, out_dim
+from abawfw.models.parts import (
+    build_per_modality,
+    find_part,
+    is_stateful,
+    load_part,
+    out_dim,
+    takes_lengths,
+)
 from abawfw.registry import BACKBONES, CONTEXTS, ENCODERS, FUSIONS, HEADS, MODELS
-from abawfw.structures import VADataSample
+from abawfw.structures import VABatch
+from abawfw.structures.va_batch import Frames, stack_padded
 
 State = tuple[Tensor, ...]
 
 
 class Lane(NamedTuple):
-    """Where a lane stands: the video, the frame that comes next, and one state per stateful context."""
+    """Where a lane stands: the video, the frame that comes next, and its row of the states of a batch."""
 
     video_id: str
     position: int
-    states: tuple[State, ...]
+    states: Sequence[State]
+    row: int
 
 
 class LaneStates:
@@ -41,36 +50,50 @@ class LaneStates:
         """Forget all lanes."""
         self._lanes.clear()
 
-    def gather(
-        self, contexts: Sequence[Any], samples: Sequence[VADataSample], device: torch.device
-    ) -> list[State]:
+    def gather(self, contexts: Sequence[Any], batch: VABatch) -> list[State]:
         """Batch the states before these clips, one per context; the start of a video gets the initial one.
 
         Raises:
             ConfigError: two clips of the batch share a lane.
             TrainingError: a clip does not continue what its lane saw last.
         """
-        self._check(samples)
-        batched = []
-        for c, context in enumerate(contexts):
-            fresh = context.initial_state(len(samples), device)
-            rows = [
-                tuple(t[i] for t in fresh)
-                if sample.starts_video or not sample.num_frames
-                else self._lanes[sample.lane].states[c]
-                for i, sample in enumerate(samples)
-            ]
-            batched.append(
-                tuple(_stack([t.to(device) for t in column]) for column in zip(*rows, strict=True))
-            )
-        return batched
+        self._check(batch)
+        device = batch.starts.device
+        fresh = [context.initial_state(len(batch), device) for context in contexts]
+        lanes = [self._lanes.get(lane) for lane in batch.lane]
+        anew = [starts or not n for starts, n in zip(batch.starts_video, batch.num_frames, strict=True)]
+        if all(anew):
+            return fresh
+        first = lanes[0]
+        if first is not None and all(
+            lane is not None and lane.states is first.states and lane.row == i for i, lane in enumerate(lanes)
+        ):  # the rows of the batch before, which need not be taken apart
+            carried = [tuple(t[: len(batch)].to(device) for t in state) for state in first.states]
+            if not any(anew):
+                return carried
+            if all(batch.num_frames):
+                return [
+                    tuple(_where(batch.starts, x, y) for x, y in zip(new, old, strict=True))
+                    for new, old in zip(fresh, carried, strict=True)
+                ]
+        rows = [
+            [tuple(t[i] for t in state) for state in fresh]
+            if begins or lane is None
+            else [tuple(t[lane.row].to(device) for t in state) for state in lane.states]
+            for i, (lane, begins) in enumerate(zip(lanes, anew, strict=True))
+        ]
+        return [
+            tuple(_stacked(column) for column in zip(*(row[c] for row in rows), strict=True))
+            for c in range(len(contexts))
+        ]
 
-    def scatter(self, samples: Sequence[VADataSample], states: Sequence[State]) -> None:
+    def scatter(self, batch: VABatch, states: Sequence[State]) -> None:
         """Keep the states after these clips, cut off from the graph. A filler leaves its lane as it is."""
-        for i, sample in enumerate(samples):
-            if sample.num_frames:
-                rows = tuple(tuple(t[i].detach() for t in state) for state in states)
-                self._lanes[sample.lane] = Lane(sample.video_id, sample.start + sample.num_frames, rows)
+        kept = [tuple(t.detach() for t in state) for state in states]
+        for row, n in enumerate(batch.num_frames):
+            if n:
+                lane = Lane(batch.video_id[row], batch.start[row] + n, kept, row)
+                self._lanes[batch.lane[row]] = lane
 
     def export(self) -> dict[str, Tensor]:
         """All lanes as a flat dict of tensors on the CPU, for a checkpoint."""
@@ -80,7 +103,7 @@ class LaneStates:
             flat[f'{number}.position'] = torch.tensor(lane.position)
             for c, state in enumerate(lane.states):
                 for k, tensor in enumerate(state):
-                    flat[f'{number}.state.{c}.{k}'] = tensor.detach().cpu().clone()
+                    flat[f'{number}.state.{c}.{k}'] = tensor[lane.row].cpu().clone()
         return flat
 
     def restore(self, flat: dict[str, Tensor]) -> None:
@@ -97,45 +120,47 @@ class LaneStates:
                     parts = key.split('.')
                     if parts[0] == number and parts[1] == 'state':
                         cells.setdefault(int(parts[2]), {})[int(parts[3])] = tensor
-                states = tuple(tuple(cells[c][k] for k in sorted(cells[c])) for c in sorted(cells))
+                states = [tuple(cells[c][k][None] for k in sorted(cells[c])) for c in sorted(cells)]
                 name = bytes(flat[f'{number}.video_id'].tolist()).decode()
-                lanes[int(number)] = Lane(name, int(flat[f'{number}.position']), states)
+                lanes[int(number)] = Lane(name, int(flat[f'{number}.position']), states, 0)
         except (KeyError, IndexError, ValueError) as error:
             raise CheckpointError(f'the lane states of the checkpoint are damaged: {error!r}') from error
         self._lanes = lanes
 
-    def _check(self, samples: Sequence[VADataSample]) -> None:
-        taken: dict[int, VADataSample] = {}
-        for sample in samples:
-            if not sample.num_frames:
+    def _check(self, batch: VABatch) -> None:
+        taken: dict[int, str] = {}
+        for row, number in enumerate(batch.lane):
+            if not batch.num_frames[row]:
                 continue
-            other = taken.setdefault(sample.lane, sample)
-            if other is not sample:
+            video, start = batch.video_id[row], batch.start[row]
+            if number in taken:
                 raise ConfigError(
-                    f'lane {sample.lane} has two clips in one batch (videos {other.video_id} and '
-                    f'{sample.video_id}), but this model carries state: use LaneBatchSampler'
+                    f'lane {number} has two clips in one batch (videos {taken[number]} and {video}), but '
+                    'this model carries state: use LaneBatchSampler'
                 )
-            if sample.starts_video:
+            taken[number] = video
+            if batch.starts_video[row]:
                 continue
-            lane = self._lanes.get(sample.lane)
-            if lane is None or (lane.video_id, lane.position) != (sample.video_id, sample.start):
+            lane = self._lanes.get(number)
+            if lane is None or (lane.video_id, lane.position) != (video, start):
                 stands = f'is at frame {lane.position} of {lane.video_id}' if lane else 'has seen nothing yet'
                 raise TrainingError(
-                    f'a clip of video {sample.video_id} starts at frame {sample.start} in lane '
-                    f'{sample.lane}, which {stands}: this model carries state, so clips must follow one '
-                    'another without gap or overlap (clips Segments, sampler LaneBatchSampler, lane states '
-                    'restored on resume)'
+                    f'a clip of video {video} starts at frame {start} in lane {number}, which {stands}: this '
+                    'model carries state, so clips must follow one another without gap or overlap (clips '
+                    'Segments, sampler LaneBatchSampler, lane states restored on resume)'
                 )
 
 
-def _stack(rows: list[Tensor]) -> Tensor:
-    """Stack rows; a shorter first axis is padded with zeros."""
-    if rows[0].ndim == 0 or len({row.shape[0] for row in rows}) == 1:
-        return torch.stack(rows)
-    longest = max(row.shape[0] for row in rows)
-    return torch.stack(
-        [torch.cat([row, row.new_zeros(longest - row.shape[0], *row.shape[1:])]) for row in rows]
-    )
+def _stacked(rows: Sequence[Tensor]) -> Tensor:
+    return stack_padded(rows, 0) if rows[0].ndim else torch.stack(list(rows))
+
+
+def _where(starts: Tensor, fresh: Tensor, carried: Tensor) -> Tensor:
+    """The fresh rows where a video starts, the carried ones elsewhere; both (batch, ...)."""
+    if fresh.shape != carried.shape:  # states that grow
+        missing = carried.shape[1] - fresh.shape[1]
+        fresh = torch.cat([fresh, fresh.new_zeros(len(fresh), missing, *fresh.shape[2:])], dim=1)
+    return torch.where(starts.view(-1, *[1] * (carried.ndim - 1)), fresh, carried)
 
 
 TARGETS = ('valence', 'arousal')
@@ -213,76 +238,92 @@ class VAEstimator(BaseModel):
         for name in self.frozen:
             find_part(self, name).requires_grad_(False)
         # where the targets stand among the label's two columns
-        self.target_columns = [TARGETS.index(t) for t in self.targets]
+        self.target_columns = slice(TARGETS.index(self.targets[0]), TARGETS.index(self.targets[-1]) + 1)
         # Evaluation in mid-epoch must not disturb the videos that are being trained on.
         self._lanes = {True: LaneStates(), False: LaneStates()}
 
     def forward(
-        self, inputs: dict[str, Tensor], data_samples: list[VADataSample] | None = None, mode: str = 'tensor'
+        self, inputs: dict[str, Tensor], data_samples: VABatch | None = None, mode: str = 'tensor'
     ) -> Any:
         """Run over a batch of clips.
 
         Args:
             inputs: ``{modality: (batch, time, *dims)}``; optional ones may be absent.
-            data_samples: one per clip; without them (``tensor`` only) every frame is valid and observed, and
-                every clip starts a video.
+            data_samples: where the clips come from, their labels and masks; without it (``tensor`` only)
+                every frame is valid and observed, and every clip starts a video.
             mode: ``loss``, ``predict`` or ``tensor``.
 
         Returns:
-            ``loss``: dict of losses; ``predict``: the data samples; ``tensor``: the head's output. The first
-            two set ``pred_va`` of each sample: float32 (num_frames, targets), detached, on the CPU after
-            ``predict`` and on the model's device after ``loss``.
+            ``loss``: dict of losses; ``predict``: a list of the batch alone, as MMEngine wants a list;
+            ``tensor``: the head's output. The first two set ``pred_va`` of the batch.
         """
         first = next(iter(inputs.values()))
         if data_samples is None:
+            if mode != 'tensor':
+                raise ValueError(f'mode {mode!r} needs data samples')
             valid = torch.ones(first.shape[:2], dtype=torch.bool, device=first.device)
             seen = valid.unsqueeze(-1).expand(-1, -1, len(inputs))
-        else:
-            valid = torch.stack([s.valid for s in data_samples]).to(first.device, non_blocking=True)
-            seen = torch.stack([s.observed for s in data_samples]).to(first.device, non_blocking=True)
+            frames = Frames(valid, seen, [first.shape[1]] * len(first), [None] * len(inputs))
+            return self.step(
+                inputs, frames, [c.initial_state(len(first), first.device) for c in self.stateful]
+            )[0]
+        batch = data_samples.to(first.device)
         stateful, lanes = self.stateful, self._lanes[self.training]
-        if data_samples is None:
-            before = [c.initial_state(len(first), first.device) for c in stateful]
-        else:
-            before = lanes.gather(stateful, data_samples, first.device) if stateful else []
-        x, after = self.extract(inputs, seen, valid, before)
-        if data_samples is not None and stateful:
-            lanes.scatter(data_samples, after)
+        before = lanes.gather(stateful, batch) if stateful else []
+        output, after, losses = self.step(
+            inputs, batch.frames, before, batch.gt_va if mode == 'loss' else None
+        )
+        if stateful:
+            lanes.scatter(batch, after)
+        if mode == 'tensor':
+            return output
+        data_samples.pred_va = output.va.detach()
+        return losses if mode == 'loss' else [data_samples]
+
+    def step(
+        self,
+        inputs: dict[str, Tensor],
+        frames: Frames,
+        before: Sequence[State],
+        gt_va: Tensor | None = None,
+    ) -> tuple[Any, list[State], dict[str, Tensor]]:
+        """The function from tensors to predictions, states and losses: nothing is read back from the device.
+
+        Args:
+            inputs: as in :meth:`forward`.
+            frames: which of them exist and were observed.
+            before: state of each stateful context before the clips, in order.
+            gt_va: labels, (batch, time, 2), NaN where there is none; None for no losses.
+
+        Returns:
+            The head's output, the states after the clips, and the losses.
+        """
+        x, after = self.extract(inputs, frames, before)
         # The head is a small part of the work, and a CCC of values rounded to 8 bits would be another number.
-        with torch.autocast(first.device.type, enabled=False):
+        with torch.autocast(x.device.type, enabled=False):
             # nothing is to be learnt from a frame of which nothing was seen
-            known = valid & seen.any(dim=-1)
+            known = frames.valid & frames.observed.any(dim=-1)
             output = self.head(x.float(), known)
-            if mode == 'tensor':
-                return output
-            if data_samples is None:
-                raise ValueError(f'mode {mode!r} needs data samples')
-            va = output.va.detach()
-            if mode == 'predict':
-                va = va.cpu()
-            for row, sample in zip(va, data_samples, strict=True):
-                sample.pred_va = row[: sample.num_frames]
-            if mode == 'predict':
-                return data_samples
-            gt = torch.stack([s.gt_va for s in data_samples]).to(first.device, non_blocking=True)
-            return self.head.loss(output, gt[..., self.target_columns], known)
+            if gt_va is None:
+                return output, after, {}
+            return output, after, self.head.loss(output, gt_va[..., self.target_columns], known)
 
     def extract(
-        self, inputs: dict[str, Tensor], seen: Tensor, valid: Tensor, before: Sequence[State]
+        self, inputs: dict[str, Tensor], frames: Frames, before: Sequence[State]
     ) -> tuple[Tensor, list[State]]:
         """Everything before the head.
 
         Args:
             inputs: as in :meth:`forward`.
-            seen: (batch, time, modalities of ``inputs``) bool, where each was observed.
-            valid: (batch, time) bool, False for padding.
-            before: state of each stateful context before the clip, in order.
+            frames: which of them exist and were observed.
+            before: state of each stateful context before the clips, in order.
 
         Returns:
-            (batch, time, dim), and the states after the clip.
+            (batch, time, dim), and the states after the clips.
         """
+        valid = frames.valid
         sequences, observed = to_vectors(
-            inputs, seen, self.input_dims, dict(self.backbones.items()), self.optional
+            inputs, frames, self.input_dims, dict(self.backbones.items()), self.optional
         )
         for name, encoder in self.encoders.items():
             sequences[name] = encoder(sequences[name], observed[name])
@@ -291,11 +332,12 @@ class VAEstimator(BaseModel):
         x = self.fusion(sequences, observed)
         after: list[State] = []
         for context in self.context:
+            known = {'lengths': frames.lengths} if takes_lengths(context) else {}
             if is_stateful(context):
-                x, state = context(x, valid, before[len(after)])
+                x, state = context(x, valid, before[len(after)], **known)
                 after.append(state)
             else:
-                x = context(x, valid)
+                x = context(x, valid, **known)
         return x, after
 
     @property

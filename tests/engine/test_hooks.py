@@ -270,7 +270,7 @@ def screen_of(monkeypatch: pytest.MonkeyPatch, terminal: bool) -> io.StringIO:
     return screen
 
 
-BATCH = {'data_samples': [SimpleNamespace(num_frames=500), SimpleNamespace(num_frames=100)]}
+BATCH = {'data_samples': SimpleNamespace(num_frames=[500, 100])}
 # after 2 of 4 batches in 20 s: 20 s of the epoch are left, 40 s of the next, and 6 s of validation after each
 STATE = 'loss 0.750  60 frames/s  left 0:00:20, run 0:01:12'
 
