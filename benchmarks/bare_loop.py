@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from abawfw.engine.optim.va_optim_wrapper import autocast
 from abawfw.models import VAEstimator
-from abawfw.models.parts import is_stateful
+from abawfw.models.parts import is_stateful, takes_lengths
 from abawfw.registry import OPTIMIZERS
 
 
@@ -26,6 +26,7 @@ class ReadyBatch(NamedTuple):
         valid: (batch, time) bool.
         rows: (batch,), the row of the batch before in which the same lane stands.
         goes_on: (batch,) bool, whether a row goes on with the video of its lane.
+        lengths: frames of each row that exist.
     """
 
     inputs: dict[str, Tensor]
@@ -33,9 +34,10 @@ class ReadyBatch(NamedTuple):
     valid: Tensor
     rows: Tensor
     goes_on: Tensor
+    lengths: list[int]
 
 
-def ready_batches(loader: DataLoader, epoch: int, columns: list[int]) -> list[ReadyBatch]:
+def ready_batches(loader: DataLoader, epoch: int, columns: slice) -> list[ReadyBatch]:
     """All batches of an epoch; they are as large as the data set.
 
     Args:
@@ -50,14 +52,15 @@ def ready_batches(loader: DataLoader, epoch: int, columns: list[int]) -> list[Re
     before: dict[int, int] = {}
     for batch in loader:
         samples = batch['data_samples']
-        lanes = {s.lane: row for row, s in enumerate(samples)}
+        lanes = {lane: row for row, lane in enumerate(samples.lane)}
         ready.append(
             ReadyBatch(
                 {name: x.to(device) for name, x in batch['inputs'].items()},
-                torch.stack([s.gt_va for s in samples])[..., columns].to(device),
-                torch.stack([s.valid for s in samples]).to(device),
-                torch.tensor([before.get(s.lane, 0) for s in samples], device=device),
-                torch.tensor([not s.starts_video for s in samples], device=device),
+                samples.gt_va[..., columns].to(device),
+                samples.valid.to(device),
+                torch.tensor([before.get(lane, 0) for lane in samples.lane], device=device),
+                ~samples.starts.to(device),
+                samples.num_frames,
             )
         )
         before = lanes
@@ -109,14 +112,15 @@ class BareLoop:
         x = self.model.fusion(vectors, observed)
         after: list[Any] = []
         for context in self.model.context:
+            known = {'lengths': batch.lengths} if takes_lengths(context) else {}
             if not is_stateful(context):
-                x = context(x, batch.valid)
+                x = context(x, batch.valid, **known)
                 continue
             if states:
                 state = tuple(_carried(t, batch) for t in states[len(after)])
             else:
                 state = context.initial_state(len(x), x.device)
-            x, state = context(x, batch.valid, state)
+            x, state = context(x, batch.valid, state, **known)
             after.append(tuple(t.detach() for t in state))
         with torch.autocast(x.device.type, enabled=False):
             losses = self.model.head.loss(self.model.head(x.float(), batch.valid), batch.labels, batch.valid)

@@ -154,6 +154,7 @@ def _ready(cfg: Config, features: dict[str, int]) -> list[ReadyBatch]:
             torch.ones(rows, length, dtype=torch.bool, device=device),
             torch.arange(rows, device=device),
             torch.ones(rows, dtype=torch.bool, device=device),
+            [length] * rows,
         )
         for _ in range(READY)
     ]

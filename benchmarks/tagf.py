@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from abawfw.registry import MODELS
-from abawfw.structures import VADataSample
+from abawfw.structures import VABatch, VAClip
 from benchmarks.timing import Spread, in_turn
 
 USED = ('video', 'logmel')
@@ -51,7 +51,7 @@ def benchmark_tagf(rounds: int, batch: int = 12, length: int = 300) -> dict[str,
     reference = TorchTAGF(length)
     actions: dict[str, Callable[[], float]] = {}
     actions['reference'] = _action(reference, lambda: _ccc_loss(reference(inputs), labels))
-    samples = [_sample(x) for x in labels]
+    samples = _samples(labels)
     used = {m: inputs[m] for m in USED}
     same = _ours('lstm', length)
     differences = _differences(reference, same, inputs, samples)
@@ -85,16 +85,14 @@ def _ours(gate: str, length: int) -> Any:
     )
 
 
-def _sample(labels: Tensor) -> VADataSample:
-    frames = len(labels)
-    meta = {'video_id': 'v', 'start': 0, 'num_frames': frames, 'video_length': frames, 'lane': 0}
-    sample = VADataSample(metainfo={**meta, 'starts_video': True})
-    sample.gt_va, sample.valid = labels, torch.ones(frames, dtype=torch.bool)
-    sample.observed = torch.ones(frames, len(USED), dtype=torch.bool)
-    return sample
+def _samples(labels: Tensor) -> VABatch:
+    frames = labels.shape[1]
+    valid = torch.ones(frames, dtype=torch.bool)
+    seen = torch.ones(frames, len(USED), dtype=torch.bool)
+    return VABatch.of([VAClip('v', 0, frames, frames, 0, True, x, valid, seen) for x in labels])
 
 
-def _loss(model: Any, inputs: dict[str, Tensor], samples: list[VADataSample], dtype: Any = None) -> Tensor:
+def _loss(model: Any, inputs: dict[str, Tensor], samples: VABatch, dtype: Any = None) -> Tensor:
     with torch.autocast('cpu', dtype) if dtype is not None else nullcontext():
         losses = model(inputs, samples, mode='loss')
     return torch.stack([v for k, v in losses.items() if 'loss' in k]).sum()
@@ -127,7 +125,7 @@ def _action(model: nn.Module, loss: Callable[[], Tensor]) -> Callable[[], float]
 
 
 def _differences(
-    reference: TorchTAGF, ours: Any, inputs: dict[str, Tensor], samples: list[VADataSample]
+    reference: TorchTAGF, ours: Any, inputs: dict[str, Tensor], samples: VABatch
 ) -> dict[str, float]:
     """Give ours the reference's weights and compare, without dropout."""
     shared = reference.state_dict()

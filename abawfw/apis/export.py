@@ -28,6 +28,7 @@ from abawfw.errors import ConfigError, TrainingError
 from abawfw.files import Replacement, check_writable
 from abawfw.models.parts import is_stateful
 from abawfw.registry import TRANSFORMS
+from abawfw.structures.va_batch import Frames
 
 TOLERANCE = 1e-4
 LENGTHS = (33, 70)  # frames of clips to compare with, neither of them that of the example
@@ -204,7 +205,7 @@ class ExportGraph(nn.Module):
                 count = len(context.state_names)
                 before.append(tuple(left[:count]))
                 left = left[count:]
-            x, carried = network.extract(clip, seen, valid, before)
+            x, carried = network.extract(clip, Frames(valid, seen), before)
             after += [tensor[0] for state in carried for tensor in state]
             parts.append(network.head(x, valid).va[0][:, columns])
         return [torch.cat(parts, dim=1), *after]

@@ -15,6 +15,7 @@ from abawfw.apis.trained_run import LoadedRun, load_run
 from abawfw.datasets.stores.checks import check_finite
 from abawfw.errors import ConfigError, DataError, nearest
 from abawfw.models.modalities import to_vectors
+from abawfw.structures.va_batch import Frames, places
 
 
 class VAStream:
@@ -217,10 +218,11 @@ class EstimatorStream:
                 'give the same ones for all frames, and say by `observed` where one was missed'
             )
         self._given = given
-        sequences, observed = to_vectors(
-            inputs, seen, model.input_dims, dict(model.backbones.items()), model.optional
-        )
         valid = torch.ones_like(seen[..., 0])
+        frames = Frames(valid, seen, observed_at=places(seen))
+        sequences, observed = to_vectors(
+            inputs, frames, model.input_dims, dict(model.backbones.items()), model.optional
+        )
         for name, encoder in model.encoders.items():
             sequences[name] = self._run(f'encoder {name}', encoder, sequences[name], observed[name])
             observed[name] = torch.full_like(valid, name in inputs)

@@ -238,5 +238,5 @@ def _emptied(item: dict[str, Any]) -> dict[str, Any]:
     sample.gt_va.fill_(math.nan)
     sample.valid.fill_(False)
     sample.observed.fill_(False)
-    sample.set_metainfo({'num_frames': 0, 'starts_video': False})
+    sample.num_frames, sample.starts_video = 0, False
     return item

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import errno
-import math
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader, get_worker_info
 
 from abawfw.components import build
 from abawfw.errors import ConfigError, DataError
 from abawfw.registry import DATASETS, SAMPLERS
-from abawfw.structures import VADataSample
+from abawfw.structures import VABatch
+from abawfw.structures.va_batch import stack_padded
 
 PREFETCH = 2
 """Batches that each worker makes in advance, torch's own number."""
@@ -68,7 +67,7 @@ def build_dataloader(cfg: dict[str, Any], seed: int, rank: int = 0, world_size: 
         num_workers=workers,
         prefetch_factor=PREFETCH if workers else None,
         persistent_workers=workers > 0,
-        pin_memory=workers > 0 and torch.cuda.is_available(),
+        pin_memory=torch.cuda.is_available(),
         generator=torch.Generator().manual_seed(seed),
     )
     if workers and hasattr(dataset, 'clips'):
@@ -158,7 +157,7 @@ def _collate_in_worker(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
     if get_worker_info() is None:
         return batch
     try:
-        for tensor in batch['inputs'].values():
+        for tensor in (*batch['inputs'].values(), *batch['data_samples'].tensors):
             tensor.share_memory_()
     except (RuntimeError, OSError) as error:
         raise DataError(
@@ -176,64 +175,14 @@ def _reason(error: Exception) -> str:
     return os.strerror(int(number[1])) if number is not None and known else str(error).splitlines()[0]
 
 
-class SampleList(list[VADataSample]):
-    """Data samples of a batch, on their way from a worker process by value.
-
-    Tensors that leave a worker one by one cost an open file each, and a batch of many short clips would
-    exceed the limit of open files. So labels and masks travel as three arrays, and arrive as a plain list.
-    """
-
-    def __reduce__(self) -> tuple[Callable, tuple]:
-        gt_va = torch.stack([sample.gt_va for sample in self]).numpy()
-        valid = torch.stack([sample.valid for sample in self]).numpy()
-        observed = torch.stack([sample.observed for sample in self]).numpy()
-        return _unpack, ([sample.metainfo for sample in self], gt_va, valid, observed)
-
-
 def collate_clips(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Pad clips to the longest of the batch.
+    """Stack clips, padded to the longest of the batch.
 
     Args:
         items: clips of ``ClipDataset``: inputs {feature: (time, *dims)} and data_sample.
 
     Returns:
-        inputs {feature: (batch, time, *dims)}, zero where padded, and data_samples, a list whose gt_va is NaN
-        and whose valid and observed are False where padded. The data samples are those of ``items``, their
-        labels and masks made longer.
+        inputs {feature: (batch, time, *dims)}, zero where padded, and data_samples, a ``VABatch``.
     """
-    samples = SampleList(item['data_sample'] for item in items)
-    lengths = {len(sample.valid) for sample in samples}
-    if len(lengths) == 1:
-        stacked = {f: torch.stack([item['inputs'][f] for item in items]) for f in items[0]['inputs']}
-        return {'inputs': stacked, 'data_samples': samples}
-    length = max(lengths)
-    inputs = {
-        feature: _pad([item['inputs'][feature] for item in items], length, 0)
-        for feature in items[0]['inputs']
-    }
-    labels = _pad([sample.gt_va for sample in samples], length, math.nan)
-    valid = _pad([sample.valid for sample in samples], length, False)
-    observed = _pad([sample.observed for sample in samples], length, False)
-    for row, sample in enumerate(samples):
-        sample.gt_va = labels[row]
-        sample.valid = valid[row]
-        sample.observed = observed[row]
-    return {'inputs': inputs, 'data_samples': samples}
-
-
-def _pad(clips: list[Tensor], length: int, value: float) -> Tensor:
-    """(batch, length, *dims), each clip written once, ``value`` behind it."""
-    batch = clips[0].new_empty((len(clips), length, *clips[0].shape[1:]))
-    for row, clip in zip(batch, clips, strict=True):
-        row[: len(clip)] = clip
-        row[len(clip) :] = value
-    return batch
-
-
-def _unpack(metainfos: list[dict[str, Any]], *arrays: Any) -> list[VADataSample]:
-    samples = []
-    for metainfo, *tensors in zip(metainfos, *map(torch.from_numpy, arrays), strict=True):
-        sample = VADataSample(metainfo=metainfo)
-        sample.gt_va, sample.valid, sample.observed = tensors
-        samples.append(sample)
-    return samples
+    inputs = {f: stack_padded([item['inputs'][f] for item in items], 0) for f in items[0]['inputs']}
+    return {'inputs': inputs, 'data_samples': VABatch.of([item['data_sample'] for item in items])}

@@ -211,6 +211,7 @@ class VARunner(Runner):
         Returns:
             The file written.
         """
+        self.train_loop.read()  # of what is not finite nothing is saved
         path = Path(self.work_dir) / resumable_name(self.train_loop.epoch, self.train_loop.batch)
         state = capture(self)
         if self.rank == 0:

@@ -13,9 +13,13 @@ from abawfw.components import WholeNumber
 from abawfw.errors import ConfigError, DataError, counted
 from abawfw.evaluation.functional import Moments, assemble, moments, smooth_and_clip
 from abawfw.registry import METRICS
+from abawfw.structures import VABatch
 
 COLUMNS = {'valence': 0, 'arousal': 1}  # of the labels
 WINDOWS = {'valence': 50, 'arousal': 20}  # docs/rucaim3.md, Inference: one-sided, chosen on Aff-Wild2's val
+
+UNREAD = 50
+"""Batches whose predictions stay on a device before they are read."""
 
 
 class AssembledVideo(NamedTuple):
@@ -70,28 +74,37 @@ class VAMetric(BaseMetric):
         if missing:
             raise ConfigError(f'windows {self.windows} of VAMetric lack the target {missing[0]}')
         self.videos: dict[str, AssembledVideo] = {}
+        self._unread: list[VABatch] = []
 
-    def process(self, data_batch: Any, data_samples: Sequence[Any]) -> None:
+    def process(self, data_batch: Any, data_samples: Sequence[VABatch]) -> None:
         """Keep one entry per clip; fillers (no frames) are skipped.
 
         Args:
             data_batch: not used.
-            data_samples: ``VADataSample`` with ``pred_va``, or the dicts that MMEngine makes of them.
+            data_samples: batches with ``pred_va``, on any device. What is not on the CPU is read when some
+                more batches have come, as reading waits for all that the device still computes.
         """
+        self._unread += data_samples
+        if len(self._unread) >= UNREAD or all(batch.gt_va.device.type == 'cpu' for batch in self._unread):
+            self._read()
+
+    def _read(self) -> None:
         columns = [COLUMNS[t] for t in self.targets]
-        for sample in data_samples:
-            s = sample.get
-            n = s('num_frames')
-            if not n:
-                continue
-            pred = s('pred_va').detach().float().cpu().numpy()[:n].copy()
-            label = s('gt_va').detach().float().cpu().numpy()[:n, columns]
-            if pred.shape != (n, len(columns)) or label.shape != pred.shape:
-                raise DataError(
-                    f'video {s("video_id")}, clip from frame {s("start")}: predictions {pred.shape} '
-                    f'and labels {label.shape}, but {n} frames of {", ".join(self.targets)} are expected'
-                )
-            self.results.append(_Clip(s('video_id'), s('start'), s('video_length'), pred, label))
+        unread, self._unread = self._unread, []
+        for batch in (batch.to('cpu') for batch in unread):
+            labels = batch.gt_va.float().numpy()
+            for row, pred in enumerate(batch.predictions()):
+                video, start, n = batch.video_id[row], batch.start[row], batch.num_frames[row]
+                if not n:
+                    continue
+                label = labels[row, :n][:, columns]
+                if pred.shape != (n, len(columns)) or label.shape != pred.shape:
+                    raise DataError(
+                        f'video {video}, clip from frame {start}: predictions {tuple(pred.shape)} '
+                        f'and labels {label.shape}, but {n} frames of {", ".join(self.targets)} are expected'
+                    )
+                own = pred.float().numpy().copy()
+                self.results.append(_Clip(video, start, batch.video_length[row], own, label))
 
     def collect(self) -> dict[str, AssembledVideo]:
         """Gather the clips of all ranks, assemble every video, and forget the clips.
@@ -101,6 +114,7 @@ class VAMetric(BaseMetric):
         Raises:
             DataError: a prediction is not finite, or a frame is covered by no clip (on every rank alike).
         """
+        self._read()
         clips: dict[str, dict[int, _Clip]] = {}
         for part in all_gather_object(self.results):
             for clip in part:

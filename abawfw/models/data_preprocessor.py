@@ -11,14 +11,15 @@ from abawfw.registry import MODELS
 
 @MODELS.register_module()
 class VADataPreprocessor(BaseDataPreprocessor):
-    """Move the inputs of a batch to the model's device; the data samples stay where they are.
-
-    The estimator stacks the labels of a batch and moves them in one piece, which is cheaper than moving
-    each sample.
-    """
+    """Move a batch to the model's device, once: what is handed in holds the moved tensors afterwards."""
 
     def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
-        """Return ``inputs`` ``{modality: (batch, time, *dims)}`` on the device, and ``data_samples``."""
+        """Return ``inputs`` ``{modality: (batch, time, *dims)}`` and ``data_samples`` on the device."""
         device = self.device
-        inputs = {name: x.to(device, non_blocking=True) for name, x in data['inputs'].items()}
-        return {'inputs': inputs, 'data_samples': data.get('data_samples')}
+        samples = data.get('data_samples')
+        moved = {
+            'inputs': {name: x.to(device, non_blocking=True) for name, x in data['inputs'].items()},
+            'data_samples': None if samples is None else samples.to(device, non_blocking=True),
+        }
+        data.update(moved)
+        return moved

@@ -1,16 +1,17 @@
-"""State that stateful contexts carry from clip to clip, one per lane."""
+"""The estimator: five slots, each a registered component, and the step from tensors to losses."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from mmengine.model import BaseModel, initialize
 from torch import Tensor, nn
 
 from abawfw.components import build, building
-from abawfw.errors import CheckpointError, ConfigError, TrainingError
+from abawfw.errors import ConfigError
+from abawfw.models.lane_states import LaneStates, State
 from abawfw.models.modalities import to_vectors
 from abawfw.models.parts import (
     build_per_modality,
@@ -21,131 +22,11 @@ from abawfw.models.parts import (
     let_learn,
     load_part,
     out_dim,
+    takes_lengths,
 )
 from abawfw.registry import BACKBONES, CONTEXTS, ENCODERS, FUSIONS, HEADS, MODELS
-from abawfw.structures import VADataSample
-
-State = tuple[Tensor, ...]
-
-
-class Lane(NamedTuple):
-    """Where a lane stands: the video, the frame that comes next, and one state per stateful context."""
-
-    video_id: str
-    position: int
-    states: tuple[State, ...]
-
-
-class LaneStates:
-    """The states of all lanes.
-
-    A state is a tuple of tensors whose first axis is the row of the batch. Rows may differ in the length of
-    their second axis; they are padded with zeros where they stand together in a batch.
-    """
-
-    def __init__(self) -> None:
-        self._lanes: dict[int, Lane] = {}
-
-    def clear(self) -> None:
-        """Forget all lanes."""
-        self._lanes.clear()
-
-    def gather(
-        self, contexts: Sequence[Any], samples: Sequence[VADataSample], device: torch.device
-    ) -> list[State]:
-        """Batch the states before these clips, one per context; the start of a video gets the initial one.
-
-        Raises:
-            ConfigError: two clips of the batch share a lane.
-            TrainingError: a clip does not continue what its lane saw last.
-        """
-        self._check(samples)
-        batched = []
-        for c, context in enumerate(contexts):
-            fresh = context.initial_state(len(samples), device)
-            rows = [
-                tuple(t[i] for t in fresh)
-                if sample.starts_video or not sample.num_frames
-                else self._lanes[sample.lane].states[c]
-                for i, sample in enumerate(samples)
-            ]
-            batched.append(
-                tuple(_stack([t.to(device) for t in column]) for column in zip(*rows, strict=True))
-            )
-        return batched
-
-    def scatter(self, samples: Sequence[VADataSample], states: Sequence[State]) -> None:
-        """Keep the states after these clips, cut off from the graph. A filler leaves its lane as it is."""
-        for i, sample in enumerate(samples):
-            if sample.num_frames:
-                rows = tuple(tuple(t[i].detach() for t in state) for state in states)
-                self._lanes[sample.lane] = Lane(sample.video_id, sample.start + sample.num_frames, rows)
-
-    def export(self) -> dict[str, Tensor]:
-        """All lanes as a flat dict of tensors on the CPU, for a checkpoint."""
-        flat = {}
-        for number, lane in self._lanes.items():
-            flat[f'{number}.video_id'] = torch.tensor(list(lane.video_id.encode()), dtype=torch.uint8)
-            flat[f'{number}.position'] = torch.tensor(lane.position)
-            for c, state in enumerate(lane.states):
-                for k, tensor in enumerate(state):
-                    flat[f'{number}.state.{c}.{k}'] = tensor.detach().cpu().clone()
-        return flat
-
-    def restore(self, flat: dict[str, Tensor]) -> None:
-        """Take over what :meth:`export` gave.
-
-        Raises:
-            CheckpointError: these are not the states of lanes.
-        """
-        lanes = {}
-        try:
-            for number in {key.split('.')[0] for key in flat}:
-                cells: dict[int, dict[int, Tensor]] = {}
-                for key, tensor in flat.items():
-                    parts = key.split('.')
-                    if parts[0] == number and parts[1] == 'state':
-                        cells.setdefault(int(parts[2]), {})[int(parts[3])] = tensor
-                states = tuple(tuple(cells[c][k] for k in sorted(cells[c])) for c in sorted(cells))
-                name = bytes(flat[f'{number}.video_id'].tolist()).decode()
-                lanes[int(number)] = Lane(name, int(flat[f'{number}.position']), states)
-        except (KeyError, IndexError, ValueError) as error:
-            raise CheckpointError(f'the lane states of the checkpoint are damaged: {error!r}') from error
-        self._lanes = lanes
-
-    def _check(self, samples: Sequence[VADataSample]) -> None:
-        taken: dict[int, VADataSample] = {}
-        for sample in samples:
-            if not sample.num_frames:
-                continue
-            other = taken.setdefault(sample.lane, sample)
-            if other is not sample:
-                raise ConfigError(
-                    f'lane {sample.lane} has two clips in one batch (videos {other.video_id} and '
-                    f'{sample.video_id}), but this model carries state: use LaneBatchSampler'
-                )
-            if sample.starts_video:
-                continue
-            lane = self._lanes.get(sample.lane)
-            if lane is None or (lane.video_id, lane.position) != (sample.video_id, sample.start):
-                stands = f'is at frame {lane.position} of {lane.video_id}' if lane else 'has seen nothing yet'
-                raise TrainingError(
-                    f'a clip of video {sample.video_id} starts at frame {sample.start} in lane '
-                    f'{sample.lane}, which {stands}: this model carries state, so clips must follow one '
-                    'another without gap or overlap (clips Segments, sampler LaneBatchSampler, lane states '
-                    'restored on resume)'
-                )
-
-
-def _stack(rows: list[Tensor]) -> Tensor:
-    """Stack rows; a shorter first axis is padded with zeros."""
-    if rows[0].ndim == 0 or len({row.shape[0] for row in rows}) == 1:
-        return torch.stack(rows)
-    longest = max(row.shape[0] for row in rows)
-    return torch.stack(
-        [torch.cat([row, row.new_zeros(longest - row.shape[0], *row.shape[1:])]) for row in rows]
-    )
-
+from abawfw.structures import VABatch
+from abawfw.structures.va_batch import Frames
 
 TARGETS = ('valence', 'arousal')
 
@@ -222,76 +103,92 @@ class VAEstimator(BaseModel):
         for name in self.frozen:
             find_part(self, name).requires_grad_(False)
         # where the targets stand among the label's two columns
-        self.target_columns = [TARGETS.index(t) for t in self.targets]
+        self.target_columns = slice(TARGETS.index(self.targets[0]), TARGETS.index(self.targets[-1]) + 1)
         # Evaluation in mid-epoch must not disturb the videos that are being trained on.
         self._lanes = {True: LaneStates(), False: LaneStates()}
 
     def forward(
-        self, inputs: dict[str, Tensor], data_samples: list[VADataSample] | None = None, mode: str = 'tensor'
+        self, inputs: dict[str, Tensor], data_samples: VABatch | None = None, mode: str = 'tensor'
     ) -> Any:
         """Run over a batch of clips.
 
         Args:
             inputs: ``{modality: (batch, time, *dims)}``; optional ones may be absent.
-            data_samples: one per clip; without them (``tensor`` only) every frame is valid and observed, and
-                every clip starts a video.
+            data_samples: where the clips come from, their labels and masks; without it (``tensor`` only)
+                every frame is valid and observed, and every clip starts a video.
             mode: ``loss``, ``predict`` or ``tensor``.
 
         Returns:
-            ``loss``: dict of losses; ``predict``: the data samples; ``tensor``: the head's output. The first
-            two set ``pred_va`` of each sample: float32 (num_frames, targets), detached, on the CPU after
-            ``predict`` and on the model's device after ``loss``.
+            ``loss``: dict of losses; ``predict``: a list of the batch alone, as MMEngine wants a list;
+            ``tensor``: the head's output. The first two set ``pred_va`` of the batch.
         """
         first = next(iter(inputs.values()))
         if data_samples is None:
+            if mode != 'tensor':
+                raise ValueError(f'mode {mode!r} needs data samples')
             valid = torch.ones(first.shape[:2], dtype=torch.bool, device=first.device)
             seen = valid.unsqueeze(-1).expand(-1, -1, len(inputs))
-        else:
-            valid = torch.stack([s.valid for s in data_samples]).to(first.device, non_blocking=True)
-            seen = torch.stack([s.observed for s in data_samples]).to(first.device, non_blocking=True)
+            frames = Frames(valid, seen, [first.shape[1]] * len(first), [None] * len(inputs))
+            return self.step(
+                inputs, frames, [c.initial_state(len(first), first.device) for c in self.stateful]
+            )[0]
+        batch = data_samples.to(first.device)
         stateful, lanes = self.stateful, self._lanes[self.training]
-        if data_samples is None:
-            before = [c.initial_state(len(first), first.device) for c in stateful]
-        else:
-            before = lanes.gather(stateful, data_samples, first.device) if stateful else []
-        x, after = self.extract(inputs, seen, valid, before)
-        if data_samples is not None and stateful:
-            lanes.scatter(data_samples, after)
+        before = lanes.gather(stateful, batch) if stateful else []
+        output, after, losses = self.step(
+            inputs, batch.frames, before, batch.gt_va if mode == 'loss' else None
+        )
+        if stateful:
+            lanes.scatter(batch, after)
+        if mode == 'tensor':
+            return output
+        data_samples.pred_va = output.va.detach()
+        return losses if mode == 'loss' else [data_samples]
+
+    def step(
+        self,
+        inputs: dict[str, Tensor],
+        frames: Frames,
+        before: Sequence[State],
+        gt_va: Tensor | None = None,
+    ) -> tuple[Any, list[State], dict[str, Tensor]]:
+        """The function from tensors to predictions, states and losses: nothing is read back from the device.
+
+        Args:
+            inputs: as in :meth:`forward`.
+            frames: which of them exist and were observed.
+            before: state of each stateful context before the clips, in order.
+            gt_va: labels, (batch, time, 2), NaN where there is none; None for no losses.
+
+        Returns:
+            The head's output, the states after the clips, and the losses.
+        """
+        x, after = self.extract(inputs, frames, before)
         # The head is a small part of the work, and a CCC of values rounded to 8 bits would be another number.
-        with torch.autocast(first.device.type, enabled=False):
+        with torch.autocast(x.device.type, enabled=False):
             # nothing is to be learnt from a frame of which nothing was seen
-            known = valid & seen.any(dim=-1)
+            known = frames.valid & frames.observed.any(dim=-1)
             output = self.head(x.float(), known)
-            if mode == 'tensor':
-                return output
-            if data_samples is None:
-                raise ValueError(f'mode {mode!r} needs data samples')
-            va = output.va.detach()
-            if mode == 'predict':
-                va = va.cpu()
-            for row, sample in zip(va, data_samples, strict=True):
-                sample.pred_va = row[: sample.num_frames]
-            if mode == 'predict':
-                return data_samples
-            gt = torch.stack([s.gt_va for s in data_samples]).to(first.device, non_blocking=True)
-            return self.head.loss(output, gt[..., self.target_columns], known)
+            if gt_va is None:
+                return output, after, {}
+            return output, after, self.head.loss(output, gt_va[..., self.target_columns], known)
 
     def extract(
-        self, inputs: dict[str, Tensor], seen: Tensor, valid: Tensor, before: Sequence[State]
+        self, inputs: dict[str, Tensor], frames: Frames, before: Sequence[State]
     ) -> tuple[Tensor, list[State]]:
         """Everything before the head.
 
         Args:
             inputs: as in :meth:`forward`.
-            seen: (batch, time, modalities of ``inputs``) bool, where each was observed.
-            valid: (batch, time) bool, False for padding.
-            before: state of each stateful context before the clip, in order.
+            frames: which of them exist and were observed.
+            before: state of each stateful context before the clips, in order.
 
         Returns:
-            (batch, time, dim), and the states after the clip.
+            (batch, time, dim), and the states after the clips.
         """
+        valid = frames.valid
         sequences, observed = to_vectors(
-            inputs, seen, self.input_dims, dict(self.backbones.items()), self.optional
+            inputs, frames, self.input_dims, dict(self.backbones.items()), self.optional
         )
         for name, encoder in self.encoders.items():
             sequences[name] = encoder(sequences[name], observed[name])
@@ -300,11 +197,12 @@ class VAEstimator(BaseModel):
         x = self.fusion(sequences, observed)
         after: list[State] = []
         for context in self.context:
+            known = {'lengths': frames.lengths} if takes_lengths(context) else {}
             if is_stateful(context):
-                x, state = context(x, valid, before[len(after)])
+                x, state = context(x, valid, before[len(after)], **known)
                 after.append(state)
             else:
-                x = context(x, valid)
+                x = context(x, valid, **known)
         return x, after
 
     @property

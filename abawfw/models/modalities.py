@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from abawfw.errors import DataError
+from abawfw.structures.va_batch import Frames
 
 
 def to_vectors(
     inputs: Mapping[str, Tensor],
-    seen: Tensor,
+    frames: Frames,
     input_dims: Mapping[str, Any],
     backbones: Mapping[str, Any],
     optional: Collection[str],
@@ -22,7 +23,7 @@ def to_vectors(
 
     Args:
         inputs: ``{modality: (batch, time, *dims)}``.
-        seen: (batch, time, modalities of ``inputs``) bool, where each was observed.
+        frames: which of them exist and were observed.
         input_dims: size of a frame of each modality of the model, in its order.
         backbones: of the modalities that are no vectors yet.
         optional: modalities that may be absent: zeros, nothing of which was observed.
@@ -35,7 +36,7 @@ def to_vectors(
         DataError: a modality is absent that may not be.
     """
     column = {name: i for i, name in enumerate(inputs)}
-    sequences, observed = {}, {}
+    sequences, observed, seen = {}, {}, frames.observed
     for name, dims in input_dims.items():
         backbone = backbones.get(name)
         if name not in inputs:
@@ -51,18 +52,29 @@ def to_vectors(
             observed[name] = seen[..., column[name]]
             values = inputs[name]
             # stores keep vectors of half precision, too
+            at = frames.observed_at[column[name]] if frames.observed_at is not None else None
             sequences[name] = (
-                values.float() if backbone is None else _per_frame(backbone, values, observed[name])
+                values.float() if backbone is None else _per_frame(backbone, values, observed[name], at)
             )
     return sequences, observed
 
 
-def _per_frame(backbone: Any, frames: Tensor, observed: Tensor) -> Tensor:
-    """Vectors of the observed frames, (batch, time, dim), zero elsewhere."""
-    if torch.compiler.is_exporting():  # which frames were observed is unknown while the graph is made
-        vectors = backbone(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
-        return vectors.masked_fill(~observed.unsqueeze(-1), 0)
-    if not observed.any():  # batch statistics of nothing do not exist
+def _per_frame(backbone: Any, frames: Tensor, observed: Tensor, at: Tensor | None) -> Tensor:
+    """Vectors of the observed frames, (batch, time, dim), zero elsewhere.
+
+    Args:
+        backbone: of the modality.
+        frames: (batch, time, *dims).
+        observed: (batch, time) bool.
+        at: places of the observed frames in (batch * time); None to run over all, as where the host does not
+            know, or where these are all.
+    """
+    rows = frames.flatten(0, 1)
+    if at is None:
+        return backbone(rows).unflatten(0, observed.shape).masked_fill(~observed.unsqueeze(-1), 0)
+    if not len(at):  # batch statistics of nothing do not exist
         return torch.zeros(*observed.shape, backbone.out_dim, device=frames.device)
-    vectors = backbone(frames[observed])
-    return vectors.new_zeros(*observed.shape, backbone.out_dim).index_put((observed,), vectors)
+    vectors = backbone(rows[at])
+    return (
+        vectors.new_zeros(len(rows), backbone.out_dim).index_put((at,), vectors).unflatten(0, observed.shape)
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -60,6 +62,20 @@ def out_dim(part: nn.Module, place: str, in_dim: Any) -> int:
 def is_stateful(context: nn.Module) -> bool:
     """Whether a context carries state from clip to clip; one that does not say so does not."""
     return bool(getattr(context, 'stateful', False))
+
+
+def takes_lengths(context: nn.Module) -> bool:
+    """Whether ``forward`` has an argument ``lengths``, for the number of frames of each clip as a list.
+
+    A context that decides by it, such as where to cut, need not read that back from a device.
+    """
+    kind: Any = type(context)
+    return _has_lengths(kind)
+
+
+@functools.cache
+def _has_lengths(kind: Any) -> bool:
+    return 'lengths' in inspect.signature(kind.forward).parameters
 
 
 def find_part(model: nn.Module, name: str) -> nn.Module:

@@ -1,5 +1,5 @@
 """Data structures shared by all rooms."""
 
-from abawfw.structures.va_data_sample import VADataSample
+from abawfw.structures.va_batch import VABatch, VAClip
 
-__all__ = ['VADataSample']
+__all__ = ['VABatch', 'VAClip']

@@ -20,6 +20,7 @@ from abawfw.apis.export import KEY, LENGTHS, TOLERANCE, ExportReport, export
 from abawfw.apis.trained_run import load_run
 from abawfw.checkpoints import load_checkpoint, save_checkpoint
 from abawfw.errors import CheckpointError, ConfigError, TrainingError
+from abawfw.structures.va_batch import Frames
 
 SOUND = {'affectnet': 5, 'vggish': 3}
 VECTORS = {'video_embedding': 5, 'audio_embedding': 4}
@@ -197,7 +198,7 @@ def test_a_memory_beyond_its_capacity(attention: Exported) -> None:
         tensors = {name: torch.from_numpy(x)[None] for name, x in clip.items()}
         seen, valid = torch.ones(1, frames, 2, dtype=torch.bool), torch.ones(1, frames, dtype=torch.bool)
         with torch.no_grad():
-            x, states = model.extract(tensors, seen, valid, states)
+            x, states = model.extract(tensors, Frames(valid, seen), states)
             expected = model.head(x, valid).va[0].numpy()
         va, memory, count = session.run(
             ['va', 'next_state.1.memory', 'next_state.1.count'],

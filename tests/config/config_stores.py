@@ -113,7 +113,7 @@ def check_and_run(path: Path, stores: DemoStores) -> None:
     batch = next(iter(loader.batch_sampler))
     data = loader.collate_fn([loader.dataset[request] for request in batch])
     with torch.no_grad():
-        samples = model(data['inputs'], data['data_samples'], mode='predict')
-    for sample in samples:
-        assert sample.pred_va.shape == (sample.num_frames, len(cfg.targets))
-        assert torch.isfinite(sample.pred_va).all()
+        (predicted,) = model(data['inputs'], data['data_samples'], mode='predict')
+    for frames, pred in zip(predicted.num_frames, predicted.predictions(), strict=True):
+        assert pred.shape == (frames, len(cfg.targets))
+        assert torch.isfinite(pred).all()

@@ -43,14 +43,8 @@ def test_a_clip_holds_its_frames_labels_and_origin():
     sample = item['data_sample']
     np.testing.assert_array_equal(sample.gt_va, store.va['v0'][4:8])
     assert sample.valid.tolist() == [True] * 4
-    assert sample.metainfo == {
-        'video_id': 'v0',
-        'start': 4,
-        'num_frames': 4,
-        'video_length': 9,
-        'lane': 3,
-        'starts_video': False,
-    }
+    assert (sample.video_id, sample.start, sample.num_frames, sample.video_length) == ('v0', 4, 4, 9)
+    assert (sample.lane, sample.starts_video) == (3, False)
     assert dataset[ClipRequest(0)]['data_sample'].starts_video
     assert dataset[ClipRequest(2)]['data_sample'].num_frames == 1
 
@@ -136,18 +130,20 @@ def test_a_batch_is_padded_to_its_longest_clip_only():
     items = [dataset[ClipRequest(i)] for i in (1, 2)]  # 2 frames of v0, 3 of v1
     batch = collate_clips([dataset[ClipRequest(i)] for i in (1, 2)])
     assert {f: tuple(x.shape) for f, x in batch['inputs'].items()} == {'face': (2, 3, 3), 'audio': (2, 3, 2)}
+    record = batch['data_samples']
+    assert (record.gt_va.dtype, record.valid.dtype) == (torch.float32, torch.bool)
+    assert record.starts.tolist() == record.starts_video
     for row, item in enumerate(items):
-        n = item['data_sample'].num_frames
-        sample = batch['data_samples'][row]
+        sample = item['data_sample']
+        n = sample.num_frames
         for feature, values in item['inputs'].items():
             assert torch.equal(batch['inputs'][feature][row, :n], values)
             assert not batch['inputs'][feature][row, n:].any()
-        assert torch.equal(sample.gt_va[:n], item['data_sample'].gt_va)
-        assert sample.gt_va[n:].isnan().all()
-        assert sample.valid.tolist() == [True] * n + [False] * (3 - n)
-        assert sample.metainfo == item['data_sample'].metainfo
-        assert sample.gt_va.dtype == torch.float32
-        assert sample.valid.dtype == torch.bool
+        assert torch.equal(record.gt_va[row, :n], sample.gt_va)
+        assert record.gt_va[row, n:].isnan().all()
+        assert record.valid[row].tolist() == [True] * n + [False] * (3 - n)
+        for name in ('video_id', 'start', 'num_frames', 'video_length', 'lane', 'starts_video'):
+            assert getattr(record, name)[row] == getattr(sample, name)
 
 
 def masked_store() -> MemoryStore:
@@ -187,8 +183,10 @@ def test_masks_arrive_in_a_batch(workers: int):
     }
     loader = build_dataloader(cfg, seed=0, rank=0, world_size=1)
     loader.batch_sampler.set_epoch(0)
-    observed = {(s.video_id, s.start): s.observed[:, 0].tolist() for s in next(iter(loader))['data_samples']}
-    assert observed == {
+    record = next(iter(loader))['data_samples']
+    found = zip(record.video_id, record.start, record.observed[..., 0].tolist(), strict=True)
+    assert record.observed_at[0].tolist() == record.observed.flatten().nonzero()[:, 0].tolist()
+    assert {(video, start): observed for video, start, observed in found} == {
         ('v0', 0): [True, False, True, True],
         ('v0', 4): [True, False, False, False],  # its second frame has no face, the last two do not exist
         ('v1', 0): [True, True, True, True],

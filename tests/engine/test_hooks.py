@@ -109,6 +109,27 @@ def test_loss_that_is_no_number(train, tiny_data: Path, tmp_path: Path) -> None:
     assert train(run, job={'resume': True}, **{'default_hooks.checkpoint.batches': 1})['codes'] == [0]
 
 
+def test_a_loss_that_is_read_late_still_names_its_batch_and_is_not_saved(train, tmp_path: Path) -> None:
+    job, run = {'prepare': ['lose_the_loss']}, tmp_path / 'run'
+    found = train(run, job=job, **{'train_cfg.read_every': 50})
+    assert found['codes'] == [2]
+    assert 'loss is nan in epoch 1, batch 4' in found['output']
+    assert not list(run.glob('*.pth'))
+    # a checkpoint in between has it read first
+    saving = {'default_hooks.checkpoint.batches': 3, 'train_cfg.read_every': 50}
+    assert 'loss is nan in epoch 1, batch 4' in train(tmp_path / 'saving', job=job, **saving)['output']
+    assert [p.name for p in (tmp_path / 'saving').glob('*.pth')] == ['epoch_0_batch_3.pth']
+
+
+def test_how_often_the_device_is_read_changes_nothing(train, original: Path, tmp_path: Path) -> None:
+    run = tmp_path / 'run'
+    assert train(run, **{'train_cfg.read_every': 4})['codes'] == [0]
+    keep = [[{k: v for k, v in r.items() if 'second' not in k} for r in rows(x)] for x in (original, run)]
+    assert keep[0] == keep[1]
+    weights = [torch.load(x / 'epoch_3.pth', weights_only=False)['state_dict'] for x in (original, run)]
+    assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
+
+
 @pytest.mark.parametrize('model', ['transformer', 'fclstm_xl'])
 def test_training_figures(train, tiny_data: Path, tmp_path: Path, model: str) -> None:
     """Without dropout and learning, predictions of the training pass are those of the final weights."""
@@ -270,7 +291,7 @@ def screen_of(monkeypatch: pytest.MonkeyPatch, terminal: bool) -> io.StringIO:
     return screen
 
 
-BATCH = {'data_samples': [SimpleNamespace(num_frames=500), SimpleNamespace(num_frames=100)]}
+BATCH = {'data_samples': SimpleNamespace(num_frames=[500, 100])}
 # after 2 of 4 batches in 20 s: 20 s of the epoch are left, 40 s of the next, and 6 s of validation after each
 STATE = 'loss 0.750  60 frames/s  left 0:00:20, run 0:01:12'
 

@@ -11,12 +11,13 @@ import torch
 
 from abawfw.engine.hooks import TrainingMetricHook
 from abawfw.evaluation.functional import ccc, moments, pcc, rmse
+from abawfw.structures import VABatch, VAClip
 
 TARGETS = ('valence', 'arousal')
 
 
 def runner() -> Any:
-    model = SimpleNamespace(targets=TARGETS, target_columns=[0, 1])
+    model = SimpleNamespace(targets=TARGETS, target_columns=slice(2))
     return SimpleNamespace(
         model=model,
         optim_wrapper=SimpleNamespace(get_lr=lambda: {'lr': [0.1]}),
@@ -30,17 +31,22 @@ def batches(true: np.ndarray, pred: np.ndarray, size: int) -> list[dict[str, Any
     for start in range(0, len(true), size):
         gt, said = (torch.tensor(x[start : start + size]) for x in (true, pred))
         n = len(gt)
-        sample = SimpleNamespace(gt_va=gt, pred_va=said, num_frames=n, valid=torch.ones(n, dtype=torch.bool))
-        found.append({'data_samples': [sample]})
+        valid = torch.ones(n, dtype=torch.bool)
+        batch = VABatch.of([VAClip('v', start, n, len(true), 0, not start, gt, valid, valid[:, None])])
+        batch.pred_va = said[None]
+        found.append({'data_samples': batch})
     return found
 
 
-def measured(hook: TrainingMetricHook, data: list[dict[str, Any]]) -> dict[str, float]:
+def measured(hook: TrainingMetricHook, data: list[dict[str, Any]], every: int = 1) -> dict[str, float]:
     run = runner()
     hook.before_train(run)
     hook.before_train_epoch(run)
     for i, batch in enumerate(data):
         hook.after_train_iter(run, i, batch, {'loss': torch.tensor(0.5)})
+        if i % every == every - 1:
+            hook.read(run)
+    hook.read(run)
     hook.after_train_epoch(run)
     return run.train_loop.record
 
@@ -86,6 +92,7 @@ def test_a_hook_that_goes_on_in_mid_epoch_measures_the_same() -> None:
     first.before_train_epoch(run)
     for i, batch in enumerate(data[:4]):
         first.after_train_iter(run, i, batch, {'loss': torch.tensor(0.5)})
+    first.read(run)
     second.load_rank_state(first.rank_state())
     assert {k: v for k, v in measured(second, data[4:]).items() if 'second' not in k} == {
         k: v for k, v in whole.items() if 'second' not in k

@@ -12,6 +12,7 @@ import torch
 from abawfw.errors import DataError
 from abawfw.evaluation.functional import assemble, ccc, moments, pcc, pcc_p_value, rmse
 from abawfw.evaluation.va_metric import VAMetric
+from abawfw.structures import VABatch, VAClip
 
 
 @pytest.fixture(scope='module')
@@ -136,16 +137,13 @@ def test_the_metric_of_a_run_says_the_same(golden_tagf: Path) -> None:
                 int(numbers['win_len'][i]),
             )
             label = numbers[f'label_{trial}']
-            samples.append(
-                {
-                    'video_id': trial,
-                    'start': start,
-                    'num_frames': n,
-                    'video_length': len(label),
-                    'pred_va': torch.from_numpy(numbers['win_output'][i, :n]),
-                    'gt_va': torch.from_numpy(np.tile(label[start : start + n, None], 2)),
-                }
+            gt_va = torch.from_numpy(np.tile(label[start : start + n, None], 2))
+            valid = torch.ones(n, dtype=torch.bool)
+            sample = VABatch.of(
+                [VAClip(trial, start, n, len(label), 0, not start, gt_va, valid, valid[:, None])]
             )
+            sample.pred_va = torch.from_numpy(numbers['win_output'][None, i, :n])
+            samples.append(sample)
         metric.process(None, samples)
     found = metric.evaluate(10)
     assert found['pcc_valence'] == pytest.approx(expected['pcc'][0], rel=1e-6)

@@ -14,7 +14,7 @@ from abawfw.errors import ConfigError, DataError
 from abawfw.evaluation.functional import ccc, pcc, rmse, smooth_and_clip
 from abawfw.evaluation.va_metric import VAMetric
 from abawfw.registry import METRICS
-from abawfw.structures import VADataSample
+from abawfw.structures import VABatch, VAClip
 
 LENGTHS = {'a': 130, 'b': 75, 'c': 9}
 
@@ -31,17 +31,22 @@ def whole_videos() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     return videos
 
 
-def clip(name: str, start: int, stop: int, padding: int = 0, targets: int = 2) -> VADataSample:
+def clip(name: str, start: int, stop: int, padding: int = 0, targets: int = 2) -> VABatch:
+    """A clip with its predictions, as a batch of one."""
     pred, label = whole_videos()[name]
-    meta = {'video_id': name, 'start': start, 'num_frames': stop - start, 'video_length': LENGTHS[name]}
-    sample = VADataSample(metainfo=meta)
     pad = [(0, padding), (0, 0)]
-    sample.gt_va = torch.from_numpy(np.pad(label[start:stop], pad, constant_values=np.nan))
-    sample.pred_va = torch.from_numpy(np.pad(pred[start:stop], pad, constant_values=np.nan)[:, :targets])
+    gt_va = torch.from_numpy(np.pad(label[start:stop], pad, constant_values=np.nan))
+    valid = torch.arange(len(gt_va)) < stop - start
+    sample = VABatch.of(
+        [VAClip(name, start, stop - start, LENGTHS[name], 0, not start, gt_va, valid, valid[:, None])]
+    )
+    sample.pred_va = torch.from_numpy(
+        np.pad(pred[start:stop], pad, constant_values=np.nan)[None, :, :targets]
+    )
     return sample
 
 
-def clips() -> list[VADataSample]:
+def clips() -> list[VABatch]:
     cut = [
         clip(name, s, min(s + 40, n), padding=max(0, s + 40 - n))
         for name, n in LENGTHS.items()
@@ -51,7 +56,7 @@ def clips() -> list[VADataSample]:
     return [*cut, filler]
 
 
-def measure(samples: list[VADataSample], **arguments: object) -> tuple[dict[str, float], VAMetric]:
+def measure(samples: list[VABatch], **arguments: object) -> tuple[dict[str, float], VAMetric]:
     metric = VAMetric(**arguments)  # type: ignore[arg-type]
     for i in range(0, len(samples), 3):
         metric.process(None, samples[i : i + 3])
@@ -96,7 +101,7 @@ def test_single_target_model() -> None:
     samples = [clip('a', 0, 130), clip('b', 0, 75)]
     both, _ = measure(samples)
     for sample in samples:
-        sample.pred_va = sample.pred_va[:, 1:]
+        sample.pred_va = sample.pred_va[..., 1:]
     found, _ = measure(samples, targets=('arousal',))
     assert found == {k: v for k, v in both.items() if 'arousal' in k} | {
         f'ccc{s}': both[f'ccc_arousal{s}'] for s in ('', '_clipped', '_smoothed')
@@ -112,7 +117,7 @@ def test_through_mmengine() -> None:
 
 def test_no_labels() -> None:
     sample = clip('c', 0, 9)
-    sample.gt_va[:, 1] = np.nan
+    sample.gt_va[..., 1] = np.nan
     metric = VAMetric()
     metric.process(None, [sample])
     assert metric.collect()['c'].pred.shape == (9, 2)
@@ -125,8 +130,8 @@ def test_no_labels() -> None:
 
 def test_bad_predictions_are_named() -> None:
     sample = clip('a', 0, 130)
-    sample.pred_va[7] = np.nan
-    sample.pred_va[9, 1] = np.inf
+    sample.pred_va[0, 7] = np.nan
+    sample.pred_va[0, 9, 1] = np.inf
     with pytest.raises(
         DataError, match='video a: predictions of 2 of 130 frames are not finite, first in frame 7'
     ):
@@ -136,7 +141,7 @@ def test_bad_predictions_are_named() -> None:
     with pytest.raises(DataError, match=r'video a, clip from frame 0: predictions \(130, 1\)'):
         measure([clip('a', 0, 130, targets=1)])
     other = clip('a', 40, 80)
-    other.set_metainfo({'video_length': 80})
+    other.video_length = [80]
     with pytest.raises(DataError, match='different lengths, 80 and 130'):
         measure([clip('a', 0, 40), other])
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from abawfw.registry import MODELS
-from abawfw.structures import VADataSample
+from abawfw.structures import VABatch, VAClip
 
 DIMS = {'b': 5, 'a': 3}
 SMALL = {'hidden': 16, 'layers': 2, 'heads': 2, 'ffn': 24}
@@ -50,24 +50,28 @@ def build(name: str, **changes: Any) -> Any:
 
 def clip(
     video: str, start: int, frames: int, padded: int, lane: int = 0, starts: bool | None = None
-) -> VADataSample:
+) -> VAClip:
     """A clip with labels that follow from its frames' numbers."""
-    sample = VADataSample(
-        metainfo={
-            'video_id': video,
-            'start': start,
-            'num_frames': frames,
-            'video_length': 1000,
-            'lane': lane,
-            'starts_video': start == 0 if starts is None else starts,
-        }
-    )
     number = torch.arange(start, start + padded)
-    sample.valid = number < start + frames
-    sample.observed = sample.valid.unsqueeze(-1).repeat(1, len(DIMS))
-    sample.gt_va = torch.stack([torch.sin(0.3 * number), torch.cos(0.2 * number)], dim=-1)
-    sample.gt_va[frames:] = float('nan')
-    return sample
+    valid = number < start + frames
+    gt_va = torch.stack([torch.sin(0.3 * number), torch.cos(0.2 * number)], dim=-1)
+    gt_va[frames:] = float('nan')
+    return VAClip(
+        video_id=video,
+        start=start,
+        num_frames=frames,
+        video_length=1000,
+        lane=lane,
+        starts_video=start == 0 if starts is None else starts,
+        gt_va=gt_va,
+        valid=valid,
+        observed=valid.unsqueeze(-1).repeat(1, len(DIMS)),
+    )
+
+
+def batch(*clips: VAClip) -> VABatch:
+    """The clips as a batch."""
+    return VABatch.of(clips)
 
 
 def split(features: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from model_cases import CONTEXTS, DIMS, SMALL, build, clip, split
+from model_cases import CONTEXTS, DIMS, SMALL, batch, build, clip, split
 from torch import nn
 
 from abawfw.checkpoints import save_checkpoint
@@ -117,7 +117,7 @@ def test_backbones_see_observed_frames_only() -> None:
     samples = [clip('a', 0, 3, 4), clip('b', 0, 4, 4)]
     samples[0].observed[1, 0] = False
     image = torch.randint(1, 255, (2, 4, 3, 4), dtype=torch.uint8)
-    model({'image': image, 'sound': torch.randn(2, 4, 2)}, samples, mode='predict')
+    model({'image': image, 'sound': torch.randn(2, 4, 2)}, batch(*samples), mode='predict')
     expected = torch.stack([image[0, 0], image[0, 2], *image[1]])
     assert torch.equal(model.backbones['image'].frames, expected)
     vectors = image[:, :, 0, :2].float()
@@ -133,7 +133,7 @@ def test_a_batch_in_which_nothing_was_observed() -> None:
     sample = clip('a', 0, 3, 3)
     sample.observed[:] = False
     image, sound = torch.ones(1, 3, 3, 4, dtype=torch.uint8), torch.zeros(1, 3, 2)
-    losses = model({'image': image, 'sound': sound}, [sample], mode='loss')
+    losses = model({'image': image, 'sound': sound}, batch(sample), mode='loss')
     assert not hasattr(model.backbones['image'], 'frames')
     assert losses['loss_ccc'].item() == 0
 
@@ -147,12 +147,13 @@ def test_frames_of_which_nothing_was_seen_teach_nothing() -> None:
     unlabelled.gt_va[2:4] = float('nan')
     unlabelled.observed[2:4, 0] = False
     losses = [
-        model({'image': image, 'sound': sound}, [s], mode='loss')['loss_ccc'] for s in (unseen, unlabelled)
+        model({'image': image, 'sound': sound}, batch(s), mode='loss')['loss_ccc']
+        for s in (unseen, unlabelled)
     ]
     # of the second, the sound was heard, so without the labels' gap it would count
     assert losses[0].item() == pytest.approx(losses[1].item(), abs=1e-6)
     unlabelled.gt_va = clip('a', 0, 6, 6).gt_va
-    again = model({'image': image, 'sound': sound}, [unlabelled], mode='loss')['loss_ccc']
+    again = model({'image': image, 'sound': sound}, batch(unlabelled), mode='loss')['loss_ccc']
     assert abs(again.item() - losses[0].item()) > 1e-3
 
 
@@ -161,7 +162,7 @@ def test_an_optional_modality_may_be_absent() -> None:
     model, sound = sight_and_sound(optional=['image']).eval(), torch.randn(1, 5, 2)
     sample = clip('a', 0, 5, 5)
     sample.observed = sample.observed[:, 1:]
-    model({'sound': sound}, [sample], mode='predict')
+    model({'sound': sound}, batch(sample), mode='predict')
     assert torch.equal(model.encoders['image'].x, torch.zeros(1, 5, 2))
     assert not model.encoders['image'].observed.any()
     assert torch.equal(model.encoders['sound'].x, sound)
@@ -243,7 +244,7 @@ def test_targets_choose_the_labels(targets: list[str]) -> None:
     columns = [('valence', 'arousal').index(t) for t in targets]
     assert pred.shape == (1, 6, len(targets))
     expected = model.head.loss(model(x), sample.gt_va[None][..., columns], sample.valid[None])
-    torch.testing.assert_close(model(x, [sample], mode='loss'), expected)
+    torch.testing.assert_close(model(x, batch(sample), mode='loss'), expected)
 
 
 @pytest.mark.parametrize('targets', [[], ['arousal', 'valence'], ['dominance']])
@@ -254,27 +255,26 @@ def test_unknown_targets(targets: list[str]) -> None:
 
 def test_predictions_are_cut_to_the_frames() -> None:
     model = build('transformer').eval()
-    samples = [clip('v', 0, 6, 6, 0), clip('w', 0, 2, 6, 1)]
+    samples = batch(clip('v', 0, 6, 6, 0), clip('w', 0, 2, 6, 1))
     x = split(torch.randn(2, 6, 8))
     losses = model(x, samples, mode='loss')
     assert all(key.startswith('loss') and value.dtype == torch.float32 for key, value in losses.items())
-    trained = [s.pred_va for s in samples]
+    trained = samples.predictions()
     assert [p.shape for p in trained] == [(6, 2), (2, 2)]
     assert not any(p.requires_grad for p in trained)
-    out = model.val_step({'inputs': x, 'data_samples': samples})
-    assert out[0] is samples[0]
-    for new, old in zip(out, trained, strict=True):
-        assert new.pred_va.device.type == 'cpu'
-        torch.testing.assert_close(new.pred_va, old)
+    (out,) = model.val_step({'inputs': x, 'data_samples': samples})
+    assert out is samples
+    for new, old in zip(out.predictions(), trained, strict=True):
+        torch.testing.assert_close(new, old)
 
 
 @pytest.mark.parametrize('name', CONTEXTS)
 def test_bfloat16(name: str) -> None:
     model = build(name).train()
     for start in (0, 6):
-        sample = clip('v', start, 6, 6)
+        sample = batch(clip('v', start, 6, 6))
         with torch.autocast('cpu', torch.bfloat16):
-            losses = model(split(torch.randn(1, 6, 8)), [sample], mode='loss')
+            losses = model(split(torch.randn(1, 6, 8)), sample, mode='loss')
         assert all(v.dtype == torch.float32 for v in losses.values())
         assert sample.pred_va.dtype == torch.float32
         sum(losses.values()).backward()
@@ -282,14 +282,20 @@ def test_bfloat16(name: str) -> None:
     assert all(p.dtype == torch.float32 for k, p in model.lane_state().items() if k.endswith('state.0.0'))
 
 
-def test_preprocessor_leaves_samples_where_they_are() -> None:
+def test_preprocessor_moves_all_of_a_batch_once() -> None:
     preprocessor = VADataPreprocessor()
     preprocessor._device = torch.device('meta')
-    sample = clip('v', 0, 3, 3)
-    data = preprocessor({'inputs': {'a': torch.zeros(1, 3, 2)}, 'data_samples': [sample]})
-    assert data['inputs']['a'].device.type == 'meta'
-    assert data['data_samples'][0] is sample
-    assert sample.gt_va.device.type == 'cpu'
+    given = {
+        'inputs': {'a': torch.zeros(2, 3, 2)},
+        'data_samples': batch(clip('v', 0, 3, 3), clip('w', 0, 2, 3)),
+    }
+    moved = preprocessor(given)
+    tensors = [moved['inputs']['a'], *moved['data_samples'].tensors]
+    assert {x.device.type for x in tensors} == {'meta'}
+    assert len(tensors) == 7  # with the places of the frames of two modalities
+    assert given == moved  # hooks have what was moved
+    assert preprocessor(given)['data_samples'] is moved['data_samples']
+    assert moved['data_samples'].video_id == ['v', 'w']
 
 
 def test_modes_without_samples() -> None:
@@ -308,7 +314,7 @@ def test_state_goes_from_clip_to_clip_and_stops_at_the_video(name: str) -> None:
 
     def predict(video: str, start: int) -> torch.Tensor:
         with torch.no_grad():
-            return model(split(x), [clip(video, start, 6, 6)], mode='predict')[0].pred_va
+            return model(split(x), batch(clip(video, start, 6, 6)), mode='predict')[0].predictions()[0]
 
     first, second, again = predict('v', 0), predict('v', 6), predict('w', 0)
     assert not torch.allclose(first, second, atol=1e-3)
@@ -322,12 +328,12 @@ def test_evaluation_does_not_disturb_training(name: str) -> None:
         if isinstance(module, Dropout):
             module.p = 0.0
     x = [torch.randn(1, 6, 8) for _ in range(2)]
-    model(split(x[0]), [clip('v', 0, 6, 6)], mode='loss')
-    undisturbed = copy.deepcopy(model)(split(x[1]), [clip('v', 6, 6, 6)], mode='loss')
+    model(split(x[0]), batch(clip('v', 0, 6, 6)), mode='loss')
+    undisturbed = copy.deepcopy(model)(split(x[1]), batch(clip('v', 6, 6, 6)), mode='loss')
     model.eval()
-    model(split(x[1]), [clip('other', 0, 6, 6)], mode='predict')
+    model(split(x[1]), batch(clip('other', 0, 6, 6)), mode='predict')
     model.train()
-    torch.testing.assert_close(model(split(x[1]), [clip('v', 6, 6, 6)], mode='loss'), undisturbed)
+    torch.testing.assert_close(model(split(x[1]), batch(clip('v', 6, 6, 6)), mode='loss'), undisturbed)
 
 
 @pytest.mark.parametrize('name', CONTEXTS)
@@ -335,9 +341,9 @@ def test_lane_state_continues_exactly(name: str, tmp_path: Path) -> None:
     model, other = build(name).train(), build(name).train()
     x = [torch.randn(2, 6, 8) for _ in range(3)]
     batches = [
-        [clip('v', 0, 6, 6, 3), clip('wörld', 0, 6, 6, 1)],
-        [clip('v', 6, 6, 6, 3), clip('wörld', 6, 2, 6, 1)],
-        [clip('v', 12, 6, 6, 3), clip('u', 0, 6, 6, 1)],
+        batch(clip('v', 0, 6, 6, 3), clip('wörld', 0, 6, 6, 1)),
+        batch(clip('v', 6, 6, 6, 3), clip('wörld', 6, 2, 6, 1)),
+        batch(clip('v', 12, 6, 6, 3), clip('u', 0, 6, 6, 1)),
     ]
     for i in range(2):
         model(split(x[i]), batches[i], mode='loss')
@@ -364,21 +370,21 @@ def test_a_clip_that_does_not_continue_its_lane() -> None:
     with pytest.raises(
         TrainingError, match=r'video v starts at frame 6 in lane 2, which has seen nothing yet'
     ):
-        model(x, [clip('v', 6, 6, 6, 2)], mode='loss')
-    model(x, [clip('v', 0, 6, 6, 2)], mode='loss')
+        model(x, batch(clip('v', 6, 6, 6, 2)), mode='loss')
+    model(x, batch(clip('v', 0, 6, 6, 2)), mode='loss')
     with pytest.raises(TrainingError, match=r'starts at frame 3 .*is at frame 6 of v'):
-        model(x, [clip('v', 3, 6, 6, 2)], mode='loss')
+        model(x, batch(clip('v', 3, 6, 6, 2)), mode='loss')
     with pytest.raises(TrainingError, match=r'video w starts at frame 6 .*is at frame 6 of v'):
-        model(x, [clip('w', 6, 6, 6, 2)], mode='loss')
+        model(x, batch(clip('w', 6, 6, 6, 2)), mode='loss')
     model.reset_lanes()
     with pytest.raises(TrainingError, match='nothing yet'):
-        model(x, [clip('v', 6, 6, 6, 2)], mode='loss')
+        model(x, batch(clip('v', 6, 6, 6, 2)), mode='loss')
     # A model without state takes clips in any order.
-    build('transformer')(x, [clip('v', 6, 6, 6, 2)], mode='loss')
+    build('transformer')(x, batch(clip('v', 6, 6, 6, 2)), mode='loss')
 
 
 def test_two_clips_in_one_lane() -> None:
-    x, samples = split(torch.zeros(2, 6, 8)), [clip('v', 0, 6, 6, 1), clip('w', 0, 6, 6, 1)]
+    x, samples = split(torch.zeros(2, 6, 8)), batch(clip('v', 0, 6, 6, 1), clip('w', 0, 6, 6, 1))
     with pytest.raises(ConfigError, match=r'lane 1 has two clips in one batch \(videos v and w\).*LaneBatch'):
         build('fclstm-xl')(x, samples, mode='loss')
     build('transformer')(x, samples, mode='loss')
@@ -388,7 +394,7 @@ def test_state_is_cut_off_from_the_graph() -> None:
     model = build('transformer-lstm').train()
     x = [torch.randn(1, 6, 8, requires_grad=True) for _ in range(2)]
     for i in range(2):
-        sum(model(split(x[i]), [clip('v', 6 * i, 6, 6)], mode='loss').values()).backward()
+        sum(model(split(x[i]), batch(clip('v', 6 * i, 6, 6)), mode='loss').values()).backward()
         if i == 0:
             x[0].grad = None
     assert x[0].grad is None
@@ -416,7 +422,7 @@ def test_frozen_part() -> None:
     assert model.head.training
     optimiser = torch.optim.SGD(model.parameters(), 0.1)
     before = model.context[0].linear.weight.clone()
-    sum(model(split(torch.randn(1, 6, 8)), [clip('v', 0, 6, 6)], mode='loss').values()).backward()
+    sum(model(split(torch.randn(1, 6, 8)), batch(clip('v', 0, 6, 6)), mode='loss').values()).backward()
     optimiser.step()
     assert not torch.equal(model.context[0].linear.weight, before)
     assert all(torch.equal(v, frozen[k]) for k, v in model.context[1].state_dict().items())
@@ -456,7 +462,7 @@ def test_a_trained_transformer_frozen_inside_transformer_lstm(tmp_path: Path) ->
     x = torch.randn(1, 6, 8)
     valid = torch.ones(1, 6, dtype=torch.bool)
     torch.testing.assert_close(model.context[0](x, valid), trained.eval().context[0](x, valid))
-    sum(model(split(x), [clip('v', 0, 6, 6)], mode='loss').values()).backward()
+    sum(model(split(x), batch(clip('v', 0, 6, 6)), mode='loss').values()).backward()
     assert all(p.grad is None for p in model.context[0].parameters())
 
 

@@ -15,7 +15,7 @@ from torch.nn.utils import clip_grad_norm_
 from abawfw.models.convert.rucaim3 import NETS
 from abawfw.models.layers import Dropout
 from abawfw.registry import LOSSES
-from abawfw.structures import VADataSample
+from abawfw.structures import VABatch, VAClip
 
 # case of the dynamics -> case whose weights it starts from
 STARTS = {
@@ -36,27 +36,26 @@ def part_of(net: str, model: str) -> str:
     return 'head' if net == '_reg' else f'context.{index}'
 
 
-def segment_samples(inputs: Any, start: int, stop: int, modalities: int) -> list[VADataSample]:
+def segment_samples(inputs: Any, start: int, stop: int, modalities: int) -> VABatch:
     """Clips of the padded batch; the reference attends to padding, so padding counts as unlabelled frames."""
     samples = []
     for i, name in enumerate(inputs['video_id'].tolist()):
-        sample = VADataSample(
-            metainfo={
-                'video_id': name,
-                'start': start,
-                'num_frames': stop - start,
-                'video_length': inputs['mask'].shape[1],
-                'lane': i,
-                'starts_video': start == 0,
-            }
-        )
         labels = np.stack([inputs['valence'][i, start:stop], inputs['arousal'][i, start:stop]], axis=-1)
         labels[inputs['mask'][i, start:stop] == 0] = np.nan
-        sample.gt_va = torch.from_numpy(labels)
-        sample.valid = torch.ones(stop - start, dtype=torch.bool)
-        sample.observed = torch.ones(stop - start, modalities, dtype=torch.bool)
-        samples.append(sample)
-    return samples
+        samples.append(
+            VAClip(
+                video_id=name,
+                start=start,
+                num_frames=stop - start,
+                video_length=inputs['mask'].shape[1],
+                lane=i,
+                starts_video=start == 0,
+                gt_va=torch.from_numpy(labels),
+                valid=torch.ones(stop - start, dtype=torch.bool),
+                observed=torch.ones(stop - start, modalities, dtype=torch.bool),
+            )
+        )
+    return VABatch.of(samples)
 
 
 @pytest.mark.parametrize('case', STARTS)

@@ -13,7 +13,7 @@ from torch import nn
 
 from abawfw.models.convert.rucaim3 import convert_rucaim3
 from abawfw.registry import MODELS
-from abawfw.structures import VADataSample
+from abawfw.structures import VABatch, VAClip
 
 CASES = (
     'transformer',
@@ -66,21 +66,21 @@ def predict_video(model: nn.Module, feature: np.ndarray, length: int) -> np.ndar
     found = []
     for start in range(0, len(feature), length):
         part = feature[None, start : start + length]
-        sample = VADataSample(
-            metainfo={
-                'video_id': 'x',
-                'start': start,
-                'num_frames': part.shape[1],
-                'video_length': len(feature),
-                'lane': 0,
-                'starts_video': start == 0,
-            }
+        frames = part.shape[1]
+        sample = VAClip(
+            video_id='x',
+            start=start,
+            num_frames=frames,
+            video_length=len(feature),
+            lane=0,
+            starts_video=start == 0,
+            gt_va=torch.full((frames, 2), torch.nan),
+            valid=torch.ones(frames, dtype=torch.bool),
+            observed=torch.ones(frames, len(dims), dtype=torch.bool),
         )
-        sample.valid = torch.ones(part.shape[1], dtype=torch.bool)
-        sample.observed = torch.ones(part.shape[1], len(dims), dtype=torch.bool)
-        data = {'inputs': split_features(part, dims), 'data_samples': [sample]}
+        data = {'inputs': split_features(part, dims), 'data_samples': VABatch.of([sample])}
         with torch.no_grad():
-            found.append(model.val_step(data)[0].pred_va.numpy())
+            found.append(model.val_step(data)[0].predictions()[0].numpy())
     return np.concatenate(found)
 
 

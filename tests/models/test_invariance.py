@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from model_cases import CONTEXTS, build, clip, split
 
+from abawfw.structures import VABatch
+
 LENGTH = 7
 VIDEOS = {'p': 20, 'q': 7, 'r': 13, 's': 1}
 TOLERANCE = {'rtol': 0, 'atol': 1e-5}
@@ -36,8 +38,7 @@ def run(model: Any, batch: list[tuple[str, int, int]], padded: int, lanes: list[
             x[i, : stop - start] = features_of(video)[start:stop]
         samples.append(clip(video, start, stop - start, padded, lanes[i]))
     with torch.no_grad():
-        model(split(x), samples, mode='predict')
-    return [s.pred_va for s in samples]
+        return model(split(x), VABatch.of(samples), mode='predict')[0].predictions()
 
 
 def segments(video: str) -> list[tuple[str, int, int]]:
@@ -92,7 +93,7 @@ def test_padding_gets_no_gradient(name: str, train: bool) -> None:
         if start:
             samples[1] = clip('w', 0, 4, 9, 1)
         x.grad = None
-        sum(model(split(x), samples, mode='loss').values()).backward()
+        sum(model(split(x), VABatch.of(samples), mode='loss').values()).backward()
     assert x.grad is not None
     assert (x.grad[1, 4:] == 0).all()
     assert (x.grad[2] == 0).all()
@@ -106,7 +107,8 @@ def test_padding_gets_no_gradient(name: str, train: bool) -> None:
 @pytest.mark.parametrize('name', CONTEXTS)
 def test_a_batch_of_fillers_has_zero_loss_and_zero_gradients(name: str) -> None:
     model = build(name).train()
-    losses = model(split(torch.zeros(2, 5, 8)), [clip('', 0, 0, 5, i) for i in range(2)], mode='loss')
+    fillers = VABatch.of([clip('', 0, 0, 5, i) for i in range(2)])
+    losses = model(split(torch.zeros(2, 5, 8)), fillers, mode='loss')
     total = sum(losses.values())
     assert total.item() == 0
     total.backward()

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from abawfw.apis.stream import EstimatorStream, stream_obstacles
 from abawfw.errors import ConfigError, DataError
 from abawfw.registry import MODELS
-from abawfw.structures import VADataSample
+from abawfw.structures import VABatch, VAClip
+from abawfw.structures.va_batch import Frames
 
 DIMS = {'b': 5, 'a': 3}
 TCN = {'type': 'TCN', 'channels': (6, 7, 4), 'kernel': 3}
@@ -91,20 +92,20 @@ def video(frames: int, missed: float, seed: int) -> tuple[dict[str, Tensor], Ten
 def offline(model: Any, inputs: dict[str, Tensor], seen: Tensor) -> Tensor:
     """The whole video as one clip, as evaluation runs it."""
     frames = seen.shape[1]
-    sample = VADataSample(
-        metainfo={
-            'video_id': 'v',
-            'start': 0,
-            'num_frames': frames,
-            'video_length': frames,
-            'lane': 0,
-            'starts_video': True,
-        }
+    sample = VAClip(
+        video_id='v',
+        start=0,
+        num_frames=frames,
+        video_length=frames,
+        lane=0,
+        starts_video=True,
+        gt_va=torch.full((frames, 2), torch.nan),
+        valid=torch.ones(frames, dtype=torch.bool),
+        observed=seen[0],
     )
-    sample.valid, sample.observed = torch.ones(frames, dtype=torch.bool), seen[0]
     model.reset_lanes()
     with torch.no_grad():
-        return model(inputs, [sample], mode='predict')[0].pred_va
+        return model(inputs, VABatch.of([sample]), mode='predict')[0].predictions()[0]
 
 
 def streamed(stream: EstimatorStream, inputs: dict[str, Tensor], seen: Tensor, cuts: list[int]) -> Tensor:
@@ -150,7 +151,7 @@ def test_an_lstm_equals_offline_over_segments_with_carried_state() -> None:
         for start in range(0, 30, 10):
             clip = {m: x[:, start : start + 10] for m, x in inputs.items()}
             valid = torch.ones(1, 10, dtype=torch.bool)
-            x, states = model.extract(clip, seen[:, start : start + 10], valid, states)
+            x, states = model.extract(clip, Frames(valid, seen[:, start : start + 10]), states)
             parts.append(model.head(x, valid).va[0])
     found = streamed(EstimatorStream(model), inputs, seen, list(range(30)))
     torch.testing.assert_close(found, torch.cat(parts), rtol=0, atol=1e-6)

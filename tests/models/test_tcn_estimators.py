@@ -12,7 +12,7 @@ from model_cases import DIMS, clip
 from torch import Tensor
 
 from abawfw.registry import MODELS
-from abawfw.structures import VADataSample
+from abawfw.structures import VABatch
 
 FUSIONS: dict[str, dict[str, Any]] = {
     'lfan': {'type': 'LeaderFollowerFusion', 'dim': 8, 'heads': 2, 'dropout': 0.0},
@@ -35,9 +35,7 @@ def build(name: str, dropout: float = 0.0) -> Any:
     )
 
 
-def batch(
-    order: list[int], padded: int, garbage: float, seed: int
-) -> tuple[dict[str, Tensor], list[VADataSample]]:
+def batch(order: list[int], padded: int, garbage: float, seed: int) -> tuple[dict[str, Tensor], VABatch]:
     """Clips of which parts were not observed, where the inputs hold ``garbage``, as in padding."""
     inputs = {name: torch.full((len(order), padded, size), garbage) for name, size in DIMS.items()}
     samples = []
@@ -51,7 +49,7 @@ def batch(
             sample.observed[: LENGTHS[i], column] = seen
             inputs[name][row, : LENGTHS[i]][seen] = x[seen]
         samples.append(sample)
-    return inputs, samples
+    return inputs, VABatch.of(samples)
 
 
 changes = {
@@ -68,14 +66,15 @@ changes = {
 def test_predictions(name: str, order: list[int], padding: int, garbage: float, seed: int) -> None:
     model = build(name).eval()
     alone = {
-        i: model(*batch([i], LENGTHS[i], 0.0, seed), mode='predict')[0].pred_va for i in range(len(LENGTHS))
+        i: model(*batch([i], LENGTHS[i], 0.0, seed), mode='predict')[0].predictions()[0]
+        for i in range(len(LENGTHS))
     }
-    together = model(*batch(order, max(LENGTHS) + padding, garbage, seed), mode='predict')
-    for i, sample in zip(order, together, strict=True):
-        torch.testing.assert_close(sample.pred_va, alone[i], rtol=0, atol=1e-5)
+    (together,) = model(*batch(order, max(LENGTHS) + padding, garbage, seed), mode='predict')
+    for i, found in zip(order, together.predictions(), strict=True):
+        torch.testing.assert_close(found, alone[i], rtol=0, atol=1e-5)
 
 
-def step(name: str, inputs: dict[str, Tensor], samples: list[VADataSample]) -> dict[str, Tensor]:
+def step(name: str, inputs: dict[str, Tensor], samples: VABatch) -> dict[str, Tensor]:
     model = build(name)
     losses = model(inputs, samples, mode='loss')
     sum(losses.values()).backward()
@@ -114,10 +113,9 @@ def test_training_in_half_precision(name: str) -> None:
 def test_nothing_observed_at_all(name: str) -> None:
     model = build(name)
     inputs, samples = batch([0, 1], max(LENGTHS), 0.0, 0)
-    for sample in samples:
-        sample.observed[:] = False
+    samples.observed[:] = False
     losses = model(inputs, samples, mode='loss')
     sum(losses.values()).backward()
     assert all(value.item() == 0 for value in losses.values())
     assert all(p.grad is None or torch.isfinite(p.grad).all() for p in model.parameters())
-    assert torch.isfinite(samples[0].pred_va).all()
+    assert torch.isfinite(samples.predictions()[0]).all()

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from abawfw.registry import TRANSFORMS
-from abawfw.structures import VADataSample
+from abawfw.structures import VAClip
 
 
 @TRANSFORMS.register_module()
 class PackVA:
-    """Make tensors, and a ``VADataSample`` that says where they come from.
+    """Make tensors, and a ``VAClip`` that says where they come from.
 
     Returns inputs {feature: (time, *dims)}, zero where not observed, and data_sample with gt_va (time, 2),
     valid (time,) and observed (time, features). Inputs are float32; pixels (uint8) and float16 stay as they
@@ -24,20 +24,18 @@ class PackVA:
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
         """Inputs and data sample; the rest of the results ends here."""
         video, clip, request = results['video'], results['clip'], results['request']
-        sample = VADataSample(
-            metainfo={
-                'video_id': video.video_id,
-                'start': clip.start,
-                'num_frames': clip.stop - clip.start,
-                'video_length': video.num_frames,
-                'lane': request.lane,
-                'starts_video': clip.position == 0,
-            }
-        )
-        sample.gt_va = _tensor(results['gt_va'])
-        sample.valid = torch.from_numpy(results['valid'])
         observed = results['observed']
-        sample.observed = torch.from_numpy(np.stack([observed[f] for f in results['inputs']], axis=1))
+        sample = VAClip(
+            video_id=video.video_id,
+            start=clip.start,
+            num_frames=clip.stop - clip.start,
+            video_length=video.num_frames,
+            lane=request.lane,
+            starts_video=clip.position == 0,
+            gt_va=_tensor(results['gt_va']),
+            valid=torch.from_numpy(results['valid']),
+            observed=torch.from_numpy(np.stack([observed[f] for f in results['inputs']], axis=1)),
+        )
         inputs = {f: _tensor(values) for f, values in results['inputs'].items()}
         for feature, values in inputs.items():
             if not observed[feature].all():

@@ -70,7 +70,9 @@ class InterruptHook(Hook):
         return bool(flag.item())
 
     def after_iter(self, runner: Runner) -> None:
-        """Save and leave if asked to."""
+        """Save and leave if asked to; several ranks agree on it when the loop reads, not in every batch."""
+        if get_world_size() > 1 and not runner.train_loop.at_reading:
+            return
         if self._stop(runner):
             self._leave(runner, runner.save_training_state().name)
 

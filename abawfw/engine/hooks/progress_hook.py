@@ -43,7 +43,7 @@ class ProgressHook(Hook):
         """Advance."""
         if not self.watching:
             return
-        self.frames += sum(s.num_frames for s in data_batch['data_samples'])
+        self.frames += sum(data_batch['data_samples'].num_frames)
         self.done += 1
         if self.bar is not None:
             self.bar.update(

@@ -10,9 +10,11 @@ from mmengine.dist import all_gather_object, all_reduce, get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from abawfw.engine.loops.va_train_loop import read_scalars
 from abawfw.engine.training_state import bare_model
 from abawfw.evaluation.functional import Moments, moments
 from abawfw.registry import HOOKS
+from abawfw.structures import VABatch
 
 FIELDS = ('n', 'mean_true', 'mean_pred', 'square_true', 'square_pred', 'product', 'squared_error')
 
@@ -21,7 +23,8 @@ FIELDS = ('n', 'mean_true', 'mean_pred', 'square_true', 'square_pred', 'product'
 class TrainingMetricHook(Hook):
     """Sum up what CCC, PCC and RMSE need while training, so no second pass over the training data is made.
 
-    The figures are those of ``Moments``, as in validation: one definition, also of what is constant.
+    Predictions and losses stay on the device until the loop reads (``VATrainLoop.read_every``). The figures
+    are those of ``Moments``, as in validation: one definition, also of what is constant.
 
     Adds to the epoch's record: ``lr`` of the last batch, ``loss`` (mean over updates), ``train_ccc_TARGET``,
     ``train_pcc_TARGET``, ``train_rmse_TARGET`` (predictions made in training mode, weights changing during
@@ -30,6 +33,9 @@ class TrainingMetricHook(Hook):
     """
 
     priority = 'HIGH'
+
+    def __init__(self) -> None:
+        self.unread: list[tuple[VABatch, torch.Tensor]] = []
 
     def before_train(self, runner: Runner) -> None:
         """Start the sums, unless a resumed run brought them."""
@@ -46,18 +52,22 @@ class TrainingMetricHook(Hook):
         self.started = time.perf_counter()
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict, outputs: dict) -> None:
-        """Add this batch."""
-        samples = data_batch['data_samples']
+        """Keep what this batch left on the device, until it is read."""
+        self.unread.append((data_batch['data_samples'], outputs['loss'].detach()))
+
+    def read(self, runner: Runner) -> None:
+        """Add the batches since the last reading."""
         columns = bare_model(runner).target_columns
-        true = torch.cat([s.gt_va[: s.num_frames] for s in samples])[:, columns].double().numpy()
-        predicted = torch.cat([s.pred_va for s in samples]).cpu().double().numpy()
-        batch = map(moments, true.T, predicted.T)
-        self.moments = [of.merge(new) for of, new in zip(self.moments, batch, strict=True)]
+        unread, self.unread = self.unread, []
+        for (batch, _), loss in zip(unread, read_scalars([loss for _, loss in unread]), strict=True):
+            batch = batch.to('cpu')
+            true = batch.gt_va[batch.valid][:, columns].double().numpy()
+            predicted = torch.cat(batch.predictions()).double().numpy()
+            found = map(moments, true.T, predicted.T)
+            self.moments = [of.merge(new) for of, new in zip(self.moments, found, strict=True)]
+            self.counts += torch.tensor([1, loss, len(true), batch.valid.numel(), 0], dtype=torch.float64)
         now = time.perf_counter()
-        self.counts += torch.tensor(
-            [1, outputs['loss'].detach(), len(true), sum(len(s.valid) for s in samples), now - self.started],
-            dtype=torch.float64,
-        )
+        self.counts[4] += now - self.started
         self.started = now
 
     def after_train_epoch(self, runner: Runner) -> None:

@@ -11,6 +11,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import Tensor
 
+from abawfw.engine.loops.va_train_loop import read_scalars
 from abawfw.engine.training_state import bare_model
 from abawfw.registry import HOOKS
 
@@ -32,30 +33,35 @@ class ValidationLossHook(Hook):
     """
 
     def before_val_epoch(self, runner: Runner) -> None:
-        """Start the sums: of losses times clips, and of clips."""
-        self.sums = torch.zeros(2, dtype=torch.float64)
+        """Start the list of losses of batches, and of the clips they are of."""
+        self.losses: list[Tensor] = []
+        self.clips: list[int] = []
 
     def after_val_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Sequence[Any] | None = None
     ) -> None:
         """Add this batch; clips without frames, which only keep ranks in step, do not count."""
         model = bare_model(runner)
-        samples = [s for s in outputs or () if s.num_frames]
-        if getattr(model.head, 'classifies', False) or not samples:
+        if getattr(model.head, 'classifies', False) or not outputs:
             return
-        device = next(model.head.parameters()).device
-        gt = torch.stack([s.gt_va for s in samples])[..., model.target_columns].to(device)
-        va = torch.zeros_like(gt)
-        for row, sample in zip(va, samples, strict=True):
-            row[: sample.num_frames] = sample.pred_va
-        mask = torch.stack([s.valid & s.observed.any(dim=-1) for s in samples]).to(device)
+        batch = outputs[0]
+        rows = [row for row, n in enumerate(batch.num_frames) if n]
+        if not rows:
+            return
+        known = batch.valid & batch.observed.any(dim=-1)
+        given = [batch.pred_va, batch.gt_va[..., model.target_columns], known]
+        if len(rows) < len(batch):
+            given = [torch.stack([x[row] for row in rows]) for x in given]
+        va, gt, mask = given
         with torch.no_grad():
-            loss = sum(model.head.loss(_Predictions(va), gt, mask).values())
-        self.sums += torch.tensor([float(loss) * len(samples), len(samples)], dtype=torch.float64)
+            self.losses.append(sum(model.head.loss(_Predictions(va), gt, mask).values()))
+        self.clips.append(len(rows))
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Record the mean over the clips of all ranks."""
+        weighted = [loss * n for loss, n in zip(read_scalars(self.losses), self.clips, strict=True)]
+        sums = torch.tensor([sum(weighted), sum(self.clips)], dtype=torch.float64)
         if get_world_size() > 1:
-            all_reduce(self.sums)
-        if self.sums[1]:
-            runner.train_loop.record['val_loss'] = float(self.sums[0] / self.sums[1])
+            all_reduce(sums)
+        if sums[1]:
+            runner.train_loop.record['val_loss'] = float(sums[0] / sums[1])

@@ -51,6 +51,8 @@ class FrameBackbone(nn.Module, ABC):
 
     weights_source: ClassVar[str] = ''
     """Where a user gets pre-trained weights."""
+    pixel_mean: Tensor
+    pixel_std: Tensor
 
     def __init__(
         self, in_dim: int | Sequence[int], expected: Sequence[int], out_dim: int, weights: str | None
@@ -65,6 +67,23 @@ class FrameBackbone(nn.Module, ABC):
                 f'{type(self).__name__} takes frames of shape {self.in_dim}, the dataset gives {found}: crop '
                 f'or resize them in the pipeline, or choose a backbone for this size'
             )
+
+    def set_scale(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        """Mean and standard deviation of the pixels of each channel, between 0 and 1.
+
+        Not saved: they are the network's. As buffers they are uploaded once, with it.
+        """
+        self.register_buffer('pixel_mean', torch.tensor(mean), persistent=False)
+        self.register_buffer('pixel_std', torch.tensor(std), persistent=False)
+
+    def scaled(self, frames: Tensor) -> Tensor:
+        """Pixels (n, height, width, channels) as uint8 to float32, (x / 255 - mean) / std.
+
+        Any other type is taken as scaled already.
+        """
+        if frames.dtype != torch.uint8:
+            return frames.float()
+        return frames.float().div_(255).sub_(self.pixel_mean).div_(self.pixel_std)
 
     @abstractmethod
     def stages(self) -> Sequence[nn.Module]:
@@ -133,17 +152,3 @@ def _run(stages: Sequence[nn.Module], x: Tensor) -> Tensor:
     for stage in stages:
         x = stage(x)
     return x
-
-
-def scale_pixels(frames: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    """Pixels as uint8 to float32, (x / 255 - mean) / std; any other type is taken as scaled already.
-
-    Args:
-        frames: (n, height, width, channels).
-        mean: of each channel, between 0 and 1.
-        std: of each channel.
-    """
-    if frames.dtype != torch.uint8:
-        return frames.float()
-    means, stds = frames.new_tensor(mean, dtype=torch.float32), frames.new_tensor(std, dtype=torch.float32)
-    return frames.float().div_(255).sub_(means).div_(stds)

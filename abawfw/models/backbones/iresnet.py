@@ -11,7 +11,7 @@ from torch.nn.functional import batch_norm, normalize
 
 from abawfw.components import Depth, Probability, Width
 from abawfw.errors import ConfigError
-from abawfw.models.backbones.frame_backbone import FrameBackbone, scale_pixels
+from abawfw.models.backbones.frame_backbone import FrameBackbone
 from abawfw.registry import BACKBONES
 
 # side of a face -> stride of the first of the four stages, and side of what the last one gives
@@ -56,6 +56,7 @@ class IResNet(FrameBackbone):
         if len(units) != 4 or min(units) < 1:
             raise ConfigError(f'IResNet(units={tuple(units)}): four stages of at least one unit')
         super().__init__(in_dim, (size, size, 3), 512, weights)
+        self.set_scale((0.5,) * 3, (0.5,) * 3)
         first_stride, side = SIZES[size]
         self.input_layer = nn.Sequential(
             nn.Conv2d(3, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width), nn.PReLU(width)
@@ -83,7 +84,7 @@ class IResNet(FrameBackbone):
 
     def prepare(self, frames: Tensor) -> Tensor:
         """Pixels (n, size, size, 3), uint8 or already within [-1, 1], to (n, 3, size, size) float32."""
-        return scale_pixels(frames, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)).movedim(-1, 1)
+        return self.scaled(frames).movedim(-1, 1)
 
     def finish(self, vectors: Tensor) -> Tensor:
         """Vectors of length 1; one of zeros stays as it is."""

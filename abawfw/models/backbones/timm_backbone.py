@@ -10,7 +10,7 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from abawfw.errors import ConfigError
-from abawfw.models.backbones.frame_backbone import FrameBackbone, scale_pixels
+from abawfw.models.backbones.frame_backbone import FrameBackbone
 from abawfw.registry import BACKBONES
 
 
@@ -64,12 +64,9 @@ class TimmBackbone(FrameBackbone):
         self.net = net
         self.pretrained = pretrained
         self._arguments = arguments
-        self._mean: Sequence[float] = (0.5,) * arguments['in_chans']
-        self._std: Sequence[float] = self._mean
-        if arguments['in_chans'] == 3:
-            trained_with = getattr(net, 'pretrained_cfg', {})
-            self._mean = trained_with.get('mean', self._mean)
-            self._std = trained_with.get('std', self._std)
+        half = (0.5,) * arguments['in_chans']
+        trained_with = getattr(net, 'pretrained_cfg', {}) if arguments['in_chans'] == 3 else {}
+        self.set_scale(trained_with.get('mean', half), trained_with.get('std', half))
 
     @property
     def network(self) -> nn.Module:
@@ -83,7 +80,7 @@ class TimmBackbone(FrameBackbone):
     def prepare(self, frames: Tensor) -> Tensor:
         """Pixels to (n, channels, height, width) float32."""
         images = frames.unsqueeze(-1) if len(self.in_dim) == 2 else frames
-        return scale_pixels(images, self._mean, self._std).movedim(-1, 1)
+        return self.scaled(images).movedim(-1, 1)
 
     def init_weights(self) -> None:
         """Load the pre-trained weights, if there are any, and log what fitted.

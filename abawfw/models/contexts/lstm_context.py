@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -32,13 +34,16 @@ class LSTMContext(nn.Module):
         """State of ``n`` videos before their first frame: output and cell, each (n, hidden) zeros."""
         return torch.zeros(n, self.out_dim, device=device), torch.zeros(n, self.out_dim, device=device)
 
-    def forward(self, x: Tensor, valid: Tensor, state: State) -> tuple[Tensor, State]:
+    def forward(
+        self, x: Tensor, valid: Tensor, state: State, lengths: Sequence[int] | None = None
+    ) -> tuple[Tensor, State]:
         """Run over a clip.
 
         Args:
             x: (batch, time, in_dim).
             valid: (batch, time) bool, False for padding, which stands behind the frames.
             state: output and cell after the frame before, each (batch, hidden).
+            lengths: frames of each row that exist; None to read them from ``valid``.
 
         Returns:
             Outputs (batch, time, hidden), without meaning for padding, and the state after each row's last
@@ -48,13 +53,13 @@ class LSTMContext(nn.Module):
         if torch.compiler.is_exporting():  # one clip without padding: nothing to cut, and no loop to unroll
             y, (h_n, c_n) = self.rnn(x, (h[None], c[None]))
             return y, (h_n[0], c_n[0])
-        lengths = valid.sum(dim=1)
+        ends = valid.sum(dim=1)
         pieces, at = [], 0
         # Cut where rows end, to catch their state there: a packed sequence would do the same, but on a CPU it
         # runs a kernel per frame, four times slower than the fused one.
-        for stop in sorted({*lengths.tolist(), x.shape[1]} - {0}):
+        for stop in sorted({*(ends.tolist() if lengths is None else lengths), x.shape[1]} - {0}):
             y, (h_n, c_n) = _run(self.rnn, x[:, at:stop], (h[None], c[None]))
-            runs = (lengths >= stop)[:, None]
+            runs = (ends >= stop)[:, None]
             h, c = torch.where(runs, h_n[0], h), torch.where(runs, c_n[0], c)
             pieces.append(y)
             at = stop

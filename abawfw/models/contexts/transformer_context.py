@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -67,16 +69,18 @@ class TransformerContext(nn.Module):
         """Frames that a clip may have; None for any number."""
         return len(self.position.table) if isinstance(self.position, PositionTable) else None
 
-    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
+    def forward(self, x: Tensor, valid: Tensor, lengths: Sequence[int] | None = None) -> Tensor:
         """Map ``x``, (batch, time, in_dim), to (batch, time, hidden).
 
         Args:
             x: the frames.
             valid: (batch, time) bool, False for padding.
+            lengths: frames of each row that exist; attention without a mask, where there is no padding, is
+                faster, and only what is known on the host can decide about it.
         """
         mask = None
         # An exported graph is for clips without padding.
-        if not torch.compiler.is_exporting() and not valid.all():
+        if not torch.compiler.is_exporting() and (lengths is None or min(lengths) < x.shape[1]):
             # A row without any frame would be a softmax over nothing: let it see all of its padding.
             mask = valid | ~valid.any(dim=1, keepdim=True)
         y = self.position(self.affine(x))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from abawfw.errors import ConfigError
@@ -73,7 +74,7 @@ class VAHead(nn.Module, ABC):
         self.hidden = hidden
         self.out = nn.Linear(width, len(self.targets) * classes)
         self.losses = nn.ModuleDict()
-        self._columns: dict[str, slice | list[int]] = {}
+        self._columns: dict[str, list[int] | None] = {}
         if not losses:
             raise ConfigError(f'{type(self).__name__}: losses=[]: nothing would be learnt; give one or more')
         for i, cfg in enumerate(losses):
@@ -95,7 +96,7 @@ class VAHead(nn.Module, ABC):
         same = sum(isinstance(x, type(loss)) and x.targets == loss.targets for x in self.losses.values())
         key = f'{name}_{same + 1}' if same else name
         self.losses[key] = loss
-        self._columns[key] = slice(None) if loss.targets is None else [self.targets.index(x) for x in chosen]
+        self._columns[key] = None if loss.targets is None else [self.targets.index(x) for x in chosen]
 
     @abstractmethod
     def forward(self, x: Tensor, valid: Tensor) -> HeadOutput:
@@ -124,10 +125,15 @@ class VAHead(nn.Module, ABC):
         """
         values = {}
         for key, loss in self.losses.items():
-            columns = self._columns[key]
             if loss.on_classes and output.logits is not None:
                 pred, label = output.logits, self.classes_of(gt)
             else:
                 pred, label = output.va, gt
-            values[key] = loss(pred[:, :, columns], label[:, :, columns], mask)
+            columns = self._columns[key]
+            values[key] = loss(_chosen(pred, columns), _chosen(label, columns), mask)
         return values
+
+
+def _chosen(x: Tensor, columns: Sequence[int] | None) -> Tensor:
+    """Columns of (batch, time, targets, ...), None for all; a list as an index would have to be uploaded."""
+    return x if columns is None else torch.stack([x[:, :, column] for column in columns], dim=2)

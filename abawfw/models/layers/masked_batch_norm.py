@@ -45,42 +45,28 @@ class MaskedBatchNorm(nn.Module):
             (batch, time, dim), of the type of ``x``.
         """
         rows = x.flatten(0, 1)
-        count = int(mask.sum()) if self.training else 0
-        if count < 2:
-            y = self._of_all(rows, training=False)
-        else:
-            self.num_batches_tracked += 1
-            y = (
-                self._of_all(rows, training=True)
-                if count == mask.numel()
-                else self._of_some(rows, mask, count)
-            )
-        return y.view(x.shape)
-
-    def _of_all(self, rows: Tensor, training: bool) -> Tensor:
-        """Normalise (frames, dim) by their own statistics in training, otherwise by the running ones."""
-        return F.batch_norm(
-            rows,
-            self.running_mean,
-            self.running_var,
-            self.weight,
-            self.bias,
-            training,
-            MOMENTUM,
-            EPS,
+        if self.training:
+            return self._of_batch(rows, mask).view(x.shape)
+        return F.batch_norm(rows, self.running_mean, self.running_var, self.weight, self.bias, eps=EPS).view(
+            x.shape
         )
 
-    def _of_some(self, rows: Tensor, mask: Tensor, count: int) -> Tensor:
-        """Normalise (frames, dim) by the statistics of the ``count`` frames in the mask."""
+    def _of_batch(self, rows: Tensor, mask: Tensor) -> Tensor:
+        """Normalise (frames, dim) by the statistics of the frames in the mask, as many as there are."""
         # Sums over frames as products with a vector: on a CPU torch.var_mean takes ten times as long.
         with torch.autocast(rows.device.type, enabled=False):
             values = rows.to(self.weight.dtype)
-            share = mask.flatten().to(values.dtype) / count
-            mean = share @ values
+            count = mask.sum().to(values.dtype)
+            enough = count >= 2
+            share = mask.flatten().to(values.dtype) / count.clamp(min=1)
+            mean = torch.where(enough, share @ values, self.running_mean)
             centred = values - mean
             var = share @ centred.square()
             with torch.no_grad():
-                self.running_mean.lerp_(mean, MOMENTUM)
-                self.running_var.lerp_(var * (count / (count - 1)), MOMENTUM)
+                self.num_batches_tracked += enough
+                weight = MOMENTUM * enough.to(values.dtype)
+                self.running_mean.lerp_(mean, weight)
+                self.running_var.lerp_(var * (count / (count - 1).clamp(min=1)), weight)
+            var = torch.where(enough, var, self.running_var)
             y = centred * (self.weight * torch.rsqrt(var + EPS)) + self.bias
         return y.to(rows.dtype)

@@ -138,7 +138,7 @@ class StepsLSTM(nn.Module):
 
     def outputs(self, steps: Sequence[Tensor]) -> list[Tensor]:
         """Outputs of the LSTM for steps, each (rows, in_dim): as many of (rows, out_dim)."""
-        if steps[0].is_cuda:
+        if steps[0].device.type != 'cpu':
             return self._by_library(steps)
         outputs = list(steps)
         h, c = self.init_hidden.chunk(2)

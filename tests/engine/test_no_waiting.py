@@ -1,0 +1,167 @@
+"""A training step on a device makes the host wait for nothing, and neither does a prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from config.config_stores import DemoStores
+from engine.pretend_device import DEVICE, Waits, fake, in_child, place
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from abawfw.apis.build import build_loader, model_config
+from abawfw.config.loading import load_config, resolve
+from abawfw.engine.hooks import NonFiniteLossHook, TrainingMetricHook, ValidationLossHook
+from abawfw.evaluation import VAMetric
+from abawfw.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
+from abawfw.structures import VABatch, VAClip
+
+CONFIGS = Path(__file__).parents[2] / 'configs'
+# of every system, from vectors and from pixels; two differ from a third in their targets alone
+SAME = ('tagf_embeddings_demo.py', 'tagf_embeddings_valence_demo.py')
+KINDS = sorted([*CONFIGS.glob('*/*_demo.py'), *CONFIGS.glob('own/*.py')])
+KINDS = [path for path in KINDS if path.name not in SAME]
+ROWS = 3
+FRAMES = 12  # of a clip, but of models for windows of one length
+STEPS = 3
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(CONFIGS))
+
+
+def batch(
+    model: Any, length: int, step: int, types: dict[str, torch.dtype], mode: FakeTensorMode
+) -> dict[str, Any]:
+    """The next clip of every lane, some shorter, some with missed frames; one starts a video."""
+    clips = []
+    for row in range(ROWS):
+        frames = length - 2 if row == 1 and step == STEPS - 1 else length
+        valid = torch.arange(length) < frames
+        observed = valid[:, None].repeat(1, len(model.input_dims))
+        observed[1, 0] = row > 0
+        starts = step == 0 or (row, step) == (2, 1)
+        where = (0 if starts else (step - (row == 2 and step > 0)) * length, frames, 10_000)
+        video = f'v{row}' if row < 2 or not step else 'another'
+        clips.append(VAClip(video, *where, row, starts, torch.zeros(length, 2), valid, observed))
+    inputs = {}
+    for name, dims in model.input_dims.items():
+        shape = (ROWS, length, *((dims,) if isinstance(dims, int) else dims))
+        inputs[name] = mode.from_tensor(torch.zeros(shape, dtype=types[name]))
+    return {'inputs': inputs, 'data_samples': VABatch.of(clips)._changed(mode.from_tensor)}
+
+
+def waits(
+    cfg: Any, input_dims: dict[str, Any], types: dict[str, torch.dtype], change: Callable[[Any], None]
+) -> dict[str, int]:
+    """What a config's training steps and predictions wait for, beside the upload of the batches.
+
+    Args:
+        cfg: resolved config.
+        input_dims: as its data set gives them.
+        types: of the inputs in the store.
+        change: called with the model before it is moved.
+    """
+    with fake() as mode:
+        model = MODELS.build(model_config(cfg, input_dims))
+        change(model)
+        place(model)
+        model.data_preprocessor._device = torch.device(DEVICE, 0)
+        given = cfg.optim_wrapper.to_dict() | {'precision': 'fp32'}
+        parts = {'type': given.pop('constructor'), 'paramwise_cfg': given.pop('paramwise_cfg', None)}
+        wrapper = OPTIM_WRAPPER_CONSTRUCTORS.build({**parts, 'optim_wrapper_cfg': given})(model)
+    runner: Any = SimpleNamespace(
+        model=model,
+        optim_wrapper=wrapper,
+        rank=1,
+        epoch=0,
+        work_dir='run',
+        train_loop=SimpleNamespace(record={}),
+    )
+    hooks = [NonFiniteLossHook(), TrainingMetricHook()]
+    length = getattr(model.fusion, 'length', None) or FRAMES
+    data = [batch(model, length, step, types, mode) for step in range(STEPS + 1)]
+    moved = sum(len(x['inputs']) + len(x['data_samples'].tensors) for x in data)
+    spy, metric, validation = Waits(), VAMetric(model.targets), ValidationLossHook()
+    for hook in (*hooks, validation):
+        for event in ('before_train', 'before_train_epoch', 'before_val_epoch'):
+            getattr(hook, event)(runner)
+    with mode, spy:
+        model.train()
+        for step, given in enumerate(data[:STEPS]):
+            outputs = model.train_step(given, optim_wrapper=wrapper)
+            for hook in hooks:
+                hook.after_train_iter(runner, step, given, outputs)
+        model.eval()
+        with torch.no_grad():
+            (given,) = data[STEPS:]
+            given['data_samples'].starts_video = [True] * ROWS
+            outputs = model.val_step(given)
+            metric.process(given, outputs)
+            validation.after_val_iter(runner, 0, given, outputs)
+    assert spy.found.pop('upload') == moved
+    return dict(spy.found)
+
+
+class Looks(nn.Module):
+    """A loss that is right, and waits."""
+
+    def __init__(self, loss: nn.Module, look: Callable[[Tensor], Any]) -> None:
+        super().__init__()
+        self.loss, self.look = loss, look
+        self.targets, self.on_classes = loss.targets, loss.on_classes
+
+    def forward(self, *given: Tensor) -> Tensor:
+        value = self.loss(*given)
+        self.look(value)
+        return value
+
+
+LOOKS: dict[str, Callable[[Tensor], Any]] = {
+    'item': lambda x: x.item(),
+    'decision': lambda x: x if x > 0 else -x,
+    'mask as index': lambda x: x.view(1)[x.view(1) > 0],
+    'copy to the host': lambda x: x.cpu(),
+    'numbers of the host': lambda x: torch.tensor([1.0, 2.0], device=x.device),
+    'list as index': lambda x: x.expand(3)[[0, 2]],
+}
+
+
+@pytest.fixture(scope='module')
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What each kind of model waits for, and what a loss is found out for that looks at its value."""
+    stores = DemoStores(tmp_path_factory.mktemp('stores'))
+    actions: dict[str, Callable[[], Any]] = {}
+    for path in KINDS:
+        cfg = resolve(load_config(path, {'data_root': str(stores.of(path))}))
+        dataset = build_loader(cfg, 'train_dataloader').dataset
+        item = dataset[next(iter(build_loader(cfg, 'train_dataloader').batch_sampler))[0]]
+        types = {name: x.dtype for name, x in item['inputs'].items()}
+        actions[name_of(path)] = partial(waits, cfg, dataset.input_dims, types, lambda model: None)
+        if path.name == 'transformer_demo.py':
+            for name, look in LOOKS.items():
+                change = partial(looking, look)
+                actions[name] = partial(waits, cfg, dataset.input_dims, types, change)
+    return in_child(actions, tmp_path_factory.mktemp('found') / 'found.json')
+
+
+def looking(look: Callable[[Tensor], Any], model: Any) -> None:
+    losses = model.head.losses
+    for name, loss in losses.items():
+        losses[name] = Looks(loss, look)
+
+
+@pytest.mark.parametrize('kind', [name_of(path) for path in KINDS])
+def test_nothing_is_waited_for(found: dict[str, Any], kind: str) -> None:
+    assert found[kind] == {}, found[kind]
+
+
+@pytest.mark.parametrize('look', LOOKS)
+def test_a_look_at_a_value_is_found_out(found: dict[str, Any], look: str) -> None:
+    assert found[look] != {}
