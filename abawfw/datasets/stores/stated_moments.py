@@ -15,7 +15,7 @@ from abawfw.errors import DataError
 SAMPLE = 256
 """Frames of a sample; its mean is within about 0.1 deviations of that of all frames."""
 CLOSE = 8
-"""Frames of a video for each of its frames in the sample, up to which all are read at once: that is faster."""
+"""Frames of a video for each of them in the sample, up to which all are read at once, which is faster."""
 FAR = 0.5
 """Deviations by which means, and share by which deviations, differ where they are of other data."""
 NEAR = 0.1
