@@ -256,7 +256,7 @@ def _random(value: Any, place: str) -> None:
 
 
 def _lanes(value: Any, place: str) -> None:
-    """What stateful contexts carry, as `abawfw.models.estimator.LaneStates.export` writes it."""
+    """What stateful contexts carry, as `abawfw.models.lane_states.LaneStates.export` writes it."""
     _mapping(_text, _tensor)(value, place)
     numbers = set()
     for key, tensor in value.items():
