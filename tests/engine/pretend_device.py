@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from forked_python import forked_workers
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils import backend_registration
@@ -92,15 +93,18 @@ def fake() -> Iterator[FakeTensorMode]:
 def in_child(actions: dict[str, Callable[[], Any]], out: Path) -> dict[str, Any]:
     """What each action returns, run in a process of its own where the device is registered.
 
+    That process is no fork of this one: autograd counts devices at its first backward pass, for good.
+
     Args:
-        actions: by name; what they return must be JSON.
+        actions: by name, picklable; what they return must be JSON.
         out: a file for the results.
 
     Returns:
         By name; of an action that failed, its traceback as text.
     """
-    process = multiprocessing.get_context('fork').Process(target=_run, args=(actions, out))
-    process.start()
+    process = multiprocessing.get_context('spawn').Process(target=_run, args=(actions, out))
+    with forked_workers():
+        process.start()
     process.join(300)
     assert process.exitcode == 0
     found: dict[str, Any] = json.loads(out.read_text())
