@@ -1,4 +1,4 @@
-"""Whether a mean and a deviation that stand in a file are those of the data."""
+"""Whether a mean and a standard deviation that stand in a file are those of the data."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from abawfw.datasets.stores.checks import not_finite
 from abawfw.errors import DataError
 
 SAMPLE = 256
-"""Frames of a sample; its mean is within about 0.1 deviations of that of all frames."""
+"""Frames of a sample; its mean is within about 0.1 standard deviations of that of all frames."""
 FAR = 0.5
-"""Deviations by which means, and share by which deviations, differ where they are of other data."""
+"""Standard deviations by which means, and fraction by which these, differ where they are of other data."""
 NEAR = 0.1
 """The same for what is worth a look: statistics of observed frames alone, or of some videos less."""
 
 Stated = tuple[np.ndarray, np.ndarray] | tuple[float, float]
-"""Mean and deviation, (*dims) each, or one number each for all dimensions; a deviation of 0 counts as 1."""
+"""Mean and standard deviation (0 counts as 1), (*dims) each, or one number each for all dimensions."""
 
 
 def refuse_stale(
@@ -61,7 +61,7 @@ def count_differing(stated: Stated, found: RunningMoments) -> int:
 
 
 def describe_difference(stated: Stated, found: RunningMoments) -> str:
-    """The dimension that differs most, in words."""
+    """The dimension that differs most, as text."""
     shift, ratio = _differences(stated, found)
     worst = int(np.maximum(shift, ratio - 1).argmax())
     mean, std = (np.ravel(values)[worst] for values in stated)
@@ -91,11 +91,11 @@ def _as_stated(stated: Stated, found: RunningMoments) -> Stated:
 
 
 def _differences(stated: Stated, found: RunningMoments) -> tuple[np.ndarray, np.ndarray]:
-    """Difference of the means in deviations, and the larger deviation over the smaller one."""
+    """Difference of the means in standard deviations, and the larger of these over the smaller one."""
     true_mean, true_std = _as_stated(stated, found)
     std = np.where(np.equal(stated[1], 0), 1.0, stated[1])
     larger, smaller = np.maximum(std, true_std), np.minimum(std, true_std)
-    # the deviation of a constant is 1 by convention, whatever rounding has made of it elsewhere
+    # the standard deviation of a constant is 1 by convention, whatever rounding has made of it elsewhere
     constant = found.m2 == 0 if np.ndim(std) else np.False_
     ratio = np.where(constant | (smaller <= 0), 1.0, larger / np.maximum(smaller, np.finfo(np.float64).tiny))
     return np.abs(np.subtract(stated[0], true_mean)) / larger, ratio
