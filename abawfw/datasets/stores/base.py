@@ -142,7 +142,7 @@ class FeatureStore(ABC):
             observed: take only frames in which the feature was observed; otherwise all there are.
 
         Returns:
-            Both (*dims) float64; a deviation of 0 becomes 1, ready to divide by.
+            Both (*dims) float64; a standard deviation of 0 becomes 1, ready to divide by.
 
         Raises:
             DataError: NaN or infinity in a frame, or no frame to take the mean over.

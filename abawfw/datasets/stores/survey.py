@@ -47,7 +47,7 @@ class Survey(ABC):
         """Where a feature was observed, (frames,) bool; None if the store does not say."""
 
     def stated_moments(self, feature: str) -> tuple[np.ndarray, np.ndarray] | None:
-        """Mean and deviation over train that stand beside the data, (*dims) each; None if there are none."""
+        """Mean and standard deviation over train that stand beside the data, (*dims) each; None without."""
         return None
 
     def integrity(self, video: VideoInfo, features: Sequence[str]) -> list[Problem]:
