@@ -105,7 +105,7 @@ SHORTENED = [
 CHECKED = [
     (r'pip install .*', 'install', 'the environment is there; the extras must be those of setup.py'),
     (r'python3 -m venv \.venv|\. \.venv/bin/activate', 'nothing', 'the environment is there'),
-    (r'make \w+', 'make', 'runs all tests or installs; the target must be one of the Makefile'),
+    (r'make [\w-]+', 'make', 'runs all tests or installs; the target must be one of the Makefile'),
     (r'tensorboard --logdir work_dirs', 'nothing', 'serves until it is stopped; what it reads has tests'),
     (r'git clone .*', 'clone', 'no network; what it brings is given'),
     (r'(python )?tools/benchmark\.py .*', 'usage', 'measures for minutes; has tests of its own'),
