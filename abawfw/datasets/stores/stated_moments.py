@@ -1,4 +1,4 @@
-"""Whether a mean and a deviation that stand in a file are those of the data."""
+"""Whether a mean and a standard deviation that stand in a file are those of the data."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NEAR = 0.1
 """The same for what is worth a look: statistics of observed frames alone, or of some videos less."""
 
 Stated = tuple[np.ndarray, np.ndarray] | tuple[float, float]
-"""Mean and deviation, (*dims) each, or one number each for all dimensions; a deviation of 0 counts as 1."""
+"""Mean and standard deviation (0 counts as 1), (*dims) each, or one number each for all dimensions."""
 
 
 def refuse_stale(
@@ -99,11 +99,11 @@ def _as_stated(stated: Stated, found: RunningMoments) -> Stated:
 
 
 def _differences(stated: Stated, found: RunningMoments) -> tuple[np.ndarray, np.ndarray]:
-    """Difference of the means in deviations, and the larger deviation over the smaller one."""
+    """Difference of the means in standard deviations, and the larger of these over the smaller one."""
     true_mean, true_std = _as_stated(stated, found)
     std = np.where(np.equal(stated[1], 0), 1.0, stated[1])
     larger, smaller = np.maximum(std, true_std), np.minimum(std, true_std)
-    # the deviation of a constant is 1 by convention, whatever rounding has made of it elsewhere
+    # the standard deviation of a constant is 1 by convention, whatever rounding has made of it elsewhere
     constant = found.m2 == 0 if np.ndim(std) else np.False_
     ratio = np.where(constant | (smaller <= 0), 1.0, larger / np.maximum(smaller, np.finfo(np.float64).tiny))
     return np.abs(np.subtract(stated[0], true_mean)) / larger, ratio
