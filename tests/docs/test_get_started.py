@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
+import forked_python
 import pytest
 from apis.command_line import ROOT
 from docs.doc_pages import items
@@ -19,9 +19,9 @@ PAGE = ROOT / 'docs/get_started.md'
 
 @pytest.fixture
 def shell(tmp_path: Path) -> dict[str, str]:
-    """Variables with which ``python`` is the one that runs the tests, as after activating .venv."""
+    """Variables with which ``python`` is the one that runs the tests, as after activating .venv, forked."""
     (tmp_path / 'bin').mkdir()
-    (tmp_path / 'bin/python').write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    (tmp_path / 'bin/python').write_text(f'#!/bin/sh\nexec {forked_python.python()} "$@"\n')
     (tmp_path / 'bin/python').chmod(0o755)
     path = f'{tmp_path / "bin"}{os.pathsep}{os.environ["PATH"]}'
     return os.environ | {'PATH': path, 'PYTHONPATH': '', 'OMP_NUM_THREADS': '1'}
