@@ -92,7 +92,7 @@ def killed_often(
             break
         assert found['codes'] == [code - 9 for code in codes], found['output']
         killed += 1
-    assert killed >= 4
+    assert 2 * killed >= kills  # a run that was quick may end before a kill
 
 
 @pytest.fixture(scope='module')
