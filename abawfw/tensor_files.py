@@ -219,7 +219,7 @@ def _maker(load: Callable[[_Storage], torch.Tensor]) -> Callable[[Any, Plain], A
         if function == REBUILT_PARAMETER:
             return plain(arguments[0])
         if function == REBUILT_TYPE and arguments[1] in (TENSOR, PARAMETER) and type(arguments[2]) is tuple:
-            return plain(Call(arguments[0], arguments[2]))  # a tensor with attributes, which are left out
+            return plain(Call(arguments[0], arguments[2]))  # a tensor with attributes, which are omitted
         if function == SIZE:
             return tuple(plain(arguments[0]))
         if function == DEVICE:

@@ -168,7 +168,7 @@ class WeightsReport:
         kinds = (
             ('missing, left as they were', self.missing, self.missing),
             ('of another shape, left as they were', self.shapes, self.shapes),
-            ('not of this network, left out', self.unexpected, few),
+            ('not of this network, omitted', self.unexpected, few),
         )
         lists = [f'  {kind} ({len(names)}): {", ".join(shown)}' for kind, names, shown in kinds if names]
         return '\n'.join([title, *lists])

@@ -79,7 +79,7 @@ class SampleFile:
             allow_repair: difference in frames to accept beyond the tolerance of 2.
 
         Returns:
-            What is to be repaired, one line per video: the last value repeated, or predictions left out.
+            What is to be repaired, one line per video: the last value repeated, or predictions omitted.
 
         Raises:
             DataError: videos are missing, or differ by more frames than allowed; all are listed.
@@ -97,9 +97,9 @@ class SampleFile:
             elif difference < 0:
                 repairs.append(f'{text}: the last value is repeated {-difference} x')
             elif difference > 0:
-                repairs.append(f'{text}: the last {difference} are left out')
+                repairs.append(f'{text}: the last {difference} are omitted')
         known = set(self.videos)
-        repairs += [f'{video}: not in the sample, left out' for video in lengths if video not in known]
+        repairs += [f'{video}: not in the sample, omitted' for video in lengths if video not in known]
         if problems:
             way_out = '\npredict what is missing, or accept larger differences with --allow-repair N'
             everything = '\n'.join(f'  {line}' for line in problems)  # all are needed to repair them
@@ -124,7 +124,7 @@ class Submission:
     Attributes:
         files: text by path below the output folder.
         rows: lines with values, over all files.
-        repairs: what was repeated or left out to fit the sample, one line per video.
+        repairs: what was repeated or omitted to fit the sample, one line per video.
     """
 
     files: dict[str, str]

@@ -1,4 +1,4 @@
-"""How runs are named beside figures."""
+"""The page that compares runs: scores, differences, videos, their ensemble, and configs."""
 
 from __future__ import annotations
 

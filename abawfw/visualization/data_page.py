@@ -1,4 +1,4 @@
-"""Where features were not observed."""
+"""The page of a data set: partitions, labels, features, where they were not observed, and curves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How training went."""
+"""The page of a run: scores, training, errors, curves of every video, and how it was made."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def test_partitions_labels_and_options(tmp_path: Path, capfd: pytest.CaptureFixt
         f'{name}: {partition}, 20 frames, 0.79 s'
         for name, partition in zip('abc', ('train', 'val', 'test'), strict=True)
     ]
-    assert '  annotation of a: 21 rows for 20 frames: the last 1 left out' in lines
+    assert '  annotation of a: 21 rows for 20 frames: the last 1 omitted' in lines
     assert '  annotation of b: 19 rows for 20 frames: no label for the last 1 frame' in lines
     assert found.err == ''  # done before the first line about progress is due
     assert lines[-1] == f'{store}: 3 trials (train 1, val 1, test 1), 60 frames'
@@ -135,7 +135,7 @@ def test_bad_videos_do_not_keep_the_others(tmp_path: Path, capfd: pytest.Capture
     assert f'{videos}/empty.mp4: empty file' in failed[1]
     assert 'has no video stream' in failed[2]
     assert found.out.splitlines()[0] == (
-        f'{videos}: left out, since they are no videos by their ending: notes.txt'
+        f'{videos}: omitted, since they are no videos by their ending: notes.txt'
     )
     assert found.out.splitlines()[1] == '8 videos to extract'
     assert {f'{name}: failed, see the end' for name in ('cut', 'empty', 'sound', 'text')} <= {

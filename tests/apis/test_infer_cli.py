@@ -303,7 +303,7 @@ def test_several_videos_and_folders(
     found = call(capfd, 'infer', single, folder, '--device', 'cpu', store, run, '--out', out)
     assert found.code == 1
     lines = [line for line in found.out.splitlines() if not line.startswith(' ')]
-    assert lines[0] == f'{folder}: left out, since they are no videos by their ending: notes.txt'
+    assert lines[0] == f'{folder}: omitted, since they are no videos by their ending: notes.txt'
     names = [line.split(':')[0] for line in lines[3:-1]]
     assert names == ['c', 'a', 'b', 'known', 'learnt', 'new']
     assert 'b: failed, see the end' in lines

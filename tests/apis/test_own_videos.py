@@ -44,7 +44,7 @@ def test_from_videos_to_a_submission(
         capfd, 'extract_features', 'videos', 'data/own', *features, '--annotations', 'labels', '--jobs', 2
     )
     assert found.code == 0, found.err
-    assert '  annotation of first: 41 rows for 40 frames: the last 1 left out' in found.out.splitlines()
+    assert '  annotation of first: 41 rows for 40 frames: the last 1 omitted' in found.out.splitlines()
     store = open_store('data/own')
     for video in store.videos():
         assert video.num_frames == FRAMES

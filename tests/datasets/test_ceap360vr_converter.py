@@ -245,7 +245,7 @@ def test_command_line(tmp_path: Path) -> None:
     done = tool_here('dataset_converters/ceap360vr', tmp_path / 'raw', tmp_path / 'data')
     assert done.returncode == 0, done.stderr
     assert 'train    2 sequences\n' in done.stdout
-    assert 'test     2 sequences, labels left out' in done.stdout
+    assert 'test     2 sequences, labels omitted' in done.stdout
     assert 'not there: participants P1, P2, P4' in done.stdout
     wrong = tool_here('dataset_converters/ceap360vr', tmp_path, tmp_path / 'b')
     assert wrong.returncode == 2

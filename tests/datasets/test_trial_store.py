@@ -27,7 +27,7 @@ def root(tmp_path: Path) -> Path:
 def test_videos_features_and_arrays_are_those_on_disk(root: Path) -> None:
     store = open_store(root)
     assert isinstance(store, TrialStore)
-    # train before val before test, whatever the order of the lists; unused trials are left out
+    # train before val before test, whatever the order of the lists; unused trials are omitted
     assert [(v.video_id, v.partition, v.num_frames, v.has_labels) for v in store.videos()] == [
         ('b', 'train', 5, True),
         ('a', 'train', 7, True),

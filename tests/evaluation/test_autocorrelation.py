@@ -97,7 +97,7 @@ def test_effective_frames_are_what_the_spread_of_video_means_says() -> None:
     rng = np.random.default_rng(2)
     videos = rng.normal(size=(40, 1)) + 0.3 * rng.normal(size=(40, 12)).cumsum(axis=1)
     found = pooled(list(videos))
-    assert (found.values() > 0).all()  # so that no lag is left out
+    assert (found.values() > 0).all()  # so that no lag is omitted
     expected = videos.var() / videos.mean(axis=1).var()
     np.testing.assert_allclose(found.effective_frames([12, 12]), expected)
 

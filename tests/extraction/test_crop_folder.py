@@ -69,7 +69,7 @@ def test_crops_just_beyond_the_end_are_left_out_and_told(root: Path) -> None:
     folder = CropFolder(root)
     assert folder.track('v', 5).found.tolist() == [False, True, True, False, False]
     assert len(list(folder.crops('v', 5))) == 5
-    assert folder.notes == ['v: the video has 5 frames, left out: 00006.jpg']
+    assert folder.notes == ['v: the video has 5 frames, omitted: 00006.jpg']
     with pytest.raises(DataError, match=r'00006\.jpg: the video has 3 frames: crops of another video'):
         folder.track('v', 3)
 

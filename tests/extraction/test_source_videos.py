@@ -43,7 +43,7 @@ def test_partitions_follow_the_annotations(tmp_path: Path) -> None:
     ]
     assert found.videos[2].annotations['_left'] == labels / 'VA_Estimation_Challenge/Train_Set/c_left.txt'
     assert found.notes == (
-        f'{videos}: left out, since they are no videos by their ending: list.csv',
+        f'{videos}: omitted, since they are no videos by their ending: list.csv',
         f'{labels}: no video for 2 annotations: x, y_left',
     )
     assert [v.partition for v in find_videos(videos).videos] == ['test'] * 4
@@ -124,11 +124,11 @@ def test_links_are_followed_once(tmp_path: Path) -> None:
     found = find_videos(videos)
     assert [v.video_id for v in found.videos] == ['a', 'b', 'd', 'e']
     assert [note.removeprefix(f'{videos}/') for note in found.notes] == [
-        f'again/up: is the folder {videos} again, left out',
-        'c.mp4: is a link to nothing, left out',
-        'f.mp4: is no plain file, left out',
-        f'linked: is the folder {videos}/again again, left out',
-        f'sub/a.mp4: is the file {videos}/a.mp4 again, left out',
+        f'again/up: is the folder {videos} again, omitted',
+        'c.mp4: is a link to nothing, omitted',
+        'f.mp4: is no plain file, omitted',
+        f'linked: is the folder {videos}/again again, omitted',
+        f'sub/a.mp4: is the file {videos}/a.mp4 again, omitted',
     ]
 
 
@@ -201,7 +201,7 @@ def test_no_row_ever_moves(frames: int, difference: int) -> None:
 
 def test_what_is_done_is_told() -> None:
     labels = np.zeros((5, 2), np.float32)
-    assert match_rows(labels, 4, 'a')[1] == 'a: 5 rows for 4 frames: the last 1 left out'
+    assert match_rows(labels, 4, 'a')[1] == 'a: 5 rows for 4 frames: the last 1 omitted'
     assert match_rows(labels, 7, 'a')[1] == 'a: 5 rows for 7 frames: no label for the last 2 frames'
     for frames in (2, 8):
         with pytest.raises(DataError, match=f'a: 5 rows for {frames} frames, more than 2 apart'):
@@ -233,8 +233,8 @@ def test_links_in_a_circle_end_and_what_cannot_be_read_is_named(tmp_path: Path) 
     found = find_videos(videos)
     assert [v.path for v in found.videos] == [videos / 'inside/a.mp4', videos / 'shown/b.mp4']
     assert found.notes == (
-        f'{videos}/gone.mp4: is a link to nothing, left out',
-        f'{videos}/inside/up: is the folder {videos} again, left out',
-        f'{videos}/pipe.mp4: is no plain file, left out',
-        f'{videos}/twice: is the folder {videos}/inside again, left out',
+        f'{videos}/gone.mp4: is a link to nothing, omitted',
+        f'{videos}/inside/up: is the folder {videos} again, omitted',
+        f'{videos}/pipe.mp4: is no plain file, omitted',
+        f'{videos}/twice: is the folder {videos}/inside again, omitted',
     )

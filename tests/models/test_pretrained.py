@@ -116,7 +116,7 @@ def test_report_of_what_does_not_fit(tmp_path: Path) -> None:
         f'{tmp_path / "w.pth"}: 16 tensors loaded',
         '  missing, left as they were (1): features.3.bias',
         '  of another shape, left as they were (1): embeddings.4.weight (128, 9), the network (128, 6)',
-        '  not of this network, left out (1): pca.weight',
+        '  not of this network, omitted (1): pca.weight',
     ]
     for name in ('features.3.bias', 'embeddings.4.weight'):
         assert torch.equal(before[name], ours.state_dict()[name])

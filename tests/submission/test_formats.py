@@ -61,11 +61,11 @@ def test_abaw_repairs_two_frames_and_lists_them(tmp_path: Path) -> None:
     assert lines[3:] == ['a/00003.jpg,0.25,-0.5', 'a/00004.jpg,0.25,-0.5', 'a/00005.jpg,0.25,-0.5']
     assert made.repairs == [
         'a: 5 rows in the sample, 3 predictions: the last value is repeated 2 x',
-        'b_left: not in the sample, left out',
+        'b_left: not in the sample, omitted',
     ]
     made = FORMATS['abaw'](PREDS, sample(tmp_path, 'a/00001.jpg', 'b_left/00001.jpg'), 0)
     assert made.rows == 2
-    assert made.repairs == ['a: 1 row in the sample, 3 predictions: the last 2 are left out']
+    assert made.repairs == ['a: 1 row in the sample, 3 predictions: the last 2 are omitted']
 
 
 def test_abaw_refuses_more_unless_allowed(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from test_ensemble import command
 
 REPAIRS = [
     'repaired: video2: 7 rows in the sample, 4 predictions: the last value is repeated 3 x',
-    'repaired: video2_left: 3 rows in the sample, 6 predictions: the last 3 are left out',
+    'repaired: video2_left: 3 rows in the sample, 6 predictions: the last 3 are omitted',
 ]
 
 

@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for repair in report.repairs:
         print(f'repaired: {repair}')
     for partition, sequences in report.sequences.items():
-        note = ', labels left out' if partition == 'test' and sequences else ''
+        note = ', labels omitted' if partition == 'test' and sequences else ''
         print(f'{partition:5} {len(sequences):4d} sequences{note}')
     if report.missing_participants:
         print(f'not there: participants {", ".join(f"P{n}" for n in report.missing_participants)}')

@@ -276,7 +276,7 @@ class DataFacts:
 
 
 def read_facts(root: str | Path, progress: Callable[[int, int], None] | None = None) -> DataFacts:
-    """Look at all of a store; what is broken is left out and reported.
+    """Look at all of a store; what is broken is omitted and reported.
 
     Args:
         root: folder of the store.

@@ -65,7 +65,7 @@ class EpochBatchSampler(Sampler[Batch]):
         """The batches of this epoch on this rank, from ``start_batch`` on.
 
         Raises:
-            TrainingError: the epoch has fewer batches than are to be left out.
+            TrainingError: the epoch has fewer batches than are to be omitted.
         """
         batches = self._batches()
         if self.start_batch > len(batches):

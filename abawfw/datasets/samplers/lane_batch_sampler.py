@@ -28,7 +28,7 @@ class LaneBatchSampler(EpochBatchSampler):
 
     A video is streamed whole and in order in one lane, so that a model can keep one state per lane. Videos
     are dealt to lanes so that all end nearly together: longest first, each to the lane with the fewest clips.
-    A lane that has ended is left out of the batch. Rows are ordered by lane, and a request says its lane.
+    A lane that has ended is omitted of the batch. Rows are ordered by lane, and a request says its lane.
 
     Args:
         dataset: its ``clips`` are sampled.

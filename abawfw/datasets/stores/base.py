@@ -124,7 +124,7 @@ class FeatureStore(ABC):
         return clean_labels(labels, video_id, start)
 
     def times(self, video_id: str) -> np.ndarray | None:
-        """Seconds at which each frame is shown, (frames,) float64; None where nothing tells.
+        """Seconds at which each frame is shown, (frames,) float64; None where unknown.
 
         By the frame rate, unless a store knows better.
         """
@@ -193,7 +193,7 @@ class FeatureStore(ABC):
 
     @cached_property
     def extraction(self) -> dict[str, Any]:
-        """Settings by feature of the extractors that made the store; {} where nothing tells.
+        """Settings by feature of the extractors that made the store; {} where unknown.
 
         Under ``faces`` stands where pictures of faces came from.
 

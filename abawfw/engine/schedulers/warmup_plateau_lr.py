@@ -76,12 +76,12 @@ class WarmupPlateauLR:
             batch: its index within the epoch.
             batches: batches of this epoch.
         """
-        share = 1.0
+        fraction = 1.0
         if self.epochs < self.warmup and self.restarting:
-            share = batch / (batches * self.warmup) * (self.epochs + 1) / self.warmup
+            fraction = batch / (batches * self.warmup) * (self.epochs + 1) / self.warmup
         elif self.epochs < self.warmup:
-            share = (self.epochs + (batch + 1) / batches) / self.warmup
-        self._set(share)
+            fraction = (self.epochs + (batch + 1) / batches) / self.warmup
+        self._set(fraction)
 
     def after_validation(self, score: float) -> None:
         """Take the score of an epoch into account."""
@@ -100,9 +100,9 @@ class WarmupPlateauLR:
         """Whether the warm-up is over and every parameter group's rate has fallen below this one."""
         return self.epochs > self.warmup and max(self.rates) < rate
 
-    def _set(self, share: float) -> None:
+    def _set(self, fraction: float) -> None:
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
-            group['lr'] = rate * share
+            group['lr'] = rate * fraction
 
     def state_dict(self) -> dict[str, Any]:
         """The position."""

@@ -186,7 +186,7 @@ class CropFolder:
             if last > num_frames + SLACK:
                 raise DataError(f'{files[last]}: the video has {num_frames} frames: crops of another video?')
             beyond = [files.pop(number).name for number in sorted(files) if number > num_frames]
-            text = f'{video}: the video has {num_frames} frames, left out: {", ".join(beyond)}'
+            text = f'{video}: the video has {num_frames} frames, omitted: {", ".join(beyond)}'
             self.notes += [text] if text not in self.notes else []
         return files
 

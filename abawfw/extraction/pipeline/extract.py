@@ -173,7 +173,7 @@ TOLERANCE = 2
 def match_rows(labels: NDArray, num_frames: int, what: str) -> tuple[NDArray[np.float32], str | None]:
     """Give each frame the row of its number.
 
-    No row ever moves: rows beyond the last frame are left out, and last frames without a row have no label.
+    No row ever moves: rows beyond the last frame are omitted, and last frames without a row have no label.
 
     Args:
         labels: (rows, 2), NaN where there is no valid label; row k belongs to frame k.
@@ -198,7 +198,7 @@ def match_rows(labels: NDArray, num_frames: int, what: str) -> tuple[NDArray[np.
     if not difference:
         return rows, None
     if difference > 0:
-        return rows, f'{lengths}: the last {difference} left out'
+        return rows, f'{lengths}: the last {difference} omitted'
     return rows, f'{lengths}: no label for the last {counted(-difference, "frame")}'
 
 

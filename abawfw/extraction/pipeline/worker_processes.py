@@ -61,7 +61,7 @@ def work_through(
     What a task raises, and the death of its process, concern its item only.
 
     Args:
-        task: can be pickled, as must be what it returns; it gets the item and what to call with the share
+        task: can be pickled, as must be what it returns; it gets the item and what to call with the fraction
             that is done.
         items: what to work on, started in this order.
         jobs: processes.

@@ -186,7 +186,7 @@ def not_creatable(folder: Path, video: str, longest: str) -> str | None:
 
 
 def _files(folder: Path) -> tuple[list[Path], list[str]]:
-    """The videos, and notes on what is left out."""
+    """The videos, and notes on what is omitted."""
     if folder.is_file():
         return [folder], []
     if not folder.is_dir():
@@ -197,29 +197,29 @@ def _files(folder: Path) -> tuple[list[Path], list[str]]:
     for path in _walk(folder, notes):
         if not path.is_file():
             what = 'a link to nothing' if path.is_symlink() else 'no plain file'
-            notes.append(f'{path}: is {what}, left out')
+            notes.append(f'{path}: is {what}, omitted')
         elif path.suffix.lower() not in ENDINGS:
             others.append(str(path.relative_to(folder)))
         elif (there := videos.setdefault((path.resolve(), path.stem), path)) != path:
-            notes.append(f'{path}: is the file {there} again, left out')
+            notes.append(f'{path}: is the file {there} again, omitted')
     if not videos:
         raise DataError(f'{folder}: no video in it; files ending in {", ".join(ENDINGS)} are taken')
     if others:
-        notes.append(f'{folder}: left out, since they are no videos by their ending: {_few(others)}')
+        notes.append(f'{folder}: omitted, since they are no videos by their ending: {_few(others)}')
     return list(videos.values()), sorted(notes)
 
 
 def _walk(folder: Path, notes: list[str]) -> Iterator[Path]:
-    """What is in a folder and those in it or linked there, each once; hidden ones are left out."""
+    """What is in a folder and those in it or linked there, each once; hidden ones are omitted."""
 
     def unreadable(error: OSError) -> None:
-        notes.append(f'{error.filename}: cannot be read ({error.strerror}), left out')
+        notes.append(f'{error.filename}: cannot be read ({error.strerror}), omitted')
 
     seen: dict[str, str] = {}
     for parent, folders, files in os.walk(folder, onerror=unreadable, followlinks=True):
         there = seen.setdefault(os.path.realpath(parent), parent)
         if there != parent:
-            notes.append(f'{parent}: is the folder {there} again, left out')
+            notes.append(f'{parent}: is the folder {there} again, omitted')
             folders.clear()
             continue
         folders[:] = sorted(name for name in folders if not name.startswith('.'))

@@ -54,7 +54,7 @@ def convert_rucaim3(source: Path, prefix: str) -> tuple[dict[str, Tensor], dict[
         The weights; the config of the `VAEstimator` they fit, without ``input_dims``; and how it was trained:
         ``model, features, input_dim, normalize`` (None or dict(features, method)), ``segment_length``,
         ``batch_size, lr, beta1, constant_epochs, decay_epochs, seed``, and ``ignored``, the names of
-        parameters that were left out.
+        parameters that were omitted.
 
     Raises:
         CheckpointError: a file is missing or damaged, an option is unknown, or weights and options

@@ -16,7 +16,7 @@ from abawfw.errors import CheckpointError, ConfigError
 from abawfw.models.weight_files import read_weights
 from abawfw.registry import FUSIONS, MODELS
 
-# modalities of a config -> as the reference calls them, where its backbones are left out
+# modalities of a config -> as the reference calls them, where its backbones are omitted
 EMBEDDINGS = {'video_embedding': 'video', 'audio_embedding': 'logmel'}
 LISTED = 20  # names that an error lists one by one
 
@@ -40,7 +40,7 @@ def convert_tagf(
 ) -> ConvertedWeights:
     """Read a state dict of the reference as the weights of the estimator that a config describes.
 
-    Only tensors are read from the file, never code. What the reference never uses is left out; all else must
+    Only tensors are read from the file, never code. What the reference never uses is omitted; all else must
     fit exactly.
 
     Args:
@@ -99,7 +99,7 @@ def _check_order(source: Path, system: System, here: list[str], stored: Iterable
 
 
 def _rename(name: str, system: System, ours: dict[str, str], backbones: set[str]) -> tuple[str | None, str]:
-    """Our name of a parameter; or None and why it is left out; or None and '' where it is unknown."""
+    """Our name of a parameter; or None and why it is omitted; or None and '' where it is unknown."""
     if re.fullmatch(ALIASES, name):
         return None, 'a second name of the same'
     if any(re.fullmatch(pattern, name) for pattern in (*system.unused, CLASSIFIER)):

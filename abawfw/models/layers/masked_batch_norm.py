@@ -1,4 +1,4 @@
-"""Batch normalisation that leaves out frames which are not there."""
+"""Batch normalisation that omits frames which are not there."""
 
 from __future__ import annotations
 
@@ -58,10 +58,10 @@ class MaskedBatchNorm(nn.Module):
             values = rows.to(self.weight.dtype)
             count = mask.sum().to(values.dtype)
             enough = count >= 2
-            share = mask.flatten().to(values.dtype) / count.clamp(min=1)
-            mean = torch.where(enough, share @ values, self.running_mean)
+            part = mask.flatten().to(values.dtype) / count.clamp(min=1)
+            mean = torch.where(enough, part @ values, self.running_mean)
             centred = values - mean
-            var = share @ centred.square()
+            var = part @ centred.square()
             with torch.no_grad():
                 self.num_batches_tracked += enough
                 weight = MOMENTUM * enough.to(values.dtype)

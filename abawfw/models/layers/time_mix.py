@@ -21,7 +21,7 @@ class LinearTimeMix(nn.Module):
     """One linear map over all frames of a window (docs/tagf.md, Models): windows of one length only.
 
     Every frame has its own weight, those of padding and missed frames too, which come as the encoder gives
-    them: only a modality that is missed in a whole window is left out.
+    them: only a modality that is missed in a whole window is omitted.
 
     Args:
         dim: vector length of a frame.
@@ -75,7 +75,7 @@ class LinearTimeMix(nn.Module):
 
 
 class FreeTimeMix(nn.Module):
-    """Any length; missed frames and padding are left out, and a score does not grow with the length.
+    """Any length; missed frames and padding are omitted, and a score does not grow with the length.
 
     Args:
         dim: vector length of a frame.

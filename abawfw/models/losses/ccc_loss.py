@@ -47,13 +47,13 @@ class CCCLoss(VALoss):
         """Return the mean over targets (and clips) of 1 - CCC."""
         if self.over == 'clip':
             axes: tuple[int, ...] = (1,)
-            share = torch.full_like(pred, 1.0 / known.shape[1])
+            part = torch.full_like(pred, 1.0 / known.shape[1])
         else:
             axes = (0, 1)
-            share = known.float() / known.sum(axes, keepdim=True).clamp(min=1)
-        mean_pred = (share * pred).sum(axes, keepdim=True)
-        mean_label = (share * label).sum(axes, keepdim=True)
+            part = known.float() / known.sum(axes, keepdim=True).clamp(min=1)
+        mean_pred = (part * pred).sum(axes, keepdim=True)
+        mean_label = (part * label).sum(axes, keepdim=True)
         pred, label = pred - mean_pred, label - mean_label
-        covariance = (share * pred * label).sum(axes, keepdim=True)
-        variances = (share * (pred.square() + label.square())).sum(axes, keepdim=True)
+        covariance = (part * pred * label).sum(axes, keepdim=True)
+        variances = (part * (pred.square() + label.square())).sum(axes, keepdim=True)
         return (1.0 - 2.0 * covariance / (variances + (mean_pred - mean_label).square() + EPS)).mean()

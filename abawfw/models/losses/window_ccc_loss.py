@@ -19,7 +19,7 @@ class WindowCCCLoss(VALoss):
 
     The covariance is biased and the variances are not, as in the reference: perfect predictions of n frames
     leave 1 / n. Unlike there, frames that do not count change nothing, windows with fewer than two known
-    frames are left out of the average, and so are targets without any window; a window of which labels and
+    frames are omitted of the average, and so are targets without any window; a window of which labels and
     predictions are the same constant, whose quotient is 0 / 0, gives 1 and no gradient.
     """
 

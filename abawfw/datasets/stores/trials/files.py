@@ -103,7 +103,7 @@ class TrialFiles:
         return feature + MASK in self.names(trial)
 
     def observed(self, trial: Trial, feature: str, start: int, stop: int) -> np.ndarray | None:
-        """Where a feature was observed, (stop - start,) bool; None if nothing tells.
+        """Where a feature was observed, (stop - start,) bool; None if unknown.
 
         Without a mask, a frame of bytes that are all zero was not observed: crops are black where no face was
         found (docs/tagf.md, What differs, and why).

@@ -32,7 +32,7 @@ UNUSED = 'unused'
 
 
 def read_dataset_info(root: Path) -> list[tuple[VideoInfo, Path]]:
-    """Trials that dataset_info.pkl lists, in its order, with their folders; those 'unused' are left out.
+    """Trials that dataset_info.pkl lists, in its order, with their folders; those 'unused' are omitted.
 
     ``data_folder`` tells where the folders of the trials lie, once for all or trial by trial. It is taken
     below ``root``: of a path that leads elsewhere, as from the machine that wrote the file, the last part. A

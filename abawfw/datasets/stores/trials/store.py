@@ -29,7 +29,7 @@ class TrialStore(FeatureStore):
     """Features and labels as .npy files, one folder per trial (docs/tagf.md, Preprocessing).
 
     Which trials there are stands in ``trials.json``, written by ``TrialWriter``, or else in the reference's
-    ``dataset_info.pkl`` (partitions train, validate, extra; unused trials are left out). In a trial's folder:
+    ``dataset_info.pkl`` (partitions train, validate, extra; unused trials are omitted). In a trial's folder:
 
     - ``FEATURE.npy``: (frames, *dims) numbers; every array that all trials have is a feature;
     - ``VA_continuous_label.npy``: (frames, 2) valence and arousal; test trials may have none;
