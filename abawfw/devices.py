@@ -143,7 +143,7 @@ def computing_with(threads: int | None, configured: int | None, *models: Any) ->
 
     Args:
         threads: what the command says; None for nothing.
-        configured: what the config says, unless OMP_NUM_THREADS or MKL_NUM_THREADS says something; None
+        configured: what the config says, at most one per core of this machine, unless OMP_NUM_THREADS or MKL_NUM_THREADS says something; None
             for nothing.
         models: the largest decides if nobody says anything: one thread for a small one and where a GPU
             computes, and otherwise as many as PyTorch takes.
@@ -154,7 +154,12 @@ def computing_with(threads: int | None, configured: int | None, *models: Any) ->
     given = [value for name in ('OMP_NUM_THREADS', 'MKL_NUM_THREADS') if (value := os.environ.get(name))]
     if threads is None and (not given or given == [os.environ.get(SHARED_OUT)]):
         largest = max((sum(p.numel() for p in model.parameters()) for model in models), default=0)
-        threads = configured or (1 if largest <= SMALL or get_device() != 'cpu' else None)
+        cores = os.cpu_count() or 1
+        threads = (
+            min(configured, cores)
+            if configured
+            else (1 if largest <= SMALL or get_device() != 'cpu' else None)
+        )
     before = torch.get_num_threads()
     if threads is not None:
         torch.set_num_threads(threads)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import TextIO
 
 from abawfw.devices import AUTO
-from abawfw.errors import AbawfwError
+from abawfw.errors import AbawfwError, counted
 
 NOTHING_KEPT = 'nothing was written, and what was there is as it was; give the same command again'
 
@@ -83,6 +83,9 @@ def add_computing_options(parser: argparse.ArgumentParser) -> None:
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f'must be a whole number of 1 or above, not {text!r}')
+    cores = os.cpu_count() or 1
+    if int(text) > cores:
+        raise argparse.ArgumentTypeError(f'{text} threads, but this machine has {counted(cores, "core")}')
     return int(text)
 
 
