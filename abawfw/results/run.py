@@ -369,14 +369,19 @@ def _read_object(path: Path) -> dict[str, Any]:
 
 def _read_table(path: Path) -> list[dict[str, float]]:
     """A CSV file with a header, one dict per row, of its finite numbers; [] where there is no file."""
-    if not path.is_file():
+    if not path.exists():
         return []
     try:
-        rows = list(csv.DictReader(read_text(path).splitlines(), strict=True))
+        lines = read_text(path).splitlines()
+        rows = list(csv.DictReader(lines, strict=True))
     except DataError as error:
         raise DataError(f'{error}; move it away to go on without it') from None
     except csv.Error as error:
         raise DataError(f'{path} is no table in CSV ({error}); move it away to go on without it') from None
+    uneven = [n for n, row in enumerate(rows, 2) if None in row or None in row.values()]
+    if uneven or (lines and 'epoch' not in lines[0].split(',')):
+        what = f'line {uneven[0]} has not the columns of line 1' if uneven else 'it has no column epoch'
+        raise DataError(f'{path} is damaged: {what}; move it away to go on without it')
     return [{key: x for key, value in row.items() if (x := _number(value)) is not None} for row in rows]
 
 

@@ -151,6 +151,8 @@ def test_everything_wrong_is_reported_at_once(source: Source) -> None:
         ('valence,arousal\n0.1,x\n', "line 2 is '0.1,x'"),
         ('valence,arousal\n0.1,0.1\n0.1,nan\n', 'line 3 holds NaN'),
         ('valence,arousal\n0.1,-3\n', 'arousal is -3'),
+        ('valence,arousal\n-5,-3\n', 'arousal is -3'),
+        ('valence,arousal\n0.1,0.1\ninf,-5\n', 'frame 1: valence is inf'),
     ],
 )
 def test_bad_annotations_are_named(source: Source, content: str, message: str) -> None:

@@ -127,6 +127,8 @@ def test_without_clipping() -> None:
     before = model.large.bias.clone()
     wrapper.update_params(model(torch.ones(1, 2)))
     torch.testing.assert_close(before - model.large.bias, torch.tensor([1000.0]))
+    norms = [float(n) for n in wrapper.gradient_norms]  # watched all the same
+    np.testing.assert_allclose(norms, [3**0.5, 1000 * 3**0.5], rtol=1e-5)
 
 
 # --- options of parts

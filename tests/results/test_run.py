@@ -222,6 +222,20 @@ def test_a_table_of_epochs_that_is_no_text(run: Path) -> None:
         _ = Run(run).epochs
 
 
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        ('epoch,lr\n1,0.1\n2\n', 'line 3 has not the columns of line 1'),
+        ('epoch,lr\n1,0.1,2\n', 'line 2 has not the columns of line 1'),
+        ('[]\n', 'it has no column epoch'),
+    ],
+)
+def test_a_table_of_epochs_that_is_cut_or_another(run: Path, content: str, message: str) -> None:
+    (run / 'metrics.csv').write_text(content)
+    with pytest.raises(DataError, match=rf'metrics\.csv is damaged: {message}; move it away'):
+        _ = Run(run).epochs
+
+
 @given(faces=st.lists(st.booleans(), max_size=30))
 def test_faces_survive_their_file(faces: list[bool], tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp('faces')

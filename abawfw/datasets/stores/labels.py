@@ -27,8 +27,7 @@ def clean_labels(raw: np.ndarray, video_id: str, start: int = 0) -> np.ndarray:
         DataError: a value outside [-1, 1] that is not -5.
     """
     raw = np.asarray(raw)
-    unlabelled = unlabelled_frames(raw)
-    bad = (~unlabelled[:, None]) & ~(np.abs(raw) <= 1)
+    bad = ~missing_labels(raw) & ~(np.abs(raw) <= 1)
     if bad.any():
         frame, column = np.argwhere(bad)[0]
         raise DataError(
@@ -40,13 +39,13 @@ def clean_labels(raw: np.ndarray, video_id: str, start: int = 0) -> np.ndarray:
             'there is none'
         )
     labels = raw.astype(np.float32)
-    labels[unlabelled] = np.nan
+    labels[unlabelled_frames(raw)] = np.nan
     return labels
 
 
 def unlabelled_frames(raw: np.ndarray) -> np.ndarray:
     """Frames, (frames,) bool, of labels (frames, 2) of which a column is -5 or NaN."""
-    return np.asarray(_missing(raw).any(axis=1))
+    return np.asarray(missing_labels(raw).any(axis=1))
 
 
 def half_labelled(raw: np.ndarray) -> str | None:
@@ -54,7 +53,7 @@ def half_labelled(raw: np.ndarray) -> str | None:
 
     The other label of such a frame is not used.
     """
-    missing = _missing(raw)
+    missing = missing_labels(raw)
     half = missing[:, 0] != missing[:, 1]
     if not half.any():
         return None
@@ -64,5 +63,6 @@ def half_labelled(raw: np.ndarray) -> str | None:
     )
 
 
-def _missing(raw: np.ndarray) -> np.ndarray:
+def missing_labels(raw: np.ndarray) -> np.ndarray:
+    """Labels on disk, (frames, 2) bool, that are -5 or NaN."""
     return np.asarray((raw == NO_LABEL) | np.isnan(raw))

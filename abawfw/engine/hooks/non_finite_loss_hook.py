@@ -29,8 +29,7 @@ class NonFiniteLossHook(Hook):
     """Stop at the first loss or gradient that is NaN or infinite, naming the clips of its batch.
 
     Losses stay on the device until the loop reads (``VATrainLoop.read_every``), which it does before anything
-    is saved. Gradients count where they are clipped, but for fp16, whose loss scale is found by letting them
-    overflow.
+    is saved. Gradients count too, but for fp16, whose loss scale is found by letting them overflow.
     """
 
     priority = 'VERY_HIGH'

@@ -58,7 +58,7 @@ class VAOptimWrapper(OptimWrapper):
 
     Attributes:
         precision: as given.
-        gradient_norms: of the last step, before clipping, one scalar per group; empty without clipping.
+        gradient_norms: of the last step, before clipping, one scalar per group.
 
     Raises:
         ConfigError: see :func:`check_precision`.
@@ -87,9 +87,12 @@ class VAOptimWrapper(OptimWrapper):
         """Clip each parameter group, then update."""
         if self.scaler:
             self.scaler.unscale_(self.optimizer)
+        groups = [group['params'] for group in self.optimizer.param_groups]
         if self.max_norm is not None:
-            groups = self.optimizer.param_groups
-            self.gradient_norms = [torch.nn.utils.clip_grad_norm_(g['params'], self.max_norm) for g in groups]
+            self.gradient_norms = [torch.nn.utils.clip_grad_norm_(group, self.max_norm) for group in groups]
+        else:
+            gradients = [[p.grad for p in group if p.grad is not None] for group in groups]
+            self.gradient_norms = [torch.nn.utils.get_total_norm(group) for group in gradients]
         if self.scaler:
             self.scaler.step(self.optimizer)
             self.scaler.update()
