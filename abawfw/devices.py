@@ -144,8 +144,7 @@ def computing_with(threads: int | None, configured: int | None, *models: Any) ->
     Args:
         threads: what the command says; None for nothing.
         configured: what the config says, at most one per core of this machine, unless OMP_NUM_THREADS or
-            MKL_NUM_THREADS says something; None
-            for nothing.
+            MKL_NUM_THREADS says something; None for nothing.
         models: the largest decides if nobody says anything: one thread for a small one and where a GPU
             computes, and otherwise as many as PyTorch takes.
     """

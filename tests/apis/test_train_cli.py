@@ -104,8 +104,9 @@ def test_a_device_that_is_not_there(
 
 
 def test_threads_of_a_run(demo_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While it trains, in its log, and in the command that goes on."""
+    """While it trains, in its log, and in the command that goes on; a config's, at most one per core."""
     monkeypatch.delenv('OMP_NUM_THREADS')
+    monkeypatch.setattr('os.cpu_count', lambda: 3)
     seen = []
 
     def run(runner: VARunner) -> None:
@@ -115,7 +116,9 @@ def test_threads_of_a_run(demo_data: Path, tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(importlib.import_module('abawfw.apis.train'), '_run', run)
     overrides = {'data_root': str(demo_data), 'hidden': 16, 'layers': 1}
-    for number, (configured, threads) in enumerate([({}, None), ({'threads': 3}, None), ({'threads': 3}, 2)]):
+    for number, (configured, threads) in enumerate(
+        [({}, None), ({'threads': 64}, None), ({'threads': 3}, 2)]
+    ):
         train(load_config(CONFIG, overrides | configured), tmp_path / str(number), threads=threads)
     assert [found[:2] for found in seen] == [(1, '1 thread'), (3, '3 threads'), (2, '2 threads')]
     assert [found[2].endswith(' --resume --threads 2') for found in seen] == [False, False, True]
