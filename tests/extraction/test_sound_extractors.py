@@ -17,7 +17,6 @@ from abawfw.extraction.extractors import base as ten_ms_rows
 from abawfw.extraction.extractors import build_extractor
 from abawfw.extraction.extractors.base import rows_at
 from abawfw.extraction.extractors.compare import voiced_deltas
-from abawfw.extraction.extractors.logmel import log_mel_windows, window_starts
 from abawfw.extraction.video.recording import Recording
 
 NAMES = ['logmel', 'egemaps', 'mfcc', 'compare']
@@ -63,20 +62,23 @@ def test_logmel_is_golden(golden_tagf: Path, tmp_path: Path, fps: float) -> None
     covered = np.arange(len(starts)) / fps < sound.duration
     expected = np.stack([golden['log_mel'][k : k + 96] for k in starts[covered]])
     np.testing.assert_allclose(windows[covered].astype(np.float32), expected, rtol=1e-3, atol=1e-3)
-    of_wave = log_mel_windows(golden['wave_int16'], RATE, len(starts), fps)
-    np.testing.assert_array_equal(windows[covered], of_wave[covered])
     assert not windows[~covered].any()
+
+
+def reference_starts(num_frames: int, fps: float) -> np.ndarray:
+    """As the reference rounds, in this order: at 24 fps 12.5 becomes 12.499... and so 12."""
+    return np.round(np.arange(num_frames) * ((1 / fps) / 0.01)).astype(np.int64)
 
 
 @pytest.mark.parametrize('fps', [24, 25, 29.97, 30, 15, 12, 60])
 def test_constant_rates_round_as_the_reference(fps: float) -> None:
-    np.testing.assert_array_equal(rows_at(np.arange(20000) / fps), window_starts(20000, fps))
+    np.testing.assert_array_equal(rows_at(np.arange(20000) / fps), reference_starts(20000, fps))
 
 
 @pytest.mark.parametrize('rate', [24000, 30000])
 def test_rates_of_television_round_alike_but_for_ties(rate: int) -> None:
     """Where two steps are equally near, the reference takes the one that rounding errors choose."""
-    rows, starts = rows_at(np.arange(20000) * 1001 / rate), window_starts(20000, rate / 1001)
+    rows, starts = rows_at(np.arange(20000) * 1001 / rate), reference_starts(20000, rate / 1001)
     tie = np.arange(20000) * 1001 * 100 % rate * 2 == rate
     np.testing.assert_array_equal(rows[~tie], starts[~tie])
     assert np.isin(starts[tie] - rows[tie], (0, 1)).all()

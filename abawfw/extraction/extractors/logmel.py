@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import rfft
 
-from abawfw.errors import DataError
 from abawfw.extraction.audio.audio import Audio
 from abawfw.extraction.extractors.base import AudioExtractor, chunked_rows
 from abawfw.registry import EXTRACTORS
@@ -23,29 +22,11 @@ OFFSET = 0.01  # keeps the logarithm of silence finite
 EXAMPLE = 96  # mel frames of one window: .96 s
 
 
-def log_mel(wave: NDArray, rate: int) -> NDArray[np.float64]:
-    """Log-mel spectrogram of a whole recording, its end padded with its last sample by one second.
+def mel_frames(samples: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Log-mel frames of some samples, nothing padded.
 
     25 ms every 10 ms under a periodic Hann window, magnitudes of an FFT of 512, 64 HTK mel bands from 125 to
     7500 Hz, log(x + .01).
-
-    Args:
-        wave: (samples,), mono; int16, or float32 or float64 within [-1, 1].
-        rate: samples per second; must be 16000.
-
-    Returns:
-        (mel frames, 64); mel frame k covers the 25 ms from k * 10 ms on.
-
-    Raises:
-        DataError: another rate, more than one channel, another type, values outside [-1, 1], or no samples.
-    """
-    if rate != RATE:
-        raise DataError(f'audio at {rate} Hz, log-mel needs {RATE} Hz: resample it first')
-    return mel_frames(np.pad(_samples(wave), (0, RATE), mode='edge'))
-
-
-def mel_frames(samples: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Log-mel frames of some samples, nothing padded.
 
     Args:
         samples: (samples,) of 16 kHz mono within [-1, 1], at least 400.
@@ -62,67 +43,6 @@ def mel_windows(mel: NDArray, starts: NDArray[np.int64]) -> NDArray:
     """Windows (n, 96, 64) of a spectrogram (mel frames, 64) from each of (n,) frames on."""
     windows = np.lib.stride_tricks.sliding_window_view(mel, EXAMPLE, axis=0)[starts]
     return np.ascontiguousarray(windows.swapaxes(1, 2))
-
-
-def window_starts(num_frames: int, fps: float) -> NDArray[np.int64]:
-    """First mel frame of the window that starts at each video frame: round(i * 100 / fps).
-
-    Args:
-        num_frames: frames of the video.
-        fps: its frames per second.
-
-    Returns:
-        (num_frames,).
-
-    Raises:
-        DataError: a number of frames or a rate that no video has.
-    """
-    if num_frames < 1 or not 0 < fps < np.inf:
-        raise DataError(f'{num_frames} frames at {fps} fps: needs at least one frame and a positive rate')
-    # in this order, as the reference rounds: at 24 fps 12.5 becomes 12.499... and so 12
-    return np.round(np.arange(num_frames) * ((1 / fps) / (HOP / RATE))).astype(np.int64)
-
-
-def log_mel_windows(wave: NDArray, rate: int, num_frames: int, fps: float) -> NDArray[np.float16]:
-    """The .96 s of log-mel spectrogram from each video frame on, as ``logmel.npy`` holds them.
-
-    Args:
-        wave: (samples,), as for `log_mel`.
-        rate: samples per second; must be 16000.
-        num_frames: frames of the video.
-        fps: its frames per second.
-
-    Returns:
-        (num_frames, 96, 64).
-
-    Raises:
-        DataError: as `log_mel` and `window_starts`, and if the audio ends before the last frame is shown.
-    """
-    starts = window_starts(num_frames, fps)
-    mel = log_mel(wave, rate).astype(np.float16)
-    if starts[-1] + EXAMPLE > len(mel):
-        raise DataError(
-            f'{len(wave) / RATE:.2f} s of audio for a video of {num_frames} frames at {fps:g} fps '
-            f'({num_frames / fps:.2f} s): lengthen the audio with silence, or check the rate of the video'
-        )
-    return mel_windows(mel, starts)
-
-
-def _samples(wave: NDArray) -> NDArray[np.float64]:
-    """The recording as numbers within [-1, 1]."""
-    wave = np.asarray(wave)
-    if wave.ndim != 1:
-        raise DataError(f'audio of shape {wave.shape}: needs one channel, (samples,); mix the channels first')
-    if wave.dtype not in (np.int16, np.float32, np.float64):
-        raise DataError(f'audio of type {wave.dtype}: needs int16, or float32 or float64 within [-1, 1]')
-    if not len(wave):
-        raise DataError('audio without a single sample: omit the audio features of this video')
-    if wave.dtype == np.int16:
-        return wave / 32768.0
-    peak = np.abs(wave).max()
-    if not peak <= 1:
-        raise DataError(f'audio with the value {peak:g}: floating-point samples lie within [-1, 1]')
-    return wave.astype(np.float64)
 
 
 @cache
