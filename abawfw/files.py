@@ -365,8 +365,26 @@ def not_utf8(content: bytes, error: UnicodeDecodeError) -> str:
     )
 
 
+def check_folder(folder: Path, way_out: str) -> None:
+    """Find out before the work whether a folder can be written; it is made if it is not there.
+
+    Args:
+        folder: where files are to be written.
+        way_out: what to do where it cannot.
+
+    Raises:
+        DataError: it cannot.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise DataError(f'{folder}: cannot be written ({error.strerror}); {way_out}') from error
+
+
 def check_writable(out: Path, example: str, option: str) -> None:
-    """Find out before the work whether a file can be written; its folder is made if it is not there.
+    """`check_folder` for a file.
 
     Args:
         out: the file.
@@ -374,15 +392,9 @@ def check_writable(out: Path, example: str, option: str) -> None:
         option: of the command line that names another one.
 
     Raises:
-        ConfigError: it cannot.
+        ConfigError: it is a folder.
+        DataError: its folder cannot be written.
     """
     if out.is_dir():
         raise ConfigError(f'{out}: is a folder; name a file to write, such as {out / example}')
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out.parent):
-            pass
-    except OSError as error:
-        raise ConfigError(
-            f'{out}: cannot be written ({error.strerror}); choose another place with {option}'
-        ) from error
+    check_folder(out.parent, f'choose another place with {option}')

@@ -15,7 +15,7 @@ from abawfw.devices import check_device
 from abawfw.errors import ConfigError, DataError, Interrupted, counted
 from abawfw.extraction.faces.detectors.base import FACES, FaceDetector, recorded
 from abawfw.extraction.pipeline.extract import ExtractionReport
-from abawfw.extraction.pipeline.feature_store import FinishedTrial, GrowingStore, digests
+from abawfw.extraction.pipeline.feature_store import FinishedTrial, GrowingStore, label_digests
 from abawfw.extraction.pipeline.plan import ExtractionPlan, ProgressWatch
 from abawfw.extraction.pipeline.worker_processes import work_through
 from abawfw.extraction.video.source_videos import SourceVideo, find_videos, not_creatable
@@ -163,7 +163,7 @@ def _is_kept(store: GrowingStore, video: SourceVideo) -> bool:
     if not trials:
         return False
     labels = {suffix: read_annotation(path) for suffix, path in video.annotations.items()}
-    expected = digests(video.video_id, labels)
+    expected = label_digests(video.video_id, labels)
     for trial in trials:
         name = trial.info.video_id
         changes = [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,7 +20,7 @@ from abawfw.datasets.stores.kinds import find_store_kind, store_kinds
 from abawfw.datasets.stores.npy_file import naming
 from abawfw.errors import AbawfwError, ConfigError, DataError, Interrupted
 from abawfw.extraction.video.source_videos import not_creatable
-from abawfw.files import write_text
+from abawfw.files import check_folder, write_text
 from abawfw.visualization.va_figure import Thumbnail, draw_curves, thumbnail_rows
 
 if TYPE_CHECKING:
@@ -98,7 +97,7 @@ def infer_video(
     """
     from abawfw.extraction.video.recording import Recording
 
-    check_writable(out)
+    check_folder(out, 'choose another folder with --out')
     _check_name(video.stem, video, out)
     audio, silent = _audio_of(video) if overlay else (None, [])
     found = inferencer.predict_video(video, options=options, progress=progress)
@@ -136,7 +135,7 @@ def infer_store(
     Raises:
         DataError: the folder cannot be written; others as ``VAInferencer.predict_store``.
     """
-    check_writable(out)
+    check_folder(out, 'choose another folder with --out')
     of_store = tuple(inferencer.notes_on(store))
     found, failed = dict[str, list[str]](), dict[str, str]()
     for video in store.videos():
@@ -195,7 +194,7 @@ def infer(
         raise ConfigError(
             f'{stores[0].path}: is a store, which holds features only; --overlay and --options need a video'
         )
-    check_writable(out)
+    check_folder(out, 'choose another folder with --out')
     done, failed = list[Inferred](), dict[str, str]()
 
     def finish(video: Inferred) -> None:
@@ -270,22 +269,6 @@ def find_sources(paths: Sequence[Path]) -> tuple[list[Source], list[str], dict[s
                 )
             seen[name] = source.path
     return sources, notes, refused
-
-
-def check_writable(folder: Path) -> None:
-    """Find out before hours of work whether a folder can be written; it is made if it is not there.
-
-    Raises:
-        DataError: it cannot.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise DataError(
-            f'{folder}: cannot be written ({error.strerror}); choose another folder with --out'
-        ) from error
 
 
 def _audio_of(video: Path) -> tuple[AudioStream | None, list[str]]:

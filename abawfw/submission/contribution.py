@@ -19,7 +19,7 @@ from abawfw.submission.weights import (
     FITTED,
     ccc_of_means,
     check_rule,
-    cross_validate,
+    cross_validated_ccc,
     find_weights,
     mean_moments,
 )
@@ -88,7 +88,7 @@ class ValGroup:
         Returns:
             None where the rule looks at labels and fewer than two units have any.
         """
-        return cross_validate(rule, self.units) if rule in FITTED else self.measure(rule).ccc
+        return cross_validated_ccc(rule, self.units) if rule in FITTED else self.measure(rule).ccc
 
 
 def _without(unit: Moments, run: int) -> Moments:

@@ -162,7 +162,7 @@ def find_weights(rule: str, statistics: Moments) -> np.ndarray:
     return fit_weights(statistics) if rule == 'fit' else greedy_weights(statistics)
 
 
-def cross_validate(rule: str, units: Sequence[Moments], folds: int = 5) -> float | None:
+def cross_validated_ccc(rule: str, units: Sequence[Moments], folds: int = 5) -> float | None:
     """CCC over all frames where the weights of every unit, a video or a group of them, were found without it.
 
     Units go to folds in turn. A rule that finds no weights without a fold leaves that fold's runs equal.

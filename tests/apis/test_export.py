@@ -268,7 +268,9 @@ def test_what_cannot_be_written_is_told_before_loading(
     with pytest.raises(ConfigError, match=r'is a folder; name a file to write, such as .*/model\.onnx'):
         export(tmp_path / 'nowhere', tmp_path)
     (tmp_path / 'file').touch()
-    with pytest.raises(ConfigError, match=r'cannot be written \(Not a directory\); choose another place'):
+    with pytest.raises(
+        DataError, match=r'file/folder: cannot be written \(Not a directory\); choose another place'
+    ):
         export(tmp_path / 'nowhere', tmp_path / 'file/folder/out.onnx')
     found = call(capfd, 'export', tmp_path / 'nowhere', '--onnx', tmp_path)
     assert found.code == 2

@@ -145,7 +145,7 @@ def test_folders_that_are_not_written_into(tmp_path: Path) -> None:
 
 def test_a_store_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / 'file').touch()
-    message = r'file/store: the store cannot be written \(Not a directory\); choose another folder'
+    message = r'file/store: cannot be written \(Not a directory\); choose another folder'
     with pytest.raises(DataError, match=message):
         open_growing(tmp_path / 'file/store')
 
@@ -153,7 +153,7 @@ def test_a_store_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Monk
         raise PermissionError(13, 'Permission denied')
 
     monkeypatch.setattr(tempfile, 'TemporaryFile', refused)  # rights stop no administrator
-    with pytest.raises(DataError, match=r'store: the store cannot be written \(Permission denied\)'):
+    with pytest.raises(DataError, match=r'store: cannot be written \(Permission denied\)'):
         open_growing(tmp_path / 'store')
 
 

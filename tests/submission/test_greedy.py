@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from abawfw.errors import DataError
 from abawfw.evaluation.functional import ccc, moments
-from abawfw.submission.weights import MOST_DRAWS, cross_validate, find_weights, greedy_weights
+from abawfw.submission.weights import MOST_DRAWS, cross_validated_ccc, find_weights, greedy_weights
 
 
 def case(seed: int, runs: int, frames: int = 40) -> tuple[np.ndarray, list[np.ndarray]]:
@@ -128,5 +128,5 @@ def test_no_video_takes_part_in_its_own_weights(rule: str) -> None:
         for i in range(fold, 7, 5):
             together[i] = np.average(videos[i][1], axis=0, weights=weights)
     expected = ccc(joined(list(range(7)))[0], np.concatenate([together[i] for i in range(7)]))
-    found = cross_validate(rule, [moments(*video) for video in videos])
+    found = cross_validated_ccc(rule, [moments(*video) for video in videos])
     assert found == pytest.approx(expected, abs=1e-9)

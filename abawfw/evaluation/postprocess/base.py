@@ -87,7 +87,7 @@ class Postprocessor(ABC):
         return f'{name}({", ".join(texts)})'
 
 
-def whole_number(component: str, name: str, value: Any, most: int = LONGEST, unit: str = ' of frames') -> int:
+def whole_option(component: str, name: str, value: Any, most: int = LONGEST, unit: str = ' of frames') -> int:
     """A number of frames, or of something else.
 
     Raises:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from abawfw.evaluation.functional import smooth
-from abawfw.evaluation.postprocess.base import Postprocessor, whole_number
+from abawfw.evaluation.postprocess.base import Postprocessor, whole_option
 from abawfw.registry import POSTPROCESSORS
 
 
@@ -32,7 +32,7 @@ class BinomialSmoothing(Postprocessor):
     ]
 
     def __init__(self, window: int) -> None:
-        self.window = whole_number('BinomialSmoothing', 'window', window)
+        self.window = whole_option('BinomialSmoothing', 'window', window)
 
     def _process(self, x: np.ndarray, faces: np.ndarray | None) -> np.ndarray:
         return smooth(x, self.window, 'binomial') / smooth(np.ones_like(x), self.window, 'binomial')

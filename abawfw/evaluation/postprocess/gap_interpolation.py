@@ -9,7 +9,7 @@ import numpy as np
 
 from abawfw.errors import DataError
 from abawfw.evaluation.functional import stretches
-from abawfw.evaluation.postprocess.base import Postprocessor, whole_number
+from abawfw.evaluation.postprocess.base import Postprocessor, whole_option
 from abawfw.registry import POSTPROCESSORS
 
 
@@ -31,7 +31,7 @@ class GapInterpolation(Postprocessor):
     grid: ClassVar[Sequence[Mapping[str, Any]]] = [{'limit': n} for n in (0, 5, 15, 30, 75, 150, 300)]
 
     def __init__(self, limit: int) -> None:
-        self.limit = whole_number('GapInterpolation', 'limit', limit)
+        self.limit = whole_option('GapInterpolation', 'limit', limit)
 
     def _process(self, x: np.ndarray, faces: np.ndarray | None) -> np.ndarray:
         if faces is None:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from abawfw.evaluation.functional import smooth
-from abawfw.evaluation.postprocess.base import Postprocessor, whole_number
+from abawfw.evaluation.postprocess.base import Postprocessor, whole_option
 from abawfw.registry import POSTPROCESSORS
 
 
@@ -29,7 +29,7 @@ class MeanSmoothing(Postprocessor):
     grid: ClassVar[Sequence[Mapping[str, Any]]] = [{'window': w} for w in range(0, 100, 5)]
 
     def __init__(self, window: int) -> None:
-        self.window = whole_number('MeanSmoothing', 'window', window)
+        self.window = whole_option('MeanSmoothing', 'window', window)
 
     def _process(self, x: np.ndarray, faces: np.ndarray | None) -> np.ndarray:
         return smooth(x, self.window)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from abawfw.evaluation.postprocess.base import Postprocessor, whole_number
+from abawfw.evaluation.postprocess.base import Postprocessor, whole_option
 from abawfw.registry import POSTPROCESSORS
 
 
@@ -25,7 +25,7 @@ class MedianSmoothing(Postprocessor):
     grid: ClassVar[Sequence[Mapping[str, Any]]] = [{'window': w} for w in range(0, 100, 5)]
 
     def __init__(self, window: int) -> None:
-        self.window = whole_number('MedianSmoothing', 'window', window)
+        self.window = whole_option('MedianSmoothing', 'window', window)
 
     def _process(self, x: np.ndarray, faces: np.ndarray | None) -> np.ndarray:
         from scipy.ndimage import median_filter  # here: importing this room must stay light

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from abawfw.errors import ConfigError
-from abawfw.evaluation.postprocess.base import Postprocessor, whole_number
+from abawfw.evaluation.postprocess.base import Postprocessor, whole_option
 from abawfw.registry import POSTPROCESSORS
 
 MAX_ORDER = 10  # ten bends in a window follow the noise; and up to here, double precision fits any window
@@ -35,8 +35,8 @@ class SavitzkyGolaySmoothing(Postprocessor):
     ]
 
     def __init__(self, window: int, order: int) -> None:
-        self.window = whole_number('SavitzkyGolaySmoothing', 'window', window)
-        self.order = whole_number('SavitzkyGolaySmoothing', 'order', order, MAX_ORDER, '')
+        self.window = whole_option('SavitzkyGolaySmoothing', 'window', window)
+        self.order = whole_option('SavitzkyGolaySmoothing', 'order', order, MAX_ORDER, '')
         if self.order > 2 * self.window:
             raise ConfigError(
                 f'SavitzkyGolaySmoothing(window={window}, order={order}): {2 * self.window + 1} frames fix a '

@@ -22,7 +22,7 @@ from abawfw.extraction.extractors.base import AudioExtractor, Extractor, FaceExt
 from abawfw.extraction.faces.detectors.base import OFFICIAL, FaceDetector
 from abawfw.extraction.faces.track import FaceTrack, crops
 from abawfw.extraction.faces.trial_faces import CropFolder, find_trials
-from abawfw.extraction.pipeline.feature_store import FinishedTrial, digest
+from abawfw.extraction.pipeline.feature_store import FinishedTrial, label_digest
 from abawfw.extraction.video.recording import Frame, Recording
 from abawfw.files import Replacement
 
@@ -116,7 +116,7 @@ def extract_video(
                 path.stem,
                 tuple(names.values()),
                 path.stat().st_size,
-                digest(labels[suffix]) if suffix in labels else None,
+                label_digest(labels[suffix]) if suffix in labels else None,
             )
             trial.write(folder.folder)
             finished.append(trial)

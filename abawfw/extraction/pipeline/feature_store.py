@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +26,7 @@ from abawfw.datasets.stores.records import (
 from abawfw.datasets.stores.trials.index import INDEX, Trial, TrialIndex
 from abawfw.errors import DataError
 from abawfw.extraction.faces.detectors.base import FACES, recorded
-from abawfw.files import is_temporary, lock, write_text
+from abawfw.files import check_folder, is_temporary, lock, write_text
 from abawfw.json_files import read_json
 
 
@@ -61,7 +60,7 @@ class GrowingStore:
         self.root = Path(root)
         self._features = dict(features)
         self._check_root(resume)
-        self._make_writable()
+        check_folder(self.root, 'choose another folder, or check the permissions and free space of this one')
         self._lock = self._locked()
         try:
             self._settle(json.loads(json.dumps(extraction)))
@@ -124,17 +123,6 @@ class GrowingStore:
             )
         if not resume:
             raise DataError(f'{self.root}: exists already; continue it (--resume), or choose another folder')
-
-    def _make_writable(self) -> None:
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self.root):
-                pass
-        except OSError as error:
-            raise DataError(
-                f'{self.root}: the store cannot be written ({error.strerror}); choose another folder, or '
-                'check the permissions and free space of this one'
-            ) from error
 
     def _locked(self) -> int:
         number = os.open(self.root, os.O_RDONLY)
@@ -270,12 +258,12 @@ class FinishedTrial:
         return found
 
 
-def digest(labels: NDArray) -> str:
+def label_digest(labels: NDArray) -> str:
     """A short text that differs where labels (rows, 2) differ."""
     values = np.ascontiguousarray(labels, np.float32)
     return hashlib.blake2b(values.tobytes(), digest_size=16).hexdigest()
 
 
-def digests(video: str, labels: Mapping[str, NDArray]) -> dict[str, str]:
+def label_digests(video: str, labels: Mapping[str, NDArray]) -> dict[str, str]:
     """The same by name of the trial, of labels by suffix of the person."""
-    return {video + suffix: digest(rows) for suffix, rows in labels.items()}
+    return {video + suffix: label_digest(rows) for suffix, rows in labels.items()}
