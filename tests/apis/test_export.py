@@ -19,7 +19,7 @@ from tool_here import tool_here
 from abawfw.apis.export import KEY, LENGTHS, TOLERANCE, ExportReport, export
 from abawfw.apis.trained_run import load_run
 from abawfw.checkpoints import load_checkpoint, save_checkpoint
-from abawfw.errors import CheckpointError, ConfigError, TrainingError
+from abawfw.errors import CheckpointError, ConfigError, DataError, TrainingError
 from abawfw.structures.va_batch import Frames
 
 SOUND = {'affectnet': 5, 'vggish': 3}
