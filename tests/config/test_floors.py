@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -244,3 +245,21 @@ def test_a_command_imports_no_part_of_mmengine_that_is_slow_and_not_used() -> No
     first, second = result.stdout.splitlines()
     assert first == '[]'
     assert second.startswith('<class')  # what was left out can be imported afterwards
+
+
+def paths_of_commands() -> dict[str, list[str]]:
+    """The files that CONTRIBUTING.md lists for each command, the command's own first."""
+    section = (ROOT / 'CONTRIBUTING.md').read_text().split('## Follow a command')[1].split('\n## ')[0]
+    rows = [re.findall(r'`([\w/]+)\.py`', line) for line in section.splitlines()]
+    return {row[0]: [row[0], *(f'abawfw/{name}' for name in row[1:])] for row in rows if row}
+
+
+@pytest.mark.parametrize('command', paths_of_commands())
+def test_a_command_is_followed_through_few_files(command: str) -> None:
+    """At most twelve, each imported by one before it, or a registered part."""
+    path = paths_of_commands()[command]
+    assert len(path) <= 12
+    modules = [name.replace('/', '.') for name in path]
+    for number, module in enumerate(modules[1:], 1):
+        registered = any(isinstance(n, ast.ClassDef) and n.decorator_list for n in TREES[module].body)
+        assert registered or any(module in edges(before) for before in modules[:number]), module
