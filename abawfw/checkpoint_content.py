@@ -23,7 +23,7 @@ Check = Callable[[Any, str], None]
 
 MAX_COUNT = 1 << 53
 MAX_FRAME = 1 << 26
-"""Largest number of elements of a frame of a feature; a picture of 4,096 by 4,096 in colour has less."""
+"""Largest number of elements of a frame of a feature; an image of 4,096 by 4,096 in colour has fewer."""
 TARGETS = ('valence', 'arousal')
 
 

@@ -120,7 +120,7 @@ def resumable_checkpoints(work_dir: Path) -> list[Path]:
 
 
 def position(path: Path) -> tuple[int, int]:
-    """Epoch and batch that the name of a training state tells."""
+    """Epoch and batch that the name of a training state says."""
     match = _RESUMABLE.match(path.name)
     assert match is not None
     return int(match[1]), int(match[2] or 0)

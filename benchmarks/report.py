@@ -67,8 +67,8 @@ def _opened(page: Path, rounds: int) -> dict[str, Spread] | str:
 
 def uneven_lengths(videos: int, frames: int) -> dict[str, int]:
     """Frames by name of video, which differ as much as those of real videos."""
-    share = np.random.default_rng(0).lognormal(0, 0.8, videos)
-    lengths = np.maximum(10, (share / share.sum() * frames).astype(int)).tolist()
+    weight = np.random.default_rng(0).lognormal(0, 0.8, videos)
+    lengths = np.maximum(10, (weight / weight.sum() * frames).astype(int)).tolist()
     return {f'video_{i:03}': n for i, n in enumerate(lengths)}
 
 

@@ -80,7 +80,7 @@ def benchmark_stream(run: Path, rounds: int) -> dict[str, Any]:
 
 
 def _frames(rng: np.random.Generator, dims: int | tuple[int, ...]) -> np.ndarray:
-    """Random frames, pictures as bytes."""
+    """Random frames, images as bytes."""
     if isinstance(dims, int):
         return rng.standard_normal((FRAMES, dims), np.float32)
     if len(dims) == 3:

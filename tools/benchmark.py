@@ -26,7 +26,7 @@ startup    first iteration of CONFIG and peak memory, with packed stores of two 
 statistics bootstrap over 76 videos, single and paired, and greedy selection of 50 runs; needs no CONFIG
 stream     a frame's latency when a video goes on, of RUN, the work_dir of a trained run, as CONFIG
 tagf       a training step of TAGF against the reference's composition, CPU seconds; needs no CONFIG
-waiting    share of a training step of CONFIG that is spent in the network, not waiting for data
+waiting    fraction of a training step of CONFIG that is spent in the network, not waiting for data
 """
 
 

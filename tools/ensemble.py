@@ -114,7 +114,7 @@ def notes(found: TargetEnsemble, rule: str) -> list[str]:
         lines.append(
             f'{lonely} of {counted(len(rows), "run")} without another on the same val videos: '
             'nothing to compare with, '
-            f'and no ccc here tells what {what} does to them'
+            f'and no ccc here shows what {what} does to them'
         )
     return lines
 

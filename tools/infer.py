@@ -75,9 +75,9 @@ def main(argv: list[str] | None = None) -> int:
         else:
             _tell(news, inferencer.targets)
 
-    def progress(source: Source, share: float) -> None:
+    def progress(source: Source, fraction: float) -> None:
         number = sources.index(source) + 1
-        bar(f'{number} of {len(sources)}, extracting {source.path.name}, in %', round(100 * share), 100)
+        bar(f'{number} of {len(sources)}, extracting {source.path.name}, in %', round(100 * fraction), 100)
 
     with bar:
         found = infer(

@@ -50,7 +50,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def identity(path: Path) -> int | None:
-    """What tells a folder from another one of its name; None if there is none."""
+    """What distinguishes a folder from another one of its name; None if there is none."""
     return path.stat().st_ino if path.exists() else None
 
 

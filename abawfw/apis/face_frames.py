@@ -14,7 +14,7 @@ from abawfw.errors import DataError
 from abawfw.registry import EXTRACTORS
 
 EMBEDDING = '_embedding'
-PICTURES = 'video'
+IMAGES = 'video'
 """What configs call images of faces, and what embeddings of them begin with."""
 OTHERS = ('denseface', 'affectnet', 'vggface2', 'FAU', 'FAU_situ', 'head_pose', 'eye_gaze')
 """Features of faces that RUCAIM3 made with other tools (arXiv:2203.13032)."""
@@ -92,4 +92,4 @@ def _source(feature: str) -> str:
     component = EXTRACTORS.get(feature)
     if component is not None:
         return str(getattr(component, 'source', feature))
-    return 'face' if feature.removesuffix(EMBEDDING) == PICTURES or feature in OTHERS else feature
+    return 'face' if feature.removesuffix(EMBEDDING) == IMAGES or feature in OTHERS else feature

@@ -46,7 +46,7 @@ class ClipDataset(Dataset):
     Building it opens the store but makes no pass over the data, unless a transform has a method
     ``fit(store, train_videos)``, which is called once with the training videos of the fold. Such a transform
     also has ``fitted()``, what it took from them as a dict of arrays, and ``load(fitted)``.
-    A transform that changes the size of frames tells with ``output_dims(input_dims)``.
+    A transform that changes the size of frames says so with ``output_dims(input_dims)``.
     A transform that acts on some features only names them in its attribute ``features``; None there is set to
     all features of the dataset.
 
@@ -57,7 +57,7 @@ class ClipDataset(Dataset):
         clips: config of a registered rule that cuts a video into clips.
         pipeline: configs of registered transforms, in order; the last one makes tensors (``PackVA``).
         split: config of a registered fold rule.
-        optional: features that are left away where the store lacks them; the model must know of it.
+        optional: features that are omitted where the store lacks them; the model must know of it.
         debug: take only this many videos, the first ones, of each fold that the rule joins to the partition
             (``RolledKFold``: five train, one validates), or of the whole partition where it joins none.
         fitted: what transforms took from the training videos of another run (its ``fitted``), to be used

@@ -35,7 +35,7 @@ class VideoFacts:
     Attributes:
         info: name, partition, frames, fps.
         labels: (frames, 2) float32, NaN where there is no valid label; None where the labels are damaged.
-        observed: where a feature was observed, (frames,) bool by feature, of those whose store tells.
+        observed: where a feature was observed, (frames,) bool by feature, of those whose store knows.
         times: seconds at which each frame is shown, (frames,); None where they are unknown.
         mean: of the labelled frames, by target; {} where there is none.
         std: population standard deviation of the labelled frames, by target, exactly 0 if all are equal.
@@ -67,7 +67,7 @@ class VideoFacts:
 
     @property
     def missing(self) -> dict[str, int]:
-        """Frames in which a feature was not observed, by feature, of those whose store tells."""
+        """Frames in which a feature was not observed, by feature, of those whose store knows."""
         return {name: int(np.count_nonzero(~mask)) for name, mask in self.observed.items()}
 
     @property
@@ -124,7 +124,7 @@ class TargetFacts:
 
     @property
     def between(self) -> float | None:
-        """Share of the variance that is between the means of videos; None where nothing varies."""
+        """Fraction of the variance that is between the means of videos; None where nothing varies."""
         return self.constant.square_pred / self.constant.square_true if self.std else None
 
 
@@ -165,7 +165,7 @@ class PartitionFacts:
         videos: each of them.
         plane: labelled frames by bin of valence and bin of arousal, (41, 41) int.
         targets: facts of each target.
-        missing: facts of each feature of which the store tells where it was observed.
+        missing: facts of each feature of which the store knows where it was observed.
     """
 
     def __init__(self) -> None:

@@ -195,7 +195,7 @@ class FeatureStore(ABC):
     def extraction(self) -> dict[str, Any]:
         """Settings by feature of the extractors that made the store; {} where unknown.
 
-        Under ``faces`` stands where pictures of faces came from.
+        Under ``faces`` stands where images of faces came from.
 
         Raises:
             DataError: extraction.json of the store is damaged.

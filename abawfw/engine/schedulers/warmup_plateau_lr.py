@@ -15,7 +15,7 @@ class WarmupPlateauLR:
 
     During the warm-up the rate grows with every batch and reaches the full one in the last. After it, the
     rate is multiplied by ``factor`` once more than ``patience`` epochs have passed without a strictly better
-    score; a better score during the warm-up counts, a worse one does not. ``ParamSchedulerHook`` tells the
+    score; a better score during the warm-up counts, a worse one does not. ``ParamSchedulerHook`` gives the
     schedule of batches and scores. It sets the rate of every batch itself, so it stands alone in
     ``param_scheduler``.
 

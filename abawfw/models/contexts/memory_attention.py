@@ -114,9 +114,9 @@ class MemoryAttention(nn.Module):
     def _append(self, x: Tensor, valid: Tensor, memory: Tensor, count: Tensor) -> State:
         """Append the means of runs to each row's memory, and let go of the oldest entries beyond capacity."""
         short = -x.shape[1] % self.average
-        share = F.pad(valid, (0, short)).unflatten(1, (-1, self.average))[..., None].to(x.dtype)
+        counted = F.pad(valid, (0, short)).unflatten(1, (-1, self.average))[..., None].to(x.dtype)
         runs = F.pad(x, (0, 0, 0, short)).unflatten(1, (-1, self.average))
-        means = (runs * share).sum(2) / share.sum(2).clamp(min=1)
+        means = (runs * counted).sum(2) / counted.sum(2).clamp(min=1)
 
         old = memory.shape[1]
         total = count + (valid.sum(1) + self.average - 1) // self.average

@@ -23,7 +23,7 @@ OPEN_ARRAYS = (
 MAX_ROWS = 1 << 24
 """Frames of a video at most: six days of 30 per second."""
 MAX_NUMBERS = 1 << 26
-"""Numbers in one frame at most: more than a picture of 4,096 x 4,096 pixels has."""
+"""Numbers in one frame at most: more than an image of 4,096 x 4,096 pixels has."""
 MAX_CHUNK = 1 << 30
 """Bytes of a chunk at most; reading one number of it takes that much memory."""
 MAX_LINKS = 32
@@ -49,7 +49,7 @@ class HDF5Reader:
 
     A file holds more than numbers, and reaches further than itself. What is refused, by its name: links and
     virtual arrays that lead out of the folder of the store or to nothing (HDF5 reads zeros there), raw data
-    in other files, what is no plain number (numpy would build other types as the file tells it to), arrays of
+    in other files, what is no plain number (numpy would build other types as the file says), arrays of
     which nothing was ever written, and sizes beyond `MAX_ROWS`, `MAX_NUMBERS` and `MAX_CHUNK`. Files and
     folders of the store may be symbolic links.
 

@@ -34,7 +34,7 @@ UNUSED = 'unused'
 def read_dataset_info(root: Path) -> list[tuple[VideoInfo, Path]]:
     """Trials that dataset_info.pkl lists, in its order, with their folders; those 'unused' are omitted.
 
-    ``data_folder`` tells where the folders of the trials lie, once for all or trial by trial. It is taken
+    ``data_folder`` says where the folders of the trials lie, once for all or trial by trial. It is taken
     below ``root``: of a path that leads elsewhere, as from the machine that wrote the file, the last part. A
     trial that is not there is looked for in ``root`` itself.
     Whether a trial has labels is not in the file: it is expected of train and val.
