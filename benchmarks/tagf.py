@@ -40,8 +40,8 @@ def benchmark_tagf(rounds: int, batch: int = 12, length: int = 300) -> dict[str,
         length: frames of a window.
 
     Returns:
-        CPU seconds of a step of the reference; of each variant, and as a fraction of the reference's in the same
-        round; the largest difference of outputs, and the length of the difference of gradients as a fraction of
+        CPU seconds of a step of the reference; of each variant, and divided by the reference's in the same
+        round; the largest difference of outputs, and the length of the difference of gradients divided by
         that of the gradient, between the reference and our faithful model with the same weights, without
         dropout.
     """
