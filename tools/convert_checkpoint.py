@@ -13,7 +13,7 @@ from abawfw.apis.cli import run
 from abawfw.config.overrides import Overrides
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
-SYSTEMS = ('rucaim3', 'tagf', 'lfan', 'can', 'rcma')
+SYSTEMS = ('rucaim3', 'tagf', 'lfan', 'can', 'rcma', 'grjca')
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:

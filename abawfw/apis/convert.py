@@ -52,11 +52,11 @@ def convert_rucaim3_checkpoint(source: Path, prefix: str, out: Path, configs: Pa
 def convert_tagf_checkpoint(
     source: Path, system: str, out: Path, config: Path, overrides: dict[str, Any] | None = None
 ) -> list[str]:
-    """Convert the state dict of a run of TAGF, LFAN, CAN or RCMA (docs/tagf.md, Models).
+    """Convert the state dict of a run of TAGF, LFAN, CAN, RCMA or GRJCA (docs/tagf.md, Models).
 
     Args:
         source: the ``model_state_dict.pth`` of the run.
-        system: ``tagf``, ``lfan``, ``can`` or ``rcma``.
+        system: ``tagf``, ``lfan``, ``can``, ``rcma`` or ``grjca``.
         out: checkpoint to write; the config is written beside it, with the ending ``.py``.
         config: a config of the same system, for one target; from pixels, or from stored embeddings.
         overrides: values by dotted key instead of those in the config.

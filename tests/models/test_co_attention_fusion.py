@@ -48,7 +48,7 @@ def split(y: Tensor) -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize('joint', ['projected', 'raw'])
-@pytest.mark.parametrize('gate', [None, 'mean', 'lstm', 'mlp'])
+@pytest.mark.parametrize('gate', [None, 'mean', 'lstm', 'mlp', 'linear', 'hierarchical', 'hierarchical_mlp'])
 @pytest.mark.parametrize('time_mix', FREE)
 @settings(max_examples=8, deadline=None)
 @given(data=st.data())

@@ -45,7 +45,8 @@ def convert_tagf(
 
     Args:
         source: a state dict, with or without the backbones of pixels and audio.
-        system: ``tagf``, ``lfan``, ``can`` (with or without co-attention) or ``rcma``.
+        system: ``tagf``, ``lfan``, ``can`` (with or without co-attention), ``rcma`` or ``grjca`` (with or
+            without hierarchical gates).
         model: resolved config of the estimator.
         features: the modalities of the config, in order.
 
@@ -243,6 +244,24 @@ CO_ATTENTION = {
     'gate': None,
     'normalize': False,
 }
+
+
+def _grjca(gate: str, layers: dict[str, str]) -> System:
+    """GRJCA or HGRJCA (arXiv:2503.12261), by the names of its gates' layers: the reference's end -> ours."""
+    prefix = 'H?GRJCA'
+    gates = (
+        (rf'{prefix}\.{theirs}_gating_fc_layer{end}\.(?P<x>.+)', f'fusion.gates.{{{m}}}.{layer}.{{x}}')
+        for theirs, m in (('video', 'video'), ('audio', 'logmel'))
+        for end, layer in layers.items()
+    )
+    return System(
+        {**CO_ATTENTION, 'states': 'all', 'gate': gate, 'normalize': True},
+        (*_co_attention(rf'{prefix}\.coattn'), *gates, *_regressor('regressor1', 'regressor2')),
+        ('video', 'logmel'),
+        (rf'{prefix}\.(vregressor|aregressor|Joint|text_\w+)\..+',),
+    )
+
+
 CAN_UNUSED = (r'conv_c\..+', r'up_sample\..+')
 SYSTEMS: dict[str, tuple[System, ...]] = {
     'tagf': (
@@ -296,6 +315,13 @@ SYSTEMS: dict[str, tuple[System, ...]] = {
             (*_co_attention('coattn'), *_regressor('regressor1', 'regressor2')),
             ('video', 'logmel', 'bert'),
             (r'coattn\.dcn_layers\.\d+\.dense_coattn\.query_linear\..+',),
+        ),
+    ),
+    'grjca': (
+        _grjca('linear', {'': 'score'}),
+        _grjca(
+            'hierarchical',
+            {'_stage1': 'upto.0.score', '_stage2': 'upto.1.score', '_stage': 'over.score'},
         ),
     ),
 }

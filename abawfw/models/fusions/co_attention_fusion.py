@@ -143,13 +143,80 @@ class MLPGate(nn.Module):
         return weighted_sum(states, torch.softmax(self.scores(states), dim=-1))
 
 
+class LinearGate(nn.Module):
+    """GRJCA's gate: the last of a frame's states says how all are weighed (arXiv:2503.12261).
+
+    What is negative in the weighted sum becomes 0.
+
+    Args:
+        dim: vector length of a state.
+        states: how many there are.
+    """
+
+    def __init__(self, dim: int, states: int) -> None:
+        super().__init__()
+        self.score = Linear(dim, states)
+
+    def weights(self, last: Tensor) -> Tensor:
+        """(batch, time, states), of the last state, (batch, time, dim)."""
+        return torch.softmax(self.score(last) / TEMPERATURE, dim=-1)
+
+    def forward(self, states: Sequence[Tensor]) -> Tensor:
+        """States, each (batch, time, dim), to their weighted sum."""
+        return weighted_sum(states, self.weights(states[-1])).relu()
+
+
+class HierarchicalGate(nn.Module):
+    """HGRJCA's gates: one after every step, over the states so far, and one over what these give.
+
+    Args:
+        dim: vector length of a state.
+        states: how many there are.
+    """
+
+    def __init__(self, dim: int, states: int) -> None:
+        super().__init__()
+        self.upto = nn.ModuleList(LinearGate(dim, n) for n in range(2, states + 1))
+        self.over = LinearGate(dim, states - 1)
+
+    def forward(self, states: Sequence[Tensor]) -> Tensor:
+        """States, each (batch, time, dim), to their weighted sum."""
+        gated = [gate(states[:n]) for n, gate in enumerate(self.upto, 2)]
+        return weighted_sum(gated, self.over.weights(states[-1]))
+
+
+class HierarchicalMLPGate(nn.Module):
+    """The gates of HGRJCA, each of which sees all that it chooses among and drops nothing.
+
+    Args:
+        dim: vector length of a state.
+        states: how many there are.
+    """
+
+    def __init__(self, dim: int, states: int) -> None:
+        super().__init__()
+        self.upto = nn.ModuleList(MLPGate(dim, n) for n in range(2, states + 1))
+        self.over = MLPGate(dim, states - 1)
+
+    def forward(self, states: Sequence[Tensor]) -> Tensor:
+        """States, each (batch, time, dim), to their weighted sum."""
+        return self.over([gate(states[:n]) for n, gate in enumerate(self.upto, 2)])
+
+
 def weighted_sum(states: Sequence[Tensor], weights: Tensor) -> Tensor:
     """Sum of states, each (batch, time, dim), times their weights (batch, time, states)."""
     parts = [x * w[..., None].to(x.dtype) for x, w in zip(states, weights.unbind(-1), strict=True)]
     return sum(parts[1:], parts[0])
 
 
-GATES: dict[str, type[nn.Module]] = {'mean': MeanGate, 'lstm': LSTMGate, 'mlp': MLPGate}
+GATES: dict[str, type[nn.Module]] = {
+    'mean': MeanGate,
+    'lstm': LSTMGate,
+    'mlp': MLPGate,
+    'linear': LinearGate,
+    'hierarchical': HierarchicalGate,
+    'hierarchical_mlp': HierarchicalMLPGate,
+}
 
 
 STATES = ('last', 'all')
@@ -164,6 +231,7 @@ class CoAttentionFusion(nn.Module):
     - TAGF: ``states='all', gate='lstm', normalize=True``;
     - CAN with co-attention: as the arguments are;
     - RJCMA: ``joint='raw'``;
+    - GRJCA and HGRJCA: as TAGF, with ``gate='linear'`` and ``gate='hierarchical'``;
 
     each with ``time_mix='linear', length=300``. The other ways of mixing work with windows of any length and
     leave out what is padding or was not observed.
@@ -177,8 +245,9 @@ class CoAttentionFusion(nn.Module):
         length: frames of every window, for ``linear``.
         steps: how often the modalities attend, each time with own weights.
         states: ``last``: what the last step gives; ``all``: the input and what each step gives.
-        gate: with all states, how they are weighed: ``mean``, ``lstm`` (TAGF's, bounded) or ``mlp``
-            (unbounded); None joins them.
+        gate: with all states, how they are weighed: ``mean``, ``lstm`` (TAGF's, bounded), ``mlp``
+            (unbounded), ``linear`` and ``hierarchical`` (GRJCA's and HGRJCA's, not negative) or
+            ``hierarchical_mlp``; None joins them.
         normalize: bring every frame of the input to unit length.
         dropout: fraction of scores and of updates dropped in training.
 

@@ -1,0 +1,2 @@
+_base_ = '../tagf/tagf_ceap360vr.py'
+gate = 'linear'

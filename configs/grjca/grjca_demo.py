@@ -1,0 +1,2 @@
+_base_ = '../tagf/tagf_embeddings_demo.py'
+gate = 'linear'

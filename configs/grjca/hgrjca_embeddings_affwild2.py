@@ -1,0 +1,2 @@
+_base_ = '../tagf/tagf_embeddings_affwild2.py'
+gate = 'hierarchical'
