@@ -3,6 +3,7 @@
 import abawfw.quick_mmengine  # noqa: F401
 from abawfw.engine.hooks.checkpoint_hook import VACheckpointHook
 from abawfw.engine.hooks.early_stop_hook import EarlyStopHook
+from abawfw.engine.hooks.ema_hook import EMAHook
 from abawfw.engine.hooks.epoch_log_hook import EpochLogHook
 from abawfw.engine.hooks.gradual_release_hook import GradualReleaseHook
 from abawfw.engine.hooks.interrupt_hook import InterruptHook
@@ -16,6 +17,7 @@ from abawfw.engine.hooks.training_metric_hook import TrainingMetricHook
 from abawfw.engine.hooks.validation_loss_hook import ValidationLossHook
 
 __all__ = [
+    'EMAHook',
     'EarlyStopHook',
     'EpochLogHook',
     'GradualReleaseHook',
