@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from abawfw.apis.cli import add_computing_options, run
+from abawfw.apis.cli import add_computing_options, add_overlap_option, run
 from abawfw.apis.progress import Progress
 from abawfw.devices import check_device
 from abawfw.errors import counted
@@ -38,6 +38,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--overlay', action='store_true', help='also write the video with face box, curves and VA plane'
     )
+    add_overlap_option(parser)
     add_computing_options(parser)
     parser.add_argument(
         '--options',
@@ -62,7 +63,9 @@ def main(argv: list[str] | None = None) -> int:
     sources, notes, refused = find_sources(args.sources)
     for note in notes:
         print(note)
-    inferencer = VAInferencer(args.run, args.device, args.threads)
+    inferencer = VAInferencer(
+        args.run, args.device, args.threads, {} if args.overlap is None else {'overlap': args.overlap}
+    )
     for target, checkpoint in inferencer.checkpoints.items():
         print(f'{target}: {checkpoint}, then {inferencer.postprocess[target]}', flush=True)
 

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from abawfw.apis.cli import add_computing_options, run, waits_for
+from abawfw.apis.cli import add_computing_options, add_overlap_option, run, waits_for
 from abawfw.config.overrides import Overrides
 from abawfw.devices import check_device
 from abawfw.errors import AbawfwError, ConfigError, Interrupted, counted
@@ -44,6 +44,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         metavar='COMPONENT',
         help='choose post-processing on val, among the grids of these components; default: MeanSmoothing',
     )
+    add_overlap_option(parser)
     add_computing_options(parser)
     parser.add_argument(
         '--out',
@@ -141,7 +142,8 @@ def one_run(
     from abawfw.results.run import CONFIG
 
     overrides = dict(args.cfg_options)
-    overrides |= ({'data_root': args.data_root} if args.data_root else {}) | windows
+    named = {'data_root': args.data_root, 'overlap': args.overlap}
+    overrides |= {k: v for k, v in named.items() if v is not None} | windows
     cfg = load_config(place / CONFIG if is_run else place, overrides)
     if windows and 'postprocess' in cfg:
         raise ConfigError('--window: the config smooths otherwise, by postprocess; change it there')

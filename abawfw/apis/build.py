@@ -17,7 +17,7 @@ from abawfw.config.loading import TRACKERS
 from abawfw.datasets.loader import build_dataloader
 from abawfw.datasets.stores.base import FeatureStore
 from abawfw.datasets.stores.kinds import with_check_data
-from abawfw.errors import CheckpointError, DataError
+from abawfw.errors import CheckpointError, ConfigError, DataError
 from abawfw.registry import MODELS, VISBACKENDS
 
 
@@ -141,3 +141,26 @@ def missing_trackers(cfg: dict[str, Any]) -> Iterator[str]:
         problem = getattr(tracker, 'problem', None)
         if problem is not None and (text := problem(backend)) is not None:
             yield f'{place}: {text}'
+
+
+def overlapping(cfg: Config) -> Config:
+    """The config with clips for evaluation that start every ``length / overlap`` frames.
+
+    Raises:
+        ConfigError: clips have no length, or a shorter one.
+    """
+    overlap = cfg.get('overlap', 1)
+    if overlap == 1:
+        return cfg
+    clips = cfg.val_dataloader.dataset.clips
+    length = clips.get('length')
+    if length is None or length < overlap:
+        why = f'{clips.type} has no length' if length is None else f'clips have {length} frames'
+        raise ConfigError(f'overlap = {overlap}: {why}; choose a smaller number')
+    cfg = copy.deepcopy(cfg)
+    cfg.val_dataloader.dataset.clips = {
+        'type': 'SlidingWindow',
+        'length': length,
+        'hop': length // overlap,
+    }
+    return cfg

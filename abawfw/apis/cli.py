@@ -80,6 +80,17 @@ def add_computing_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_overlap_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--overlap``, the same to every tool that predicts whole videos."""
+    parser.add_argument(
+        '--overlap',
+        type=int,
+        metavar='K',
+        help='start clips every K-th of their length and average where they overlap; default: overlap of the '
+        'config, or 1',
+    )
+
+
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f'must be a whole number of 1 or above, not {text!r}')

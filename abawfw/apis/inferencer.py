@@ -49,6 +49,7 @@ class VAInferencer:
         run: work_dir of a trained run.
         device: what computes, networks of extractors included, as ``find_device`` takes it.
         threads: of the CPU; None for what ``computing_with`` finds right.
+        overrides: values of the run's config by dotted key, such as ``{'overlap': 2}``.
 
     Attributes:
         cfg: the run's config, resolved.
@@ -70,9 +71,15 @@ class VAInferencer:
     ['frame', 'valence', 'arousal', 'valence_raw', 'arousal_raw', 'face']
     """
 
-    def __init__(self, run: str | Path, device: str = AUTO, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        run: str | Path,
+        device: str = AUTO,
+        threads: int | None = None,
+        overrides: dict[str, Any] | None = None,
+    ) -> None:
         self.run = Path(run)
-        cfg = load_config(self.run / CONFIG)
+        cfg = load_config(self.run / CONFIG, overrides)
         raise_problems(cfg, config_problems(cfg))
         self.cfg = cfg = resolve(cfg)
         self.device = find_device(device)

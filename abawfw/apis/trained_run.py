@@ -13,7 +13,7 @@ from mmengine.config import Config
 from torch import nn
 from torch.nn.utils import parametrize
 
-from abawfw.apis.build import build_loader, fitted_of, restore_model
+from abawfw.apis.build import build_loader, fitted_of, overlapping, restore_model
 from abawfw.apis.progress import Report, unseen
 from abawfw.checkpoints import best_checkpoint, load_checkpoint
 from abawfw.config.loading import load_config, resolve
@@ -21,7 +21,7 @@ from abawfw.datasets.stores.base import FeatureStore
 from abawfw.devices import AUTO, TF32, computing_on, computing_with, find_device, multiplying_in
 from abawfw.engine.optim.va_optim_wrapper import autocast, check_precision
 from abawfw.errors import CheckpointError, ConfigError, DataError, counted
-from abawfw.evaluation.va_metric import AssembledVideo, VAMetric
+from abawfw.evaluation.va_metric import AssembledVideo, ClipWeights, VAMetric
 from abawfw.results.run import CONFIG
 
 
@@ -189,7 +189,8 @@ class TrainedRun:
         self, cfg: Config, checkpoints: Mapping[str, Path], device: str = AUTO, threads: int | None = None
     ) -> None:
         self.checkpoints = dict(checkpoints)
-        self._cfg = cfg
+        self._cfg, self._overlap = overlapping(cfg), cfg.get('overlap', 1)
+        self._weights = cfg.get('overlap_weights', 'uniform')
         self._device = find_device(device)
         self._threads = threads, cfg.get('threads')
         self._products = cfg.get('matmul_precision', TF32)
@@ -226,15 +227,22 @@ class TrainedRun:
 
         Raises:
             CheckpointError: a model was trained on other features or targets.
-            ConfigError: it does not estimate its target.
+            ConfigError: it does not estimate its target, or clips overlap and it carries state between them.
             DataError: the store lacks a feature, or a prediction is not finite.
         """
         found = {}
         for networks in self.networks:
             loader = build_loader(self._cfg, 'val_dataloader', partition, networks[0].fitted, store)
             models = [network.model(loader.dataset.input_dims) for network in networks]
+            if self._overlap > 1 and (carrying := next((c for m in models for c in m.stateful), None)):
+                raise ConfigError(
+                    f'overlap = {self._overlap}: {type(carrying).__name__} carries state from the end of '
+                    'a clip to the next one, so that clips cannot overlap: leave it at 1'
+                )
             with multiplying_in(self._products), computing_with(*self._threads, *models):
-                predicted = predict_together(models, loader, self._device, progress, self._precision)
+                predicted = predict_together(
+                    models, loader, self._device, progress, self._precision, self._weights
+                )
             for network, model, videos in zip(networks, models, predicted, strict=True):
                 for target in network.targets:
                     column = model.targets.index(target)
@@ -317,13 +325,14 @@ def predict_together(
     device: str = AUTO,
     progress: Report = unseen,
     precision: str = 'fp32',
+    weights: ClipWeights = 'uniform',
 ) -> list[dict[str, AssembledVideo]]:
     """Run several models over every clip of a loader, which is gone through once.
 
     Arguments and errors are those of ``predict``, whose results come for each model; ``progress`` is called
-    with every batch, ``precision`` is that of forward passes.
+    with every batch, ``precision`` is that of forward passes, ``weights`` that of clips that overlap.
     """
-    metrics = [VAMetric(targets=model.targets) for model in models]
+    metrics = [VAMetric(targets=model.targets, weights=weights) for model in models]
     loader.batch_sampler.set_epoch(0)
     for model in models:
         model.reset_lanes()

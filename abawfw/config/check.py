@@ -52,6 +52,8 @@ TOP_LEVEL: dict[str, Any] = {
     'windows': Mapping[Target, WholeNumber],
     'postprocess': Any,  # by target or for all: see _postprocess
     'trial_files': bool,
+    'overlap': Count,
+    'overlap_weights': Literal['uniform', 'triangle', 'gaussian'],
     'threads': Count,
     'matmul_precision': Literal['tf32', 'float32'],
     **dict.fromkeys(TRACKERS, Part | None),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from mmengine.dist import all_gather_object
@@ -11,12 +11,14 @@ from mmengine.evaluator import BaseMetric
 
 from abawfw.components import WholeNumber
 from abawfw.errors import ConfigError, DataError, counted
-from abawfw.evaluation.functional import Moments, assemble, moments, smooth_and_clip
+from abawfw.evaluation.functional import CLIP_WEIGHTS, Moments, assemble, moments, smooth_and_clip
 from abawfw.registry import METRICS
 from abawfw.structures import VABatch
 
 COLUMNS = {'valence': 0, 'arousal': 1}  # of the labels
 WINDOWS = {'valence': 50, 'arousal': 20}  # docs/rucaim3.md, Inference: one-sided, chosen on Aff-Wild2's val
+
+ClipWeights = Literal['uniform', 'triangle', 'gaussian']
 
 UNREAD = 50
 """Batches whose predictions stay on a device before they are read."""
@@ -51,6 +53,7 @@ class VAMetric(BaseMetric):
         targets: columns of the predictions.
         windows: one-sided smoothing window of each target, in frames. ``_smoothed`` is a mean over it,
             whatever a config's ``postprocess`` says: that may have to be fitted, which tools/test.py does.
+        weights: what the frames of a clip count where clips overlap, a key of ``CLIP_WEIGHTS``.
 
     Attributes:
         videos: what the last ``collect`` or ``evaluate`` assembled, by video, in the order of their names;
@@ -61,6 +64,7 @@ class VAMetric(BaseMetric):
         self,
         targets: Sequence[str] = ('valence', 'arousal'),
         windows: Mapping[str, WholeNumber] | None = None,
+        weights: ClipWeights = 'uniform',
     ) -> None:
         # MMEngine warns about a metric without prefix; ours has keys that are clear without one.
         super().__init__(prefix='va')
@@ -73,6 +77,7 @@ class VAMetric(BaseMetric):
         missing = [t for t in targets if t not in self.windows]
         if missing:
             raise ConfigError(f'windows {self.windows} of VAMetric lack the target {missing[0]}')
+        self.weights = CLIP_WEIGHTS[weights]
         self.videos: dict[str, AssembledVideo] = {}
         self._unread: list[VABatch] = []
 
@@ -120,7 +125,9 @@ class VAMetric(BaseMetric):
             for clip in part:
                 clips.setdefault(clip.video_id, {})[clip.start] = clip
         self.results.clear()
-        self.videos = {name: _assemble(name, list(clips[name].values())) for name in sorted(clips)}
+        self.videos = {
+            name: _assemble(name, list(clips[name].values()), self.weights) for name in sorted(clips)
+        }
         return self.videos
 
     def evaluate(self, size: int) -> dict[str, float]:
@@ -162,14 +169,14 @@ class VAMetric(BaseMetric):
         return np.clip(pred, -1.0, 1.0) if suffix == '_clipped' else pred
 
 
-def _assemble(video_id: str, clips: list[_Clip]) -> AssembledVideo:
+def _assemble(video_id: str, clips: list[_Clip], weights: Callable[[int], np.ndarray]) -> AssembledVideo:
     lengths = sorted({clip.video_length for clip in clips})
     if len(lengths) > 1:
         raise DataError(
             f'video {video_id}: its clips state different lengths, {lengths[0]} and {lengths[-1]}'
         )
     clips.sort(key=lambda clip: clip.start)
-    pred = assemble(((clip.start, clip.pred) for clip in clips), lengths[0], video_id)
+    pred = assemble(((clip.start, clip.pred) for clip in clips), lengths[0], video_id, weights)
     finite = np.isfinite(pred).all(axis=1)
     if not finite.all():
         raise DataError(

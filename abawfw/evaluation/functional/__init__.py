@@ -3,7 +3,7 @@
 from abawfw.evaluation.functional.autocorrelation import Autocorrelation
 from abawfw.evaluation.functional.bounds import MeanCourse, moving_mean_bound, shift_bound, video_mean_bound
 from abawfw.evaluation.functional.ccc import Calibration, Moments, calibration, ccc, moments, mse, pcc, rmse
-from abawfw.evaluation.functional.curves import assemble, smooth, smooth_and_clip, stretches
+from abawfw.evaluation.functional.curves import CLIP_WEIGHTS, assemble, smooth, smooth_and_clip, stretches
 from abawfw.evaluation.functional.resampling import (
     Difference,
     Interval,
@@ -16,6 +16,7 @@ from abawfw.evaluation.functional.resampling import (
 )
 
 __all__ = [
+    'CLIP_WEIGHTS',
     'Autocorrelation',
     'Calibration',
     'Difference',

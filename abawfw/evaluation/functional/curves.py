@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from math import isqrt
 from typing import Any
 
@@ -120,13 +120,37 @@ def _convolve(x: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return full.reshape(-1, *x.shape[1:])[tail // 2 : tail // 2 + n]
 
 
-def assemble(entries: Iterable[tuple[int, np.ndarray]], num_frames: int, video_id: str) -> np.ndarray:
-    """Mean over the clips that cover a frame.
+def triangle(frames: int) -> np.ndarray:
+    """Weights (frames,) of a clip that fall evenly from 1 in its middle."""
+    return 1 - np.abs(np.arange(frames) - (frames - 1) / 2) / (frames / 2)
+
+
+def gaussian(frames: int) -> np.ndarray:
+    """Weights (frames,) of a clip: a normal curve about its middle, standard deviation .22 of them."""
+    return np.exp(-0.5 * ((np.arange(frames) - (frames - 1) / 2) / (0.22 * frames)) ** 2)
+
+
+CLIP_WEIGHTS: dict[str, Callable[[int], np.ndarray]] = {
+    'uniform': np.ones,
+    'triangle': triangle,
+    'gaussian': gaussian,
+}
+"""What the frames of a clip count where clips overlap (team RAS, arXiv:2603.13056): (frames) -> (frames,)."""
+
+
+def assemble(
+    entries: Iterable[tuple[int, np.ndarray]],
+    num_frames: int,
+    video_id: str,
+    weights: Callable[[int], np.ndarray] = np.ones,
+) -> np.ndarray:
+    """Weighted mean over the clips that cover a frame.
 
     Args:
         entries: first frame of a clip and its values, (clip frames, columns); clips may overlap.
         num_frames: length of the video.
         video_id: for messages.
+        weights: of the frames of a clip, by its number of frames: one of ``CLIP_WEIGHTS``.
 
     Returns:
         (num_frames, columns), float64.
@@ -138,7 +162,7 @@ def assemble(entries: Iterable[tuple[int, np.ndarray]], num_frames: int, video_i
     array([1., 2., 3.])
     """
     total: np.ndarray | None = None
-    count = np.zeros(num_frames, dtype=np.int64)
+    count = np.zeros(num_frames)
     for start, values in entries:
         stop = start + len(values)
         if start < 0 or stop > num_frames:
@@ -147,8 +171,9 @@ def assemble(entries: Iterable[tuple[int, np.ndarray]], num_frames: int, video_i
             )
         if total is None:
             total = np.zeros((num_frames, *values.shape[1:]))
-        total[start:stop] += values
-        count[start:stop] += 1
+        weight = weights(len(values))
+        total[start:stop] += values * weight.reshape(-1, *[1] * (values.ndim - 1))
+        count[start:stop] += weight
     missing = np.flatnonzero(count == 0)
     if total is None or len(missing):
         first = f'first frame {missing[0]}' if len(missing) else 'it has no frame'
