@@ -58,6 +58,8 @@ ROWS = [
      'tests/models/test_golden_tagf_fusion.py::test_every_step'),
     ('tagf', 'BiLSTM of the gate',
      'tests/models/test_golden_tagf_fusion.py::test_lstm_over_steps'),
+    ('tagf', 'GRJCA, HGRJCA: steps, weights of the gates, fused vectors, gradients',
+     'tests/models/test_golden_grjca.py::test_small'),
     ('tagf', 'LFAN: attention and fused vectors',
      'tests/models/test_leader_follower_fusion.py::test_reference_outputs_and_attention'),
     ('tagf', 'CAN: fused vectors',
