@@ -36,7 +36,7 @@ TRACKERS = ('tensorboard', 'wandb', 'mlflow')
 OWN_KEYS = frozenset(
     [
         *('data_root', 'features', 'targets', 'seed', 'windows', 'postprocess', 'trial_files'),
-        *('matmul_precision', 'threads', *TRACKERS),
+        *('matmul_precision', 'threads', 'compile', *TRACKERS),
     ]
 )
 
