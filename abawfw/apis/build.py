@@ -103,6 +103,12 @@ def restore_model(cfg: Config, checkpoint: Path, stored: dict[str, Any], input_d
     return model.eval()
 
 
+def compile_mode(cfg: Config) -> str | None:
+    """In which of its modes ``torch.compile`` is to compile training, validation and tests; None for not."""
+    given = cfg.get('compile')
+    return None if given is None else str(given.get('mode', 'default'))
+
+
 def recorder(cfg: dict[str, Any]) -> dict[str, Any] | None:
     """The ``visualizer`` of a resolved config, with the trackers that stand under keys of their own.
 

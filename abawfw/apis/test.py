@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from mmengine.config import Config
 
+from abawfw.apis.build import compile_mode
 from abawfw.apis.check import check_config
 from abawfw.apis.face_frames import face_frames
 from abawfw.apis.postprocessing import as_validated, configured
@@ -114,9 +115,10 @@ def test(
     remove_left_over(out)
     check_report(out)
     trained = TrainedRun(cfg, checkpoints, device, threads)
-    report.notes += trained.notes
     made_with = {t: record(out, path, cfg.filename, text) for t, path in checkpoints.items()}
-    predictions = {p: trained.predict(p, progress=progress) for p in partitions}
+    mode = compile_mode(cfg)
+    predictions = {p: trained.predict(p, progress=progress, mode=mode) for p in partitions}
+    report.notes += trained.notes
     check_labels(cfg.data_root, {t: labels for t, (_, labels) in predictions.get('val', {}).items()})
     times = {v: store.times(v) for pred, _ in predictions.get('val', {}).values() for v in pred}
     faces = {p: _faces(store, predicted, cfg.features) for p, predicted in predictions.items()}

@@ -19,7 +19,7 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import barrier, get_dist_info, is_distributed
 
-from abawfw.apis.build import build_loader, model_config, recorder
+from abawfw.apis.build import build_loader, compile_mode, model_config, recorder
 from abawfw.apis.check import check_config
 from abawfw.checkpoints import after_full_disk, resumable_checkpoints
 from abawfw.components import building
@@ -156,7 +156,7 @@ def build_runner(
     with warnings.catch_warnings():
         # an empty list of recorders is what we want; MMEngine warns about it at every start
         warnings.filterwarnings('ignore', message='.*`Visualizer` backend is not initialized.*')
-        return VARunner(
+        runner = VARunner(
             model=model_config(resolved, training.dataset.input_dims),
             work_dir=str(work_dir),
             train_dataloader=training,
@@ -171,6 +171,8 @@ def build_runner(
             log_level=log_level,
             cfg=cfg,
         )
+    runner.compile_mode = compile_mode(resolved)
+    return runner
 
 
 def _run(runner: VARunner) -> None:

@@ -19,6 +19,7 @@ from abawfw.checkpoints import best_checkpoint, load_checkpoint
 from abawfw.config.loading import load_config, resolve
 from abawfw.datasets.stores.base import FeatureStore
 from abawfw.devices import AUTO, TF32, computing_on, computing_with, find_device, multiplying_in
+from abawfw.engine.compiled_step import compile_steps
 from abawfw.engine.optim.va_optim_wrapper import autocast, check_precision
 from abawfw.errors import CheckpointError, ConfigError, DataError, counted
 from abawfw.evaluation.va_metric import AssembledVideo, ClipWeights, VAMetric
@@ -214,7 +215,11 @@ class TrainedRun:
                 self.networks.append([network])
 
     def predict(
-        self, partition: str, store: FeatureStore | None = None, progress: Report = unseen
+        self,
+        partition: str,
+        store: FeatureStore | None = None,
+        progress: Report = unseen,
+        mode: str | None = None,
     ) -> dict[str, tuple[Curves, Curves]]:
         """Raw predictions and labels by target: (frames,) of every video, in the order of the store.
 
@@ -224,6 +229,7 @@ class TrainedRun:
             partition: of the store.
             store: instead of the config's; see ``build_loader``.
             progress: called with every batch.
+            mode: in which ``torch.compile`` compiles the networks; None for not at all.
 
         Raises:
             CheckpointError: a model was trained on other features or targets.
@@ -240,6 +246,8 @@ class TrainedRun:
                     'a clip to the next one, so that clips cannot overlap: leave it at 1'
                 )
             with multiplying_in(self._products), computing_with(*self._threads, *models):
+                if mode is not None:
+                    self._compile(models, mode, loader)
                 predicted = predict_together(
                     models, loader, self._device, progress, self._precision, self._weights
                 )
@@ -251,6 +259,15 @@ class TrainedRun:
                         {v: p.label[:, column] for v, p in videos.items()},
                     )
         return {target: found[target] for target in self.checkpoints}
+
+    def _compile(self, models: Sequence[Any], mode: str, loader: Any) -> None:
+        """Compile the networks for batches of a loader, and note why if that cannot be."""
+        with computing_on(self._device) as place, torch.inference_mode():
+            for model in models:
+                why = compile_steps(model.to(place), mode, {False: loader}, self._precision)
+                note = f'cannot be compiled, and computed as without compile: {why}'
+                if why is not None and note not in self.notes:
+                    self.notes.append(note)
 
 
 class Weights(NamedTuple):

@@ -56,6 +56,7 @@ TOP_LEVEL: dict[str, Any] = {
     'overlap_weights': Literal['uniform', 'triangle', 'gaussian'],
     'threads': Count,
     'matmul_precision': Literal['tf32', 'float32'],
+    'compile': Part | None,
     **dict.fromkeys(TRACKERS, Part | None),
     'model': Part,
     'train_dataloader': Part,
@@ -117,6 +118,7 @@ GROUPS: dict[str, dict[str, Any]] = {
     'train_dataloader': LOADER,
     'val_dataloader': LOADER,
     'randomness': {'seed': Seed | None, 'deterministic': bool, 'diff_rank_seed': bool},
+    'compile': {'mode': Literal['default', 'reduce-overhead', 'max-autotune', 'max-autotune-no-cudagraphs']},
     'custom_imports': {'imports': Sequence[str] | str, 'allow_failed_imports': bool},
 }
 

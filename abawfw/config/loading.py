@@ -36,8 +36,7 @@ TRACKERS = ('tensorboard', 'wandb', 'mlflow')
 OWN_KEYS = frozenset(
     [
         *('data_root', 'features', 'targets', 'seed', 'windows', 'postprocess', 'trial_files'),
-        *('overlap', 'overlap_weights'),
-        *('matmul_precision', 'threads', *TRACKERS),
+        *('overlap', 'overlap_weights', 'matmul_precision', 'threads', 'compile', *TRACKERS),
     ]
 )
 

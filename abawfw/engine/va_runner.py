@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ from abawfw.checkpoints import (
     save_checkpoint,
 )
 from abawfw.components import building
+from abawfw.engine.compiled_step import compile_steps
 from abawfw.engine.hooks import ParamSchedulerHook
 from abawfw.engine.schedulers import WarmupPlateauLR
 from abawfw.engine.training_state import bare_model, capture, changed_settings, restore, run_videos
@@ -61,11 +63,16 @@ class VARunner(Runner):
         facts: lines for the log, written when nothing can refuse the run any more: one that cannot start
             leaves no log.
         machine_options: options of tools/train.py that say what computes, for the command that resumes.
+        compile_mode: of ``torch.compile``, for training and validation; None for neither.
+        compiled: the same once it is compiled; 'no: ' and why, where that failed; 'no' where it was not asked
+            for.
     """
 
     resumed_from: Path | None = None
     facts: Sequence[str] = ()
     machine_options: Sequence[str] = ()
+    compile_mode: str | None = None
+    compiled: str = 'no'
     _has_loaded: bool  # of MMEngine
 
     def dump_config(self) -> None:
@@ -136,6 +143,7 @@ class VARunner(Runner):
             self.model = None
             gc.collect()  # a wrapper leaves the parameters alone only when it is gone
             self.model = self.wrap_model(None, model)
+        self._maybe_compile('')
 
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
         """MMEngine's logger with short lines, and without its list of hooks, forty lines at every start."""
@@ -159,6 +167,24 @@ class VARunner(Runner):
             load_state_dict(bare_model(self), load_checkpoint(path)['state_dict'], path)
         for line in self.facts:
             self.logger.info(line)
+
+    def _maybe_compile(self, target: str) -> None:
+        """Compile the steps of training and validation, where MMEngine would compile the whole of one.
+
+        Args:
+            target: not used.
+        """
+        if self.compile_mode is None:
+            return
+        started = time.perf_counter()
+        loaders = {True: self.train_dataloader, False: self.val_dataloader}
+        why = compile_steps(bare_model(self), self.compile_mode, loaders, self.optim_wrapper.precision)
+        if why is None:
+            self.compiled = self.compile_mode
+            self.logger.info(f'compiled ({self.compiled}) in {time.perf_counter() - started:,.0f} s')
+        else:
+            self.compiled = f'no: {why}'
+            self.logger.warning(f'cannot be compiled, and computes as without compile: {why}')
 
     def _resume_newest(self) -> bool:
         """Continue from the newest training state that is whole; False if there is none at all."""

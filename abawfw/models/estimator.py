@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -106,6 +106,8 @@ class VAEstimator(BaseModel):
         self.target_columns = slice(TARGETS.index(self.targets[0]), TARGETS.index(self.targets[-1]) + 1)
         # Evaluation in mid-epoch must not disturb the videos that are being trained on.
         self._lanes = {True: LaneStates(), False: LaneStates()}
+        # what computes :meth:`step` in its place, in training and in evaluation, if it is compiled
+        self.compiled: dict[bool, Callable[..., Any]] = {}
 
     def forward(
         self, inputs: dict[str, Tensor], data_samples: VABatch | None = None, mode: str = 'tensor'
@@ -135,7 +137,8 @@ class VAEstimator(BaseModel):
         batch = data_samples.to(first.device)
         stateful, lanes = self.stateful, self._lanes[self.training]
         before = lanes.gather(stateful, batch) if stateful else []
-        output, after, losses = self.step(
+        compiled = None if mode == 'tensor' else self.compiled.get(self.training)
+        output, after, losses = (compiled or self.step)(
             inputs, batch.frames, before, batch.gt_va if mode == 'loss' else None
         )
         if stateful:
@@ -164,14 +167,8 @@ class VAEstimator(BaseModel):
             The head's output, the states after the clips, and the losses.
         """
         x, after = self.extract(inputs, frames, before)
-        # The head is a small part of the work, and a CCC of values rounded to 8 bits would be another number.
-        with torch.autocast(x.device.type, enabled=False):
-            # nothing is to be learnt from a frame of which nothing was seen
-            known = frames.valid & frames.observed.any(dim=-1)
-            output = self.head(x.float(), known)
-            if gt_va is None:
-                return output, after, {}
-            return output, after, self.head.loss(output, gt_va[..., self.target_columns], known)
+        output, losses = self.finish(x, frames, gt_va)
+        return output, after, losses
 
     def extract(
         self, inputs: dict[str, Tensor], frames: Frames, before: Sequence[State]
@@ -186,24 +183,45 @@ class VAEstimator(BaseModel):
         Returns:
             (batch, time, dim), and the states after the clips.
         """
-        valid = frames.valid
         sequences, observed = to_vectors(
             inputs, frames, self.input_dims, dict(self.backbones.items()), self.optional
         )
+        return self.through(self.context, self.fuse(sequences, observed, frames.valid), frames, before)
+
+    def fuse(self, sequences: dict[str, Tensor], observed: dict[str, Tensor], valid: Tensor) -> Tensor:
+        """Encoders and fusion, of what ``to_vectors`` gives: (batch, time, dim)."""
+        sequences, observed = dict(sequences), dict(observed)
         for name, encoder in self.encoders.items():
             sequences[name] = encoder(sequences[name], observed[name])
             # its output for a missed frame depends on the frames around it; padding stays out
             observed[name] = valid & observed[name].any(dim=1, keepdim=True)
-        x = self.fusion(sequences, observed)
+        return self.fusion(sequences, observed)
+
+    def through(
+        self, contexts: Iterable[Any], x: Tensor, frames: Frames, before: Sequence[State]
+    ) -> tuple[Tensor, list[State]]:
+        """Some of the contexts, one after the other, and the states of the stateful ones among them."""
         after: list[State] = []
-        for context in self.context:
-            known = {'lengths': frames.lengths} if takes_lengths(context) else {}
+        for context in contexts:
+            told = frames.lengths is not None and takes_lengths(context)
+            known = {'lengths': frames.lengths} if told else {}
             if is_stateful(context):
-                x, state = context(x, valid, before[len(after)], **known)
+                x, state = context(x, frames.valid, before[len(after)], **known)
                 after.append(state)
             else:
-                x = context(x, valid, **known)
+                x = context(x, frames.valid, **known)
         return x, after
+
+    def finish(self, x: Tensor, frames: Frames, gt_va: Tensor | None) -> tuple[Any, dict[str, Tensor]]:
+        """The head's output, and its losses if there are labels."""
+        # The head is a small part of the work, and a CCC of values rounded to 8 bits would be another number.
+        with torch.autocast(x.device.type, enabled=False):
+            # nothing is to be learnt from a frame of which nothing was seen
+            known = frames.valid & frames.observed.any(dim=-1)
+            output = self.head(x.float(), known)
+            if gt_va is None:
+                return output, {}
+            return output, self.head.loss(output, gt_va[..., self.target_columns], known)
 
     @property
     def stateful(self) -> list[Any]:

@@ -33,7 +33,8 @@ class SummaryHook(Hook):
 
     Keys: ``status`` (running, done, interrupted, failed; a killed run still says running), ``epochs``
     done and planned, ``best`` (per key: score, epoch, file), ``seed``, ``config_sha256``, ``versions``,
-    ``device``, ``precision`` of forward passes and ``matmul_precision`` (null on a CPU), ``processes``,
+    ``device``, ``precision`` of forward passes and ``matmul_precision`` (null on a CPU), ``compiled`` (see
+    ``VARunner.compiled``), ``processes``,
     ``seconds`` of training and validation, ``frames_per_second`` of the last epoch, ``config_file`` that
     the run was started from (null without one), and ``peak_memory``: ``process``, and ``gpu`` of
     PyTorch's tensors, in bytes (null where it is unknown). ``git``: ``commit`` and ``dirty`` of the code
@@ -92,6 +93,7 @@ class SummaryHook(Hook):
             else f'cpu ({platform.machine()})',
             'precision': runner.optim_wrapper.precision,
             'matmul_precision': matmul_precision(),
+            'compiled': runner.compiled,
             'threads': torch.get_num_threads(),
             'processes': runner.world_size,
             'seconds': round(sum(r['train_seconds'] + r.get('val_seconds', 0.0) for r in rows), 3),

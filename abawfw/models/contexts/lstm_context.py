@@ -23,6 +23,7 @@ class LSTMContext(nn.Module):
     """
 
     stateful = True
+    compiles = False  # the library's kernel is no part of a graph, and the host must know where to cut
     state_names = ('output', 'cell')
 
     def __init__(self, in_dim: int, hidden: Width = 256) -> None:

@@ -58,6 +58,7 @@ class MemoryAttention(nn.Module):
         self.mode, self.average, self.capacity = mode, average, capacity
         self.attention = MultiheadAttention(in_dim, heads) if mode == 'multihead' else None
         self.out_dim = in_dim
+        self.compiles = capacity is not None  # without one, the host must know how much there is
 
     def initial_state(self, n: int, device: torch.device | None = None) -> State:
         """Memory of ``n`` videos before their first frame: entries (n, 0, in_dim) and their number (n,)."""

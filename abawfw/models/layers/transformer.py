@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from abawfw.errors import ConfigError
-from abawfw.models.layers.cpu.dropout import Dropout
+from abawfw.models.layers.cpu.dropout import Dropout, drawn_here
 
 
 class MultiheadAttention(nn.Module):
@@ -58,7 +58,7 @@ class MultiheadAttention(nn.Module):
         if mask is not None:
             mask = mask[:, None, None, :]
         p = self.dropout.p if self.training else 0.0
-        if p == 0.0 or query.device.type != 'cpu':
+        if p == 0.0 or not drawn_here(query):
             mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=p)
         else:
             # On a CPU torch's own attention with dropout draws a Bernoulli mask, which costs more than the

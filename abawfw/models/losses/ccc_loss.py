@@ -42,6 +42,7 @@ class CCCLoss(VALoss):
         if over not in ('batch', 'clip'):
             raise ConfigError(f"CCCLoss: over={over!r} is unknown; choose 'batch' or 'clip'")
         self.over = over
+        self.counts_padding = over == 'clip'
 
     def compute(self, pred: Tensor, label: Tensor, known: Tensor) -> Tensor:
         """Return the mean over targets (and clips) of 1 - CCC."""

@@ -38,13 +38,18 @@ class Dropout(nn.Module):
         """Drop elements of ``x``, of any shape, in training, and scale the others to keep the expectation."""
         if not self.training or self.p == 0:
             return x
-        if x.device.type != 'cpu':
+        if not drawn_here(x):
             return F.dropout(x, self.p)
         mask, scale = draw_mask(x.shape, self.p, x.dtype)
         if x.dtype == torch.float32:
             return x * mask.mul_(scale)  # one pass in the backward direction, where the other way has two
         # Not one product with a scaled mask: in bfloat16 1 / 0.9 is rounded to 1.109.
         return (x * mask).mul_(scale)
+
+
+def drawn_here(x: Tensor) -> bool:
+    """Whether a CPU computes a tensor, and no graph is being compiled, which has a cheap generator itself."""
+    return x.device.type == 'cpu' and not torch.compiler.is_dynamo_compiling()
 
 
 def draw_mask(shape: torch.Size, p: float, dtype: torch.dtype) -> tuple[Tensor, float]:

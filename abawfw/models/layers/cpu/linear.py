@@ -56,9 +56,13 @@ def linear_over_time(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 
 def left_to_mkl(x: Tensor) -> bool:
-    """Whether MKL would multiply and oneDNN can: much float32, on a CPU, not to be rounded by autocast."""
+    """Whether MKL would multiply and oneDNN can: much float32, on a CPU, not to be rounded by autocast.
+
+    Within a graph that is being compiled the compiler chooses.
+    """
     return bool(
-        x.device.type == 'cpu'
+        not torch.compiler.is_dynamo_compiling()
+        and x.device.type == 'cpu'
         and x.dtype == torch.float32
         and x.numel() > SMALL
         and not torch.is_autocast_enabled('cpu')

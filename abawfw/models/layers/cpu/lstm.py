@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from abawfw.models.layers.cpu.dropout import Dropout, draw_mask
+from abawfw.models.layers.cpu.dropout import Dropout, draw_mask, drawn_here
 from abawfw.models.layers.cpu.linear import Linear, linear
 
 
@@ -62,6 +62,15 @@ class LSTMCell(torch.autograd.Function):
         sigmoid.grad_input(total * cell, f, grad_input=grad_f)
         tanh.grad_input(total * i, g, grad_input=grad_g)
         return grad, total * f
+
+
+def _step(sums: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
+    """`LSTMCell`, which a compiler makes of the plain formula by itself."""
+    if not torch.compiler.is_dynamo_compiling():
+        return LSTMCell.apply(sums, cell)
+    i, f, g, o = sums.chunk(4, dim=1)
+    after = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(g)
+    return torch.sigmoid(o) * torch.tanh(after), after
 
 
 EPS = 1e-12  # shorter vectors are left as they are, as torch.nn.functional.normalize does
@@ -130,7 +139,7 @@ class StepsLSTM(nn.Module):
 
     def _linear_of_dropped(self, x: Tensor) -> Tensor:
         """Dropout and linear map of a tensor that nothing else needs."""
-        if not self.training or self.dropout.p == 0 or x.device.type != 'cpu':
+        if not self.training or self.dropout.p == 0 or not drawn_here(x):
             return self.linear(self.dropout(x))
         # These are the largest tensors of a model: dropped in place, and scaled by way of the weights.
         mask, scale = draw_mask(x.shape, self.dropout.p, x.dtype)
@@ -138,7 +147,8 @@ class StepsLSTM(nn.Module):
 
     def outputs(self, steps: Sequence[Tensor]) -> list[Tensor]:
         """Outputs of the LSTM for steps, each (rows, in_dim): as many of (rows, out_dim)."""
-        if steps[0].device.type != 'cpu':
+        # torch compiles the steps as they are written here, but no library's LSTM
+        if steps[0].device.type != 'cpu' and not torch.compiler.is_dynamo_compiling():
             return self._by_library(steps)
         outputs = list(steps)
         h, c = self.init_hidden.chunk(2)
@@ -159,10 +169,10 @@ class StepsLSTM(nn.Module):
         weights = torch.cat([ih, hh], dim=1)
         outputs: list[Tensor] = []
         for x in steps[1:]:
-            output, cell = LSTMCell.apply(sums, cell)
+            output, cell = _step(sums, cell)
             outputs.append(output)
             sums = linear(torch.cat([x, output], dim=-1), weights, bias)
-        return [*outputs, LSTMCell.apply(sums, cell)[0]]
+        return [*outputs, _step(sums, cell)[0]]
 
     def _by_library(self, steps: Sequence[Tensor]) -> list[Tensor]:
         rows = len(steps[0])
