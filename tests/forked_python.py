@@ -4,9 +4,10 @@ What it starts is a process of its own as any other: with its own open files, fo
 and signals, and it may be killed. It has only not to import PyTorch and MMEngine anew, which takes seconds.
 The same holds for processes that multiprocessing spawns. Anything else is started by the real interpreter.
 
-``python()`` starts the server and gives the path of a small program that hands its command line to the
-server and waits. In what is forked ``sys.executable`` is that program, too, so that the runs and workers that
-a command line starts are forked as well; ``forked_workers()`` has this process do so.
+``run()`` has the server run a command line and waits. ``python()`` gives the path of a small program that
+does so as a process that can be sent signals. In what is forked ``sys.executable`` is that program, too, so
+that the runs and workers that a command line starts are forked as well; ``forked_workers()`` has this process
+do so.
 """
 
 from __future__ import annotations
@@ -22,9 +23,12 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
+
+from forked_program import hand_over
 
 ROOT = Path(__file__).resolve().parents[1]
 IMPORTED = (
@@ -43,23 +47,27 @@ IMPORTED_FOR = {
     'extract_features.py': ('opensmile', 'onnxruntime'),
     'infer.py': ('opensmile', 'onnxruntime'),
 }
-FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def python() -> str:
+    """Path of the program, for this process and what it starts."""
+    return str(_started() / 'python')
 
 
 @functools.cache
-def python() -> str:
-    """Path of the program, for this process and what it starts."""
+def _started() -> Path:
+    """Folder with the program and the address of the server, which has been started."""
     folder = Path(tempfile.mkdtemp(prefix='forked_python_'))
     program, address = folder / 'python', folder / 'socket'
     program.write_text(
-        f'#!/bin/sh\nexec "{sys.executable}" -I -S "{Path(__file__).resolve()}" "{sys.executable}" '
+        f'#!/bin/sh\nexec "{sys.executable}" -I -S "{ROOT / "tests/forked_program.py"}" "{sys.executable}" '
         f'"{address}" "$@"\n'
     )
     program.chmod(0o755)
     environment = os.environ | {'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'}
     # ends with its standard input, hence with this process at the latest
     server = subprocess.Popen(
-        [sys.executable, str(Path(__file__).resolve()), 'serve', str(address), str(program)],
+        [sys.executable, str(Path(__file__).resolve()), str(address), str(program)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=environment,
@@ -77,7 +85,41 @@ def python() -> str:
     atexit.register(end)
     assert server.stdout.readline() == b'ready\n'
     server.stdout.close()
-    return str(program)
+    return folder
+
+
+def run(
+    words: Sequence[str],
+    folder: Path | None = None,
+    environment: Mapping[str, str] = os.environ,
+    merged: bool = False,
+    timeout: float = 120,
+) -> subprocess.CompletedProcess[str]:
+    """Run ``python WORDS`` with nothing to read, and wait for its end.
+
+    Args:
+        words: a tool and its arguments.
+        folder: to run in; that of this process by default.
+        environment: all variables.
+        merged: whether errors go where output goes.
+        timeout: in seconds, until it is killed and TimeoutError raised.
+    """
+    with (
+        socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection,
+        open(os.devnull, 'rb') as nothing,
+        tempfile.TemporaryFile('w+', errors='replace') as out,
+        tempfile.TemporaryFile('w+', errors='replace') as err,
+    ):
+        connection.settimeout(timeout)
+        connection.connect(str(_started() / 'socket'))
+        files = {0: nothing.fileno(), 1: out.fileno(), 2: (out if merged else err).fileno()}
+        hand_over(connection, words, str(folder or Path.cwd()), environment, files)
+        with connection.makefile() as answer:
+            answer.readline()
+            code = int(answer.readline())
+        out.seek(0)
+        err.seek(0)
+        return subprocess.CompletedProcess(words, code, out.read(), err.read())
 
 
 @contextlib.contextmanager
@@ -91,38 +133,6 @@ def forked_workers() -> Iterator[None]:
         yield
     finally:
         spawn.set_executable(interpreter)
-
-
-def is_forked(words: list[str]) -> bool:
-    """Whether the server runs these arguments of ``python``: a tool, of this clone or a copy, or a worker."""
-    if words[:1] == ['-c']:
-        return '--multiprocessing-fork' in words
-    return bool(words) and 'tools' in [parent.name for parent in Path(words[0]).absolute().parents[:2]]
-
-
-def ask(interpreter: str, address: str, words: list[str]) -> NoReturn:
-    """The program: have the server run a command line, or become the interpreter."""
-    if not is_forked(words):
-        os.execv(interpreter, [interpreter, *words])
-    files = sorted(int(name) for name in os.listdir('/proc/self/fd'))
-    files = [file for file in files if os.path.exists(f'/proc/self/fd/{file}')]  # but that of the folder
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.connect(address)
-        job = {'words': words, 'folder': os.getcwd(), 'environment': dict(os.environ), 'files': files}
-        signal.pthread_sigmask(signal.SIG_BLOCK, FORWARDED)
-        socket.send_fds(connection, [b'-'], files)
-        with connection.makefile('rw') as both:
-            both.write(json.dumps(job) + '\n')
-            both.flush()
-            worker = int(both.readline())
-            for number in FORWARDED:
-                signal.signal(number, lambda number, _: os.kill(worker, number))
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, FORWARDED)
-            code = int(both.readline())
-    if code < 0:
-        signal.signal(-code, signal.SIG_DFL) if -code != signal.SIGKILL else None
-        os.kill(os.getpid(), -code)
-    os._exit(code)
 
 
 def serve(address: str) -> dict[str, Any]:
@@ -197,6 +207,8 @@ def become(job: dict[str, Any], program: str) -> NoReturn:
     import threading
     import traceback
 
+    # what ends with the server is none of this process's business
+    _theirs, weakref.finalize._registry = weakref.finalize._registry, {}
     aside = [fcntl.fcntl(number, fcntl.F_DUPFD, 500) for number in job['received']]
     for number in job['received']:
         os.close(number)
@@ -236,7 +248,4 @@ def become(job: dict[str, Any], program: str) -> NoReturn:
 
 
 if __name__ == '__main__':
-    if sys.argv[1] == 'serve':
-        become(serve(sys.argv[2]), sys.argv[3])
-    else:
-        ask(sys.argv[1], sys.argv[2], sys.argv[3:])
+    become(serve(sys.argv[1]), sys.argv[2])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import subprocess
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,12 +38,5 @@ def call(capfd: pytest.CaptureFixture[str], tool: str, *arguments: Any) -> Outco
 
 def call_apart(tool: str, *arguments: Any, folder: Path | None = None, timeout: float = 120) -> Outcome:
     """The same in a process of its own (see forked_python)."""
-    found = subprocess.run(
-        [forked_python.python(), str(ROOT / f'tools/{tool}.py'), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        check=False,
-        timeout=timeout,
-    )
+    found = forked_python.run([str(ROOT / f'tools/{tool}.py'), *map(str, arguments)], folder, timeout=timeout)
     return Outcome(found.returncode, found.stdout, found.stderr)

@@ -6,7 +6,6 @@ import os
 import re
 import shlex
 import shutil
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -25,7 +24,6 @@ MAKERS = (
     'extract_embeddings',
     'pack_features',
 )
-TIMEOUT = 120
 
 
 class Outcome(NamedTuple):
@@ -37,19 +35,8 @@ class Outcome(NamedTuple):
 
 def run_tool(folder: Path, words: list[str], variables: Mapping[str, str] | None = None) -> Outcome:
     """Run ``python tools/NAME.py ARGUMENTS`` in the folder (see forked_python)."""
-    done = subprocess.run(
-        [forked_python.python(), *words],
-        cwd=folder,
-        env=os.environ
-        | {'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1', 'COLUMNS': '100', **(variables or {})},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors='replace',
-        timeout=TIMEOUT,
-        check=False,
-    )
+    here = {'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1', 'COLUMNS': '100'}
+    done = forked_python.run(words, folder, {**os.environ, **here, **(variables or {})}, merged=True)
     return Outcome(done.returncode, done.stdout)
 
 
