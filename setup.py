@@ -21,6 +21,7 @@ TENSORBOARD = ['tensorboard>=2.21']
 WANDB = ['wandb>=0.31']
 # without MLflow's server, and with what it keeps runs in a file of SQLite by
 MLFLOW = ['mlflow-skinny>=3.17', 'sqlalchemy>=2.1', 'alembic>=1.20']
+SEARCH = ['optuna>=5.0']
 EXPORT = ['onnx>=1.23', 'onnxruntime>=1.31', 'onnxscript>=0.7.2']
 TEST = [
     *FEATURES,
@@ -31,6 +32,7 @@ TEST = [
     *TENSORBOARD,
     *WANDB,
     *MLFLOW,
+    *SEARCH,
     'axe-playwright-python>=0.1.8',
     'playwright>=1.65',
     'pytest>=9',
@@ -87,5 +89,6 @@ setup(
         'tensorboard': TENSORBOARD,
         'wandb': WANDB,
         'mlflow': MLFLOW,
+        'search': SEARCH,
     },
 )

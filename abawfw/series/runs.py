@@ -6,7 +6,7 @@ import csv
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
@@ -84,20 +84,25 @@ class Series:
         """
         configs = {planned.name: self.load(planned) for planned in runs}
         self._check_unchanged(configs)
-        jobs = [self._job(planned, configs[planned.name].targets) for planned in runs]
+        jobs = [self.job(planned, configs[planned.name].targets) for planned in runs]
         left = [job for job in jobs if job.commands]
         if len(left) < len(jobs):
             report(f'{len(jobs) - len(left)} of {len(jobs)} runs are done already')
         failures = launcher.launch(left, report)
         failed = {failure.job.name for failure in failures}
-        rows = []
-        for planned in runs:
-            scores = Run(self.out / planned.name).scores(configs[planned.name].targets)
-            if scores is not None and planned.name not in failed:
-                rows.append({'run': planned.name, **planned.labels, **scores})
-        return SeriesResult(rows, failures)
+        done = [planned for planned in runs if planned.name not in failed]
+        return SeriesResult(self.rows(done, {p.name: configs[p.name].targets for p in done}), failures)
 
-    def _job(self, planned: PlannedRun, targets: Sequence[str]) -> Job:
+    def rows(self, runs: Sequence[PlannedRun], targets: Mapping[str, Sequence[str]]) -> list[Row]:
+        """A row of each run that has scores of its targets, by name."""
+        found = []
+        for planned in runs:
+            scores = Run(self.out / planned.name).scores(targets[planned.name])
+            if scores is not None:
+                found.append({'run': planned.name, **planned.labels, **scores})
+        return found
+
+    def job(self, planned: PlannedRun, targets: Sequence[str]) -> Job:
         """The commands that are left: training and testing, testing, or none."""
         work_dir = self.out / planned.name
         train = [sys.executable, str(self.tools / 'train.py'), str(self.config)]

@@ -40,11 +40,11 @@ def read_space(path: Path) -> Values:
     for key, values in space.items():
         if not isinstance(key, str):
             problems.append(f'{key!r}: a key is a text such as optim_wrapper.optimizer.lr')
-        elif not _is_distribution(values) and (not isinstance(values, (list, tuple)) or not values):
+        elif not is_distribution(values) and (not isinstance(values, (list, tuple)) or not values):
             problems.append(
                 f'{key}: a list, or a frozen distribution such as scipy.stats.norm(0, 1), not {values!r}'
             )
-        elif not _is_distribution(values):
+        elif not is_distribution(values):
             problems += [f'{key}: {text}' for text in map(_word_problem, values) if text]
             twice = [v for i, v in enumerate(values) if _word(v) in map(_word, values[:i])]
             problems += [f'{key}: {value!r} stands there twice: it would be run once' for value in twice]
@@ -62,7 +62,7 @@ def grid(space: Mapping[str, Any]) -> list[Values]:
     >>> grid({'lr': [1e-4, 3e-4], 'hidden': [64]})
     [{'lr': 0.0001, 'hidden': 64}, {'lr': 0.0003, 'hidden': 64}]
     """
-    endless = [key for key, values in space.items() if _is_distribution(values)]
+    endless = [key for key, values in space.items() if is_distribution(values)]
     if endless:
         raise ConfigError(
             f'{", ".join(endless)}: a distribution has no grid; draw from the space with --trials N'
@@ -80,7 +80,7 @@ def draw(space: Mapping[str, Any], trials: int, seed: int) -> list[Values]:
         raise ConfigError(f'--trials {trials}: it must be 1 or more')
     if seed < 0:
         raise ConfigError(f'--seed {seed}: it must be 0 or more')
-    sizes = [math.inf if _is_distribution(v) else len(v) for v in space.values()]
+    sizes = [math.inf if is_distribution(v) else len(v) for v in space.values()]
     if trials > math.prod(sizes):
         raise ConfigError(
             f'--trials {trials}: the space has {math.prod(sizes)} combinations; leave it away for all'
@@ -94,11 +94,18 @@ def draw(space: Mapping[str, Any], trials: int, seed: int) -> list[Values]:
     raise ConfigError(f'--trials {trials}: only {len(found)} different combinations were found; give fewer')
 
 
-def to_run(values: Values) -> PlannedRun:
-    """The run with these values; its name depends on nothing else."""
-    words = tuple(f'{key}={_word(value)}' for key, value in values.items())
+def to_run(values: Values, number: int | None = None, more: Mapping[str, Any] | None = None) -> PlannedRun:
+    """The run with these values; its name depends on nothing else, but for its number in a search.
+
+    Args:
+        values: by dotted key, columns of the table.
+        number: of the trial; trials of a search may have the same values.
+        more: values that are no part of the space.
+    """
+    words = tuple(f'{key}={_word(value)}' for key, value in {**values, **(more or {})}.items())
     labels = {key: value if isinstance(value, (int, float)) else str(value) for key, value in values.items()}
-    return PlannedRun(run_name(values), labels, words)
+    name = run_name(values) if number is None else f'{number:03d},{run_name(values)}'
+    return PlannedRun(name, labels, words)
 
 
 def run_name(values: Values) -> str:
@@ -132,12 +139,13 @@ def unknown_keys(config: Mapping[str, Any], keys: Iterable[str]) -> dict[str, st
     return problems
 
 
-def _is_distribution(values: Any) -> bool:
+def is_distribution(values: Any) -> bool:
+    """Whether this is a frozen distribution of ``scipy.stats``."""
     return hasattr(values, 'rvs') and hasattr(values, 'args')
 
 
 def _draw(choices: Any, rng: np.random.Generator) -> Any:
-    if not _is_distribution(choices):
+    if not is_distribution(choices):
         return choices[rng.integers(len(choices))]
     value = choices.rvs(random_state=rng)
     return value.item() if hasattr(value, 'item') else value

@@ -10,6 +10,7 @@ from abawfw.engine.hooks.interrupt_hook import InterruptHook
 from abawfw.engine.hooks.non_finite_loss_hook import NonFiniteLossHook
 from abawfw.engine.hooks.param_scheduler_hook import ParamSchedulerHook
 from abawfw.engine.hooks.progress_hook import ProgressHook
+from abawfw.engine.hooks.pruning_hook import PruningHook
 from abawfw.engine.hooks.reload_best_hook import ReloadBestHook
 from abawfw.engine.hooks.summary_hook import SummaryHook
 from abawfw.engine.hooks.training_log_hook import TrainingLogHook
@@ -25,6 +26,7 @@ __all__ = [
     'NonFiniteLossHook',
     'ParamSchedulerHook',
     'ProgressHook',
+    'PruningHook',
     'ReloadBestHook',
     'SummaryHook',
     'TrainingLogHook',

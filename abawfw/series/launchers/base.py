@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from abc import ABC, abstractmethod
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -39,8 +40,8 @@ class Launcher(ABC):
             raise ConfigError(f'{type(self).__name__}(jobs={jobs}): it must be 1 or more')
         self.jobs = jobs
 
-    def launch(self, jobs: Sequence[Job], report: Report) -> list[Failure]:
-        """Start all runs and wait for them.
+    def launch(self, jobs: Iterable[Job], report: Report, total: int | None = None) -> list[Failure]:
+        """Start all runs and wait for them; the next is asked for when there is room for it.
 
         A run is done when its commands have left with 0 and its files say so (``Job.done``). Any other end
         is a failure; the run is started once more, after those that still wait.
@@ -48,6 +49,7 @@ class Launcher(ABC):
         Args:
             jobs: what to start.
             report: called with a line at every start and end.
+            total: how many there are, where ``jobs`` does not say so.
 
         Returns:
             The runs that failed twice.
@@ -56,15 +58,21 @@ class Launcher(ABC):
             Interrupted: Ctrl-C; running ones were stopped, which lets training save its state.
             ConfigError: what the launcher needs is not installed or not there.
         """
-        if not jobs:
+        total = len(jobs) if isinstance(jobs, Sequence) else total
+        if total == 0:
             return []
         self.prepare()
-        queue = _Queue(jobs, report)
+        queue = _Queue(jobs, report, total)
         try:
-            while queue.waiting or queue.running:
-                for slot in self._free_slots(queue):
-                    job = queue.begin()
+            while True:
+                for slot in itertools.count() if self.jobs is None else range(self.jobs):
+                    if slot in queue.running:
+                        continue
+                    if (job := queue.begin()) is None:
+                        break
                     queue.running[slot] = job, self.start(job, slot)
+                if not queue.running:
+                    return queue.failures
                 time.sleep(self.interval)
                 for slot, (job, handle) in list(queue.running.items()):
                     if (reason := self.outcome(handle)) is not None:
@@ -74,16 +82,11 @@ class Launcher(ABC):
             names = ', '.join(job.name for job, _ in queue.running.values()) or 'none'
             report(f'interrupted; waiting for the running ones to save: {names}')
             raise Interrupted(
-                f'interrupted: {queue.done} of {counted(len(jobs), "run")} done, stopped: {names}. '
+                f'interrupted: {queue.done}{queue.of} done, stopped: {names}. '
                 'The same command goes on where they are'
             ) from error
         finally:
             self.stop([handle for _, handle in queue.running.values()])
-        return queue.failures
-
-    def _free_slots(self, queue: _Queue) -> list[int]:
-        count = len(queue.running) + len(queue.waiting) if self.jobs is None else self.jobs
-        return [slot for slot in range(count) if slot not in queue.running][: len(queue.waiting)]
 
     @abstractmethod
     def prepare(self) -> None:
@@ -107,17 +110,23 @@ class Launcher(ABC):
 
 
 class _Queue:
-    """Which runs wait, run, are done and have failed."""
+    """Which runs are to come, run, are done and have failed."""
 
-    def __init__(self, jobs: Sequence[Job], report: Report) -> None:
-        self.waiting = deque(jobs)
+    def __init__(self, jobs: Iterable[Job], report: Report, total: int | None) -> None:
+        self._coming, self._again = iter(jobs), deque[Job]()
         self.running: dict[int, tuple[Job, Any]] = {}
         self.failures: list[Failure] = []
-        self.done, self._all, self._report = 0, len(jobs), report
+        self.done, self._report = 0, report
+        self.of = '' if total is None else f' of {counted(total, "run")}'
         self._attempts: Counter[str] = Counter()
 
-    def begin(self) -> Job:
-        job = self.waiting.popleft()
+    def begin(self) -> Job | None:
+        """The next run; None if there is none now, but those that run may fail."""
+        job = next(self._coming, None)
+        if job is None:
+            if not self._again:
+                return None
+            job = self._again.popleft()
         self._attempts[job.name] += 1
         again = ' again' if self._attempts[job.name] > 1 else ''
         self._report(f'{job.name}: started{again}, log in {job.work_dir / job.log.name}')
@@ -128,10 +137,10 @@ class _Queue:
             reason = 'ended well, but its files do not say that it is done'
         if not reason:
             self.done += 1
-            self._report(f'{job.name}: done ({self.done} of {self._all})')
+            self._report(f'{job.name}: done ({self.done}{self.of})')
         elif self._attempts[job.name] < ATTEMPTS:
             self._report(f'{job.name}: {reason}; it is started once more')
-            self.waiting.append(job)
+            self._again.append(job)
         else:
             self._report(f'{job.name}: {reason}; given up')
             self.failures.append(Failure(job, reason, job.tail()))
