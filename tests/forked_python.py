@@ -171,7 +171,9 @@ def serve(address: str) -> dict[str, Any]:
                 with connection.makefile() as file:
                     job = json.loads(file.readline())
                 for name in IMPORTED_FOR.get(Path(job['words'][0]).name, ()):
-                    importlib.import_module(name)
+                    module = importlib.import_module(name)
+                    if name == 'opensmile':  # its first analysis reads what every package consists of
+                        module.Smile(module.FeatureSet.eGeMAPSv02, module.FeatureLevel.Functionals)
                 worker = os.fork()
                 if worker == 0:
                     waited.close()
