@@ -35,7 +35,9 @@ IMPORTED = (
     *('abawfw.datasets.transforms', 'abawfw.datasets.samplers', 'abawfw.datasets.importers.affwild2'),
     *('abawfw.datasets.demo.trials', 'abawfw.engine.optim', 'abawfw.engine.loops', 'torch._dynamo'),
     *('abawfw.submission.ensemble', 'matplotlib.backends.backend_agg', 'matplotlib.figure', 'pandas'),
-    *('pydantic.type_adapter', 'abawfw.apis.cli', 'abawfw.models.weight_files'),
+    *('pydantic.type_adapter', 'abawfw.apis.cli', 'abawfw.models.weight_files', 'pydantic.fields'),
+    *('scipy.special', 'abawfw.models.layers.cpu.lstm', 'abawfw.apis.postprocessing'),
+    *('abawfw.models.encoders', 'abawfw.models.backbones', 'abawfw.results.report_file'),
 )
 # What only some tools need, imported before the first of them runs.
 IMPORTED_FOR = {
@@ -94,9 +96,14 @@ def forked_workers() -> Iterator[None]:
 
 
 def is_forked(words: list[str]) -> bool:
-    """Whether the server runs these arguments of ``python``: a tool, of this clone or a copy, or a worker."""
+    """Whether the server runs these arguments of ``python``: a tool, of this clone or a copy, or a worker.
+
+    Also the process of tests that trains in children of its own, which needs the same imports.
+    """
     if words[:1] == ['-c']:
         return '--multiprocessing-fork' in words
+    if words and Path(words[0]).name == 'train_server.py':
+        return True
     return bool(words) and 'tools' in [parent.name for parent in Path(words[0]).absolute().parents[:2]]
 
 
