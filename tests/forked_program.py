@@ -41,14 +41,14 @@ def hand_over(
 def forked_words(words: Sequence[str]) -> list[str]:
     """Of arguments of ``python`` those that the server runs: a tool, of this clone or a copy, or a worker.
 
-    A worker's come after flags of the interpreter that it is given as its parent was.
+    Also the process of tests that trains in children of its own, which needs the same imports. A worker's
+    come after flags of the interpreter that it is given as its parent was.
     """
     after = [*dropwhile(lambda word: word.startswith('-') and word != '-c', words)]
     if after[:1] == ['-c']:
         return after if '--multiprocessing-fork' in after else []
-    path = os.path.abspath(words[0]) if words else ''
-    named = [os.path.basename(os.path.dirname(path)), os.path.basename(os.path.dirname(os.path.dirname(path)))]
-    return [*words] if 'tools' in named else []
+    path = os.path.abspath(words[0]).split(os.sep) if words else ['']
+    return [*words] if 'tools' in path[-3:-1] or path[-1] == 'train_server.py' else []
 
 
 def main(interpreter: str, address: str, *words: str) -> NoReturn:

@@ -39,7 +39,9 @@ IMPORTED = (
     *('abawfw.datasets.transforms', 'abawfw.datasets.samplers', 'abawfw.datasets.importers.affwild2'),
     *('abawfw.datasets.demo.trials', 'abawfw.engine.optim', 'abawfw.engine.loops', 'torch._dynamo'),
     *('abawfw.submission.ensemble', 'matplotlib.backends.backend_agg', 'matplotlib.figure', 'pandas'),
-    *('pydantic.type_adapter', 'abawfw.apis.cli', 'abawfw.models.weight_files'),
+    *('pydantic.type_adapter', 'abawfw.apis.cli', 'abawfw.models.weight_files', 'pydantic.fields'),
+    *('scipy.special', 'abawfw.models.layers.cpu.lstm', 'abawfw.apis.postprocessing'),
+    *('abawfw.models.encoders', 'abawfw.models.backbones', 'abawfw.results.report_file'),
 )
 # What only some tools need, imported before the first of them runs.
 IMPORTED_FOR = {

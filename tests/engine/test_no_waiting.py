@@ -29,7 +29,17 @@ KINDS = sorted([*CONFIGS.glob('*/*_demo.py'), *CONFIGS.glob('own/*.py')])
 KINDS = [path for path in KINDS if path.name not in SAME]
 ROWS = 3
 FRAMES = 12  # of a clip, but of models for windows of one length
-STEPS = 2
+# Layers of one kind do the same: two are left of convolutions over time, one of a transformer. Frames of
+# windows are more than the 64 that a frozen backbone takes at a time.
+SHALLOW: dict[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(
+        ('video_channels', 'audio_channels', 'text_channels', 'leader_channels', 'follower_channels'),
+        lambda channels: channels[-1:] * 2,
+    ),
+    'layers': lambda _: 1,
+    'window': lambda _: 24,
+    'hop': lambda _: 24,
+}
 
 
 def name_of(path: Path) -> str:
@@ -37,12 +47,12 @@ def name_of(path: Path) -> str:
 
 
 def batch(
-    model: Any, length: int, step: int, types: dict[str, torch.dtype], mode: FakeTensorMode
+    model: Any, length: int, step: int, last: bool, types: dict[str, torch.dtype], mode: FakeTensorMode
 ) -> dict[str, Any]:
     """The next clip of every lane, some shorter, some with missed frames; one starts a video."""
     clips = []
     for row in range(ROWS):
-        frames = length - 2 if row == 1 and step == STEPS - 1 else length
+        frames = length - 2 if row == 1 and last else length
         valid = torch.arange(length) < frames
         observed = valid[:, None].repeat(1, len(model.input_dims))
         observed[1, 0] = row > 0
@@ -86,7 +96,8 @@ def waits(
     )
     hooks = [NonFiniteLossHook(), TrainingMetricHook()]
     length = getattr(model.fusion, 'length', None) or FRAMES
-    data = [batch(model, length, step, types, mode) for step in range(STEPS + 1)]
+    steps = 2 if model.stateful else 1  # what a step leaves to the next one is the state
+    data = [batch(model, length, step, step == steps - 1, types, mode) for step in range(steps + 1)]
     moved = sum(len(x['inputs']) + len(x['data_samples'].tensors) for x in data)
     spy, metric, validation = Waits(), VAMetric(model.targets), ValidationLossHook()
     for hook in (*hooks, validation):
@@ -94,13 +105,13 @@ def waits(
             getattr(hook, event)(runner)
     with mode, spy:
         model.train()
-        for step, given in enumerate(data[:STEPS]):
+        for step, given in enumerate(data[:steps]):
             outputs = model.train_step(given, optim_wrapper=wrapper)
             for hook in hooks:
                 hook.after_train_iter(runner, step, given, outputs)
         model.eval()
         with torch.no_grad():
-            (given,) = data[STEPS:]
+            (given,) = data[steps:]
             given['data_samples'].starts_video = [True] * ROWS
             outputs = model.val_step(given)
             metric.process(given, outputs)
@@ -160,25 +171,32 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> DemoStores:
 
 
 def prepared(path: Path, stores: DemoStores) -> Callable[..., dict[str, int]]:
-    """`waits` of a config, for a change of its model."""
-    cfg = resolve(load_config(path, {'data_root': str(stores.of(path))}))
+    """`waits` of a config, made shallow, for a change of its model."""
+    cfg = load_config(path, {'data_root': str(stores.of(path))})
+    for name in SHALLOW.keys() & cfg.keys():
+        cfg[name] = SHALLOW[name](cfg[name])
+    cfg = resolve(cfg)
     loader = build_loader(cfg, 'train_dataloader')
     (first, *_) = next(iter(loader.batch_sampler))
     types = {name: x.dtype for name, x in loader.dataset[first]['inputs'].items()}
     return partial(waits, cfg, loader.dataset.input_dims, types)
 
 
-def test_nothing_is_waited_for(stores: DemoStores, tmp_path: Path) -> None:
-    """All kinds in one process, since starting it takes longer than a model does."""
+@pytest.fixture(scope='module')
+def found(stores: DemoStores, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What each kind and each look waits for, found in one process: a start takes longer than a model."""
     actions = {name_of(path): partial(prepared(path, stores), as_it_is) for path in KINDS}
-    found = in_child(actions, tmp_path / 'found.json')
-    assert len(found) == len(KINDS) >= 15
-    assert {name: waited for name, waited in found.items() if waited} == {}
-
-
-def test_a_look_at_a_value_is_found_out(stores: DemoStores, tmp_path: Path) -> None:
     run = prepared(CONFIGS / 'rucaim3/transformer_demo.py', stores)
-    actions = {name: partial(run, partial(looking, name)) for name in LOOKS}
-    found = in_child(actions, tmp_path / 'found.json')
+    looks = {name: partial(run, partial(looking, name)) for name in LOOKS}
+    return in_child(actions | looks, tmp_path_factory.mktemp('found') / 'found.json')
+
+
+def test_nothing_is_waited_for(found: dict[str, Any]) -> None:
+    waited = {name_of(path): found[name_of(path)] for path in KINDS}
+    assert len(waited) == len(KINDS) >= 15
+    assert {name: of for name, of in waited.items() if of} == {}
+
+
+def test_a_look_at_a_value_is_found_out(found: dict[str, Any]) -> None:
     for name, why in FOUND_OUT.items():
         assert why in str(found[name]), found[name]
