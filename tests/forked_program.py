@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+from itertools import dropwhile
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -37,24 +38,30 @@ def hand_over(
     connection.sendall((json.dumps(job) + '\n').encode())
 
 
-def is_forked(words: list[str]) -> bool:
-    """Whether the server runs these arguments of ``python``: a tool, of this clone or a copy, or a worker."""
-    if words[:1] == ['-c']:
-        return '--multiprocessing-fork' in words
-    folder = os.path.dirname(os.path.abspath(words[0])) if words else ''
-    return 'tools' in [os.path.basename(path) for path in (folder, os.path.dirname(folder))]
+def forked_words(words: Sequence[str]) -> list[str]:
+    """Of arguments of ``python`` those that the server runs: a tool, of this clone or a copy, or a worker.
+
+    Also the process of tests that trains in children of its own, which needs the same imports. A worker's
+    come after flags of the interpreter that it is given as its parent was.
+    """
+    after = [*dropwhile(lambda word: word.startswith('-') and word != '-c', words)]
+    if after[:1] == ['-c']:
+        return after if '--multiprocessing-fork' in after else []
+    path = os.path.abspath(words[0]).split(os.sep) if words else ['']
+    return [*words] if 'tools' in path[-3:-1] or path[-1] == 'train_server.py' else []
 
 
 def main(interpreter: str, address: str, *words: str) -> NoReturn:
     """Have the server run a command line, or become the interpreter."""
-    if not is_forked([*words]):
+    forked = forked_words(words)
+    if not forked:
         os.execv(interpreter, [interpreter, *words])
     files = sorted(int(name) for name in os.listdir('/proc/self/fd'))
     files = [file for file in files if os.path.exists(f'/proc/self/fd/{file}')]  # but that of the folder
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.connect(address)
         signal.pthread_sigmask(signal.SIG_BLOCK, FORWARDED)
-        hand_over(connection, words, os.getcwd(), os.environ, dict(zip(files, files, strict=True)))
+        hand_over(connection, forked, os.getcwd(), os.environ, dict(zip(files, files, strict=True)))
         with connection.makefile() as answer:
             worker = int(answer.readline())
             for number in FORWARDED:

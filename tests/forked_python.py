@@ -39,7 +39,9 @@ IMPORTED = (
     *('abawfw.datasets.transforms', 'abawfw.datasets.samplers', 'abawfw.datasets.importers.affwild2'),
     *('abawfw.datasets.demo.trials', 'abawfw.engine.optim', 'abawfw.engine.loops', 'torch._dynamo'),
     *('abawfw.submission.ensemble', 'matplotlib.backends.backend_agg', 'matplotlib.figure', 'pandas'),
-    *('pydantic.type_adapter', 'abawfw.apis.cli', 'abawfw.models.weight_files'),
+    *('pydantic.type_adapter', 'abawfw.apis.cli', 'abawfw.models.weight_files', 'pydantic.fields'),
+    *('scipy.special', 'abawfw.models.layers.cpu.lstm', 'abawfw.apis.postprocessing'),
+    *('abawfw.models.encoders', 'abawfw.models.backbones', 'abawfw.results.report_file'),
 )
 # What only some tools need, imported before the first of them runs.
 IMPORTED_FOR = {
@@ -171,7 +173,9 @@ def serve(address: str) -> dict[str, Any]:
                 with connection.makefile() as file:
                     job = json.loads(file.readline())
                 for name in IMPORTED_FOR.get(Path(job['words'][0]).name, ()):
-                    importlib.import_module(name)
+                    module = importlib.import_module(name)
+                    if name == 'opensmile':  # its first analysis reads what every package consists of
+                        module.Smile(module.FeatureSet.eGeMAPSv02, module.FeatureLevel.Functionals)
                 worker = os.fork()
                 if worker == 0:
                     waited.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 from pathlib import Path
 
 import pytest
@@ -19,7 +21,14 @@ def shared_if_there(request: pytest.FixtureRequest) -> Path | None:
 
 @pytest.fixture(scope='session')
 def given(shared_if_there: Path | None, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder with everything that a reader is said to have."""
-    root = tmp_path_factory.mktemp('given')
-    make_given(root, shared_if_there)
+    """The folder with everything that a reader is said to have; processes that share the tests share it."""
+    place = tmp_path_factory.getbasetemp()
+    if 'PYTEST_XDIST_WORKER' in os.environ:
+        place = place.parent
+    root, made = place / 'given', place / 'given_is_made'
+    with (place / 'given_lock').open('w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            make_given(root, shared_if_there)
+            made.touch()
     return root

@@ -58,12 +58,12 @@ NEEDS_SHARED = re.compile(r'\bvideos?\b|\bdata/own|_own\b|\bdamaged\b|SRC_DIR|ce
 # Sizes and numbers of epochs of trainings: by the name of the config.
 NO_WORKERS = 'train_dataloader.num_workers=0 val_dataloader.num_workers=0'
 TINY = [
-    (r'_ceap360vr', 'epochs=1 constant_epochs=1 hidden=16 regressor=[8] segment_length=40 heads=2 ffn=16 '
+    (r'_ceap360vr', 'epochs=1 constant_epochs=1 hidden=16 regressor=[8] segment_length=200 heads=2 ffn=16 '
      'layers=1 train_dataloader.dataset.debug=4 val_dataloader.dataset.debug=6'),
-    (r'mine/parts', 'epochs=1 segment_length=40'),
+    (r'mine/parts', 'epochs=1 segment_length=200'),
     (r'mine/pixels', 'epochs=1 warmup=1'),
-    (r'rucaim3/transformer|mine/', 'epochs=2 constant_epochs=2 lr=1e-2 hidden=16 regressor=[8] '
-     'segment_length=40 heads=2 ffn=16 layers=1'),
+    (r'rucaim3/transformer|mine/', 'epochs=1 constant_epochs=1 lr=1e-2 hidden=16 regressor=[8] '
+     'segment_length=200 heads=2 ffn=16 layers=1'),
     (r'tagf/tagf_(free_length_)?embeddings', 'epochs=1 warmup=1 batch_size=4 video_channels=[8,8] '
      f'audio_channels=[4,4] regressor=[4] {NO_WORKERS}'),
     (r'own/pixels', 'epochs=1 warmup=1 window=20 hop=15 batch_size=4 leader_channels=[8,8] '

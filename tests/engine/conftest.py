@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import forked_python
 import pytest
 from tiny_runs import ROOT, Train, tiny_config, tiny_overrides
 
@@ -29,7 +29,7 @@ def server() -> Iterator[subprocess.Popen[str]]:
     environment = {**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1', 'PYTHONWARNINGS': ''}
     script = Path(__file__).parent / 'train_server.py'
     with subprocess.Popen(
-        [sys.executable, str(script), str(tiny_config('transformer'))],
+        [forked_python.python(), str(script), str(tiny_config('transformer'))],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -184,7 +184,7 @@ def prepared(path: Path, stores: DemoStores) -> Callable[..., dict[str, int]]:
 
 @pytest.fixture(scope='module')
 def found(stores: DemoStores, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What each kind and each look waits for, in one process: a start takes longer than a model."""
+    """What each kind and each look waits for, found in one process: a start takes longer than a model."""
     actions = {name_of(path): partial(prepared(path, stores), as_it_is) for path in KINDS}
     run = prepared(CONFIGS / 'rucaim3/transformer_demo.py', stores)
     looks = {name: partial(run, partial(looking, name)) for name in LOOKS}
