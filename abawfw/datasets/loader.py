@@ -5,14 +5,17 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from mmengine.device import get_device
 from torch.utils.data import DataLoader, get_worker_info
 
 from abawfw.components import build
+from abawfw.datasets.clip_request import ClipRequest
+from abawfw.datasets.transforms.batch_transform import BatchTransform, Generators
 from abawfw.errors import ConfigError, DataError
 from abawfw.registry import DATASETS, SAMPLERS
 from abawfw.structures import VABatch
@@ -30,7 +33,84 @@ WAY_OUT = (
 )
 
 
-def build_dataloader(cfg: dict[str, Any], seed: int, rank: int = 0, world_size: int = 1) -> DataLoader:
+class BatchLoader:
+    """Batches of one partition, on the device of this process, with the transforms that act on batches.
+
+    Those draw from generators that depend on (seed, epoch, index of the batch, rank) alone.
+
+    Args:
+        batches: what clips come from, collated, on the host.
+        seed: of the run.
+        rank: of this process.
+
+    Attributes:
+        dataset: of the clips.
+        batch_sampler: call its ``set_epoch`` before each pass.
+        num_workers: processes that read.
+    """
+
+    def __init__(self, batches: DataLoader, seed: int, rank: int) -> None:
+        self.batches, self.seed, self.rank = batches, seed, rank
+        self.dataset: Any = batches.dataset
+        self.batch_sampler: Any = batches.batch_sampler
+        self.num_workers = batches.num_workers
+        self.transforms: Sequence[BatchTransform] = getattr(self.dataset, 'on_batch', ())
+
+    def __len__(self) -> int:
+        """Batches of the sampler's epoch on this rank."""
+        return len(self.batch_sampler)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """The batches of the sampler's epoch, from where it starts."""
+        # Not a generator: that would look at the epoch only when the first batch is asked for.
+        return self._ready(iter(self.batches), self.batch_sampler.epoch, self.batch_sampler.start_batch)
+
+    def _ready(self, batches: Iterator[dict[str, Any]], epoch: int, first: int) -> Iterator[dict[str, Any]]:
+        device = torch.device(get_device())
+        generators = Generators.on(device)
+        for index, batch in enumerate(batches, first):
+            if self.transforms:
+                generators.set_to(self.seed, epoch, index, self.rank)
+            yield transformed(batch, self.transforms, device, generators)
+
+
+def transformed(
+    batch: dict[str, Any],
+    transforms: Sequence[BatchTransform],
+    device: torch.device | str,
+    generators: Generators,
+) -> dict[str, Any]:
+    """A collated batch on the device, after the transforms that act on batches."""
+    inputs, clips = batch['inputs'], batch['data_samples']
+    for transform in transforms:
+        transform.hide(clips, list(inputs), generators.host)
+    if torch.device(device).type == 'cuda':
+        clips = clips.pin_memory()  # what is pinned already stays as it is
+    inputs = {name: x.to(device, non_blocking=True) for name, x in inputs.items()}
+    clips = clips.to(device, non_blocking=True)
+    for transform in transforms:
+        transform(inputs, clips, generators.device)
+    return {'inputs': inputs, 'data_samples': clips}
+
+
+def one_clip(dataset: Any, request: ClipRequest) -> dict[str, Any]:
+    """A batch of a clip alone, on the CPU, as the whole pipeline makes it; what is drawn depends on the clip.
+
+    Raises:
+        ConfigError: the pipeline ends without ``PackVA``.
+    """
+    item = dataset[request]
+    for name in ('inputs', 'data_sample'):
+        if not isinstance(item, dict) or name not in item:
+            raise ConfigError(
+                f"the pipeline gives no '{name}': its last transform must be PackVA, or do as it does"
+            )
+    generators = Generators.on('cpu')
+    generators.set_to(getattr(dataset, 'seed', 0), request.epoch, request.clip, 0)
+    return transformed(collate_clips([item]), getattr(dataset, 'on_batch', ()), 'cpu', generators)
+
+
+def build_dataloader(cfg: dict[str, Any], seed: int, rank: int = 0, world_size: int = 1) -> BatchLoader:
     """Dataset, sampler and worker processes of one partition.
 
     Batches are those of the loader's ``batch_sampler``: call its ``set_epoch`` before each pass. They are the
@@ -43,7 +123,7 @@ def build_dataloader(cfg: dict[str, Any], seed: int, rank: int = 0, world_size: 
         world_size: number of processes.
 
     Returns:
-        Loader of batches as ``collate_clips`` makes them.
+        Loader of batches as ``collate_clips`` makes them, on the device of this process.
 
     Raises:
         ConfigError: ``cfg`` has other keys, or lacks one; or the machine has too little shared memory for the
@@ -72,7 +152,7 @@ def build_dataloader(cfg: dict[str, Any], seed: int, rank: int = 0, world_size: 
     )
     if workers and hasattr(dataset, 'clips'):
         _check_shared_memory(loader)
-    return loader
+    return BatchLoader(loader, seed, rank)
 
 
 def worker_death(error: RuntimeError) -> str | None:
