@@ -123,5 +123,5 @@ def build_dataloader(cfg: dict[str, Any], seed: int, rank: int = 0, world_size: 
         SAMPLERS, cfg['sampler'], 'sampler', dataset=dataset, seed=seed, rank=rank, world_size=world_size
     )
     given = {'dataset': dataset, 'sampler': sampler, 'num_workers': cfg['num_workers'], 'seed': seed}
-    loading = build(LOADINGS, cfg.get('loading', {'type': 'Auto'}), 'loading', **given)
+    loading = build(LOADINGS, cfg.get('loading', {'type': 'Auto'}), '', **given)
     return BatchLoader(dataset, sampler, loading, seed, rank)

@@ -307,9 +307,8 @@ def test_a_worker_that_is_killed_is_one_message(capfd: pytest.CaptureFixture[str
         with pytest.MonkeyPatch.context() as patch:
             # which would kill this process
             patch.setattr('abawfw.datasets.loading.stream.batch_bytes', lambda loader: 0)
-            loader = build_dataloader(
-                {'dataset': dataset, 'sampler': SAMPLERS['clips'], 'num_workers': 1}, seed=0
-            )
+            cfg = {'dataset': dataset, 'sampler': SAMPLERS['clips'], 'num_workers': 1}
+            loader = build_dataloader({**cfg, 'loading': {'type': 'Stream'}}, seed=0)
     finally:
         TRANSFORMS.module_dict.pop('DiesOfABusError')
     loader.batch_sampler.set_epoch(0)

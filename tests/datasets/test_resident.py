@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from test_augmentation import PictureStore
 from test_loader import AddNoise, fingerprint
 
 from abawfw.datasets.loader import BatchLoader, build_dataloader
-from abawfw.datasets.loading import Auto, Resident, Stream, memory
+from abawfw.datasets.loading import Auto, Resident, Stream
 from abawfw.errors import ConfigError
 from abawfw.registry import TRANSFORMS
 
@@ -258,35 +257,3 @@ def test_what_cannot_be_kept_is_streamed_and_the_run_says_why(
 def test_a_missing_store_of_clips_says_so() -> None:
     with pytest.raises(ConfigError, match='list is no ClipDataset'):
         Resident([], None, 0)
-
-
-def control_group(root: Path, limit: str, used: int, inactive: int, names: tuple[str, str, str]) -> None:
-    root.mkdir(parents=True, exist_ok=True)
-    (root / names[0]).write_text(f'{limit}\n')
-    (root / names[1]).write_text(f'{used}\n')
-    (root / 'memory.stat').write_text(f'cache 5\n{names[2]} {inactive}\n')
-
-
-@pytest.mark.parametrize('unified', [True, False])
-def test_free_memory_is_what_the_narrowest_control_group_leaves(
-    unified: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    info, own = tmp_path / 'meminfo', tmp_path / 'cgroup'
-    info.write_text('MemTotal: 9000 kB\nMemAvailable: 5000 kB\n')
-    monkeypatch.setattr(memory, 'MEMINFO', info)
-    monkeypatch.setattr(memory, 'OWN_CGROUPS', own)
-    monkeypatch.setattr(memory, 'CGROUPS', tmp_path / 'fs')
-    cpu, names = torch.device('cpu'), memory.NAMES[unified]
-    assert memory.free_memory(cpu) == 5_120_000  # no control groups
-    own.write_text('0::/jobs/one\n' if unified else '3:cpuset:/\n2:cpu,memory:/jobs/one\n0::/\n')
-    root = tmp_path / ('fs' if unified else 'fs/memory')
-    assert memory.free_memory(cpu) == 5_120_000  # none that is seen from here
-    unlimited = 'max' if unified else '9223372036854771712'
-    control_group(root / 'jobs/one', unlimited, 100, 0, names)
-    control_group(root / 'jobs', '4000000', 1_500_000, 500_000, names)
-    control_group(root, unlimited, 100, 0, names)
-    assert memory.free_memory(cpu) == 3_000_000
-    control_group(root / 'jobs/one', '1000', 1_500, 0, names)
-    assert memory.free_memory(cpu) == 0
-    info.unlink()
-    assert memory.free_memory(cpu) is None

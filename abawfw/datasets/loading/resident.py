@@ -16,7 +16,7 @@ from torch import Tensor
 
 from abawfw.datasets.clip_dataset import Clip, ClipDataset
 from abawfw.datasets.clip_request import ClipRequest
-from abawfw.datasets.loading.memory import free_memory
+from abawfw.devices import free_memory
 from abawfw.errors import ConfigError, counted
 from abawfw.registry import LOADINGS
 from abawfw.structures import VABatch
@@ -199,10 +199,12 @@ class Resident:
         clips = [request.clip for request in requests]
         length = int(self.lengths[clips].max())
         frames = self.frames[clips] * [not request.filler for request in requests]
-        time = np.arange(length)
+        time, whole = np.arange(length), bool((frames == length).all())
         found: dict[str, dict[str, Any]] = {'inputs': {}, 'record': {}}
         for starts, keys in self.alike.values():
-            rows = np.where(time < frames[:, None], starts[clips][:, None] + time, 0)
+            rows = starts[clips][:, None] + time
+            if not whole:
+                rows[time >= frames[:, None]] = 0
             index = {CPU: torch.from_numpy(rows.ravel())}
             if self.device != CPU:
                 index[self.device] = index[CPU].pin_memory().to(self.device, non_blocking=True)
