@@ -28,6 +28,7 @@ from abawfw.apis.build import model_config
 from abawfw.apis.postprocessing import configured
 from abawfw.components import arguments, build, component_of, described
 from abawfw.datasets.clip_request import ClipRequest
+from abawfw.datasets.loader import one_clip
 from abawfw.datasets.samplers.epoch_batch_sampler import EpochBatchSampler
 from abawfw.datasets.stores.base import FeatureStore
 from abawfw.datasets.stores.kinds import with_check_data
@@ -216,16 +217,11 @@ def _one_clip(dataset: Any) -> None:
             return
     lengths = [clip.stop - clip.start for clip in dataset.clips]
     try:
-        item = dataset[ClipRequest(lengths.index(max(lengths)))]
+        batch = one_clip(dataset, ClipRequest(lengths.index(max(lengths))))
     except DataError:
         return  # of the data, not of the config: reported when they are read
-    for name in ('inputs', 'data_sample'):
-        if not isinstance(item, dict) or name not in item:
-            raise ConfigError(
-                f"the pipeline gives no '{name}': its last transform must be PackVA, or do as it does"
-            )
     for name, dims in dataset.input_dims.items():
-        shape = tuple(item['inputs'][name].shape[1:])
+        shape = tuple(batch['inputs'][name].shape[2:])
         if shape != ((dims,) if isinstance(dims, int) else tuple(dims)):
             raise ConfigError(
                 f'the pipeline gives frames of {name} of shape {shape}, and says {dims}: a transform that '

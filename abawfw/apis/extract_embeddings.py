@@ -16,6 +16,7 @@ from abawfw.apis.build import fitted_transforms
 from abawfw.apis.check import check_config
 from abawfw.config.loading import resolve
 from abawfw.datasets.clip_request import ClipRequest
+from abawfw.datasets.loader import one_clip
 from abawfw.datasets.stores import open_store
 from abawfw.datasets.stores.base import FeatureStore
 from abawfw.datasets.stores.checks import chunks
@@ -213,8 +214,8 @@ class ModalityFrames:
         """All frames of a video in order, in pieces (frames, *dims)."""
         dataset = self._datasets[video.partition]
         for index in self._clips[video.video_id]:
-            item = dataset[ClipRequest(index)]
-            yield item['inputs'][self.modality][: item['data_sample'].num_frames]
+            batch = one_clip(dataset, ClipRequest(index))
+            yield batch['inputs'][self.modality][0, : batch['data_samples'].num_frames[0]]
 
 
 def _concerns(step: dict, modality: str) -> bool:

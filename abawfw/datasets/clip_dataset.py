@@ -19,6 +19,7 @@ from abawfw.datasets.splits.build import build_split
 from abawfw.datasets.stores import open_store
 from abawfw.datasets.stores.base import FeatureStore
 from abawfw.datasets.stores.records import VideoInfo
+from abawfw.datasets.transforms.batch_transform import BatchTransform
 from abawfw.errors import ConfigError, DataError, nearest
 from abawfw.registry import CLIPS, DATASETS, STORES, TRANSFORMS
 
@@ -42,6 +43,8 @@ class Clip(NamedTuple):
 @DATASETS.register_module()
 class ClipDataset(Dataset):
     """Clips of the videos of one partition, in store order, each run through a pipeline of transforms.
+
+    Those that draw at random (`BatchTransform`) wait until clips stand in a batch.
 
     Building it opens the store but makes no pass over the data, unless a transform has a method
     ``fit(store, train_videos)``, which is called once with the training videos of the fold. Such a transform
@@ -68,11 +71,14 @@ class ClipDataset(Dataset):
         videos: the videos of the partition, in store order.
         clips: all their clips, video by video, in order of time.
         input_dims: size of one frame of each feature after the pipeline, an int where it is a vector.
+        on_batch: the transforms that act on batches, in order.
         seed: seed of random transforms; set by ``build_dataloader``.
+        drew: class of the transform that has drawn for a clip last (``results['rng']``); None if none has.
 
     Raises:
         DataError: a feature that the store does not have, no video in the partition, an empty video.
-        ConfigError: no feature, the same feature twice, a transform for a feature that is not loaded.
+        ConfigError: no feature, the same feature twice, a transform for a feature that is not loaded, one of
+            single clips behind one of batches where the order matters.
     """
 
     def __init__(
@@ -92,6 +98,7 @@ class ClipDataset(Dataset):
         self.features = self._present(features, optional)
         self.partition = partition
         self.seed = 0
+        self.drew: str | None = None
         self.input_dims = self._input_dims()
 
         fold = build_split(split, self.store)
@@ -114,6 +121,9 @@ class ClipDataset(Dataset):
             self._settle_features(transform, set(optional) - set(self.features))
             if hasattr(transform, 'output_dims'):
                 self.input_dims = transform.output_dims(self.input_dims)
+        self.on_batch = [t for t in self.pipeline if isinstance(t, BatchTransform)]
+        self._on_clip = [t for t in self.pipeline if not isinstance(t, BatchTransform)]
+        _check_order(self.pipeline)
         if fit:
             self._fit(_first_of_each_fold(fold, self.store, 'train', debug), fitted)
 
@@ -131,22 +141,27 @@ class ClipDataset(Dataset):
         return len(self.clips)
 
     def __getitem__(self, request: ClipRequest) -> dict[str, Any]:
-        """The clip asked for: inputs {feature: (time, *dims)} and data_sample, as the pipeline makes them.
+        """The clip asked for: inputs {feature: (time, *dims)} and data_sample, before transforms of batches.
 
         Raises:
             DataError: the store cannot give the clip, or a feature is NaN or infinite in it.
         """
         clip = self.clips[request.clip]
+
+        @functools.cache  # called for the generator: making one costs 20 us, and most clips need none
+        def rng() -> np.random.Generator:
+            self.drew = type(transform).__name__
+            return np.random.default_rng([self.seed, request.epoch, request.clip])
+
         results: dict[str, Any] = {
             'store': self.store,
             'video': self.videos[clip.video],
             'clip': clip,
             'features': self.features,
             'request': request,
-            # Called for the generator: making one costs 20 us, and most clips need none.
-            'rng': functools.cache(lambda: np.random.default_rng([self.seed, request.epoch, request.clip])),
+            'rng': rng,
         }
-        for transform in self.pipeline:
+        for transform in self._on_clip:
             results = transform(results)
         return _emptied(results) if request.filler else results
 
@@ -215,6 +230,21 @@ def load_fitted(pipeline: Sequence[Any], fitted: Sequence[dict[str, Any]]) -> No
         )
     for transform, values in zip(transforms, fitted, strict=True):
         transform.load(values)
+
+
+def _check_order(pipeline: Sequence[Any]) -> None:
+    """Refuse a transform of clips behind one of batches that changes what it looks at."""
+    for place, drawing in enumerate(pipeline):
+        for later in pipeline[place + 1 :] if isinstance(drawing, BatchTransform) else ():
+            if isinstance(later, BatchTransform) or not getattr(later, 'changes_values', True):
+                continue
+            touched = getattr(later, 'features', None)
+            if touched is None or set(touched) & set(drawing.changed):
+                name = type(later).__name__
+                raise ConfigError(
+                    f'pipeline: {name} stands behind {type(drawing).__name__}, which draws for batches, '
+                    f'after all that is done to a clip: put {name} before it'
+                )
 
 
 def _first_of_each_fold(fold: Any, store: FeatureStore, partition: str, count: int | None) -> list[VideoInfo]:

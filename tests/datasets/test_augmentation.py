@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,8 @@ from memory_store import MemoryStore
 
 from abawfw.datasets.clip_dataset import Clip, ClipDataset
 from abawfw.datasets.clip_request import ClipRequest
+from abawfw.datasets.loader import build_dataloader, one_clip, transformed
+from abawfw.datasets.loading.stream import collate_clips
 from abawfw.datasets.stores.records import FeatureInfo
 from abawfw.datasets.transforms import (
     CentreCrop,
@@ -22,6 +23,7 @@ from abawfw.datasets.transforms import (
     RandomCropFlip,
     ShiftLabels,
 )
+from abawfw.datasets.transforms.batch_transform import Generators
 from abawfw.errors import ConfigError
 
 
@@ -39,13 +41,26 @@ class PictureStore(MemoryStore):
         return super().features() | {'video': FeatureInfo((8, 10, 3), 'uint8')}
 
 
-def results(seed: int = 0, frames: int = 5, store: MemoryStore | None = None, **extra: Any) -> dict[str, Any]:
+def results(frames: int = 5, store: MemoryStore | None = None) -> dict[str, Any]:
     """Results of LoadFeatures for the first clip of a video."""
     store = store or PictureStore([frames])
-    loaded = LoadFeatures()(
+    return LoadFeatures()(
         {'store': store, 'video': store.infos[0], 'clip': Clip(0, 0, frames, 0), 'features': list(store.dims)}
     )
-    return loaded | {'rng': functools.cache(lambda: np.random.default_rng(seed))} | extra
+
+
+def dataset(store: MemoryStore, *transforms: dict, **kwargs: Any) -> ClipDataset:
+    pipeline = [{'type': 'LoadFeatures', 'masked': True}, *transforms, {'type': 'PackVA'}]
+    arguments = {'features': list(store.dims), 'clips': {'type': 'SlidingWindow', 'length': 6, 'hop': 4}}
+    return ClipDataset(store, partition='train', pipeline=pipeline, **(arguments | kwargs))
+
+
+def batch_of(clips: ClipDataset, seed: int = 0, requests: list[ClipRequest] | None = None) -> dict[str, Any]:
+    """A batch after its transforms, of all clips if it is not said of which."""
+    requests = requests or [ClipRequest(i) for i in range(len(clips))]
+    generators = Generators.on('cpu')
+    generators.set_to(seed, 0, 0, 0)
+    return transformed(collate_clips([clips[r] for r in requests]), clips.on_batch, 'cpu', generators)
 
 
 def test_the_centre_is_cut_out_and_bytes_stay_bytes() -> None:
@@ -57,6 +72,7 @@ def test_the_centre_is_cut_out_and_bytes_stay_bytes() -> None:
 
 
 def test_one_crop_and_one_flip_for_a_whole_clip_everywhere_and_half_of_the_time() -> None:
+    clips = dataset(PictureStore([5]), {'type': 'RandomCropFlip', 'features': ['video'], 'size': 6})
     picture = results()['inputs']['video']
     places = {
         (top, left, flip): picture[:, top : top + 6, left : left + 6][:, :, :: -1 if flip else 1]
@@ -64,10 +80,10 @@ def test_one_crop_and_one_flip_for_a_whole_clip_everywhere_and_half_of_the_time(
         for left in range(5)
         for flip in (False, True)
     }
+    crops = batch_of(clips, requests=[ClipRequest(0)] * 600)['inputs']['video']
+    assert crops.dtype == torch.uint8
     seen = []
-    for seed in range(600):
-        crop = RandomCropFlip(['video'], 6)(results(seed))['inputs']['video']
-        assert crop.dtype == np.uint8
+    for crop in crops.numpy():
         (place,) = [key for key, expected in places.items() if np.array_equal(crop, expected)]
         seen.append(place)
     counts = {place: seen.count(place) for place in places}
@@ -77,19 +93,15 @@ def test_one_crop_and_one_flip_for_a_whole_clip_everywhere_and_half_of_the_time(
 
 @pytest.mark.parametrize('crop', [CentreCrop, RandomCropFlip])
 def test_crops_refuse_what_is_smaller_or_no_picture(crop: type) -> None:
-    with pytest.raises(ConfigError, match=r"size=9\): a frame of feature 'video' is \(8, 10, 3\).* 9x9"):
-        crop(['video'], 9)(results())
-    with pytest.raises(ConfigError, match=r"feature 'audio' is \(2,\)"):
-        crop(['audio'], 1)(results())
+    for feature, size, said in (
+        ('video', 9, r"size=9\): a frame of feature 'video' is \(8, 10, 3\).* 9x9"),
+        ('audio', 1, r"feature 'audio' is 2, expected"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            dataset(PictureStore([9]), {'type': crop.__name__, 'features': [feature], 'size': size})
     with pytest.raises(ConfigError, match='at least one pixel'):
         crop(['video'], 0)
     assert crop(['video']).size == 40
-
-
-def dataset(store: MemoryStore, *transforms: dict, **kwargs: Any) -> ClipDataset:
-    pipeline = [{'type': 'LoadFeatures'}, *transforms, {'type': 'PackVA'}]
-    arguments = {'features': list(store.dims), 'clips': {'type': 'SlidingWindow', 'length': 6, 'hop': 4}}
-    return ClipDataset(store, partition='train', pipeline=pipeline, **(arguments | kwargs))
 
 
 RANDOM = (
@@ -103,79 +115,143 @@ def test_the_model_is_told_the_size_after_the_crop() -> None:
     for crop in ('CentreCrop', 'RandomCropFlip'):
         clips = dataset(PictureStore([9]), {'type': crop, 'features': ['video'], 'size': 4})
         assert clips.input_dims == {'video': (4, 4, 3), 'audio': 2, 'bert': 3}
-        assert clips[ClipRequest(0)]['inputs']['video'].shape == (6, 4, 4, 3)
-        with pytest.raises(ConfigError, match=r"'video' is \(8, 10, 3\)"):
-            dataset(PictureStore([9]), {'type': crop, 'features': ['video'], 'size': 9})
+        assert one_clip(clips, ClipRequest(0))['inputs']['video'].shape == (1, 6, 4, 4, 3)
+        assert batch_of(clips)['inputs']['video'].shape == (2, 6, 4, 4, 3)
 
 
-def test_random_transforms_depend_on_seed_epoch_and_clip_alone() -> None:
+def loader(store: MemoryStore, seed: int, rank: int = 0, workers: int = 0) -> Any:
+    """Batches of two clips, the last of three ranks' fillers among them."""
+    given = {
+        'type': 'ClipDataset',
+        'store': store,
+        'features': list(store.dims),
+        'partition': 'train',
+        'clips': {'type': 'SlidingWindow', 'length': 6, 'hop': 4},
+        'pipeline': [{'type': 'LoadFeatures', 'masked': True}, *RANDOM, {'type': 'PackVA'}],
+    }
+    cfg = {
+        'dataset': given,
+        'sampler': {'type': 'ClipSampler', 'batch_size': 2, 'shuffle': True},
+        'num_workers': workers,
+    }
+    return build_dataloader(cfg, seed, rank, world_size=3)
+
+
+def drawn(batches: Any, epoch: int, start: int = 0) -> list[list[torch.Tensor]]:
+    """All that may be random of every batch of an epoch."""
+    batches.batch_sampler.set_epoch(epoch, start)
+    return [
+        [*batch['inputs'].values(), batch['data_samples'].observed, *batch['data_samples'].tensors[4:]]
+        for batch in batches
+    ]
+
+
+def same(one: list[list[torch.Tensor]], other: list[list[torch.Tensor]]) -> bool:
+    return len(one) == len(other) and all(
+        len(a) == len(b) and all(map(torch.equal, a, b)) for a, b in zip(one, other, strict=True)
+    )
+
+
+def test_random_transforms_depend_on_seed_epoch_batch_and_rank_alone() -> None:
+    store = PictureStore([30, 12, 9, 20])
+    made = loader(store, 3)
+    first = drawn(made, 7)
+    assert same(first, drawn(made, 7))
+    assert same(first, drawn(loader(store, 3, workers=1), 7))
+    assert same(first[2:], drawn(loader(store, 3), 7, start=2))  # as after a resume
+    for other in (loader(store, 4), loader(store, 3, rank=1)):
+        assert not same(first, drawn(other, 7))
+    assert not same(first, drawn(made, 8))
+    # the same clips at another place, in another epoch or on another rank
+    clips = dataset(store, *RANDOM)
+    generators, found = Generators.on('cpu'), []
+    for place in ((3, 7, 0, 0), (4, 7, 0, 0), (3, 8, 0, 0), (3, 7, 1, 0), (3, 7, 0, 1), (3, 7, 0, 0)):
+        generators.set_to(*place)
+        batch = collate_clips([clips[ClipRequest(i)] for i in range(4)])
+        found.append([*transformed(batch, clips.on_batch, 'cpu', generators)['inputs'].values()])
+    assert same(found[:1], found[-1:])
+    for inputs in found[1:-1]:
+        assert not any(map(torch.equal, inputs, found[0]))
+
+
+def test_fillers_stay_empty() -> None:
+    store = PictureStore([30, 5])  # seven clips and a shorter one: four batches for three ranks
+    ends = [list(loader(store, 0, rank))[-1] for rank in range(3)]
+    fillers = [batch for batch in ends if batch['data_samples'].num_frames == [0]]
+    assert len(fillers) == 2
+    filler = fillers[0]
+    assert not any(x.any() for x in filler['inputs'].values())
+    assert filler['inputs']['video'].shape[2:] == (4, 4, 3)
+    assert not filler['data_samples'].observed.any()
+
+
+def test_masks_on_host_and_device_agree_and_what_is_hidden_is_zero() -> None:
     store = PictureStore([30, 12])
-
-    def items(seed: int, epoch: int) -> list[torch.Tensor]:
-        clips = dataset(store, *RANDOM)
-        clips.seed = seed
-        order = np.random.default_rng().permutation(len(clips))
-        made = {i: clips[ClipRequest(int(i), epoch=epoch)] for i in order}
-        return [
-            x
-            for i in range(len(clips))
-            for x in (*made[i]['inputs'].values(), made[i]['data_sample'].observed)
-        ]
-
-    first = items(3, 7)
-    assert all(torch.equal(a, b) for a, b in zip(first, items(3, 7), strict=True))
-    for seed, epoch in ((4, 7), (3, 8)):
-        assert not all(torch.equal(a, b) for a, b in zip(first, items(seed, epoch), strict=True))
+    store.masks['v0', 'audio'] = np.arange(30) % 3 > 0
+    store.masks['v1', 'bert'] = np.zeros(12, dtype=bool)
+    clips = dataset(store, *RANDOM, {'type': 'PadTo', 'length': 8})
+    changed = 0
+    for seed in range(20):
+        batch = batch_of(clips, seed)
+        record = batch['data_samples']
+        assert not (record.observed & ~record.valid[..., None]).any()
+        for column, (name, x) in enumerate(batch['inputs'].items()):
+            seen = record.observed[..., column]
+            at = record.observed_at[column]
+            expected = seen.flatten().nonzero()[:, 0]
+            assert torch.equal(torch.arange(seen.numel()) if at is None else at, expected)
+            assert torch.equal(x.flatten(2).any(dim=2), seen), name  # no pixel is 0, no noise either
+            changed += int((~seen & record.valid).sum())
+    assert changed > 0
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 10**6), st.floats(0, 0.99), st.sets(st.sampled_from(['video', 'audio', 'bert'])))
 def test_a_modality_always_stays(seed: int, p: float, missing: set[str]) -> None:
-    before = results(seed)
+    store = PictureStore([5, 5])
     for name in missing:
-        before['observed'][name][:] = False
+        store.masks['v0', name] = np.zeros(5, dtype=bool)
     partly = next((name for name in ('bert', 'audio', 'video') if name not in missing), None)
     if partly:
-        before['observed'][partly][2] = False
-    expected = {name: mask.copy() for name, mask in before['observed'].items()}
-    dropout = ModalityDropout(p)
-    dropout.features = ['video', 'audio', 'bert']
-    after = dropout(before)['observed']
-    for name, mask in after.items():
-        assert not mask.any() or np.array_equal(mask, expected[name])  # whole modalities
-    assert any(mask.any() for mask in after.values()) == (len(missing) < 3)
+        store.masks['v0', partly] = np.arange(5) != 2
+    plain = batch_of(dataset(store))['data_samples'].observed
+    after = batch_of(dataset(store, {'type': 'ModalityDropout', 'p': p}), seed)['data_samples'].observed
+    for row in range(2):
+        for column in range(3):
+            mask = after[row, :, column]
+            assert not mask.any() or torch.equal(mask, plain[row, :, column])  # whole modalities
+    assert bool(after[0].any()) == (len(missing) < 3)
+    assert after[1].any()
+
+
+def shown(p: float, features: list[str] | None, clips: int) -> np.ndarray:
+    """Which modalities of each clip of a batch are observed at all, (clips, 3)."""
+    given = {'type': 'ModalityDropout', 'p': p, 'features': features}
+    batch = batch_of(dataset(PictureStore([2]), given), requests=[ClipRequest(0)] * clips)
+    return batch['data_samples'].observed.any(dim=1).numpy()
 
 
 def test_modalities_go_with_the_given_probability_and_no_other() -> None:
-    dropout = ModalityDropout(0.3, ['video', 'audio'])
-    masks = [dropout(results(seed, frames=2))['observed'] for seed in range(800)]
-    gone = {name: np.mean([not m[name].any() for m in masks]) for name in ('video', 'audio', 'bert')}
-    assert gone['bert'] == 0
-    assert abs(gone['video'] - 0.3) < 0.05
-    assert abs(gone['audio'] - 0.3) < 0.05
-    both = np.mean([not m['video'].any() and not m['audio'].any() for m in masks])
-    assert abs(both - 0.09) < 0.03  # independent of one another
-    # of two that would both go, either one is kept
-    dropout = ModalityDropout(0.9, ['video', 'audio', 'bert'])
-    kept = [
-        tuple(n for n, x in dropout(results(seed, frames=2))['observed'].items() if x.any())
-        for seed in range(300)
-    ]
-    alone = [names[0] for names in kept if len(names) == 1]
-    assert {name: alone.count(name) > 50 for name in ('video', 'audio', 'bert')} == dict.fromkeys(
-        ('video', 'audio', 'bert'), True
-    )
+    gone = ~shown(0.3, ['video', 'audio'], 4000)
+    assert not gone[:, 2].any()
+    assert abs(gone[:, 0].mean() - 0.3) < 0.03
+    assert abs(gone[:, 1].mean() - 0.3) < 0.03
+    assert abs((gone[:, 0] & gone[:, 1]).mean() - 0.09) < 0.02  # independent of one another
+    # of three that would all go, any one is kept; with 0.9 alone is left 0.9^3 + 3 x 0.9^2 x 0.1 = 0.972
+    kept = shown(0.9, None, 3000)
+    alone = kept[kept.sum(axis=1) == 1]
+    assert abs(len(alone) / len(kept) - 0.972) < 0.02
+    assert (abs(alone.mean(axis=0) - 1 / 3) < 0.04).all()
 
 
 def test_dropped_modalities_reach_the_model_as_not_observed_zeros() -> None:
-    store = PictureStore([6])
-    clips = dataset(store, {'type': 'ModalityDropout', 'p': 0.6})
-    for epoch in range(8):
-        item = clips[ClipRequest(0, epoch=epoch)]
-        observed = item['data_sample'].observed
-        assert observed.any()
-        for column, name in enumerate(('video', 'audio', 'bert')):
-            assert bool(observed[0, column]) == bool(item['inputs'][name].any())
+    clips = dataset(PictureStore([6]), {'type': 'ModalityDropout', 'p': 0.6})
+    batch = batch_of(clips, requests=[ClipRequest(0)] * 30)
+    observed = batch['data_samples'].observed
+    assert observed.any(dim=2).all()
+    assert not observed.all()
+    for column, name in enumerate(('video', 'audio', 'bert')):
+        assert torch.equal(observed[:, 0, column], batch['inputs'][name].flatten(1).any(dim=1))
 
 
 @pytest.mark.parametrize('p', [-0.1, 1, 2])
@@ -186,24 +262,70 @@ def test_a_probability_that_is_none_is_refused(p: float) -> None:
 
 def test_noise_has_the_given_deviation_and_leaves_other_features_alone() -> None:
     store = MemoryStore([4000], {'audio': (5,), 'bert': (3,)})
-    before = results(frames=4000, store=store)['inputs']
-    after = Noise(0.25, ['audio'])(results(frames=4000, store=store))['inputs']
-    noise = after['audio'].astype(np.float64) - before['audio']
-    assert after['audio'].dtype == np.float32
+    before = results(4000, store)['inputs']
+    whole = {'clips': {'type': 'Segments', 'length': 4000}}
+    clips = dataset(store, {'type': 'Noise', 'std': 0.25, 'features': ['audio']}, **whole)
+    after = batch_of(clips)['inputs']
+    noise = after['audio'][0].double().numpy() - before['audio']
+    assert after['audio'].dtype == torch.float32
     assert abs(noise.mean()) < 0.01
     assert abs(noise.std() - 0.25) < 0.01
+    assert abs(np.mean(noise**4) / noise.var() ** 2 - 3) < 0.2  # as of the normal distribution
     assert abs(np.corrcoef(noise[1:, 0], noise[:-1, 0])[0, 1]) < 0.06
-    np.testing.assert_array_equal(after['bert'], before['bert'])
-    assert store.data['v0', 'audio'] is not after['audio']
+    assert abs(np.corrcoef(noise[:, 0], noise[:, 1])[0, 1]) < 0.06
+    np.testing.assert_array_equal(after['bert'][0], before['bert'])
     np.testing.assert_array_equal(store.data['v0', 'audio'], before['audio'])
+
+
+def test_noise_makes_float32_of_float16() -> None:
+    store = MemoryStore([400], {'audio': (5,)})
+    store.data['v0', 'audio'] = store.data['v0', 'audio'].astype(np.float16)
+    clips = dataset(store, {'type': 'Noise', 'std': 0.001}, clips={'type': 'Segments', 'length': 400})
+    after = batch_of(clips)['inputs']['audio'][0].numpy()
+    assert after.dtype == np.float32
+    assert 0 < abs(after - store.data['v0', 'audio'].astype(np.float32)).max() < 0.01
 
 
 def test_noise_on_bytes_or_of_no_size_is_refused() -> None:
     with pytest.raises(ConfigError, match="'video' holds bytes"):
-        Noise(0.1, ['video'])(results())
+        batch_of(dataset(PictureStore([6]), {'type': 'Noise', 'std': 0.1, 'features': ['video']}))
     for std in (-1, np.nan):
         with pytest.raises(ConfigError, match='std='):
             Noise(std)
+
+
+CROP, NOISE = RANDOM[0], {'type': 'Noise', 'std': 1.0, 'features': ['audio']}
+
+
+@pytest.mark.parametrize(
+    ('drawing', 'later', 'refused'),
+    [
+        (NOISE, {'type': 'Normalize', 'method': 'sequence', 'features': ['audio']}, True),
+        (NOISE, {'type': 'Normalize', 'method': 'sequence', 'features': ['bert']}, False),
+        (CROP, {'type': 'CentreCrop', 'features': ['video'], 'size': 4}, True),
+        (CROP, {'type': 'Normalize', 'method': 'sequence', 'features': ['audio', 'bert']}, False),
+        (RANDOM[1], {'type': 'Normalize', 'method': 'sequence', 'features': ['audio', 'bert']}, False),
+        (NOISE, {'type': 'PadTo', 'length': 6}, False),
+        (NOISE, {'type': 'ShiftLabels', 'frames': 1}, False),
+        (NOISE, {'type': 'LoadFeatures'}, True),
+        (NOISE, CROP, False),
+    ],
+)
+def test_what_would_see_what_was_drawn_may_not_stand_behind_it(
+    drawing: dict, later: dict, refused: bool
+) -> None:
+    store = PictureStore([9])
+    if refused:
+        with pytest.raises(
+            ConfigError,
+            match=f'{later["type"]} stands behind {drawing["type"]}.*put {later["type"]} before it',
+        ):
+            dataset(store, drawing, later)
+        dataset(store, later, drawing)
+    else:  # the same as where the order is the other way round
+        ways = [batch_of(dataset(store, *pair)) for pair in ((drawing, later), (later, drawing))]
+        if later is not CROP:
+            assert same(*([[*way['inputs'].values(), way['data_samples'].observed]] for way in ways))
 
 
 def test_padding_is_nothing_that_was_observed_valid_or_labelled() -> None:

@@ -13,6 +13,7 @@ from abawfw.datasets.clip_dataset import ClipDataset
 from abawfw.datasets.clip_request import ClipRequest
 from abawfw.datasets.demo.rucaim3 import DemoSummary
 from abawfw.datasets.demo.trials import make_demo_trials
+from abawfw.datasets.loader import one_clip
 from abawfw.datasets.splits import BalancedKFold, RolledKFold
 from abawfw.datasets.stores import TrialStore
 from abawfw.errors import ConfigError
@@ -194,10 +195,10 @@ def test_clips_of_pixels_reach_the_model(demo: tuple[TrialStore, DemoSummary]) -
         ],
         {'type': 'RolledKFold', 'fold': 2},
     )
-    item = clips[ClipRequest(0)]
-    assert {name: (tuple(x.shape), str(x.dtype)) for name, x in item['inputs'].items()} == {
-        'video': ((300, 40, 40, 3), 'torch.uint8'),
-        'logmel': ((300, 96, 64), 'torch.float16'),
+    batch = one_clip(clips, ClipRequest(0))
+    assert {name: (tuple(x.shape), str(x.dtype)) for name, x in batch['inputs'].items()} == {
+        'video': ((1, 300, 40, 40, 3), 'torch.uint8'),
+        'logmel': ((1, 300, 96, 64), 'torch.float16'),
     }
     assert len(clips) > 10
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +17,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from abawfw.apis.build import build_loader, model_config
 from abawfw.config.loading import load_config, resolve
+from abawfw.datasets.transforms import ModalityDropout, Noise, RandomCropFlip
 from abawfw.engine.hooks import NonFiniteLossHook, TrainingMetricHook, ValidationLossHook
 from abawfw.evaluation import VAMetric
 from abawfw.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
@@ -47,7 +48,14 @@ def name_of(path: Path) -> str:
 
 
 def batch(
-    model: Any, length: int, step: int, last: bool, types: dict[str, torch.dtype], mode: FakeTensorMode
+    model: Any,
+    length: int,
+    step: int,
+    last: bool,
+    types: dict[str, torch.dtype],
+    mode: FakeTensorMode,
+    hiding: Sequence[Any] = (),
+    generator: Any = None,
 ) -> dict[str, Any]:
     """The next clip of every lane, some shorter, some with missed frames; one starts a video."""
     clips = []
@@ -64,7 +72,10 @@ def batch(
     for name, dims in model.input_dims.items():
         shape = (ROWS, length, *((dims,) if isinstance(dims, int) else dims))
         inputs[name] = mode.from_tensor(torch.zeros(shape, dtype=types[name]))
-    return {'inputs': inputs, 'data_samples': VABatch.of(clips)._changed(mode.from_tensor)}
+    record = VABatch.of(clips)
+    for transform in hiding:
+        transform.hide(record, list(inputs), generator)
+    return {'inputs': inputs, 'data_samples': record._changed(mode.from_tensor)}
 
 
 def waits(
@@ -120,6 +131,38 @@ def waits(
     return dict(spy.found)
 
 
+def drawing_waits(look: Callable[[Tensor], Any] | None = None) -> dict[str, int]:
+    """What the transforms that draw wait for, on a batch with missed frames: the upload of the batch alone.
+
+    Args:
+        look: at the pixels, behind them.
+    """
+    dims = {'video': (8, 8, 3), 'audio': (4,), 'bert': (6,)}
+    crop, noise, dropout = RandomCropFlip(['video'], 6), Noise(0.1, ['audio']), ModalityDropout(0.5)
+    dropout.features = list(dims)
+    generator = torch.Generator().manual_seed(0)
+    types = {'video': torch.uint8, 'audio': torch.float16, 'bert': torch.float32}
+    mode = FakeTensorMode()
+    given = batch(SimpleNamespace(input_dims=dims), FRAMES, 0, True, types, mode, [dropout], generator)
+    inputs, record, spy = given['inputs'], given['data_samples'], Waits()
+    hidden = [at is not None for at in record.observed_at]
+    assert hidden == [True] * 3
+    with mode, spy:
+        inputs = {name: x.to(DEVICE) for name, x in inputs.items()}
+        record = record.to(DEVICE)
+        for transform in (crop, noise, dropout):
+            transform(inputs, record, generator)  # of no device: one that computes nothing has none
+        if look is not None:
+            look(inputs['video'])
+    assert {name: (x.dtype, tuple(x.shape[2:])) for name, x in inputs.items()} == {
+        'video': (torch.uint8, (6, 6, 3)),
+        'audio': (torch.float32, (4,)),
+        'bert': (torch.float32, (6,)),
+    }
+    assert spy.found.pop('upload') == len(inputs) + len(record.tensors)
+    return dict(spy.found)
+
+
 class Looks(nn.Module):
     """A loss that is right, and waits."""
 
@@ -160,6 +203,7 @@ FOUND_OUT = {
     'decision': 'DataDependentOutputException',
     'mask as index': 'DynamicOutputShapeException',
     'copy to the host': 'read back',
+    'copy of a crop': 'read back',
     'numbers of the host': 'x: torch.tensor([1.0, 2.0]',
     'list as index': 'x: x.expand(3)[[0, 2]]',
 }
@@ -187,13 +231,14 @@ def found(stores: DemoStores, tmp_path_factory: pytest.TempPathFactory) -> dict[
     """What each kind and each look waits for, found in one process: a start takes longer than a model."""
     actions = {name_of(path): partial(prepared(path, stores), as_it_is) for path in KINDS}
     run = prepared(CONFIGS / 'rucaim3/transformer_demo.py', stores)
-    looks = {name: partial(run, partial(looking, name)) for name in LOOKS}
-    return in_child(actions | looks, tmp_path_factory.mktemp('found') / 'found.json')
+    actions |= {name: partial(run, partial(looking, name)) for name in LOOKS}
+    actions |= {'transforms': drawing_waits, 'copy of a crop': partial(drawing_waits, Tensor.cpu)}
+    return in_child(actions, tmp_path_factory.mktemp('found') / 'found.json')
 
 
 def test_nothing_is_waited_for(found: dict[str, Any]) -> None:
-    waited = {name_of(path): found[name_of(path)] for path in KINDS}
-    assert len(waited) == len(KINDS) >= 15
+    waited = {name: found[name] for name in (*map(name_of, KINDS), 'transforms')}
+    assert len(waited) == len(KINDS) + 1 >= 16
     assert {name: of for name, of in waited.items() if of} == {}
 
 

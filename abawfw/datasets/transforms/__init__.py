@@ -1,5 +1,6 @@
-"""What is done to a clip between store and batch."""
+"""What is done between store and model: to a clip, and what draws at random to a batch."""
 
+from abawfw.datasets.transforms.batch_transform import BatchTransform
 from abawfw.datasets.transforms.centre_crop import CentreCrop
 from abawfw.datasets.transforms.load_features import LoadFeatures
 from abawfw.datasets.transforms.modality_dropout import ModalityDropout
@@ -11,6 +12,7 @@ from abawfw.datasets.transforms.random_crop_flip import RandomCropFlip
 from abawfw.datasets.transforms.shift_labels import ShiftLabels
 
 __all__ = [
+    'BatchTransform',
     'CentreCrop',
     'LoadFeatures',
     'ModalityDropout',

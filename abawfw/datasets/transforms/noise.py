@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-import numpy as np
+import torch
+from torch import Tensor
 
 from abawfw.components import NonNegative
+from abawfw.datasets.transforms.batch_transform import BatchTransform, frames_of
 from abawfw.errors import ConfigError
 from abawfw.registry import TRANSFORMS
+from abawfw.structures import VABatch
 
 
 @TRANSFORMS.register_module()
-class Noise:
+class Noise(BatchTransform):
     """Add normal noise of mean 0 to features. For training only, and behind ``Normalize``.
+
+    Frames that were not observed stay zero.
 
     Args:
         std: standard deviation of the noise, in units of the features as they come.
@@ -30,17 +34,16 @@ class Noise:
         self.std = std
         self.features = None if features is None else list(features)
 
-    def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
+    def __call__(self, inputs: dict[str, Tensor], batch: VABatch, generator: torch.Generator) -> None:
         """Add noise to the inputs."""
-        inputs, rng = results['inputs'], results['rng']()
+        columns = list(inputs)
         for feature in self.features or ():
-            values = inputs[feature]
-            if values.dtype == np.uint8:
+            x, column = inputs[feature], columns.index(feature)
+            if x.dtype == torch.uint8:
                 raise ConfigError(
                     f'Noise: feature {feature!r} holds bytes, not vectors; name the others, features=[...]'
                 )
-            noise = rng.standard_normal(values.shape, np.float32)
-            noise *= np.float32(self.std)
-            noise += values
+            noise = torch.randn(x.shape, generator=generator, device=x.device).mul_(self.std).add_(x)
+            if batch.observed_at[column] is not None:
+                noise.masked_fill_(frames_of(~batch.observed[..., column], x), 0)
             inputs[feature] = noise
-        return results

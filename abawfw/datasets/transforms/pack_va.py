@@ -21,6 +21,8 @@ class PackVA:
     are, to be converted on the model's device.
     """
 
+    changes_values = False
+
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
         """Inputs and data sample; the rest of the results ends here."""
         video, clip, request = results['video'], results['clip'], results['request']

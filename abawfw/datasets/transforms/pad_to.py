@@ -25,6 +25,8 @@ class PadTo:
         ConfigError: a length below 1, or a clip that is longer.
     """
 
+    changes_values = False
+
     def __init__(self, length: Count) -> None:
         if length < 1:
             raise ConfigError(f'PadTo(length={length}): a clip has at least one frame')

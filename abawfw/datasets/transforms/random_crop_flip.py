@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+
+import torch
+from torch import Tensor
 
 from abawfw.components import Width
+from abawfw.datasets.transforms.batch_transform import BatchTransform
 from abawfw.datasets.transforms.crops import Dims, check_size, cropped_dims, room
 from abawfw.registry import TRANSFORMS
+from abawfw.structures import VABatch
 
 
 @TRANSFORMS.register_module()
-class RandomCropFlip:
+class RandomCropFlip(BatchTransform):
     """Cut the same random piece out of all images of a clip, and mirror all of them or none.
 
-    One place and one toss of a coin for the whole clip, so that a face does not jump from frame to frame
-    (docs/tagf.md, Preprocessing). For training only: evaluation takes ``CentreCrop``.
+    One place and one toss of a coin for each clip of a batch, so that a face does not jump from frame to
+    frame (docs/tagf.md, Preprocessing). For training only: evaluation takes ``CentreCrop``.
 
     Args:
         features: names of the image features, (time, height, width, colours); their type stays.
@@ -32,14 +36,21 @@ class RandomCropFlip:
 
     def output_dims(self, input_dims: dict[str, Dims]) -> dict[str, Dims]:
         """Sizes of frames after this transform, by feature."""
-        return cropped_dims('RandomCropFlip', input_dims, self.features, self.size)
+        return cropped_dims('RandomCropFlip', input_dims, self.features or (), self.size)
 
-    def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
+    def __call__(self, inputs: dict[str, Tensor], batch: VABatch, generator: torch.Generator) -> None:
         """Crop the inputs, and mirror them in one clip of two."""
-        inputs, rng = results['inputs'], results['rng']()
-        for feature in self.features:
-            down, right = room('RandomCropFlip', feature, inputs[feature].shape[1:], self.size)
-            top, left = rng.integers(0, down + 1), rng.integers(0, right + 1)
-            crops = inputs[feature][:, top : top + self.size, left : left + self.size]
-            inputs[feature] = crops[:, :, ::-1] if rng.random() < 0.5 else crops
-        return results
+        for feature in self.features or ():
+            x = inputs[feature]
+            down, right = room('RandomCropFlip', feature, tuple(x.shape[2:]), self.size)
+            rows, time, _, width, colours = x.shape
+            top, left, flip = (
+                torch.randint(0, n, (rows, 1), generator=generator, device=x.device)
+                for n in (down + 1, right + 1, 2)
+            )
+            there = torch.arange(self.size, device=x.device)
+            across = left + torch.where(flip.bool(), self.size - 1 - there, there)
+            # by index and not by slices, whose ends would have to be known on the host
+            pixels = ((top + there)[:, :, None] * width + across[:, None, :]).view(rows, 1, -1, 1)
+            crops = x.flatten(2, 3).gather(2, pixels.expand(-1, time, -1, colours))
+            inputs[feature] = crops.view(rows, time, self.size, self.size, colours)

@@ -25,6 +25,8 @@ class ShiftLabels:
         ConfigError: a negative lag, another ``within``, or a clip that was padded before.
     """
 
+    changes_values = False
+
     def __init__(self, frames: WholeNumber, within: str = 'video') -> None:
         if frames < 0:
             raise ConfigError(
