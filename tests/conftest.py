@@ -57,6 +57,12 @@ def golden_2025(shared: Path) -> Path:
     return shared / 'golden' / 'systems_2025'
 
 
+@pytest.fixture(scope='session')
+def golden_mamba_va(shared: Path) -> Path:
+    """Golden numbers of Mamba-VA."""
+    return shared / 'golden' / 'systems_2025' / 'mamba_va'
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what needs a GPU where there is none."""
     needing = [item for item in items if item.get_closest_marker('gpu')]

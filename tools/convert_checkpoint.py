@@ -2,6 +2,7 @@
 
 python tools/convert_checkpoint.py --system rucaim3 SRC_DIR PREFIX OUT.pth
 python tools/convert_checkpoint.py --system tagf model_state_dict.pth OUT.pth --config CONFIG
+python tools/convert_checkpoint.py --system mamba_va STATE_DICT.pth OUT.pth --config CONFIG
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from abawfw.apis.cli import run
 from abawfw.config.overrides import Overrides
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
-SYSTEMS = ('rucaim3', 'tagf', 'lfan', 'can', 'rcma', 'grjca')
+SYSTEMS = ('rucaim3', 'tagf', 'lfan', 'can', 'rcma', 'grjca', 'mamba_va')
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
@@ -41,20 +42,27 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         )
     if rucaim3 and (args.config or args.cfg_options):
         parser.error('--system rucaim3 writes its config from train_opt.conf: leave --config away')
+    one_target = '' if args.system == 'mamba_va' else ', for one target'
     if not rucaim3 and not args.config:
-        parser.error(f'--system {args.system} needs --config: a config of this system, for one target')
+        parser.error(f'--system {args.system} needs --config: a config of this system' + one_target)
     return args
 
 
 def main(argv: list[str] | None = None) -> int:
     """Read the arguments and convert."""
     args = parse(argv)
-    from abawfw.apis.convert import convert_rucaim3_checkpoint, convert_tagf_checkpoint
+    from abawfw.apis.convert import (
+        convert_mamba_va_checkpoint,
+        convert_rucaim3_checkpoint,
+        convert_tagf_checkpoint,
+    )
 
     source, *prefix, last = args.paths
     out = Path(last)
     if args.system == 'rucaim3':
         lines = convert_rucaim3_checkpoint(Path(source), prefix[0], out, CONFIGS / 'rucaim3')
+    elif args.system == 'mamba_va':
+        lines = convert_mamba_va_checkpoint(Path(source), out, args.config, dict(args.cfg_options))
     else:
         overrides = dict(args.cfg_options)
         lines = convert_tagf_checkpoint(Path(source), args.system, out, args.config, overrides)

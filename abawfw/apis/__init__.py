@@ -10,7 +10,11 @@ if TYPE_CHECKING:
     from abawfw.apis.check import check_config
     from abawfw.apis.check_data import check_data
     from abawfw.apis.compare import compare, comparison_text
-    from abawfw.apis.convert import convert_rucaim3_checkpoint, convert_tagf_checkpoint
+    from abawfw.apis.convert import (
+        convert_mamba_va_checkpoint,
+        convert_rucaim3_checkpoint,
+        convert_tagf_checkpoint,
+    )
     from abawfw.apis.cross_validate import cross_validate
     from abawfw.apis.export import export
     from abawfw.apis.extract_embeddings import extract_embeddings
@@ -30,6 +34,7 @@ __all__ = [
     'check_data',
     'compare',
     'comparison_text',
+    'convert_mamba_va_checkpoint',
     'convert_rucaim3_checkpoint',
     'convert_tagf_checkpoint',
     'cross_validate',

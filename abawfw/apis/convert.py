@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +20,9 @@ from abawfw.config.loading import (
 )
 from abawfw.errors import CheckpointError, counted
 from abawfw.files import write_text
+from abawfw.models.convert.mamba_va import convert_mamba_va
 from abawfw.models.convert.rucaim3 import convert_rucaim3
-from abawfw.models.convert.tagf import convert_tagf
+from abawfw.models.convert.tagf import ConvertedWeights, convert_tagf
 
 
 def convert_rucaim3_checkpoint(source: Path, prefix: str, out: Path, configs: Path) -> list[str]:
@@ -68,11 +71,44 @@ def convert_tagf_checkpoint(
         CheckpointError: the file cannot be read, contradicts the config, or ``out`` exists.
         ConfigError: the config is of another system or has both targets.
     """
+    return _convert(source, system, out, config, overrides, partial(convert_tagf, source, system))
+
+
+def convert_mamba_va_checkpoint(
+    source: Path, out: Path, config: Path, overrides: dict[str, Any] | None = None
+) -> list[str]:
+    """Convert the state dict of a run of Mamba-VA (docs/mamba_va.md, Models).
+
+    Args:
+        source: the state dict.
+        out: checkpoint to write; the config is written beside it, with the ending ``.py``.
+        config: a config of Mamba-VA, of the same sizes.
+        overrides: values by dotted key instead of those in the config.
+
+    Returns:
+        What the user should know, a line each.
+
+    Raises:
+        CheckpointError: the file cannot be read, contradicts the config, or ``out`` exists.
+        ConfigError: the config is of another system.
+    """
+    return _convert(source, 'mamba_va', out, config, overrides, partial(convert_mamba_va, source))
+
+
+def _convert(
+    source: Path,
+    system: str,
+    out: Path,
+    config: Path,
+    overrides: dict[str, Any] | None,
+    convert: Callable[[dict[str, Any], list[str]], ConvertedWeights],
+) -> list[str]:
+    """Convert a state dict with a config of its system."""
     _check_free(out)
     cfg = load_config(config, overrides)
     raise_problems(cfg, config_problems(cfg))
     resolved = resolve(cfg).to_dict()
-    found = convert_tagf(source, system, resolved['model'], resolved['features'])
+    found = convert(resolved['model'], resolved['features'])
     meta = {
         'targets': list(resolved['targets']),
         'input_dims': found.input_dims,

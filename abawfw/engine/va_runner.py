@@ -30,7 +30,6 @@ from abawfw.checkpoints import (
 from abawfw.components import building
 from abawfw.engine.compiled_step import compile_steps
 from abawfw.engine.hooks import ParamSchedulerHook
-from abawfw.engine.schedulers import WarmupPlateauLR
 from abawfw.engine.training_state import bare_model, capture, changed_settings, restore, run_videos
 from abawfw.errors import CheckpointError, ConfigError
 from abawfw.files import remove_left_over, write_text
@@ -109,10 +108,10 @@ class VARunner(Runner):
         """
         with building('param_scheduler'):
             built = super().build_param_scheduler(scheduler)
-        plateau = any(isinstance(s, WarmupPlateauLR) for s in built)
-        if plateau and not any(isinstance(hook, ParamSchedulerHook) for hook in self.hooks):
+        ours = [type(s).__name__ for s in built if hasattr(s, 'before_batch')]
+        if ours and not any(isinstance(hook, ParamSchedulerHook) for hook in self.hooks):
             raise ConfigError(
-                "WarmupPlateauLR needs default_hooks.param_scheduler=dict(type='ParamSchedulerHook')"
+                f"{ours[0]} needs default_hooks.param_scheduler=dict(type='ParamSchedulerHook')"
             )
         return built
 

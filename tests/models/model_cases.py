@@ -27,6 +27,8 @@ CONTEXTS: dict[str, list[dict[str, Any]]] = {
         {'type': 'MemoryAttention', 'mode': 'single', 'average': 3, 'capacity': None},
     ],
     'fclstm-xl': [{'type': 'FeedForward', 'hidden': 16}, {'type': 'LSTMContext', 'hidden': 16}],
+    'mamba': [{'type': 'MambaContext', 'layers': 2, 'states': 3, 'expand': 2}],
+    'mamba-of-clips': [{'type': 'MambaContext', 'layers': 2, 'kernel': 1, 'carry': False}],
 }
 
 

@@ -45,6 +45,12 @@ CAUSAL: dict[str, dict[str, Any]] = {
         'context': [{'type': 'LSTMContext', 'hidden': 6}],
         'head': HEADS['regression'],
     },
+    'mamba': {'context': [{'type': 'MambaContext', 'layers': 2}], 'head': HEADS['regression']},
+    'mamba-va': {
+        'encoders': {m: {**TCN, 'activation': 'prelu', 'norm': False} for m in DIMS},
+        'context': [{'type': 'MambaContext', 'layers': 2, 'kernel': 3, 'carry': False}],
+        'head': HEADS['regression'],
+    },
 }
 WHOLE: dict[str, tuple[dict[str, Any], str]] = {
     'transformer': (

@@ -15,25 +15,28 @@ from abawfw.registry import HOOKS
 
 @HOOKS.register_module()
 class ParamSchedulerHook(MMEngineHook):
-    """Step the schedules: MMEngine's as its hook of this name does, and ``WarmupPlateauLR``.
+    """Step the schedules: MMEngine's as its hook of this name does, and those that want to know more.
 
-    The latter gets its position before each batch, and between two epochs the score of the last.
+    ``WarmupPlateauLR`` and ``CosineRestartsLR`` get their position before each batch; the former between two
+    epochs also the score of the last.
     """
 
     priority = 'LOW'
 
     def before_train(self, runner: Runner) -> None:
-        """Check what a plateau needs."""
+        """Check what these schedules need."""
         for schedule in _plateaus(runner):
             check_monitor(runner, 'WarmupPlateauLR', schedule.monitor)
+        for schedule in _of_batches(runner):
             if len(runner.param_schedulers) > 1:
                 raise ConfigError(
-                    'WarmupPlateauLR sets the rate of every batch: it must be the only one in param_scheduler'
+                    f'{type(schedule).__name__} sets the rate of every batch: it must be the only one in '
+                    'param_scheduler'
                 )
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Set the rate of this batch."""
-        for schedule in _plateaus(runner):
+        for schedule in _of_batches(runner):
             schedule.before_batch(batch_idx, len(runner.train_dataloader.batch_sampler))
 
     def between_epochs(self, runner: Runner) -> None:
@@ -45,6 +48,10 @@ class ParamSchedulerHook(MMEngineHook):
         """Warm up again for the parts that are trained from now on."""
         for schedule in _plateaus(runner):
             schedule.restart()
+
+
+def _of_batches(runner: Runner) -> list[Any]:
+    return [s for s in runner.param_schedulers or [] if hasattr(s, 'before_batch')]
 
 
 def _plateaus(runner: Runner) -> list[WarmupPlateauLR]:

@@ -73,8 +73,8 @@ def convert_tagf(
         else:
             unknown.append(name)
     dims = {name: _dims(name, model, weights) for name in features}
-    _compare(source, weights, {**model, 'input_dims': dims}, unknown)
-    return ConvertedWeights(weights, dims, {why: _shortened(names) for why, names in left_out.items()})
+    compare_weights(source, weights, {**model, 'input_dims': dims}, unknown)
+    return ConvertedWeights(weights, dims, {why: shortened(names) for why, names in left_out.items()})
 
 
 def _check_target(source: Path, model: Mapping[str, Any]) -> None:
@@ -142,8 +142,20 @@ def _dims(name: str, model: Mapping[str, Any], weights: Mapping[str, Tensor]) ->
     raise ConfigError(f'model.backbones.{name}: the reference has IResNet or VGGish, not {backbone["type"]}')
 
 
-def _compare(source: Path, weights: dict[str, Tensor], model: dict[str, Any], unknown: list[str]) -> None:
-    """Check names and shapes against the estimator of the config."""
+def compare_weights(
+    source: Path, weights: dict[str, Tensor], model: dict[str, Any], unknown: list[str]
+) -> None:
+    """Check names and shapes against the estimator of a config.
+
+    Args:
+        source: file they come from.
+        weights: by our names.
+        model: config of the estimator.
+        unknown: names in the file that are none of this system.
+
+    Raises:
+        CheckpointError: they do not fit, or are not finite.
+    """
     estimator = MODELS.build(model)
     reason = explain_mismatch(estimator, weights)
     if reason is not None:
@@ -164,7 +176,7 @@ def _compare(source: Path, weights: dict[str, Tensor], model: dict[str, Any], un
         if any(name.startswith('backbones.') for name in missing):
             hint = '; the checkpoint comes without its backbones: take a config that starts from embeddings'
         listed = '; '.join(
-            f'{what}: {", ".join(names if len(names) <= LISTED else _shortened(names))}'
+            f'{what}: {", ".join(names if len(names) <= LISTED else shortened(names))}'
             for what, names in problems.items()
             if names
         )
@@ -172,7 +184,7 @@ def _compare(source: Path, weights: dict[str, Tensor], model: dict[str, Any], un
     refuse_not_finite(estimator, weights, source)
 
 
-def _shortened(names: Sequence[str]) -> list[str]:
+def shortened(names: Sequence[str]) -> list[str]:
     """Names cut after the second part, with the number of tensors of each; a single one stays whole."""
     groups: dict[str, list[str]] = {}
     for name in names:

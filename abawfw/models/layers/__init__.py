@@ -2,6 +2,7 @@
 
 from abawfw.models.layers.cpu.dropout import Dropout
 from abawfw.models.layers.masked_batch_norm import MaskedBatchNorm
+from abawfw.models.layers.recurrence import linear_recurrence
 from abawfw.models.layers.temporal_conv_net import TemporalConvNet
 from abawfw.models.layers.transformer import EncoderLayer, MultiheadAttention, PositionTable
 
@@ -12,4 +13,5 @@ __all__ = [
     'MultiheadAttention',
     'PositionTable',
     'TemporalConvNet',
+    'linear_recurrence',
 ]

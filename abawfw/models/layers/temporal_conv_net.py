@@ -18,8 +18,20 @@ SLOPE = 0.01  # of the leaky ReLUs
 State = tuple[Tensor, Tensor]
 
 
+class LeakyReLU(nn.Module):
+    """Leaky ReLU that writes over its input."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Of any shape."""
+        return F.leaky_relu(x, SLOPE, inplace=True)
+
+
+# By name; PReLU learns one slope.
+ACTIVATIONS: dict[str, type[nn.Module]] = {'leaky_relu': LeakyReLU, 'prelu': nn.PReLU}
+
+
 class TemporalBlock(nn.Module):
-    """Twice [weight-normed causal convolution, leaky ReLU, dropout], a residual, leaky ReLU.
+    """Twice [weight-normed causal convolution, activation, dropout], a residual, activation.
 
     Args:
         in_dim: vector length of a frame.
@@ -27,9 +39,20 @@ class TemporalBlock(nn.Module):
         kernel: frames a convolution looks at.
         dilation: distance of these frames.
         dropout: fraction of activations dropped in training.
+        activation: one of `ACTIVATIONS`.
+        residual_std: standard deviation of the initial weights of that projection; None for Xavier's.
     """
 
-    def __init__(self, in_dim: int, out_dim: int, kernel: int, dilation: int, dropout: float) -> None:
+    def __init__(
+        self,
+        in_dim: int,
+        out_dim: int,
+        kernel: int,
+        dilation: int,
+        dropout: float,
+        activation: str,
+        residual_std: float | None,
+    ) -> None:
         super().__init__()
         self.conv1 = weight_norm(nn.Conv1d(in_dim, out_dim, kernel, dilation=dilation))
         self.conv2 = weight_norm(nn.Conv1d(out_dim, out_dim, kernel, dilation=dilation))
@@ -37,15 +60,18 @@ class TemporalBlock(nn.Module):
         # Dilation means nothing to a kernel of one frame, but with it torch leaves the convolution to oneDNN
         # also in a single thread, which halves its time.
         self.downsample = nn.Conv1d(in_dim, out_dim, 1, dilation=2) if in_dim != out_dim else None
-        if self.downsample is not None:
+        if self.downsample is not None and residual_std is None:
             nn.init.xavier_uniform_(self.downsample.weight, gain=2**0.5)
+        elif self.downsample is not None:
+            nn.init.normal_(self.downsample.weight, std=residual_std)
+        self.relu1, self.relu2, self.relu = (ACTIVATIONS[activation]() for _ in range(3))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (batch, time, in_dim) to (batch, time, out_dim)."""
         residual = self._residual(x)
-        for conv in (self.conv1, self.conv2):
-            x = self._convolved(conv, F.pad(x, (0, 0, _reach(conv), 0)))
-        return F.leaky_relu(x + residual, SLOPE, inplace=True)
+        for conv, relu in self._steps:
+            x = self.dropout(relu(_convolve(conv, F.pad(x, (0, 0, _reach(conv), 0)))))
+        return self.relu(x + residual)
 
     def stream_state(self, n: int, device: torch.device | None = None) -> State:
         """Inputs of the two convolutions before the first frame: zeros, each (n, frames, channels)."""
@@ -66,17 +92,18 @@ class TemporalBlock(nn.Module):
         """
         residual = self._residual(x)
         after = []
-        for conv, past in zip((self.conv1, self.conv2), state, strict=True):
+        for (conv, relu), past in zip(self._steps, state, strict=True):
             x = torch.cat([past, x], dim=1)
             after.append(x[:, x.shape[1] - past.shape[1] :])
-            x = self._convolved(conv, x)
-        return F.leaky_relu(x + residual, SLOPE, inplace=True), (after[0], after[1])
+            x = self.dropout(relu(_convolve(conv, x)))
+        return self.relu(x + residual), (after[0], after[1])
 
     def _residual(self, x: Tensor) -> Tensor:
         return x if self.downsample is None else _convolve(self.downsample, x)
 
-    def _convolved(self, conv: nn.Conv1d, x: Tensor) -> Tensor:
-        return self.dropout(F.leaky_relu(_convolve(conv, x), SLOPE, inplace=True))
+    @property
+    def _steps(self) -> tuple[tuple[nn.Conv1d, nn.Module], ...]:
+        return (self.conv1, self.relu1), (self.conv2, self.relu2)
 
 
 def _reach(conv: nn.Conv1d) -> int:
@@ -112,13 +139,28 @@ class TemporalConvNet(nn.Module):
         channels: number of channels of each level.
         kernel: frames a convolution looks at.
         dropout: fraction of activations dropped in training.
+        activation: ``leaky_relu``, or ``prelu``, with three slopes per level (docs/mamba_va.md, Models).
+        residual_std: standard deviation of the initial weights of the residual's projections; None for
+            Xavier's.
 
     Raises:
-        ConfigError: there is no level, or the kernel is below 1.
+        ConfigError: there is no level, the kernel is below 1, or the activation is unknown.
     """
 
-    def __init__(self, in_dim: int, channels: Sequence[int], kernel: int = 5, dropout: float = 0.1) -> None:
+    def __init__(
+        self,
+        in_dim: int,
+        channels: Sequence[int],
+        kernel: int = 5,
+        dropout: float = 0.1,
+        activation: str = 'leaky_relu',
+        residual_std: float | None = None,
+    ) -> None:
         super().__init__()
+        if activation not in ACTIVATIONS:
+            raise ConfigError(
+                f'a TCN has no activation {activation!r}: choose one of {", ".join(ACTIVATIONS)}'
+            )
         if not channels or kernel < 1:
             raise ConfigError(
                 f'a TCN needs a level or more and a kernel of 1 or more, not channels={list(channels)} and '
@@ -126,7 +168,7 @@ class TemporalConvNet(nn.Module):
             )
         self.network = nn.Sequential(
             *(
-                TemporalBlock(width, out, kernel, 2**level, dropout)
+                TemporalBlock(width, out, kernel, 2**level, dropout, activation, residual_std)
                 for level, (width, out) in enumerate(pairwise([in_dim, *channels]))
             )
         )

@@ -28,6 +28,7 @@ class CCCLoss(VALoss):
             which its batch was padded, and a clip without any valid frame adds a constant 1 to the average.
         targets: the targets this loss acts on; None: all of the head's.
         weight: factor of the returned value.
+        unbiased: divide covariance and variances by n - 1, as Mamba-VA does (docs/mamba_va.md, Training).
 
     Raises:
         ConfigError: `over` is neither ``'batch'`` nor ``'clip'``.
@@ -36,25 +37,34 @@ class CCCLoss(VALoss):
     name = 'ccc'
 
     def __init__(
-        self, over: str = 'batch', targets: Sequence[str] | None = None, weight: Positive = 1.0
+        self,
+        over: str = 'batch',
+        targets: Sequence[str] | None = None,
+        weight: Positive = 1.0,
+        unbiased: bool = False,
     ) -> None:
         super().__init__(targets, weight)
         if over not in ('batch', 'clip'):
             raise ConfigError(f"CCCLoss: over={over!r} is unknown; choose 'batch' or 'clip'")
-        self.over = over
+        self.over, self.unbiased = over, unbiased
         self.counts_padding = over == 'clip'
 
     def compute(self, pred: Tensor, label: Tensor, known: Tensor) -> Tensor:
         """Return the mean over targets (and clips) of 1 - CCC."""
         if self.over == 'clip':
             axes: tuple[int, ...] = (1,)
+            count = torch.full_like(pred[:, :1], known.shape[1])
             part = torch.full_like(pred, 1.0 / known.shape[1])
         else:
             axes = (0, 1)
-            part = known.float() / known.sum(axes, keepdim=True).clamp(min=1)
+            count = known.sum(axes, keepdim=True).clamp(min=1)
+            part = known.float() / count
         mean_pred = (part * pred).sum(axes, keepdim=True)
         mean_label = (part * label).sum(axes, keepdim=True)
         pred, label = pred - mean_pred, label - mean_label
         covariance = (part * pred * label).sum(axes, keepdim=True)
         variances = (part * (pred.square() + label.square())).sum(axes, keepdim=True)
-        return (1.0 - 2.0 * covariance / (variances + (mean_pred - mean_label).square() + EPS)).mean()
+        apart = (mean_pred - mean_label).square()
+        if self.unbiased:  # the factor n / (n - 1) of covariance and variances cancels out of all but this
+            apart = apart * ((count - 1) / count)
+        return (1.0 - 2.0 * covariance / (variances + apart + EPS)).mean()
