@@ -52,6 +52,7 @@ CAUSAL: dict[str, dict[str, Any]] = {
         'head': HEADS['regression'],
     },
 }
+SMALL = {'dim': 8, 'layers': 1, 'heads': 2}
 WHOLE: dict[str, tuple[dict[str, Any], str]] = {
     'transformer': (
         {'context': [{'type': 'TransformerContext', 'hidden': 8, 'heads': 2}]},
@@ -68,6 +69,18 @@ WHOLE: dict[str, tuple[dict[str, Any], str]] = {
     'free length': (
         {'fusion': {'type': 'CoAttentionFusion', 'time_mix': 'attention'}},
         'fusion, CoAttentionFusion: co-attention compares channels over all frames',
+    ),
+    'attention encoder': (
+        {'encoders': {'a': {'type': 'AttentionEncoder', **SMALL}}},
+        'encoder of a, AttentionEncoder: every frame attends to all frames of its clip',
+    ),
+    'directed': (
+        {'fusion': {'type': 'DirectedFusion', **SMALL}},
+        'fusion, DirectedFusion: every frame attends to all frames of its clip',
+    ),
+    'experts': (
+        {'fusion': {'type': 'MixtureOfExpertsFusion', **SMALL}},
+        'fusion, MixtureOfExpertsFusion: every frame attends to all frames of its clip',
     ),
 }
 

@@ -1,4 +1,4 @@
-"""Whole estimators with TCNs: padding and what was not observed change neither predictions nor training."""
+"""Whole estimators: padding and what was not observed change neither predictions nor training."""
 
 from __future__ import annotations
 
@@ -11,28 +11,44 @@ from hypothesis import strategies as st
 from model_cases import DIMS, clip
 from torch import Tensor
 
+from abawfw.models.layers import Dropout
 from abawfw.registry import MODELS
 from abawfw.structures import VABatch
 
+ATTENTION = {'dim': 8, 'layers': 2, 'heads': 2, 'dropout': 0.0}
 FUSIONS: dict[str, dict[str, Any]] = {
     'lfan': {'type': 'LeaderFollowerFusion', 'dim': 8, 'heads': 2, 'dropout': 0.0},
     'can': {'type': 'ChannelAttentionFusion', 'dim': 8},
+    'attention encoders': {'type': 'DirectedFusion', **ATTENTION},
+    'directed': {'type': 'DirectedFusion', 'query': 'a', 'key': 'b', 'value': 'fusion', **ATTENTION},
+    'experts': {'type': 'MixtureOfExpertsFusion', **ATTENTION},
+}
+TCN = {'type': 'TCN', 'channels': (6, 7), 'kernel': 3, 'dropout': 0.0}
+ENCODERS: dict[str, dict[str, Any] | None] = {
+    'attention encoders': {'type': 'AttentionEncoder', **ATTENTION},
+    'directed': None,
+    'experts': None,
 }
 LENGTHS = (12, 9, 3)
 
 
 def build(name: str, dropout: float = 0.0) -> Any:
+    """A model, with every dropout, that of positions too, as said."""
     torch.manual_seed(0)
-    encoder = {'type': 'TCN', 'channels': (6, 7), 'kernel': 3, 'dropout': dropout}
-    return MODELS.build(
+    encoder = ENCODERS.get(name, TCN)
+    model = MODELS.build(
         {
             'type': 'VAEstimator',
             'input_dims': DIMS,
-            'encoders': dict.fromkeys(DIMS, encoder),
+            'encoders': dict.fromkeys(DIMS, encoder) if encoder else {},
             'fusion': FUSIONS[name],
             'head': {'type': 'TanhHead', 'layers': [] if name == 'lfan' else [10]},
         }
     )
+    for module in model.modules():
+        if isinstance(module, Dropout):
+            module.p = dropout
+    return model
 
 
 def batch(order: list[int], padded: int, garbage: float, seed: int) -> tuple[dict[str, Tensor], VABatch]:

@@ -3,6 +3,15 @@
 from abawfw.models.fusions.channel_attention_fusion import ChannelAttentionFusion
 from abawfw.models.fusions.co_attention_fusion import CoAttentionFusion
 from abawfw.models.fusions.concat_fusion import ConcatFusion
+from abawfw.models.fusions.directed_fusion import DirectedFusion
 from abawfw.models.fusions.leader_follower_fusion import LeaderFollowerFusion
+from abawfw.models.fusions.mixture_of_experts_fusion import MixtureOfExpertsFusion
 
-__all__ = ['ChannelAttentionFusion', 'CoAttentionFusion', 'ConcatFusion', 'LeaderFollowerFusion']
+__all__ = [
+    'ChannelAttentionFusion',
+    'CoAttentionFusion',
+    'ConcatFusion',
+    'DirectedFusion',
+    'LeaderFollowerFusion',
+    'MixtureOfExpertsFusion',
+]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from abawfw.components import Probability, Width
 from abawfw.errors import ConfigError
-from abawfw.models.heads.va_head import HeadOutput, VAHead, relu_layers
+from abawfw.models.heads.va_head import HeadOutput, VAHead, hidden_layers
 from abawfw.registry import HEADS
 
 UNIFORM = tuple(i / 10 for i in range(-9, 10))
@@ -152,7 +152,7 @@ class BinHead(VAHead):
         ends: bool = True,
     ) -> None:
         made = make_bins(bins, targets, ends)
-        hidden = relu_layers(in_dim, layers, dropout)
+        hidden = hidden_layers(in_dim, layers, dropout)
         super().__init__(hidden, [in_dim, *layers][-1], targets, losses, classes=made.centres.shape[1])
         # The config decides about the bins, not the checkpoint.
         self.register_buffer('centres', made.centres, persistent=False)

@@ -27,19 +27,36 @@ class HeadOutput(NamedTuple):
     logits: Tensor | None = None
 
 
-def relu_layers(in_dim: int, layers: Sequence[int], dropout: float) -> nn.Sequential:
-    """Build [Linear, ReLU, Dropout]* (docs/rucaim3.md, The four models).
+ACTIVATIONS = {'relu': nn.ReLU, 'gelu': nn.GELU}
+NORMS = ('none', 'first', 'each')
 
-    Layer ``3 i`` holds the same parameters as ``module.{3 i}`` of the reference.
+
+def hidden_layers(
+    in_dim: int, layers: Sequence[int], dropout: float, activation: str = 'relu', norm: str = 'none'
+) -> nn.Sequential:
+    """Build [Linear, ReLU, Dropout]* (docs/rucaim3.md, The four models), or what the last two make of it.
+
+    Layer ``3 i`` holds the same parameters as ``module.{3 i}`` of the reference, without normalisation.
 
     Args:
         in_dim: width of the sequence that comes in.
         layers: widths of the hidden layers.
         dropout: probability of dropping a hidden unit.
+        activation: a key of ``ACTIVATIONS``.
+        norm: ``first``: a layer normalisation in front of all; ``each``: one behind every Linear.
+
+    Raises:
+        ConfigError: an unknown activation or place.
     """
-    hidden: list[nn.Module] = []
+    if activation not in ACTIVATIONS or norm not in NORMS:
+        raise ConfigError(
+            f'a head has no activation={activation!r} with norm={norm!r}: choose from '
+            f'{", ".join(ACTIVATIONS)} and from {", ".join(NORMS)}'
+        )
+    hidden: list[nn.Module] = [nn.LayerNorm(in_dim)] if norm == 'first' else []
     for width, wider in pairwise([in_dim, *layers]):
-        hidden += [nn.Linear(width, wider), nn.ReLU(), Dropout(dropout)]
+        hidden += [nn.Linear(width, wider), *([nn.LayerNorm(wider)] if norm == 'each' else [])]
+        hidden += [ACTIVATIONS[activation](), Dropout(dropout)]
     return nn.Sequential(*hidden)
 
 

@@ -34,7 +34,13 @@ class MultiheadAttention(nn.Module):
         self.dropout = Dropout(dropout)
         nn.init.xavier_uniform_(self.in_proj_weight)
 
-    def forward(self, x: Tensor, memory: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        memory: Tensor | None = None,
+        mask: Tensor | None = None,
+        values: Tensor | None = None,
+    ) -> Tensor:
         """Attend from every step of ``x`` to ``memory``, or to ``x`` itself.
 
         Args:
@@ -42,6 +48,7 @@ class MultiheadAttention(nn.Module):
             memory: keys and values, (batch, entries, dim); None for self-attention.
             mask: (batch, entries) bool, True for what may be attended to, at least one entry a row;
                 None if that is all.
+            values: of the entries, where they are not those of ``memory``, of the same shape.
 
         Returns:
             (batch, time, dim)
@@ -53,8 +60,13 @@ class MultiheadAttention(nn.Module):
         else:
             dim = x.shape[-1]
             query = self._split(F.linear(x, self.in_proj_weight[:dim], self.in_proj_bias[:dim]))
-            projected = F.linear(memory, self.in_proj_weight[dim:], self.in_proj_bias[dim:])
-            key, value = map(self._split, projected.chunk(2, -1))
+            if values is None:
+                projected = F.linear(memory, self.in_proj_weight[dim:], self.in_proj_bias[dim:])
+                key, value = map(self._split, projected.chunk(2, -1))
+            else:
+                weights, biases = self.in_proj_weight[dim:].chunk(2), self.in_proj_bias[dim:].chunk(2)
+                key = self._split(F.linear(memory, weights[0], biases[0]))
+                value = self._split(F.linear(values, weights[1], biases[1]))
         if mask is not None:
             mask = mask[:, None, None, :]
         p = self.dropout.p if self.training else 0.0
