@@ -17,7 +17,7 @@ from abawfw.evaluation.functional import (
     paired_bootstrap,
     paired_permutation,
 )
-from abawfw.evaluation.functional.resampling import VideoSums
+from abawfw.evaluation.functional.video_sums import VideoSums
 from abawfw.results.agreement import common_groups
 from abawfw.results.run import Run
 

@@ -24,7 +24,7 @@ from abawfw.evaluation.functional import (
     paired_bootstrap,
     paired_permutation,
 )
-from abawfw.evaluation.functional.resampling import VideoSums
+from abawfw.evaluation.functional.video_sums import VideoSums
 
 
 def statistics(videos: list[made.Video]) -> list[Moments]:

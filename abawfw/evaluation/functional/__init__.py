@@ -2,7 +2,17 @@
 
 from abawfw.evaluation.functional.autocorrelation import Autocorrelation
 from abawfw.evaluation.functional.bounds import MeanCourse, moving_mean_bound, shift_bound, video_mean_bound
-from abawfw.evaluation.functional.ccc import Calibration, Moments, calibration, ccc, moments, mse, pcc, rmse
+from abawfw.evaluation.functional.ccc import (
+    Calibration,
+    Moments,
+    calibration,
+    ccc,
+    moments,
+    mse,
+    pcc,
+    pcc_p_value,
+    rmse,
+)
 from abawfw.evaluation.functional.curves import CLIP_WEIGHTS, assemble, smooth, smooth_and_clip, stretches
 from abawfw.evaluation.functional.resampling import (
     Difference,
@@ -12,7 +22,6 @@ from abawfw.evaluation.functional.resampling import (
     interval_obstacle,
     paired_bootstrap,
     paired_permutation,
-    pcc_p_value,
 )
 
 __all__ = [

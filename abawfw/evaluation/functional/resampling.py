@@ -17,89 +17,8 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from abawfw.errors import DataError, counted
-from abawfw.evaluation.functional.ccc import Moments, concordance
-
-
-class Score(NamedTuple):
-    """A CCC for each draw, (draws,), and its change per unit of weight of each video, (draws, videos)."""
-
-    value: np.ndarray
-    influence: np.ndarray
-
-
-class VideoSums:
-    """The `Moments` of videos as a table of plain sums: those of any number of draws are one product with it.
-
-    Values are taken about the means over all frames, so that long videos lose no digits.
-
-    Args:
-        videos: statistics of each video; a video without a labelled frame counts for nothing.
-        centre: other means of labels and predictions to take values about.
-
-    Attributes:
-        centre: means of labels and predictions that values are taken about.
-        sums: (videos, 6), of frames, labels, predictions, their squares and their product.
-    """
-
-    def __init__(self, videos: Sequence[Moments], centre: tuple[float, float] | None = None) -> None:
-        total = Moments.pool(videos)
-        self.centre = centre or (total.mean_true, total.mean_pred)
-        n = np.array([v.n for v in videos], dtype=np.float64)
-        true = np.array([v.mean_true for v in videos]) - self.centre[0]
-        pred = np.array([v.mean_pred for v in videos]) - self.centre[1]
-        self.sums = np.stack(
-            [
-                n,
-                n * true,
-                n * pred,
-                np.array([v.square_true for v in videos]) + n * true**2,
-                np.array([v.square_pred for v in videos]) + n * pred**2,
-                np.array([v.product for v in videos]) + n * true * pred,
-            ],
-            axis=1,
-        )
-
-    def score(self, weights: np.ndarray) -> Score:
-        """CCC over the frames of a draw of videos, 0 where it has none.
-
-        Args:
-            weights: (draws, videos), how often each video counts.
-        """
-        totals = weights @ self.sums
-        means, value = ccc_of_sums(totals, self.centre)
-        mean_true, mean_pred, square_true, square_pred, _ = means.T
-        apart = self.centre[0] - self.centre[1] + mean_true - mean_pred
-        spread = square_true - mean_true**2 + square_pred - mean_pred**2 + apart**2
-        spread = np.where(spread > 0, spread, np.inf)
-        # derivatives of 2 covariance and of the spread by the five means
-        gradient = np.stack(
-            [
-                -2 * mean_pred - value * 2 * (apart - mean_true),
-                -2 * mean_true + value * 2 * (apart + mean_pred),
-                -value,
-                -value,
-                np.full_like(value, 2.0),
-            ],
-            axis=1,
-        )
-        gradient /= spread[:, None] * np.maximum(totals[:, :1], 1.0)
-        level = np.sum(gradient * means, axis=1)
-        return Score(value, gradient @ self.sums[:, 1:].T - level[:, None] * self.sums[:, 0])
-
-
-def ccc_of_sums(totals: np.ndarray, centre: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
-    """Means, (draws, 5), and CCC, (draws,), of summed sums, (draws, 6)."""
-    means = totals[:, 1:] / np.maximum(totals[:, :1], 1.0)
-    mean_true, mean_pred, square_true, square_pred, product = means.T
-    value = concordance(
-        centre[0] + mean_true,
-        centre[1] + mean_pred,
-        np.maximum(square_true - mean_true**2, 0.0),
-        np.maximum(square_pred - mean_pred**2, 0.0),
-        product - mean_true * mean_pred,
-    )
-    return means, value
-
+from abawfw.evaluation.functional.ccc import Moments
+from abawfw.evaluation.functional.video_sums import MeanScore, VideoSums, ccc_of_sums
 
 # Where 95 % of the draws lie within 1.96 of their own standard errors there are videos in plenty. Where it
 # takes more than 5, these errors are so uncertain that an interval is more of an accident than a
@@ -186,6 +105,15 @@ LEAST_EFFECTIVE = 5
 ROUNDING = 1e-12  # errors below this are those of floating point
 
 
+Units: TypeAlias = Sequence[Moments] | Sequence[Sequence[Moments]]
+"""Statistics of a run by video, or by group of videos; or those of several runs whose mean CCC counts."""
+
+
+def _runs(units: Units) -> list[Sequence[Moments]]:
+    """The statistics run by run."""
+    return [units] if not units or isinstance(units[0], Moments) else list(units)  # type: ignore[list-item, arg-type]
+
+
 class Interval(NamedTuple):
     """Of a CCC, at 95 %.
 
@@ -237,14 +165,13 @@ def interval_obstacle(units: Sequence[Moments], unit: str = 'video') -> str | No
     return None
 
 
-def bootstrap_ccc(
-    units: Sequence[Moments], replicates: int = 10_000, seed: int = 0, unit: str = 'video'
-) -> Interval:
+def bootstrap_ccc(units: Units, replicates: int = 10_000, seed: int = 0, unit: str = 'video') -> Interval:
     """95 % interval of the CCC over all frames, on the scale of Fisher's z.
 
     Args:
         units: what is drawn: statistics of each video, or, where videos depend on one another, of each group
-            of videos; those without a labelled frame are omitted.
+            of videos; those without a labelled frame are omitted. Of several runs, whose mean CCC is asked
+            for, a list for each.
         replicates: number of draws.
         seed: of the draws.
         unit: what the units are called.
@@ -256,17 +183,17 @@ def bootstrap_ccc(
     >>> round(interval.low, 2), round(interval.high, 2)
     (0.63, 0.75)
     """
-    units = [u for u in units if u.n]
-    if obstacle := interval_obstacle(units, unit):
+    labelled = [[u for u in run if u.n] for run in _runs(units)]
+    if obstacle := interval_obstacle(labelled[0], unit):
         return Interval(None, None, obstacle)
-    sums = VideoSums(units)
+    sums = MeanScore(labelled)
 
     def score(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         value, influence = sums.score(weights)
         room = np.maximum(1 - value**2, 1e-12)
         return np.arctanh(np.clip(value, -1 + 1e-12, 1 - 1e-12)), influence / room[:, None]
 
-    z = studentised(score, len(units), replicates, seed)
+    z = studentised(score, len(labelled[0]), replicates, seed)
     if z.error <= ROUNDING:
         return Interval(float(np.tanh(z.value)), float(np.tanh(z.value)))
     if obstacle := z.obstacle(unit):
@@ -294,8 +221,8 @@ class Difference(NamedTuple):
 
 
 def paired_bootstrap(
-    a: Sequence[Moments],
-    b: Sequence[Moments],
+    a: Units,
+    b: Units,
     level: float = 0.95,
     replicates: int = 10_000,
     seed: int = 0,
@@ -304,7 +231,8 @@ def paired_bootstrap(
     """Compare B with A over the same videos, or groups of videos.
 
     Args:
-        a: statistics of A by unit: by video, or, where videos depend on one another, by group of videos.
+        a: statistics of A by unit: by video, or, where videos depend on one another, by group of videos; of
+            several runs, whose mean CCC counts, a list for each.
         b: those of B, of the same units.
         level: of the interval.
         replicates: number of draws.
@@ -314,15 +242,15 @@ def paired_bootstrap(
     Raises:
         DataError: A and B have other numbers of units or of labelled frames, or there is none.
     """
-    a, b = _labelled(a, b)
-    first, second = VideoSums(a), VideoSums(b)
+    one, other = _labelled(a, b)
+    first, second = MeanScore(one), MeanScore(other)
 
     def score(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        one, other = first.score(weights), second.score(weights)
-        return other.value - one.value, other.influence - one.influence
+        lower, upper = first.score(weights), second.score(weights)
+        return upper.value - lower.value, upper.influence - lower.influence
 
-    count = len(first.sums)
-    if obstacle := interval_obstacle(a, unit):
+    count = len(one[0])
+    if obstacle := interval_obstacle(one[0], unit):
         return Difference(float(score(np.ones((1, count)))[0][0]), None, None, None, obstacle)
     found = studentised(score, count, replicates, seed)
     value = found.value
@@ -337,57 +265,46 @@ def paired_bootstrap(
     return Difference(value, low, high, found.p_value(abs(value)))
 
 
-def _labelled(a: Sequence[Moments], b: Sequence[Moments]) -> tuple[list[Moments], list[Moments]]:
-    """The units of A and B that have a label; raises as ``paired_bootstrap``."""
-    if [x.n for x in a] != [x.n for x in b]:
+def _labelled(a: Units, b: Units) -> tuple[list[list[Moments]], list[list[Moments]]]:
+    """The units of A and B that have a label, run by run; raises as ``paired_bootstrap``."""
+    frames = [[x.n for x in run] for run in (*_runs(a), *_runs(b))]
+    if any(of != frames[0] for of in frames):
         raise DataError('A and B must have the same videos, with the same labelled frames')
-    kept = [i for i, x in enumerate(a) if x.n]
+    kept = [i for i, n in enumerate(frames[0]) if n]
     if not kept:
         raise DataError('no video has a label: there is nothing to compare')
-    return [a[i] for i in kept], [b[i] for i in kept]
+    first, second = ([[run[i] for i in kept] for run in _runs(of)] for of in (a, b))
+    return first, second
 
 
-def paired_permutation(
-    a: Sequence[Moments], b: Sequence[Moments], replicates: int = 10_000, seed: int = 0
-) -> float:
+def paired_permutation(a: Units, b: Units, replicates: int = 10_000, seed: int = 0) -> float:
     """Two-sided p-value of no difference in CCC: in each draw, half of the units swap A and B.
 
     Exact, up to the number of draws, where the runs differ by chance alone, whatever the lengths of videos.
-    Of n units no p-value is below 2^(1 - n): there are no more ways to swap.
+    Of n units no p-value is below 2^(1 - n): there are no more ways to swap. Of several runs the first of A
+    changes places with the first of B, and so on.
 
     Args:
         a: statistics of A by unit, as for ``paired_bootstrap``.
-        b: those of B, of the same units.
+        b: those of B, of the same units, and of as many runs.
         replicates: number of draws.
         seed: of the draws.
 
     Raises:
         DataError: A and B have other numbers of units or of labelled frames, or there is none.
     """
-    a, b = _labelled(a, b)
-    first = VideoSums(a)
-    swaps = np.random.default_rng(seed).integers(0, 2, (replicates + 1, len(first.sums))).astype(np.float64)
+    lower, upper = _labelled(a, b)
+    count = len(lower[0])
+    swaps = np.random.default_rng(seed).integers(0, 2, (replicates + 1, count)).astype(np.float64)
     swaps[0] = 0.0  # the first is what was found
-    both = first.sums, VideoSums(b, first.centre).sums
-    totals = [side.sum(axis=0) for side in both]
-    moved = swaps @ (both[1] - both[0])
-    found = [ccc_of_sums(total, first.centre)[1] for total in (totals[0] + moved, totals[1] - moved)]
-    differences = found[1] - found[0]
+    differences = np.zeros(replicates + 1)
+    for one, other in zip(lower, upper, strict=True):
+        first = VideoSums(one)
+        both = first.sums, VideoSums(other, first.centre).sums
+        totals = [side.sum(axis=0) for side in both]
+        moved = swaps @ (both[1] - both[0])
+        found = [ccc_of_sums(total, first.centre)[1] for total in (totals[0] + moved, totals[1] - moved)]
+        differences += (found[1] - found[0]) / len(lower)
     # equal but for rounding counts as reached
     reached = np.abs(differences[1:]) >= abs(differences[0]) - 1e-12
     return float((np.count_nonzero(reached) + 1) / (replicates + 1))
-
-
-def pcc_p_value(pcc: float, n: int) -> float:
-    """Two-sided p-value of a Pearson correlation, as for pairs of independent normal values.
-
-    Args:
-        pcc: the correlation coefficient.
-        n: pairs it was computed from; fewer than 3 are no evidence, and the value is 1.
-
-    >>> round(pcc_p_value(0.5, 3), 4)
-    0.6667
-    """
-    from scipy.special import betainc  # here: importing this room must stay light
-
-    return float(betainc(n / 2 - 1, 0.5, 1 - pcc * pcc)) if n >= 3 else 1.0
