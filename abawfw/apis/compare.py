@@ -8,7 +8,8 @@ from pathlib import Path
 
 from abawfw.errors import ConfigError, DataError, counted
 from abawfw.results.agreement import differences
-from abawfw.results.comparison import Comparison, level_text, reading
+from abawfw.results.compared_score import level_text
+from abawfw.results.comparison import Comparison, reading
 from abawfw.results.predictions import Predictions
 from abawfw.results.report_table import aligned
 from abawfw.results.run import STAGES, Run

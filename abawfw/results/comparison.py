@@ -3,87 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from abawfw.errors import ConfigError, DataError, counted
-from abawfw.evaluation.functional import (
-    Difference,
-    Interval,
-    Moments,
-    bootstrap_ccc,
-    effective_number,
-    paired_bootstrap,
-    paired_permutation,
-)
+from abawfw.evaluation.functional import Interval, Moments, bootstrap_ccc, effective_number
 from abawfw.evaluation.functional.video_sums import VideoSums
 from abawfw.results.agreement import common_groups
+from abawfw.results.compared_score import ALPHA, MEAN, compared, level_text, mean_ccc
 from abawfw.results.run import Run
-
-MEAN = 'mean'  # of the targets' CCC
-ALPHA = 0.05
-SHOWN = 5e-5  # smaller differences print as 0.0000, and are those of rounding
-NO_INTERVAL = 'no interval'
-
-
-@dataclass(frozen=True)
-class ComparedScore:
-    """A run beside the baseline, in one target or in the mean of the targets.
-
-    Attributes:
-        run: name of the run.
-        target: 'valence', 'arousal' or 'mean'.
-        baseline_ccc: of the baseline.
-        ccc: of the run.
-        difference: of the CCC, with its interval and p-value by paired bootstrap. The interval is at the
-            level 1 - 5 % / ``comparisons``, so that 95 % is the chance that those of all comparisons hold;
-            where swapping the runs does not exclude 0, it reaches to 0. That of the mean follows from those
-            of the targets: its ends are the means of theirs, it holds wherever they do, and it is no
-            comparison of its own.
-        permutation: p-value by swapping runs within units; None of a mean, and without an interval.
-        comparisons: number of comparisons that the level is corrected for.
-    """
-
-    run: str
-    target: str
-    baseline_ccc: float
-    ccc: float
-    difference: Difference
-    permutation: float | None
-    comparisons: int
-
-    @property
-    def p_value(self) -> float | None:
-        """The larger of both p-values; None where there is none.
-
-        The bootstrap alone finds too much where few videos have most of the frames.
-        """
-        if self.difference.p_value is None or self.permutation is None:
-            return None
-        return max(self.difference.p_value, self.permutation)
-
-    @property
-    def corrected(self) -> float | None:
-        """The p-value corrected for the number of comparisons (Bonferroni), as the interval is."""
-        return None if self.p_value is None else min(1.0, self.comparisons * self.p_value)
-
-    @property
-    def verdict(self) -> str:
-        """'better' or 'worse' where the interval excludes 0, and otherwise why neither.
-
-        Not significant is no evidence that runs are equal.
-        """
-        low, high = self.difference.low, self.difference.high
-        if low is None or high is None:
-            return NO_INTERVAL
-        if abs(self.difference.value) < SHOWN and max(-low, high) < SHOWN:
-            return 'equal to 4 digits'
-        if low > 0 or high < 0:
-            return 'better' if low > 0 else 'worse'
-        if self.comparisons > 1 and self.p_value is not None and self.p_value < ALPHA:
-            return f'not significant after correction for {self.comparisons} comparisons'
-        return 'not significant'
 
 
 class Comparison:
@@ -139,9 +67,9 @@ class Comparison:
         self.intervals: dict[str, list[Interval]] = {
             t: [bootstrap_ccc(of, unit=self.unit) for of in self._units[t]] for t in self.targets
         }
-        self.comparisons = (len(runs) - 1) * len(self.targets)
+        self.scores = compared(self.names, self._units, self.unit)
+        self.comparisons = self.scores[0].comparisons
         self.level = 1 - ALPHA / self.comparisons
-        self.scores = tuple(score for k in range(1, len(runs)) for score in self._scores(k))
 
     @property
     def unit_text(self) -> str:
@@ -202,7 +130,7 @@ class Comparison:
     def ccc(self, run: int, target: str) -> float:
         """CCC over all frames of a run, of a target or in the mean of the targets."""
         targets = self.targets if target == MEAN else (target,)
-        return float(np.mean([Moments.pool(self.moments[t][run]).ccc for t in targets]))
+        return float(np.mean([mean_ccc(self._units[t][run]) for t in targets]))
 
     def effects(self, run: int, target: str) -> np.ndarray:
         """How much of the difference to the baseline each video makes, (videos,).
@@ -213,45 +141,6 @@ class Comparison:
         draws = np.concatenate([np.ones((1, count)), 1 - np.eye(count)])
         a, b = (VideoSums(self.moments[target][k]).score(draws).value for k in (0, run))
         return (b - a)[0] - (b - a)[1:]
-
-    def _scores(self, run: int) -> list[ComparedScore]:
-        tested = {t: self._tested(run, t) for t in self.targets}
-        if len(self.targets) > 1:
-            parts = [difference for difference, _ in tested.values()]
-            value = float(np.mean([d.value for d in parts]))
-            lows = [d.low for d in parts if d.low is not None]
-            highs = [d.high for d in parts if d.high is not None]
-            whole = len(lows) == len(parts)
-            low, high = (float(np.mean(of)) if whole else None for of in (lows, highs))
-            tested[MEAN] = Difference(value, low, high, None), None
-        return [
-            ComparedScore(
-                run=self.names[run],
-                target=target,
-                baseline_ccc=self.ccc(0, target),
-                ccc=self.ccc(run, target),
-                difference=difference,
-                permutation=permutation,
-                comparisons=self.comparisons,
-            )
-            for target, (difference, permutation) in tested.items()
-        ]
-
-    def _tested(self, run: int, target: str) -> tuple[Difference, float | None]:
-        """The difference of a target with its interval, and the p-value by swapping."""
-        pair = self._units[target][0], self._units[target][run]
-        found = paired_bootstrap(*pair, level=self.level, unit=self.unit)
-        if found.low is None or found.high is None:
-            return found, None
-        swapped = paired_permutation(*pair)
-        if swapped * self.comparisons >= ALPHA:  # 0 cannot be excluded, so it is in the interval
-            found = found._replace(low=min(found.low, 0.0), high=max(found.high, 0.0))
-        return found, swapped
-
-
-def level_text(level: float) -> str:
-    """'95 %', '97.5 %', '98.33 %': with as many digits as it takes, four at most."""
-    return f'{100 * level:.4g} %'
 
 
 def reading(comparison: Comparison) -> str:

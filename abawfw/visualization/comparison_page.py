@@ -7,7 +7,8 @@ from typing import Any
 
 from abawfw.errors import counted
 from abawfw.evaluation.functional import Moments
-from abawfw.results.comparison import MEAN, Comparison, level_text, reading
+from abawfw.results.compared_score import MEAN, level_text
+from abawfw.results.comparison import Comparison, reading
 from abawfw.results.side_files import number
 from abawfw.visualization.blocks import (
     Block,

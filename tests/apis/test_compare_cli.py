@@ -20,7 +20,8 @@ from abawfw.errors import DataError
 from abawfw.evaluation.functional import Moments, ccc, paired_bootstrap, paired_permutation
 from abawfw.groups import Groups
 from abawfw.results import comparison as comparison_module
-from abawfw.results.comparison import ComparedScore, Comparison
+from abawfw.results.compared_score import ComparedScore
+from abawfw.results.comparison import Comparison
 from abawfw.results.predictions import write_predictions
 from abawfw.results.run import Run
 from abawfw.results.side_files import write_val_groups

@@ -109,7 +109,7 @@ Units: TypeAlias = Sequence[Moments] | Sequence[Sequence[Moments]]
 """Statistics of a run by video, or by group of videos; or those of several runs whose mean CCC counts."""
 
 
-def _runs(units: Units) -> list[Sequence[Moments]]:
+def runs_of(units: Units) -> list[Sequence[Moments]]:
     """The statistics run by run."""
     return [units] if not units or isinstance(units[0], Moments) else list(units)  # type: ignore[list-item, arg-type]
 
@@ -183,7 +183,7 @@ def bootstrap_ccc(units: Units, replicates: int = 10_000, seed: int = 0, unit: s
     >>> round(interval.low, 2), round(interval.high, 2)
     (0.63, 0.75)
     """
-    labelled = [[u for u in run if u.n] for run in _runs(units)]
+    labelled = [[u for u in run if u.n] for run in runs_of(units)]
     if obstacle := interval_obstacle(labelled[0], unit):
         return Interval(None, None, obstacle)
     sums = MeanScore(labelled)
@@ -267,13 +267,13 @@ def paired_bootstrap(
 
 def _labelled(a: Units, b: Units) -> tuple[list[list[Moments]], list[list[Moments]]]:
     """The units of A and B that have a label, run by run; raises as ``paired_bootstrap``."""
-    frames = [[x.n for x in run] for run in (*_runs(a), *_runs(b))]
+    frames = [[x.n for x in run] for run in (*runs_of(a), *runs_of(b))]
     if any(of != frames[0] for of in frames):
         raise DataError('A and B must have the same videos, with the same labelled frames')
     kept = [i for i, n in enumerate(frames[0]) if n]
     if not kept:
         raise DataError('no video has a label: there is nothing to compare')
-    first, second = ([[run[i] for i in kept] for run in _runs(of)] for of in (a, b))
+    first, second = ([[run[i] for i in kept] for run in runs_of(of)] for of in (a, b))
     return first, second
 
 
