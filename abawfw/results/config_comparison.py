@@ -22,8 +22,8 @@ class ConfigComparison:
     ``Comparison``.
 
     Args:
-        configs: by name, seed by seed, the tested runs of the folds (one run where there are none); as many of
-            each config, in the same order.
+        configs: by name, seed by seed, the tested runs of the folds (one run where there are none); as many
+            of each config, in the same order.
         stage: 'raw', 'clipped' or 'smoothed' predictions.
 
     Attributes:
@@ -55,12 +55,12 @@ class ConfigComparison:
         self.targets = tuple(t for t in every[0].targets if all(t in run.targets for run in every))
         if not self.targets:
             raise ConfigError(f'the runs of {", ".join(self.names)} have no target in common')
+        if problems := [line for fold in range(shapes[self.names[0]][0]) for line in self._differ(fold)]:
+            raise DataError('these runs cannot be compared:\n  ' + '\n  '.join(problems))
         self.moments = {
             t: [[self._together(folds, t) for folds in seeds] for seeds in configs.values()]
             for t in self.targets
         }
-        if problems := [line for fold in range(shapes[self.names[0]][0]) for line in self._differ(fold)]:
-            raise DataError('these runs cannot be compared:\n  ' + '\n  '.join(problems))
         self.videos = tuple(self.moments[self.targets[0]][0][0])
         groups = common_groups([str(run.path) for run in every], [run.groups for run in every])
         groups = groups.among(self.videos)
@@ -114,6 +114,12 @@ class ConfigComparison:
         """Standard deviation (n - 1) of the CCC over the seeds of a config; None of one."""
         values = self.by_seed[target][config]
         return stdev(values) if len(values) > 1 else None
+
+    def summary(self, config: int, key: str) -> float | None:
+        """Mean over the runs of a config of a number in summary.json; None where one does not say it."""
+        values = [run.summary.get(key) for seed in self.configs[self.names[config]] for run in seed]
+        known = [float(v) for v in values if isinstance(v, (int, float)) and not isinstance(v, bool)]
+        return fmean(known) if len(known) == len(values) else None
 
     def own(self, config: int, target: str, video: str) -> float | None:
         """Mean over the seeds of a video's own CCC; None where it has none."""

@@ -19,6 +19,14 @@ ENGINES = {'local': 'LocalLauncher', 'slurm': 'SlurmLauncher', 'ray': 'RayLaunch
 def add_run_options(parser: argparse.ArgumentParser, kind: str) -> None:
     """Add the options; ``kind`` ends the name of the default folder, work_dirs/NAME_KIND."""
     parser.add_argument('config', type=Path, help='config file')
+    add_engine_options(parser)
+    parser.add_argument('--out', type=Path, help=f'folder of the runs; default: work_dirs/NAME_{kind}')
+    parser.add_argument('--data-root', help='folder of the store, instead of data_root of the config')
+    parser.add_argument('--cfg-options', nargs='+', default=[], metavar='K=V', help='overrides of all runs')
+
+
+def add_engine_options(parser: argparse.ArgumentParser) -> None:
+    """Add what says where runs are started, and how many at a time."""
     parser.add_argument('--engine', choices=ENGINES, default='local', help='where runs are started')
     parser.add_argument(
         '--jobs', type=int, metavar='N', help='runs at a time; local: one per GPU if not given, or one'
@@ -30,9 +38,6 @@ def add_run_options(parser: argparse.ArgumentParser, kind: str) -> None:
         metavar='K=V',
         help='slurm: partition, time (minutes), gpus_per_node, mem, ...; ray: cpus, gpus of a run',
     )
-    parser.add_argument('--out', type=Path, help=f'folder of the runs; default: work_dirs/NAME_{kind}')
-    parser.add_argument('--data-root', help='folder of the store, instead of data_root of the config')
-    parser.add_argument('--cfg-options', nargs='+', default=[], metavar='K=V', help='overrides of all runs')
 
 
 def build_launcher(args: argparse.Namespace) -> Launcher:

@@ -82,16 +82,22 @@ class Series:
             ConfigError: runs in ``out`` were started with another config.
             Interrupted: see ``Launcher.launch``.
         """
-        configs = {planned.name: self.load(planned) for planned in runs}
-        self._check_unchanged(configs)
-        jobs = [self.job(planned, configs[planned.name].targets) for planned in runs]
-        left = [job for job in jobs if job.commands]
-        if len(left) < len(jobs):
-            report(f'{len(jobs) - len(left)} of {len(jobs)} runs are done already')
-        failures = launcher.launch(left, report)
+        jobs, targets = self.plan(runs)
+        failures = launch(jobs, launcher, report)
         failed = {failure.job.name for failure in failures}
         done = [planned for planned in runs if planned.name not in failed]
-        return SeriesResult(self.rows(done, {p.name: configs[p.name].targets for p in done}), failures)
+        return SeriesResult(self.rows(done, targets), failures)
+
+    def plan(self, runs: Sequence[PlannedRun]) -> tuple[list[Job], dict[str, Sequence[str]]]:
+        """What is to be started, and the targets of each run by name.
+
+        Raises:
+            ConfigError: runs in ``out`` were started with another config.
+        """
+        configs = {planned.name: self.load(planned) for planned in runs}
+        self._check_unchanged(configs)
+        targets = {name: cfg.targets for name, cfg in configs.items()}
+        return [self.job(planned, targets[planned.name]) for planned in runs], targets
 
     def rows(self, runs: Sequence[PlannedRun], targets: Mapping[str, Sequence[str]]) -> list[Row]:
         """A row of each run that has scores of its targets, by name."""
@@ -134,6 +140,14 @@ class Series:
                 '\n'.join([f'{self.out} holds runs of another config; it was -> it is now', *problems])
                 + '\nundo the change, choose another folder with --out, or delete these runs'
             )
+
+
+def launch(jobs: Sequence[Job], launcher: Launcher, report: Report) -> list[Failure]:
+    """Start what has commands left, and say how much is done already; raises as ``Launcher.launch``."""
+    left = [job for job in jobs if job.commands]
+    if len(left) < len(jobs):
+        report(f'{len(jobs) - len(left)} of {len(jobs)} runs are done already')
+    return launcher.launch(left, report)
 
 
 def _changes(run: Run, cfg: VAConfig) -> list[str]:

@@ -1,0 +1,15 @@
+# Every system on CEAP-360VR (python tools/dataset_converters/ceap360vr.py CEAP-360VR data/ceap360vr).
+data_root = 'data/ceap360vr'
+configs = [
+    '../rucaim3/transformer_ceap360vr.py',
+    '../rucaim3/transformer_lstm_ceap360vr.py',
+    '../rucaim3/transformer_attention_ceap360vr.py',
+    '../rucaim3/fclstm_xl_ceap360vr.py',
+    '../tagf/tagf_ceap360vr.py',
+    '../tagf/tagf_mlp_gate_ceap360vr.py',
+    '../tagf/tagf_free_length_ceap360vr.py',
+    '../grjca/grjca_ceap360vr.py',
+    '../grjca/hgrjca_ceap360vr.py',
+    '../grjca/hgrjca_free_length_ceap360vr.py',
+]
+seeds = [1, 2, 3]

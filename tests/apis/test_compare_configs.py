@@ -1,0 +1,180 @@
+"""tools/compare_configs.py: what a protocol says, what it refuses, and its table and page."""
+
+from __future__ import annotations
+
+import csv
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from command_line import ROOT, call
+from made_runs import MadeUp
+
+from abawfw.apis.compare_configs import (
+    CSV,
+    PAGE,
+    compare_configs,
+    protocol_text,
+    read_protocol,
+    rows_of,
+)
+from abawfw.errors import ConfigError, DataError
+from abawfw.evaluation.functional import ccc
+from abawfw.results.config_comparison import ConfigComparison
+from abawfw.results.predictions import write_predictions
+from abawfw.results.run import Run
+from abawfw.series.launchers import Job
+
+CONFIGS = ['rucaim3/transformer_demo.py', 'rucaim3/fclstm_xl_demo.py']
+
+
+def protocol_file(folder: Path, data: Path, **values: Any) -> Path:
+    given = {'data_root': str(data), 'configs': CONFIGS, 'seeds': [1, 2], **values}
+    path = folder / 'mine.py'
+    path.write_text('\n'.join(f'{k} = {v!r}' for k, v in given.items() if v is not None) + '\n')
+    return path
+
+
+LABELS = {f'v{i}': np.random.default_rng(i).uniform(-1, 1, 50 + i) for i in range(8)}
+
+
+def noisy(scale: float, seed: int) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return {v: np.clip(x + scale * rng.normal(size=len(x)), -1, 1) for v, x in LABELS.items()}
+
+
+def write_run(folder: Path, scale: float, seed: int, videos: Any = LABELS) -> Run:
+    folder.mkdir(parents=True)
+    for target in ('valence', 'arousal'):
+        preds = {v: x for v, x in noisy(scale, seed).items() if v in videos}
+        write_predictions(folder, 'val', target, preds, {v: LABELS[v] for v in videos}, 0)
+    return Run(folder)
+
+
+class Predicting(MadeUp):
+    """Makes up predictions of runs: of the second config better ones."""
+
+    def start(self, job: Job, slot: int) -> Job:
+        super().start(job, slot)
+        folder = job.work_dir / 'predictions'
+        for target in ('valence', 'arousal'):
+            seed = sum(job.name.encode())
+            preds = noisy(0.1 if 'fclstm' in job.name else 0.6, seed)
+            write_predictions(folder, 'val', target, preds, LABELS, 0)
+        (job.work_dir / 'metrics.csv').write_text(
+            'epoch,val_ccc_valence,val_ccc_arousal\n1,0.1,0.2\n2,0.3,0.1\n'
+        )
+        return job
+
+
+def whole_ccc(preds: dict[str, np.ndarray]) -> float:
+    return ccc(np.concatenate(list(LABELS.values())), np.concatenate([preds[v] for v in LABELS]))
+
+
+def test_table_and_page(demo_data: Path, tmp_path: Path) -> None:
+    protocol = read_protocol(protocol_file(tmp_path, demo_data, epochs=3))
+    launcher, lines = Predicting(), list[str]()
+    found = compare_configs(protocol, tmp_path / 'out', ROOT / 'tools', launcher, lines.append)
+    assert [job.name for job in launcher.launched] == [
+        f'{name}/seed{seed}' for name in ('transformer_demo', 'fclstm_xl_demo') for seed in (1, 2)
+    ]
+    assert all('epochs=3' in job.commands[0] for job in launcher.launched)
+    assert found.comparison is not None
+    expected = [
+        np.mean([whole_ccc(noisy(scale, sum(f'{name}/seed{s}'.encode()))) for s in (1, 2)])
+        for name, scale in (('transformer_demo', 0.6), ('fclstm_xl_demo', 0.1))
+    ]
+    with (tmp_path / 'out' / CSV).open() as file:
+        rows = [row for row in csv.DictReader(file) if row['target'] == 'valence']
+    assert [float(row['ccc']) for row in rows] == pytest.approx(expected, abs=1e-6)
+    assert [row['verdict'] for row in rows] == ['the first', 'better']
+    assert float(rows[0]['ccc_low']) < expected[0] < float(rows[0]['ccc_high'])
+    text = protocol_text(found.comparison, found.rows)
+    assert 'mean over 2 seeds' in text
+    assert '8 videos, no groups known' in text
+    page = (tmp_path / 'out' / PAGE).read_text()
+    for part in ('Protocol mine', 'Learning curves', 'Video by video', 'fclstm_xl_demo'):
+        assert part in page
+    again = Predicting()
+    compare_configs(protocol, tmp_path / 'out', ROOT / 'tools', again, lines.append)
+    assert again.launched == []
+    assert lines[-1] == '4 of 4 runs are done already'
+
+
+@pytest.mark.parametrize(
+    ('values', 'message'),
+    [
+        ({'seed': [1]}, "unknown key 'seed': did you mean 'seeds'?"),
+        ({'seeds': None}, "'seeds' is missing"),
+        ({'seeds': [1, 1]}, 'seeds: a value stands there twice'),
+        ({'seeds': []}, 'seeds: at least one'),
+        ({'seeds': ['1']}, 'seeds: a list of whole numbers'),
+        ({'configs': CONFIGS[:1]}, 'configs: at least two'),
+        ({'epochs': 0}, 'epochs: a whole number of 1 or more, not 0'),
+        ({'stage': 'smooth'}, "stage: 'raw', 'clipped' or 'smoothed', not 'smooth'"),
+    ],
+)
+def test_what_is_no_protocol(values: dict[str, Any], message: str, tmp_path: Path) -> None:
+    path = protocol_file(tmp_path, tmp_path, **values)
+    with pytest.raises(ConfigError, match='is no protocol') as error:
+        read_protocol(path)
+    assert message in str(error.value)
+
+
+def test_configs_of_other_features(
+    demo_data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / 'other.py'
+    other.write_text(f"_base_ = '{ROOT}/configs/{CONFIGS[1]}'\nfeatures = ['affectnet']\n")
+    path = protocol_file(tmp_path, demo_data, configs=[CONFIGS[0], 'other.py'])
+    found = call(capfd, 'compare_configs', path, '--out', tmp_path / 'out')
+    assert found.code == 2
+    assert 'the configs cannot be compared, for they differ in\n  features: transformer_demo has' in found.err
+    assert not (tmp_path / 'out').exists()
+
+
+def test_seeds_and_folds_together(tmp_path: Path) -> None:
+    """Folds of a seed are one score over all of their videos; seeds are averaged."""
+    first, second = list(LABELS)[:4], list(LABELS)[4:]
+    configs = {
+        name: [
+            [
+                write_run(tmp_path / name / f'{seed}{fold}', scale, seed, videos)
+                for fold, videos in enumerate((first, second))
+            ]
+            for seed in (1, 2, 3)
+        ]
+        for name, scale in (('a', 0.4), ('b', 0.4))
+    }
+    found = ConfigComparison(configs)
+    expected = [whole_ccc(noisy(0.4, seed)) for seed in (1, 2, 3)]
+    assert found.by_seed['valence'][0] == pytest.approx(expected, abs=1e-6)
+    assert found.mean(0, 'valence') == pytest.approx(np.mean(expected), abs=1e-6)
+    assert found.spread(0, 'valence') == pytest.approx(np.std(expected, ddof=1), abs=1e-6)
+    assert found.scores[0].verdict == 'equal to 4 digits'
+    assert [row['config'] for row in rows_of(found)] == ['a'] * 3 + ['b'] * 3
+    twice = {name: [[run[0], run[0]] for run in runs] for name, runs in configs.items()}
+    with pytest.raises(DataError, match='is validated in another fold, too'):
+        ConfigComparison(twice)
+    with pytest.raises(ConfigError, match='a: 6 runs, b: 4 runs'):
+        ConfigComparison({'a': configs['a'], 'b': configs['b'][:2]})
+
+
+@pytest.mark.slow
+def test_the_protocol_of_the_demo(
+    demo_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The shipped one, on less data: real runs from the first command to the page."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'data').mkdir()
+    os.symlink(demo_data, tmp_path / 'data/demo')
+    text = (ROOT / 'configs/protocols/demo.py').read_text().replace("'../", "'")
+    (tmp_path / 'demo.py').write_text(
+        f"{text}\nepochs = 1\noptions = ['hidden=16', 'regressor=[8]', 'constant_epochs=1']\n"
+    )
+    found = call(capfd, 'compare_configs', 'demo.py')
+    assert found.code == 0, found.err
+    assert (tmp_path / 'work_dirs/demo' / PAGE).is_file()
+    assert 'not significant does not mean equal' in found.out
