@@ -66,8 +66,8 @@ class Protocol:
 def read_protocol(path: Path) -> Protocol:
     """Read a protocol: a config with ``data_root``, ``configs`` and ``seeds``.
 
-    It may have ``folds``, ``epochs`` (the budget of every run), ``options`` and ``stage``. Configs are named by
-    their path from the protocol's folder, or as shipped ones are (``rucaim3/transformer_demo.py``).
+    It may have ``folds``, ``epochs`` (the budget of every run), ``options`` and ``stage``. Configs are named
+    by their path from the protocol's folder, or as shipped ones are (``rucaim3/transformer_demo.py``).
 
     Raises:
         ConfigError: the file cannot be read, or what it says is no protocol; all at once.

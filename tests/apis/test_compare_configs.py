@@ -172,7 +172,7 @@ def test_the_protocol_of_the_demo(
     os.symlink(demo_data, tmp_path / 'data/demo')
     text = (ROOT / 'configs/protocols/demo.py').read_text().replace("'../", "'")
     (tmp_path / 'demo.py').write_text(
-        f"{text}\nepochs = 1\noptions = ['hidden=16', 'regressor=[8]', 'constant_epochs=1']\n"
+        f"{text}\nseeds = [1]\nepochs = 1\noptions = ['hidden=16', 'regressor=[8]', 'constant_epochs=1']\n"
     )
     found = call(capfd, 'compare_configs', 'demo.py')
     assert found.code == 0, found.err
