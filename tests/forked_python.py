@@ -1,7 +1,8 @@
 """A ``python`` whose command lines of tools/ are forked from one process that has imported everything.
 
-What it starts is a process of its own as any other: with its own open files, folder, environment, exit code
-and signals, and it may be killed. It has only not to import PyTorch and MMEngine anew, which takes seconds.
+What it starts is a process of its own as any other: with its own open files, folder, environment, exit code,
+signals and limit on the size of files, and it may be killed. It has only not to import PyTorch and MMEngine
+anew, which takes seconds.
 The same holds for processes that multiprocessing spawns. Anything else is started by the real interpreter.
 
 ``python()`` starts the server and gives the path of a small program that hands its command line to the
@@ -16,6 +17,7 @@ import contextlib
 import functools
 import json
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -39,11 +41,16 @@ IMPORTED = (
     *('scipy.special', 'abawfw.models.layers.cpu.lstm', 'abawfw.apis.postprocessing'),
     *('abawfw.models.encoders', 'abawfw.models.backbones', 'abawfw.results.report_file'),
 )
-# What only some tools need, imported before the first of them runs.
+EXTRACTION = (
+    *('opensmile', 'onnxruntime', 'scipy.fft', 'abawfw.extraction.extractors'),
+    *('abawfw.extraction.pipeline.extract', 'abawfw.extraction.faces.detectors'),
+)
+# What only some tools need, or the workers that they spawn; imported before the first of them runs.
 IMPORTED_FOR = {
     'export.py': ('abawfw.apis.export', 'onnxruntime', 'onnxscript', 'torch.onnx._internal.exporter._core'),
-    'extract_features.py': ('opensmile', 'onnxruntime'),
-    'infer.py': ('opensmile', 'onnxruntime'),
+    'extract_features.py': EXTRACTION,
+    'infer.py': EXTRACTION,
+    '-c': EXTRACTION,
 }
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -116,6 +123,7 @@ def ask(interpreter: str, address: str, words: list[str]) -> NoReturn:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.connect(address)
         job = {'words': words, 'folder': os.getcwd(), 'environment': dict(os.environ), 'files': files}
+        job['largest_file'] = resource.getrlimit(resource.RLIMIT_FSIZE)
         signal.pthread_sigmask(signal.SIG_BLOCK, FORWARDED)
         socket.send_fds(connection, [b'-'], files)
         with connection.makefile('rw') as both:
@@ -213,6 +221,7 @@ def become(job: dict[str, Any], program: str) -> NoReturn:
     sys.stdin, sys.stdout = os.fdopen(0, closefd=False), os.fdopen(1, 'w', closefd=False)
     sys.stderr = os.fdopen(2, 'w', closefd=False, errors='backslashreplace', buffering=1)
     os.setpgid(0, 0)
+    resource.setrlimit(resource.RLIMIT_FSIZE, job['largest_file'])
     os.chdir(job['folder'])
     os.environ.clear()
     os.environ.update(job['environment'])
