@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import socket
 import sys
@@ -34,6 +35,7 @@ def hand_over(
         files: what its open files are, by number: files of this process.
     """
     job = {'words': words, 'folder': folder, 'environment': dict(environment), 'files': list(files)}
+    job['largest_file'] = resource.getrlimit(resource.RLIMIT_FSIZE)
     socket.send_fds(connection, [b'-'], list(files.values()))
     connection.sendall((json.dumps(job) + '\n').encode())
 

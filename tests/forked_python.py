@@ -1,7 +1,8 @@
 """A ``python`` whose command lines of tools/ are forked from one process that has imported everything.
 
-What it starts is a process of its own as any other: with its own open files, folder, environment, exit code
-and signals, and it may be killed. It has only not to import PyTorch and MMEngine anew, which takes seconds.
+What it starts is a process of its own as any other: with its own open files, folder, environment, exit code,
+signals and limit on the size of files, and it may be killed. It has only not to import PyTorch and MMEngine
+anew, which takes seconds.
 The same holds for processes that multiprocessing spawns. Anything else is started by the real interpreter.
 
 ``run()`` has the server run a command line and waits. ``python()`` gives the path of a small program that
@@ -17,6 +18,7 @@ import contextlib
 import functools
 import json
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -43,11 +45,16 @@ IMPORTED = (
     *('scipy.special', 'abawfw.models.layers.cpu.lstm', 'abawfw.apis.postprocessing'),
     *('abawfw.models.encoders', 'abawfw.models.backbones', 'abawfw.results.report_file'),
 )
-# What only some tools need, imported before the first of them runs.
+EXTRACTION = (
+    *('opensmile', 'onnxruntime', 'scipy.fft', 'abawfw.extraction.extractors'),
+    *('abawfw.extraction.pipeline.extract', 'abawfw.extraction.faces.detectors'),
+)
+# What only some tools need, or the workers that they spawn; imported before the first of them runs.
 IMPORTED_FOR = {
     'export.py': ('abawfw.apis.export', 'onnxruntime', 'onnxscript', 'torch.onnx._internal.exporter._core'),
-    'extract_features.py': ('opensmile', 'onnxruntime'),
-    'infer.py': ('opensmile', 'onnxruntime'),
+    'extract_features.py': EXTRACTION,
+    'infer.py': EXTRACTION,
+    '-c': EXTRACTION,
 }
 
 
@@ -222,6 +229,7 @@ def become(job: dict[str, Any], program: str) -> NoReturn:
     sys.stdin, sys.stdout = os.fdopen(0, closefd=False), os.fdopen(1, 'w', closefd=False)
     sys.stderr = os.fdopen(2, 'w', closefd=False, errors='backslashreplace', buffering=1)
     os.setpgid(0, 0)
+    resource.setrlimit(resource.RLIMIT_FSIZE, job['largest_file'])
     os.chdir(job['folder'])
     os.environ.clear()
     os.environ.update(job['environment'])

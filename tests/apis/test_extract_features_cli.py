@@ -11,7 +11,6 @@ import resource
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -336,7 +335,7 @@ def test_a_limit_on_the_size_of_files_names_the_file(tmp_path: Path) -> None:
     videos, store = tmp_path / 'videos', tmp_path / 'store'
     made(videos / 'long.mp4')
     made(videos / 'short.mp4', 3)
-    line = [sys.executable, str(ROOT / 'tools/extract_features.py'), str(videos), str(store), *SOUND]
+    line = [python(), str(ROOT / 'tools/extract_features.py'), str(videos), str(store), *SOUND]
     limit = 100_000  # bytes; log-mel takes 12,288 per frame
     done = subprocess.run(
         line,

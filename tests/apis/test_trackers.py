@@ -12,13 +12,13 @@ import sqlite3
 import struct
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from command_line import ROOT, TINY_TRANSFORMER, call, call_apart
+from command_line import ROOT, TINY_TRANSFORMER, Outcome, call, call_apart
 from mmengine.config import Config
 
 from abawfw.engine.vis_backends import mlflow_vis_backend
@@ -35,13 +35,18 @@ class Recorded(NamedTuple):
     well: bool
 
 
+def tracked_config(folder: Path, trackers: Sequence[str]) -> Path:
+    """A config with each tracker's line among its bases."""
+    path = folder / 'tracked.py'
+    names = ['rucaim3/transformer_demo', *(f'_base_/{tracker}' for tracker in trackers)]
+    path.write_text(f'_base_ = {[f"{ROOT}/configs/{name}.py" for name in names]}\n')
+    return path
+
+
 @pytest.fixture
 def config(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
-    """A config with the tracker's line among its bases."""
-    path = tmp_path / 'tracked.py'
-    bases = [f'{ROOT}/configs/{name}.py' for name in ('rucaim3/transformer_demo', f'_base_/{request.param}')]
-    path.write_text(f'_base_ = {bases}\n')
-    return path
+    """A config with one tracker."""
+    return tracked_config(tmp_path, [request.param])
 
 
 def read_tensorboard(folder: Path) -> Recorded:
@@ -102,22 +107,47 @@ def read_mlflow(folder: Path) -> Recorded:
 READERS = {'tensorboard': read_tensorboard, 'wandb': read_wandb, 'mlflow': read_mlflow}
 
 
-def installed(name: str) -> Any:
-    there = importlib.util.find_spec(name) is not None
-    return pytest.param(name, name, marks=pytest.mark.skipif(not there, reason=f'{name} is not installed'))
+INSTALLED = [name for name in READERS if importlib.util.find_spec(name) is not None]
 
 
-TRACKERS = [installed(name) for name in READERS]
+def train_tracked(folder: Path, demo_data: Path, *options: str) -> Outcome:
+    """Train with all trackers that are installed: importing them takes longer than such a run."""
+    tiny = ['--data-root', demo_data, '--cfg-options', *TINY_TRANSFORMER, *options]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('PYTHONPATH', str(ROOT))
+        patch.setenv('OMP_NUM_THREADS', '1')
+        return call_apart('train', tracked_config(folder, INSTALLED), *tiny, folder=folder)
+
+
+@pytest.fixture(scope='module')
+def tracked(demo_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where a run was trained."""
+    folder = tmp_path_factory.mktemp('tracked')
+    done = train_tracked(folder, demo_data)
+    assert done.code == 0, done.err
+    return folder
+
+
+@pytest.fixture(scope='module')
+def failed(demo_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where a run has failed."""
+    folder = tmp_path_factory.mktemp('failed')
+    done = train_tracked(folder, demo_data, 'lr=1e30')
+    assert done.code == 2, done.err
+    return folder
+
+
+def read(tracker: str, folder: Path) -> Recorded:
+    if tracker not in INSTALLED:
+        pytest.skip(f'{tracker} is not installed')
+    return READERS[tracker](folder)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(('config', 'tracker'), TRACKERS, indirect=['config'])
-def test_a_tracked_run(config: Path, tracker: str, demo_data: Path, tmp_path: Path) -> None:
-    tiny = ['--data-root', demo_data, '--cfg-options', *TINY_TRANSFORMER]
-    done = call_apart('train', config, *tiny, folder=tmp_path)
-    assert done.code == 0, done.err
-    found = READERS[tracker](tmp_path)
-    with (tmp_path / 'work_dirs/tracked/metrics.csv').open() as file:
+@pytest.mark.parametrize('tracker', READERS)
+def test_a_tracked_run(tracked: Path, tracker: str) -> None:
+    found = read(tracker, tracked)
+    with (tracked / 'work_dirs/tracked/metrics.csv').open() as file:
         rows = list(csv.DictReader(file))
     for name in FIGURES:
         assert found.figures[name] == {
@@ -130,12 +160,9 @@ def test_a_tracked_run(config: Path, tracker: str, demo_data: Path, tmp_path: Pa
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(('config', 'tracker'), TRACKERS[1:], indirect=['config'])
-def test_a_failed_run_is_recorded_as_one(config: Path, tracker: str, demo_data: Path, tmp_path: Path) -> None:
-    tiny = ['--data-root', demo_data, '--cfg-options', *TINY_TRANSFORMER, 'lr=1e30']
-    done = call_apart('train', config, *tiny, folder=tmp_path)
-    assert done.code == 2, done.err
-    assert not READERS[tracker](tmp_path).well
+@pytest.mark.parametrize('tracker', ['wandb', 'mlflow'])
+def test_a_failed_run_is_recorded_as_one(failed: Path, tracker: str) -> None:
+    assert not read(tracker, failed).well
 
 
 @pytest.mark.parametrize(

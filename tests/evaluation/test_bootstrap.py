@@ -23,6 +23,7 @@ from abawfw.evaluation.functional import (
     moments,
     paired_bootstrap,
     paired_permutation,
+    resampling,
 )
 from abawfw.evaluation.functional.video_sums import VideoSums
 
@@ -162,6 +163,14 @@ def test_bootstrap_is_the_same_for_the_same_seed_and_leaves_out_unlabelled_video
     parts = statistics(made.draw(np.random.default_rng(1), 10))
     assert bootstrap_ccc(parts, seed=3) == bootstrap_ccc([*parts, Moments()], seed=3)
     assert bootstrap_ccc(parts, seed=3) != bootstrap_ccc(parts, seed=4)
+
+
+def test_draws_in_many_blocks_are_those_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    parts, others = (statistics(made.draw(np.random.default_rng(k), 10)) for k in (1, 2))
+    whole = [bootstrap_ccc(of, 500) for of in (parts, others, parts)]
+    assert whole[0] == whole[2] != whole[1]
+    monkeypatch.setattr(resampling, 'BLOCK', 300)
+    assert [bootstrap_ccc(of, 500) for of in (parts, others, parts)] == whole
 
 
 def test_a_video_that_has_nearly_all_frames_leaves_no_interval() -> None:

@@ -11,7 +11,8 @@ symmetric intervals.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -85,18 +86,37 @@ def studentised(statistic: Statistic, count: int, replicates: int, seed: int) ->
     correction = count / (count - 1)
     value, influence = statistic(np.ones((1, count)))
     error = float(np.sqrt(correction * np.sum(influence**2)))
-    rng = np.random.default_rng(seed)
     ratios = []
-    block = max(1, BLOCK // count)
-    for begin in range(0, replicates, block):
-        size = min(block, replicates - begin)
-        weights = rng.multinomial(count, np.full(count, 1 / count), size=size).astype(np.float64)
+    for weights in _draws(count, replicates, seed):
         drawn, influences = statistic(weights)
         errors = np.sqrt(correction * np.einsum('dv,dv,dv->d', weights, influences, influences))
         away = np.abs(drawn - value)
         # a draw of one video alone has no error: it could be any number of errors away
-        ratios.append(np.divide(away, errors, out=np.full(size, np.inf), where=errors > 1e-15))
+        ratios.append(np.divide(away, errors, out=np.full(len(away), np.inf), where=errors > 1e-15))
     return Studentised(float(value[0]), error, np.concatenate(ratios))
+
+
+def _draws(count: int, replicates: int, seed: int) -> Iterator[np.ndarray]:
+    """How often each of ``count`` videos is drawn, (draws, count), a block after the other."""
+    block = max(1, BLOCK // count)
+    if replicates <= block:
+        yield _one_block(count, replicates, seed)
+        return
+    rng = np.random.default_rng(seed)
+    for begin in range(0, replicates, block):
+        yield _drawn(rng, count, min(block, replicates - begin))
+
+
+@functools.lru_cache(maxsize=1)
+def _one_block(count: int, replicates: int, seed: int) -> np.ndarray:
+    """The draws of the last call are kept: those of all runs and targets of a comparison are the same."""
+    weights = _drawn(np.random.default_rng(seed), count, replicates)
+    weights.setflags(write=False)
+    return weights
+
+
+def _drawn(rng: np.random.Generator, count: int, size: int) -> np.ndarray:
+    return rng.multinomial(count, np.full(count, 1 / count), size=size).astype(np.float64)
 
 
 # Below, whatever the quantile of the draws, intervals hold too little: 92 % for 8 videos of which one has 45

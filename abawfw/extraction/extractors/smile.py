@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,9 @@ def smile(
         DataError: opensmile is not installed.
     """
     opensmile: Any = optional_package('opensmile', 'features', f'feature {feature!r}')
+    # Otherwise its base class looks for its name in all packages that are installed, in every process.
+    names: Any = getattr(sys.modules.get('audobject.core.utils'), 'PACKAGES_DISTRIBUTIONS', {})
+    names.setdefault('opensmile', ['opensmile'])
     chosen = str(feature_set) if isinstance(feature_set, Path) else opensmile.FeatureSet[feature_set]
     extract = opensmile.Smile(chosen, opensmile.FeatureLevel(level), options=options)
 
