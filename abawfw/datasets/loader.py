@@ -52,6 +52,8 @@ class BatchLoader:
 
     def _ready(self, batches: Iterator[dict[str, Any]], epoch: int, first: int) -> Iterator[dict[str, Any]]:
         device = torch.device(get_device())
+        if device.type == 'cuda':
+            device = torch.device('cuda', torch.cuda.current_device())  # generators are of one GPU
         generators = Generators.on(device)
         for index, batch in enumerate(batches, first):
             if self.transforms:

@@ -86,7 +86,7 @@ class Resident:
         self.tables: dict[Key, Tensor] | None = None
         longest = max(self.wanted, key=lambda c: dataset.clips[c].stop - dataset.clips[c].start, default=None)
         # what a table is like: type and size of a frame, without any
-        self.like = {} if longest is None else {k: x[:0] for k, x in self._clip(longest)[0].items()}
+        self.like = {} if longest is None else {k: x[:0].clone() for k, x in self._clip(longest)[0].items()}
         self.bytes = self._take_memory()
         taken, most = self.bytes[self.device], _limit(self.device, within, self)
         self.fact = (
