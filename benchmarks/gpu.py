@@ -54,9 +54,11 @@ CASES = {
     ),
 }
 
+LOADING = [f'{key}.loading.type' for key in ('train_dataloader', 'val_dataloader')]
 VARIANTS: dict[str, dict[str, Any]] = {
-    name: {f'{key}.loading.type': policy for key in ('train_dataloader', 'val_dataloader')}
-    for name, policy in (('streaming', 'Stream'), ('resident', 'Resident'))
+    'streaming': dict.fromkeys(LOADING, 'Stream'),
+    'resident': dict.fromkeys(LOADING, 'Resident'),
+    'compiled': {**dict.fromkeys(LOADING, 'Resident'), 'compile': {'mode': 'reduce-overhead'}},
 }
 """Ways in which the framework trains, each with the values of a config that ask for it."""
 
@@ -79,7 +81,8 @@ def benchmark_gpu(rounds: int) -> dict[str, Any]:
         ``VARIANTS``, each with ``step_ms``, ``epoch_seconds`` (steps of an epoch of Aff-Wild2),
         ``frames_per_second``, ``peak_fraction``; ``host_ms``, until a step is handed to the device, which a
         value that is read back prolongs to the end of the step; and for variants ``run_iter_ms``, a step
-        from a batch on. A precision that the device does not have is omitted.
+        from a batch on. A precision that the device does not have is omitted, and so is
+        what cannot be compiled, in whose place stands why.
     """
     with multiplying_in(), computing_with(None, None):
         precisions = [p for p in PRECISIONS if p != 'fp16' and _has(p)]
@@ -121,6 +124,7 @@ def _case(name: str, precision: str, rounds: int, peak: float) -> dict[str, Any]
     loop, batches = BareLoop(model, cfg.optim_wrapper, precision), _ready(cfg, features)
     parameters, frames = sum(p.numel() for p in model.parameters()), batches[0].valid.numel()
     actions: dict[str, Callable[[], Any]] = {'ready': partial(_bare_steps, loop, batches)}
+    figures: dict[str, Any] = {}
     with TemporaryDirectory(prefix='abawfw-benchmark-') as folder:
         root = Path(folder) / 'store'
         infos = {n: FeatureInfo((dim,), 'float32') for n, dim in features.items()}
@@ -130,12 +134,15 @@ def _case(name: str, precision: str, rounds: int, peak: float) -> dict[str, Any]
             given = overrides | settings | {'data_root': str(root)}
             work_dir = Path(folder) / f'{name}-{precision}-{variant}'
             run = FrameworkEpochs(load_config(case.config, given), work_dir)
+            if 'compile' in settings and run.runner.compiled != settings['compile']['mode']:
+                figures[variant] = f'omitted, cannot be compiled: {run.runner.compiled}'
+                continue
             actions[variant] = partial(_framework_steps, run)
         actions['ready']()  # the framework has trained an epoch by now
         took = in_turn(actions, rounds)
     steps = _steps_on_affwild2(cfg)
     arithmetic = 6 * parameters * frames
-    figures: dict[str, Any] = {'parameters': parameters, 'frames_per_step': frames, 'steps_per_epoch': steps}
+    figures |= {'parameters': parameters, 'frames_per_step': frames, 'steps_per_epoch': steps}
     for variant, rows in took.items():
         whole = [row['step_ms'] / 1e3 for row in rows]
         figures[variant] = {key: Spread.of([row[key] for row in rows]) for key in rows[0]} | {

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
 import torch
-import torch._dynamo
 import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -45,7 +45,8 @@ def compile_steps(model: Any, mode: str, loaders: Mapping[bool, DataLoader], pre
         steps = {}
         for training, loader in loaders.items():
             steps[training] = CompiledStep(model.train(training), mode, *largest_batch(loader))
-            with autocast(precision), torch.set_grad_enabled(training):
+            with autocast(precision), torch.set_grad_enabled(training), warnings.catch_warnings():
+                warnings.simplefilter('ignore')  # torch warns of its own way to look at tensors
                 steps[training].try_out()
     except Exception as error:  # of torch, its backend, a compiler, or a part of the user's
         return _reason(error)

@@ -153,6 +153,8 @@ def test_gpu_runs_on_a_cpu_in_small(
     for case in ('transformer', 'fclstm_xl'):
         monkeypatch.delitem(gpu.CASES, case)
     monkeypatch.delitem(gpu.PRECISIONS, 'bf16')
+    compiled = torch.compile  # what is behind the graphs takes longer than all the rest
+    monkeypatch.setattr(torch, 'compile', lambda f, mode, **given: compiled(f, backend='eager', **given))
     found = figures(tool, tmp_path, 'gpu', '--rounds', '1')
     assert found['matmul_precision'] == 'float32'
     case = found['tagf']['fp32']
