@@ -156,7 +156,7 @@ class MambaMixer(nn.Module):
                 self.dt_proj.bias.copy_(step + (-torch.expm1(-step)).log())
         else:
             nn.init.normal_(self.conv1d.weight, std=(inner * kernel) ** -0.5)
-            nn.init.zeros_(self.conv1d.bias)
+            nn.init.zeros_(self.conv1d.bias)  # type: ignore[arg-type]
             nn.init.normal_(self.A_log, std=0.01)
             nn.init.xavier_uniform_(self.out_proj.weight)
             nn.init.normal_(self.dt_proj.weight, std=0.02)
@@ -193,7 +193,7 @@ class MambaMixer(nn.Module):
 def selective_scan(
     u: Tensor, step: Tensor, a_log: Tensor, entering: Tensor, leaving: Tensor, memory: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """``h[t] = exp(-step[t] exp(a_log)) h[t-1] + step[t] u[t] entering[t]``, ``y[t] = sum of h[t] leaving[t]``.
+    """``h[t] = exp(-step[t] exp(a_log)) h[t-1] + step[t] u[t] entering[t]``, ``y[t] = sum(h[t] leaving[t])``.
 
     Args:
         u: (batch, time, channels).

@@ -60,10 +60,11 @@ class TemporalBlock(nn.Module):
         # Dilation means nothing to a kernel of one frame, but with it torch leaves the convolution to oneDNN
         # also in a single thread, which halves its time.
         self.downsample = nn.Conv1d(in_dim, out_dim, 1, dilation=2) if in_dim != out_dim else None
-        if self.downsample is not None and residual_std is None:
-            nn.init.xavier_uniform_(self.downsample.weight, gain=2**0.5)
-        elif self.downsample is not None:
-            nn.init.normal_(self.downsample.weight, std=residual_std)
+        if self.downsample is not None:
+            if residual_std is None:
+                nn.init.xavier_uniform_(self.downsample.weight, gain=2**0.5)
+            else:
+                nn.init.normal_(self.downsample.weight, std=residual_std)
         self.relu1, self.relu2, self.relu = (ACTIVATIONS[activation]() for _ in range(3))
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,0 +1,3 @@
+_base_ = './mamba_va_demo.py'
+initial = 'authors'
+period_unit = 'batch'

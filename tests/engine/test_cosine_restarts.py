@@ -1,0 +1,58 @@
+"""The learning rate of Mamba-VA, against the reference's traces and the rule in words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.registry import DefaultScope
+
+from abawfw.registry import PARAM_SCHEDULERS
+
+
+def rates(epochs: int, batches: int, lr: float, resumed: bool = False, **arguments: int | str) -> np.ndarray:
+    def build() -> tuple:
+        optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=lr)
+        with DefaultScope.overwrite_default_scope('abawfw'):
+            cfg = {'type': 'CosineRestartsLR', **arguments}
+            return optimizer, PARAM_SCHEDULERS.build(cfg, default_args={'optimizer': optimizer})
+
+    optimizer, schedule = build()
+    found = np.empty((epochs, batches))
+    for epoch in range(epochs):
+        if resumed:
+            state = schedule.state_dict()
+            optimizer, schedule = build()
+            schedule.load_state_dict(state)
+        for batch in range(batches):
+            schedule.before_batch(batch, batches)
+            found[epoch, batch] = optimizer.param_groups[0]['lr']
+        schedule.step()
+    return found
+
+
+@pytest.mark.parametrize('resumed', [False, True])
+@pytest.mark.parametrize('name', ['schedule', 'schedule_50_5'])
+def test_traces_of_the_reference(golden_mamba_va: Path, name: str, resumed: bool) -> None:
+    with np.load(golden_mamba_va / f'{name}.npz') as golden:
+        epochs, warmup, lr, expected = (golden[k] for k in ('epochs', 'warmup', 'base', 'lr'))
+    arguments = {'warmup': int(warmup), 'period': int(epochs - warmup + 1), 'unit': 'batch'}
+    found = rates(int(epochs), expected.shape[1], float(lr), resumed, **arguments)
+    np.testing.assert_allclose(found, expected, rtol=1e-8)
+
+
+def test_counted_in_epochs_there_is_one_cosine_from_the_full_rate_to_nothing() -> None:
+    found = rates(14, 10, 1e-3, warmup=2, period=4)
+    after = found[2:].flatten()
+    assert (np.diff(found[:2].flatten()) > 0).all()
+    assert after[0] == pytest.approx(1e-3, rel=1e-4)
+    assert after[20] == pytest.approx(0.5e-3, rel=1e-3)  # half of the four epochs
+    assert (np.diff(after[:40]) < 0).all()
+    assert after[40] == pytest.approx(1e-3, rel=1e-4)  # and again, for eight
+    assert (np.diff(after[40:120]) < 0).all()
+
+
+def test_without_warm_up() -> None:
+    assert rates(1, 4, 1e-3, warmup=0, period=2)[0, 0] == pytest.approx(1e-3)
