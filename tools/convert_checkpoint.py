@@ -13,7 +13,7 @@ from abawfw.apis.cli import run
 from abawfw.config.overrides import Overrides
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
-SYSTEMS = ('rucaim3', 'tagf', 'lfan', 'can', 'rcma', 'grjca')
+SYSTEMS = ('rucaim3', 'tagf', 'lfan', 'can', 'rcma', 'grjca', 'ras')
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
@@ -42,7 +42,8 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     if rucaim3 and (args.config or args.cfg_options):
         parser.error('--system rucaim3 writes its config from train_opt.conf: leave --config away')
     if not rucaim3 and not args.config:
-        parser.error(f'--system {args.system} needs --config: a config of this system, for one target')
+        one = '' if args.system == 'ras' else ', for one target'
+        parser.error(f'--system {args.system} needs --config: a config of this system{one}')
     return args
 
 

@@ -18,6 +18,7 @@ from abawfw.config.loading import (
 )
 from abawfw.errors import CheckpointError, counted
 from abawfw.files import write_text
+from abawfw.models.convert.ras import convert_ras
 from abawfw.models.convert.rucaim3 import convert_rucaim3
 from abawfw.models.convert.tagf import convert_tagf
 
@@ -52,13 +53,14 @@ def convert_rucaim3_checkpoint(source: Path, prefix: str, out: Path, configs: Pa
 def convert_tagf_checkpoint(
     source: Path, system: str, out: Path, config: Path, overrides: dict[str, Any] | None = None
 ) -> list[str]:
-    """Convert the state dict of a run of TAGF, LFAN, CAN, RCMA or GRJCA (docs/tagf.md, Models).
+    """Convert the state dict of a run of TAGF, LFAN, CAN, RCMA, GRJCA (docs/tagf.md, Models) or RAS.
 
     Args:
         source: the ``model_state_dict.pth`` of the run.
-        system: ``tagf``, ``lfan``, ``can``, ``rcma`` or ``grjca``.
+        system: ``tagf``, ``lfan``, ``can``, ``rcma``, ``grjca`` or ``ras``.
         out: checkpoint to write; the config is written beside it, with the ending ``.py``.
-        config: a config of the same system, for one target; from pixels, or from stored embeddings.
+        config: a config of the same system, for one target but for RAS; from pixels, or from stored
+            embeddings.
         overrides: values by dotted key instead of those in the config.
 
     Returns:
@@ -66,13 +68,14 @@ def convert_tagf_checkpoint(
 
     Raises:
         CheckpointError: the file cannot be read, contradicts the config, or ``out`` exists.
-        ConfigError: the config is of another system or has both targets.
+        ConfigError: the config is of another system, or has both targets where the system has one.
     """
     _check_free(out)
     cfg = load_config(config, overrides)
     raise_problems(cfg, config_problems(cfg))
     resolved = resolve(cfg).to_dict()
-    found = convert_tagf(source, system, resolved['model'], resolved['features'])
+    described = resolved['model'], resolved['features']
+    found = convert_ras(source, *described) if system == 'ras' else convert_tagf(source, system, *described)
     meta = {
         'targets': list(resolved['targets']),
         'input_dims': found.input_dims,

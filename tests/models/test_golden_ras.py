@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,12 +13,18 @@ import torch
 from golden_recipe import fill, golden_input, parameter_names
 from torch import Tensor, nn
 
+from abawfw.apis.build import model_config
+from abawfw.config.loading import load_config, resolve
+from abawfw.errors import CheckpointError, ConfigError
 from abawfw.models.contexts import PreNormEncoderContext
+from abawfw.models.convert.ras import convert_ras
 from abawfw.models.encoders import AttentionEncoder
 from abawfw.models.fusions import DirectedFusion, MixtureOfExpertsFusion, ReliabilityFusion
 from abawfw.models.heads import RegressionHead
 from abawfw.models.layers.positioned_attention import PositionedLayer, positions_like
 from abawfw.models.losses import CCCLoss, MSELoss, SmoothnessLoss, VALoss, WindowCCCLoss
+from abawfw.registry import MODELS
+from abawfw.structures.va_batch import Frames
 
 CLOSE = {'rtol': 0, 'atol': 1e-5}
 BOTH = ('valence', 'arousal')
@@ -341,3 +348,86 @@ def test_a_batch_without_labels_can_go_backward(loss: VALoss) -> None:
     found.backward()
     assert found.item() == 0
     assert (pred.grad == 0).all()
+
+
+NARROW = {'hidden': 16, 'heads': 4, 'layers': 2}
+FACE_BEHAVIOUR = {'face': 'face', 'llm': 'behaviour', 'audio': 'audio'}
+CHECKPOINTS: dict[str, tuple[str, dict[str, Any], dict[str, str]]] = {
+    'visual_small': ('visual', NARROW, {'': 'face'}),
+    'fusion_directed': ('directed', NARROW, {'face': 'face', 'llm': 'behaviour'}),
+    'dcmmoe_composed': ('dcmmoe', NARROW, FACE_BEHAVIOUR),
+    'raav_small': (
+        'raav_reference',
+        {'hidden': 16, 'heads': 2, 'ffn': 64},
+        {'face': 'face', 'qwen_mm': 'behaviour', 'audio': 'audio'},
+    ),
+}
+
+
+def converted(golden: Path, folder: Path, name: str, **changes: Any) -> Any:
+    """The estimator of a shipped config with the reference's weights, through a checkpoint."""
+    config, values, modalities = CHECKPOINTS[name]
+    weights = fill(parameter_names(golden)[name], name)
+    weights['transformer.0.positional_encoding.pe'] = positions_like(torch.zeros(1, 9, 16))
+    if name == 'raav_small':
+        weights['modality_log_priors'] = numbers(golden, name)['log_priors']
+    torch.save(weights, folder / 'best.pt')
+    overrides = {'features': list(modalities.values()), **values, **changes}
+    resolved = resolve(load_config(f'ras/{config}_affwild2.py', overrides))
+    found = convert_ras(folder / 'best.pt', resolved.to_dict()['model'], resolved.features)
+    assert list(found.left_out) == ['a table of positions, which follows from its size']
+    model = MODELS.build(model_config(resolved, found.input_dims))
+    model.load_state_dict(found.weights)
+    return model.eval()
+
+
+@pytest.mark.parametrize('name', CHECKPOINTS)
+def test_a_converted_checkpoint(golden: Path, tmp_path: Path, name: str) -> None:
+    arrays = numbers(golden, name)
+    model = converted(golden, tmp_path, name)
+    modalities = CHECKPOINTS[name][2]
+    if name == 'raav_small':
+        parts = raav_inputs(arrays, name)
+        x = {m: torch.cat([parts[f'{m}_embedding'], parts[f'{m}_prediction']], -1) for m in modalities}
+        valid = arrays['seq_mask']
+        x['audio'] = over_frames(x['audio'], 50)
+        seen = {m: arrays[f'valid_{m}'] & valid for m in PRIORS}
+        seen['audio'] = over_frames(arrays['audio_mask'][..., None], 50)[..., 0]
+    else:
+        x = {m: arrays[f'x_{m}'.rstrip('_')] for m in modalities}
+        valid = arrays['mask']
+        seen = dict.fromkeys(x, valid)
+    inputs = {here: x[m].detach() for m, here in modalities.items()}
+    frames = Frames(valid, torch.stack([seen[m] for m in modalities], -1))
+    with torch.no_grad():
+        output = model.step(inputs, frames, [])[0].va
+    expected = arrays['preds' if name == 'raav_small' else 'out']
+    torch.testing.assert_close(output[valid], expected[valid], **CLOSE)
+
+
+@pytest.mark.parametrize(
+    ('name', 'changes', 'error', 'message'),
+    [
+        (
+            'fusion_directed',
+            {'features': ['face']},
+            CheckpointError,
+            'in this order, face, llm, those of the',
+        ),
+        ('raav_small', {'priors.face': 0.5}, CheckpointError, r'its priors are 0.85, 0.15, those of'),
+        ('raav_small', {'model.fusion.type': 'DirectedFusion'}, ConfigError, 'needs ReliabilityFusion'),
+        ('visual_small', {'layers': 3}, CheckpointError, r'missing: encoders.face.layers.2'),
+        ('visual_small', {'model.encoders': {}}, ConfigError, 'encodes the only feature, here face'),
+    ],
+)
+def test_a_checkpoint_of_another_model(
+    golden: Path, tmp_path: Path, name: str, changes: dict[str, Any], error: type, message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        converted(golden, tmp_path, name, **changes)
+
+
+def test_a_file_that_is_no_model_of_ras(tmp_path: Path) -> None:
+    torch.save({'weight': torch.zeros(2)}, tmp_path / 'best.pt')
+    with pytest.raises(CheckpointError, match='no model of RAS: no name in it begins with image_proj'):
+        convert_ras(tmp_path / 'best.pt', {}, ['face'])

@@ -73,7 +73,7 @@ def convert_tagf(
         else:
             unknown.append(name)
     dims = {name: _dims(name, model, weights) for name in features}
-    _compare(source, weights, {**model, 'input_dims': dims}, unknown)
+    compare_with_estimator(source, weights, {**model, 'input_dims': dims}, unknown)
     return ConvertedWeights(weights, dims, {why: _shortened(names) for why, names in left_out.items()})
 
 
@@ -142,8 +142,20 @@ def _dims(name: str, model: Mapping[str, Any], weights: Mapping[str, Tensor]) ->
     raise ConfigError(f'model.backbones.{name}: the reference has IResNet or VGGish, not {backbone["type"]}')
 
 
-def _compare(source: Path, weights: dict[str, Tensor], model: dict[str, Any], unknown: list[str]) -> None:
-    """Check names and shapes against the estimator of the config."""
+def compare_with_estimator(
+    source: Path, weights: dict[str, Tensor], model: dict[str, Any], unknown: list[str]
+) -> None:
+    """Check names and shapes against the estimator of the config.
+
+    Args:
+        source: where the weights come from, for errors.
+        weights: by our names.
+        model: resolved config of the estimator, with its ``input_dims``.
+        unknown: names of the reference that have none of ours.
+
+    Raises:
+        CheckpointError: they differ, or a value is not finite.
+    """
     estimator = MODELS.build(model)
     reason = explain_mismatch(estimator, weights)
     if reason is not None:
