@@ -2,7 +2,6 @@
 
 python tools/convert_checkpoint.py --system rucaim3 SRC_DIR PREFIX OUT.pth
 python tools/convert_checkpoint.py --system tagf model_state_dict.pth OUT.pth --config CONFIG
-python tools/convert_checkpoint.py --system mamba_va STATE_DICT.pth OUT.pth --config CONFIG
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from abawfw.apis.cli import run
 from abawfw.config.overrides import Overrides
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
-SYSTEMS = ('rucaim3', 'tagf', 'lfan', 'can', 'rcma', 'grjca', 'mamba_va')
+SYSTEMS = ('rucaim3', 'tagf', 'lfan', 'can', 'rcma', 'grjca', 'mamba_va', 'ras')
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
@@ -42,7 +41,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         )
     if rucaim3 and (args.config or args.cfg_options):
         parser.error('--system rucaim3 writes its config from train_opt.conf: leave --config away')
-    one_target = '' if args.system == 'mamba_va' else ', for one target'
+    one_target = '' if args.system in ('mamba_va', 'ras') else ', for one target'
     if not rucaim3 and not args.config:
         parser.error(f'--system {args.system} needs --config: a config of this system' + one_target)
     return args
@@ -51,21 +50,14 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Read the arguments and convert."""
     args = parse(argv)
-    from abawfw.apis.convert import (
-        convert_mamba_va_checkpoint,
-        convert_rucaim3_checkpoint,
-        convert_tagf_checkpoint,
-    )
+    from abawfw.apis.convert import convert_rucaim3_checkpoint, convert_state_dict
 
     source, *prefix, last = args.paths
     out = Path(last)
     if args.system == 'rucaim3':
         lines = convert_rucaim3_checkpoint(Path(source), prefix[0], out, CONFIGS / 'rucaim3')
-    elif args.system == 'mamba_va':
-        lines = convert_mamba_va_checkpoint(Path(source), out, args.config, dict(args.cfg_options))
     else:
-        overrides = dict(args.cfg_options)
-        lines = convert_tagf_checkpoint(Path(source), args.system, out, args.config, overrides)
+        lines = convert_state_dict(Path(source), args.system, out, args.config, dict(args.cfg_options))
     for line in lines:
         print(line)
     print(f'next: python tools/test.py {out.with_suffix(".py")} {out} --data-root DIR')

@@ -11,9 +11,8 @@ if TYPE_CHECKING:
     from abawfw.apis.check_data import check_data
     from abawfw.apis.compare import compare, comparison_text
     from abawfw.apis.convert import (
-        convert_mamba_va_checkpoint,
         convert_rucaim3_checkpoint,
-        convert_tagf_checkpoint,
+        convert_state_dict,
     )
     from abawfw.apis.cross_validate import cross_validate
     from abawfw.apis.export import export
@@ -34,9 +33,8 @@ __all__ = [
     'check_data',
     'compare',
     'comparison_text',
-    'convert_mamba_va_checkpoint',
     'convert_rucaim3_checkpoint',
-    'convert_tagf_checkpoint',
+    'convert_state_dict',
     'cross_validate',
     'export',
     'extract_embeddings',

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,9 @@ from abawfw.config.loading import (
 from abawfw.errors import CheckpointError, counted
 from abawfw.files import write_text
 from abawfw.models.convert.mamba_va import convert_mamba_va
+from abawfw.models.convert.ras import convert_ras
 from abawfw.models.convert.rucaim3 import convert_rucaim3
-from abawfw.models.convert.tagf import ConvertedWeights, convert_tagf
+from abawfw.models.convert.tagf import convert_tagf
 
 
 def convert_rucaim3_checkpoint(source: Path, prefix: str, out: Path, configs: Path) -> list[str]:
@@ -52,16 +52,17 @@ def convert_rucaim3_checkpoint(source: Path, prefix: str, out: Path, configs: Pa
     return lines
 
 
-def convert_tagf_checkpoint(
+def convert_state_dict(
     source: Path, system: str, out: Path, config: Path, overrides: dict[str, Any] | None = None
 ) -> list[str]:
-    """Convert the state dict of a run of TAGF, LFAN, CAN, RCMA or GRJCA (docs/tagf.md, Models).
+    """Convert the state dict of a run of TAGF's family (docs/tagf.md, Models), of Mamba-VA or of RAS.
 
     Args:
-        source: the ``model_state_dict.pth`` of the run.
-        system: ``tagf``, ``lfan``, ``can``, ``rcma`` or ``grjca``.
+        source: the state dict, such as ``model_state_dict.pth``.
+        system: ``tagf``, ``lfan``, ``can``, ``rcma``, ``grjca``, ``mamba_va`` or ``ras``.
         out: checkpoint to write; the config is written beside it, with the ending ``.py``.
-        config: a config of the same system, for one target; from pixels, or from stored embeddings.
+        config: a config of the same system and sizes, of TAGF's family for one target, from pixels or from
+            stored embeddings.
         overrides: values by dotted key instead of those in the config.
 
     Returns:
@@ -69,46 +70,15 @@ def convert_tagf_checkpoint(
 
     Raises:
         CheckpointError: the file cannot be read, contradicts the config, or ``out`` exists.
-        ConfigError: the config is of another system or has both targets.
+        ConfigError: the config is of another system, or has both targets where the system has one.
     """
-    return _convert(source, system, out, config, overrides, partial(convert_tagf, source, system))
-
-
-def convert_mamba_va_checkpoint(
-    source: Path, out: Path, config: Path, overrides: dict[str, Any] | None = None
-) -> list[str]:
-    """Convert the state dict of a run of Mamba-VA (docs/mamba_va.md, Models).
-
-    Args:
-        source: the state dict.
-        out: checkpoint to write; the config is written beside it, with the ending ``.py``.
-        config: a config of Mamba-VA, of the same sizes.
-        overrides: values by dotted key instead of those in the config.
-
-    Returns:
-        What the user should know, a line each.
-
-    Raises:
-        CheckpointError: the file cannot be read, contradicts the config, or ``out`` exists.
-        ConfigError: the config is of another system.
-    """
-    return _convert(source, 'mamba_va', out, config, overrides, partial(convert_mamba_va, source))
-
-
-def _convert(
-    source: Path,
-    system: str,
-    out: Path,
-    config: Path,
-    overrides: dict[str, Any] | None,
-    convert: Callable[[dict[str, Any], list[str]], ConvertedWeights],
-) -> list[str]:
-    """Convert a state dict with a config of its system."""
     _check_free(out)
     cfg = load_config(config, overrides)
     raise_problems(cfg, config_problems(cfg))
     resolved = resolve(cfg).to_dict()
-    found = convert(resolved['model'], resolved['features'])
+    others = {'mamba_va': convert_mamba_va, 'ras': convert_ras}
+    convert = others.get(system, partial(convert_tagf, system=system))
+    found = convert(source, model=resolved['model'], features=resolved['features'])
     meta = {
         'targets': list(resolved['targets']),
         'input_dims': found.input_dims,

@@ -141,3 +141,33 @@ def test_below_the_smallest_rate_only_after_the_fifth_drop() -> None:
 def test_arguments_out_of_range(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=rf'WarmupPlateauLR\(.*{next(iter(wrong))}='):
         build(**wrong)
+
+
+def test_a_plateau_of_one_group_is_the_reference_s(golden_2025: Path) -> None:
+    """Of team RAS: only the head's rate falls, after epochs not better by a fraction of the best score."""
+    golden = np.load(golden_2025 / 'ras/plateau_named.npz')
+    wrapper = grouped({'backbone': 5e-6, 'head': 2e-4})
+    schedule = WarmupPlateauLR(wrapper, 0, 2, 0.5, groups=['head'], threshold=5e-4, lowest=1e-7)
+    found = []
+    for score in golden['metric']:
+        schedule.after_validation(float(score))
+        found.append(wrapper.get_lr()['lr'])
+    np.testing.assert_allclose(found, golden['lr_after'], rtol=1e-12)
+
+
+def grouped(rates: dict[str, float]) -> VAOptimWrapper:
+    groups = [{'params': [nn.Parameter(torch.zeros(1))], 'lr': lr, 'name': n} for n, lr in rates.items()]
+    return VAOptimWrapper(torch.optim.Adam(groups, lr=LR))
+
+
+def test_no_rate_falls_below_the_lowest_nor_rises_to_it() -> None:
+    wrapper = grouped({'a': 1e-3, 'b': 1e-6})
+    schedule = WarmupPlateauLR(wrapper, 0, 0, 0.1, lowest=1e-5)
+    for _ in range(5):
+        schedule.after_validation(0.1)
+    assert wrapper.get_lr()['lr'] == [1e-5, 1e-6]
+
+
+def test_a_group_that_does_not_exist() -> None:
+    with pytest.raises(ConfigError, match=r"no parameter group is called 'haed'.*head"):
+        WarmupPlateauLR(grouped({'head': LR}), groups=['haed'])

@@ -6,6 +6,7 @@ import importlib
 import inspect
 from functools import partial
 from math import comb
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from abawfw.evaluation.postprocess import (
     MedianSmoothing,
     Pipeline,
     Postprocessor,
+    ReplicatedSmoothing,
     SavitzkyGolaySmoothing,
 )
 from abawfw.registry import POSTPROCESSORS
@@ -38,6 +40,7 @@ KERNELS = st.one_of(
     st.builds(GaussianSmoothing, st.floats(0, 40)),
     st.builds(MedianSmoothing, WINDOWS),
     st.builds(ExponentialSmoothing, st.floats(0, 200)),
+    st.builds(ReplicatedSmoothing, WINDOWS, st.sampled_from(['equal', 'gaussian'])),
     st.tuples(WINDOWS, st.integers(0, 3)).map(lambda a: SavitzkyGolaySmoothing(a[0], min(a[1], 2 * a[0]))),
 )
 STEPS = st.one_of(KERNELS, st.builds(GapInterpolation, st.integers(0, 60)))
@@ -204,6 +207,23 @@ def test_calibration_that_is_not_fitted() -> None:
         AffineCalibration(slope=2.0)
 
 
+@pytest.mark.parametrize('size', [2, 7, 9, 11, 13])
+def test_replicated_ends_of_the_reference(golden_2025: Path, size: int) -> None:
+    """Team RAS gives windows in all their frames, of which an even number is one more."""
+    with np.load(golden_2025 / 'ras/postprocess.npz') as arrays:
+        for weights, name in (('equal', 'moving_average'), ('gaussian', 'gaussian')):
+            found = ReplicatedSmoothing(size // 2, weights)(arrays['x'])
+            np.testing.assert_allclose(found, arrays[f'{name}_{size}'], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize('weights', ['equal', 'gaussian'])
+def test_replicated_ends_of_a_video_shorter_than_the_window(weights: str) -> None:
+    x = np.array([1.0, -2.0, 4.0])
+    long = np.concatenate([np.full(20, 1.0), x, np.full(20, 4.0)])
+    expected = ReplicatedSmoothing(8, weights)(long)[20:23]
+    np.testing.assert_allclose(ReplicatedSmoothing(8, weights)(x), expected, rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize('length', [0, 1, 3, 10, 400])
 def test_long_windows_on_short_videos(length: int) -> None:
     """Far beyond the video, a kernel averages all of it."""
@@ -250,6 +270,8 @@ def test_long_windows_on_short_videos(length: int) -> None:
         (lambda: AffineCalibration(1e308, 0.0), r'AffineCalibration\(slope=1e\+308\): .*, from -1e\+100'),
         (lambda: AffineCalibration(1, 10**400), r'AffineCalibration\(intercept=1000+\): .* to 1e\+100$'),
         (lambda: AffineCalibration(1, float('nan')), r'AffineCalibration\(intercept=nan\)'),
+        (lambda: ReplicatedSmoothing(10**6 + 1), r'ReplicatedSmoothing\(window=1000001\): .*1,000,000$'),
+        (lambda: ReplicatedSmoothing(1, 'flat'), "weights='flat'.: choose from equal, gaussian"),
         (lambda: SavitzkyGolaySmoothing(1, 3), '3 frames fix a polynomial of degree 2 at most'),
     ],
 )
@@ -268,7 +290,7 @@ def test_predictions_that_cannot_be() -> None:
 def test_every_registered_step_can_be_searched_and_written_down() -> None:
     POSTPROCESSORS.import_from_location()
     steps = [c for c in POSTPROCESSORS.module_dict.values() if c.__module__.startswith('abawfw.')]
-    assert len(steps) == 8
+    assert len(steps) == 9
     for component in steps:
         for arguments in component.grid:
             step = component(**arguments)

@@ -26,6 +26,10 @@ CONTEXTS: dict[str, list[dict[str, Any]]] = {
         {'type': 'TransformerContext', **SMALL},
         {'type': 'MemoryAttention', 'mode': 'single', 'average': 3, 'capacity': None},
     ],
+    'pre-norm': [
+        {'type': 'FeedForward', 'hidden': 16},
+        {'type': 'PreNormEncoderContext', 'layers': 2, 'heads': 2, 'ffn': 24},
+    ],
     'fclstm-xl': [{'type': 'FeedForward', 'hidden': 16}, {'type': 'LSTMContext', 'hidden': 16}],
     'mamba': [{'type': 'MambaContext', 'layers': 2, 'states': 3, 'expand': 2}],
     'mamba-of-clips': [{'type': 'MambaContext', 'layers': 2, 'kernel': 1, 'carry': False}],

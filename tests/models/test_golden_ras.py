@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,10 +13,18 @@ import torch
 from golden_recipe import fill, golden_input, parameter_names
 from torch import Tensor, nn
 
+from abawfw.apis.build import model_config
+from abawfw.config.loading import load_config, resolve
+from abawfw.errors import CheckpointError, ConfigError
+from abawfw.models.contexts import PreNormEncoderContext
+from abawfw.models.convert.ras import convert_ras
 from abawfw.models.encoders import AttentionEncoder
-from abawfw.models.fusions import DirectedFusion, MixtureOfExpertsFusion
+from abawfw.models.fusions import DirectedFusion, MixtureOfExpertsFusion, ReliabilityFusion
 from abawfw.models.heads import RegressionHead
 from abawfw.models.layers.positioned_attention import PositionedLayer, positions_like
+from abawfw.models.losses import CCCLoss, MSELoss, SmoothnessLoss, VALoss, WindowCCCLoss
+from abawfw.registry import MODELS
+from abawfw.structures.va_batch import Frames
 
 CLOSE = {'rtol': 0, 'atol': 1e-5}
 BOTH = ('valence', 'arousal')
@@ -26,6 +35,16 @@ RENAMED = {
     'add_norm_after_ff.norm': 'norm2',
     'image_proj': 'projection',
     'transformer.': 'layers.',
+    'temporal_encoder.layers.': 'layers.',
+    'frame_projectors.': 'projections.',
+    'frame_gate_mlps.': 'scores.',
+    'audio_projector.': 'projection.',
+    'audio_latent_attn.': 'to_tokens.',
+    'frame_to_audio_attn.': 'to_latents.',
+    'norm_frame_pre.': 'norm_frames.',
+    'norm_audio_latents.': 'norm_latents.',
+    'norm_after_audio.': 'norm.',
+    'audio_latents': 'latents',
 }
 
 
@@ -189,3 +208,226 @@ def test_mixture_of_experts(golden: Path) -> None:
     assert_norms(golden, name, fusion, head)
     found = head(fusion(x, seen), arrays['mask']).va
     torch.testing.assert_close(found[arrays['mask']], arrays['out'][arrays['mask']], **CLOSE)
+
+
+PRIORS = {'face': 0.85, 'qwen_mm': 0.15}
+RATES = {'raav_small': (10, 7, 9), 'raav_full': (256, 256, 256)}
+
+
+def raav(golden: Path, name: str) -> tuple[ReliabilityFusion, PreNormEncoderContext, RegressionHead]:
+    sizes = dict(zip([*PRIORS, 'audio'], RATES[name], strict=True))
+    dims, full = {m: size + 2 for m, size in sizes.items()}, name == 'raav_full'
+    width, heads = (256, 4) if full else (16, 2)
+    fusion = ReliabilityFusion(dims, PRIORS, 'audio', width, heads, normalize_all=False)
+    context = PreNormEncoderContext(width, 1, heads, 4 * width, position=False)
+    head = mlp(width, 'first')
+    loaded(golden, name, fusion, context, head)
+    return fusion, context, head
+
+
+def raav_inputs(arrays: dict[str, Tensor], name: str) -> dict[str, Tensor]:
+    """Embeddings and predictions of each modality, ``<modality>_<part>``; the rows of audio are tokens."""
+    x = {}
+    for m, size in zip([*PRIORS, 'audio'], RATES[name], strict=True):
+        for part, dim, scale in (('embedding', size, 1.0), ('prediction', 2, 0.3)):
+            shape = (2, 4 if m == 'audio' else 100, dim)
+            key = f'{m}_{part}'
+            x[key] = arrays[key] if key in arrays else golden_input(f'{name}:{key}', shape, scale)
+    return {k: v.requires_grad_() for k, v in x.items()}
+
+
+def over_frames(tokens: Tensor, frames: int) -> Tensor:
+    """Four tokens, each repeated for another number of frames."""
+    return tokens.repeat_interleave(torch.tensor([5, 20, 9, frames - 34]), dim=1)
+
+
+@pytest.mark.parametrize('name', RATES)
+def test_raav(golden: Path, name: str) -> None:
+    arrays = numbers(golden, name)
+    fusion, context, head = raav(golden, name)
+    parts = raav_inputs(arrays, name)
+    x = {m: torch.cat([parts[f'{m}_embedding'], parts[f'{m}_prediction']], -1) for m in fusion.names}
+    valid = arrays['seq_mask']
+    # in the reference audio and padding have nothing to do with each other
+    frames = valid.shape[1]
+    tokens = torch.cat([parts['audio_embedding'], parts['audio_prediction']], -1)
+    heard = over_frames(arrays['audio_mask'][..., None], frames)[..., 0]
+    audio = over_frames(tokens, frames)
+    seen = {m: arrays.get(f'valid_{m}', valid) & valid for m in x}
+    out = fusion({**x, 'audio': audio}, {**seen, 'audio': heard})
+    embedding = context(out, valid).masked_fill(~valid[..., None], 0)
+    pred = head.out(head.hidden(embedding))
+    torch.testing.assert_close(pred, arrays['preds'], **CLOSE)
+    priors = torch.tensor([fusion.log_priors[m] for m in fusion.names])
+    torch.testing.assert_close(priors, arrays['log_priors'], **CLOSE)
+    cotangent = arrays['R'] if 'R' in arrays else golden_input(f'{name}:R', tuple(pred.shape))
+    (pred * cotangent).sum().backward()
+    assert_norms(golden, name, fusion, context, head)
+    if name == 'raav_small':
+        for key, values in parts.items():
+            torch.testing.assert_close(values.grad, arrays[f'grad_in_{key}'], **CLOSE)
+        torch.testing.assert_close(embedding, arrays['embs'], **CLOSE)
+        vectors = fusion.vectors(x, seen)
+        weights = fusion.weights(vectors, torch.stack(list(seen.values()), -1))
+        torch.testing.assert_close(weights[valid], arrays['gate_weights'][valid], **CLOSE)
+        token = (weights[..., None] * vectors).sum(-2)
+        torch.testing.assert_close(token[valid], arrays['frame_tokens'][valid], **CLOSE)
+        with_audio = arrays['audio_mask'].any(1)
+        latents = fusion.summed_up(audio, heard)
+        torch.testing.assert_close(latents[with_audio], arrays['audio_latents'][with_audio], **CLOSE)
+        after = fusion.listen(token, audio, heard)
+        shown = valid & torch.stack(list(seen.values())).any(0)
+        torch.testing.assert_close(after[shown], arrays['after_audio'][shown], **CLOSE)
+    else:
+        sizes = [p.numel() for part in (fusion, context, head) for p in part.parameters()]
+        assert sum(sizes) == 1716484
+
+
+WEIGHED = {
+    'plain': [WindowCCCLoss(biased=True)],
+    'masked': [WindowCCCLoss(biased=True)],
+    'weighted': [
+        WindowCCCLoss(biased=True, targets=[t], weight=w / 2) for t, w in zip(BOTH, (0.7, 0.3), strict=True)
+    ],
+}
+
+
+@pytest.mark.parametrize('case', WEIGHED)
+def test_window_ccc(golden: Path, case: str) -> None:
+    """A window without counted frames adds a constant 1 to the reference's mean and nothing to ours."""
+    arrays = numbers(golden, 'losses')
+    valid = torch.ones_like(arrays['valid']) if case == 'plain' else arrays['valid']
+    losses = WEIGHED[case]
+    pred = arrays['pred'].requires_grad_()
+    columns = [slice(None)] if len(losses) == 1 else [slice(0, 1), slice(1, 2)]
+    found = sum(
+        loss(pred[..., c], arrays['gold'][..., c], valid) for loss, c in zip(losses, columns, strict=True)
+    )
+    found.backward()
+    windows = valid.any(1).float().mean()
+    total = 1.0 if case != 'weighted' else 0.5
+    expected = windows * found.detach() + (1 - windows) * total
+    torch.testing.assert_close(expected, arrays[f'window_ccc_{case}'].float(), **CLOSE)
+    torch.testing.assert_close(windows * pred.grad, arrays[f'grad_window_ccc_{case}'], **CLOSE)
+
+
+def test_batch_ccc_error_and_smoothness(golden: Path) -> None:
+    """A frame with one label of two does not count in the reference; here its one label does."""
+    arrays = numbers(golden, 'losses')
+    label = arrays['targets']
+    known = (label != -5).all(-1) & ~label.isnan().any(-1)
+    pred = arrays['pred'].requires_grad_()
+    ccc, mse = CCCLoss(), MSELoss('mean')
+
+    def found(mask: Tensor, factor: float) -> Tensor:
+        each = [w * ccc(pred[..., [i]], label[..., [i]], mask) for i, w in enumerate((0.7, 0.3))]
+        return each[0] + each[1] + factor * mse(pred, label, mask)
+
+    audio, frames = found(known, 0.1), known & arrays['seq_mask']
+    mm = found(frames, 0.01)
+    smooth = SmoothnessLoss(2)
+    steps = [smooth(pred[..., [i]], label[..., [i]], frames) for i in (0, 1)]
+    cases = {
+        'mm': mm,
+        'audio': audio,
+        # summed over the two targets, where ours is their mean; .5 is the term's weight
+        'audio_smooth_l1': audio + 0.5 * 2 * SmoothnessLoss(1)(pred, label, known),
+        'audio_smooth_l2': audio + 0.5 * 2 * smooth(pred, label, known),
+        'mm_smooth': mm + 0.5 * (steps[0] + 2 * steps[1]) / 3,
+    }
+    for case, total in cases.items():
+        torch.testing.assert_close(total.detach(), arrays[f'ccc_mse_{case}'].float(), **CLOSE)
+        gradient = torch.autograd.grad(total, pred, retain_graph=True)[0]
+        torch.testing.assert_close(gradient, arrays[f'grad_ccc_mse_{case}'], **CLOSE)
+
+
+@pytest.mark.parametrize('loss', [WindowCCCLoss(biased=True), MSELoss('mean'), SmoothnessLoss(1)])
+def test_a_batch_without_labels_can_go_backward(loss: VALoss) -> None:
+    pred = torch.randn(2, 6, 2, requires_grad=True)
+    found = loss(pred, torch.full((2, 6, 2), torch.nan), torch.ones(2, 6, dtype=torch.bool))
+    found.backward()
+    assert found.item() == 0
+    assert (pred.grad == 0).all()
+
+
+NARROW = {'hidden': 16, 'heads': 4, 'layers': 2}
+FACE_BEHAVIOUR = {'face': 'face', 'llm': 'behaviour', 'audio': 'audio'}
+CHECKPOINTS: dict[str, tuple[str, dict[str, Any], dict[str, str]]] = {
+    'visual_small': ('visual', NARROW, {'': 'face'}),
+    'fusion_directed': ('directed', NARROW, {'face': 'face', 'llm': 'behaviour'}),
+    'dcmmoe_composed': ('dcmmoe', NARROW, FACE_BEHAVIOUR),
+    'raav_small': (
+        'raav_reference',
+        {'hidden': 16, 'heads': 2, 'ffn': 64},
+        {'face': 'face', 'qwen_mm': 'behaviour', 'audio': 'audio'},
+    ),
+}
+
+
+def converted(golden: Path, folder: Path, name: str, **changes: Any) -> Any:
+    """The estimator of a shipped config with the reference's weights, through a checkpoint."""
+    config, values, modalities = CHECKPOINTS[name]
+    weights = fill(parameter_names(golden)[name], name)
+    weights['transformer.0.positional_encoding.pe'] = positions_like(torch.zeros(1, 9, 16))
+    if name == 'raav_small':
+        weights['modality_log_priors'] = numbers(golden, name)['log_priors']
+    torch.save(weights, folder / 'best.pt')
+    overrides = {'features': list(modalities.values()), **values, **changes}
+    resolved = resolve(load_config(f'ras/{config}_affwild2.py', overrides))
+    found = convert_ras(folder / 'best.pt', resolved.to_dict()['model'], resolved.features)
+    assert list(found.left_out) == ['a table of positions, which follows from its size']
+    model = MODELS.build(model_config(resolved, found.input_dims))
+    model.load_state_dict(found.weights)
+    return model.eval()
+
+
+@pytest.mark.parametrize('name', CHECKPOINTS)
+def test_a_converted_checkpoint(golden: Path, tmp_path: Path, name: str) -> None:
+    arrays = numbers(golden, name)
+    model = converted(golden, tmp_path, name)
+    modalities = CHECKPOINTS[name][2]
+    if name == 'raav_small':
+        parts = raav_inputs(arrays, name)
+        x = {m: torch.cat([parts[f'{m}_embedding'], parts[f'{m}_prediction']], -1) for m in modalities}
+        valid = arrays['seq_mask']
+        x['audio'] = over_frames(x['audio'], 50)
+        seen = {m: arrays[f'valid_{m}'] & valid for m in PRIORS}
+        seen['audio'] = over_frames(arrays['audio_mask'][..., None], 50)[..., 0]
+    else:
+        x = {m: arrays[f'x_{m}'.rstrip('_')] for m in modalities}
+        valid = arrays['mask']
+        seen = dict.fromkeys(x, valid)
+    inputs = {here: x[m].detach() for m, here in modalities.items()}
+    frames = Frames(valid, torch.stack([seen[m] for m in modalities], -1))
+    with torch.no_grad():
+        output = model.step(inputs, frames, [])[0].va
+    expected = arrays['preds' if name == 'raav_small' else 'out']
+    torch.testing.assert_close(output[valid], expected[valid], **CLOSE)
+
+
+@pytest.mark.parametrize(
+    ('name', 'changes', 'error', 'message'),
+    [
+        (
+            'fusion_directed',
+            {'features': ['face']},
+            CheckpointError,
+            'in this order, face, llm, those of the',
+        ),
+        ('raav_small', {'priors.face': 0.5}, CheckpointError, r'its priors are 0.85, 0.15, those of'),
+        ('raav_small', {'model.fusion.type': 'DirectedFusion'}, ConfigError, 'needs ReliabilityFusion'),
+        ('visual_small', {'layers': 3}, CheckpointError, r'missing: encoders.face.layers.2'),
+        ('visual_small', {'model.encoders': {}}, ConfigError, 'encodes the only feature, here face'),
+    ],
+)
+def test_a_checkpoint_of_another_model(
+    golden: Path, tmp_path: Path, name: str, changes: dict[str, Any], error: type, message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        converted(golden, tmp_path, name, **changes)
+
+
+def test_a_file_that_is_no_model_of_ras(tmp_path: Path) -> None:
+    torch.save({'weight': torch.zeros(2)}, tmp_path / 'best.pt')
+    with pytest.raises(CheckpointError, match='no model of RAS: no name in it begins with image_proj'):
+        convert_ras(tmp_path / 'best.pt', {}, ['face'])

@@ -40,6 +40,10 @@ CAUSAL: dict[str, dict[str, Any]] = {
         'fusion': {'type': 'ChannelAttentionFusion', 'dim': 8},
         'head': HEADS['tanh'],
     },
+    'reliability': {
+        'fusion': {'type': 'ReliabilityFusion', 'priors': {'b': 0.9, 'a': 0.1}, 'dim': 8},
+        'context': [{'type': 'LSTMContext', 'hidden': 6}],
+    },
     'tcn and lstm': {
         'encoders': dict.fromkeys(DIMS, TCN),
         'context': [{'type': 'LSTMContext', 'hidden': 6}],
@@ -77,6 +81,14 @@ WHOLE: dict[str, tuple[dict[str, Any], str]] = {
     'directed': (
         {'fusion': {'type': 'DirectedFusion', **SMALL}},
         'fusion, DirectedFusion: every frame attends to all frames of its clip',
+    ),
+    'reliability with tokens': (
+        {'fusion': {'type': 'ReliabilityFusion', 'tokens': 'a', 'dim': 8}},
+        'fusion, ReliabilityFusion: every frame attends to all tokens of its clip',
+    ),
+    'pre-norm': (
+        {'context': [{'type': 'PreNormEncoderContext', 'heads': 2}]},
+        'context 0, PreNormEncoderContext: every frame attends to all frames of its clip',
     ),
     'experts': (
         {'fusion': {'type': 'MixtureOfExpertsFusion', **SMALL}},

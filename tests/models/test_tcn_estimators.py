@@ -22,12 +22,14 @@ FUSIONS: dict[str, dict[str, Any]] = {
     'attention encoders': {'type': 'DirectedFusion', **ATTENTION},
     'directed': {'type': 'DirectedFusion', 'query': 'a', 'key': 'b', 'value': 'fusion', **ATTENTION},
     'experts': {'type': 'MixtureOfExpertsFusion', **ATTENTION},
+    'reliability': {'type': 'ReliabilityFusion', 'tokens': 'a', 'dim': 8, 'heads': 2},
 }
 TCN = {'type': 'TCN', 'channels': (6, 7), 'kernel': 3, 'dropout': 0.0}
 ENCODERS: dict[str, dict[str, Any] | None] = {
     'attention encoders': {'type': 'AttentionEncoder', **ATTENTION},
     'directed': None,
     'experts': None,
+    'reliability': None,
 }
 LENGTHS = (12, 9, 3)
 

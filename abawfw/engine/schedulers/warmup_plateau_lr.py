@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from abawfw.components import Fraction, WholeNumber
-from abawfw.errors import ConfigError
+from abawfw.components import Fraction, NonNegative, WholeNumber
+from abawfw.errors import ConfigError, nearest
 from abawfw.registry import PARAM_SCHEDULERS
 
 
@@ -27,13 +28,17 @@ class WarmupPlateauLR:
         monitor: the score: 'ccc', 'ccc_valence' or 'ccc_arousal'.
         restarting: warm up as the reference does: from 0 again in each epoch, towards a fifth of the rate in
             the fifth of five epochs (docs/tagf.md, What differs, and why).
+        groups: names of the parameter groups whose rate falls at a plateau, such as ``head`` or another part
+            of ``paramwise_cfg``; None for all. The others keep theirs; all of them warm up.
+        threshold: fraction of the best score by which one is better; 0 for any.
+        lowest: rate below which none falls.
         end: not used; MMEngine hands every schedule the number of epochs.
 
     Attributes:
         epochs: epochs since the beginning, or since :meth:`restart`.
 
     Raises:
-        ConfigError: an argument is out of its range.
+        ConfigError: an argument is out of its range, or there is no group of a name.
     """
 
     by_epoch = True
@@ -48,6 +53,9 @@ class WarmupPlateauLR:
         factor: Fraction = 0.1,
         monitor: str = 'ccc',
         restarting: bool = False,
+        groups: Sequence[str] | None = None,
+        threshold: NonNegative = 0.0,
+        lowest: NonNegative = 0.0,
         end: int | None = None,
     ) -> None:
         if warmup < 0 or patience < 0 or not 0 < factor < 1:
@@ -57,6 +65,15 @@ class WarmupPlateauLR:
             )
         self.optimizer, self.warmup, self.patience, self.factor = optimizer, warmup, patience, factor
         self.monitor, self.restarting = monitor, restarting
+        self.threshold, self.lowest = threshold, lowest
+        names = [group.get('name', str(i)) for i, group in enumerate(optimizer.param_groups)]
+        for group in groups or ():
+            if group not in names:
+                raise ConfigError(
+                    f'WarmupPlateauLR: no parameter group is called {group!r}; {nearest(group, names)}. '
+                    'Parts of sub-networks get one by optim_wrapper.paramwise_cfg'
+                )
+        self.falling = [groups is None or name in groups for name in names]
         self.base_rates: list[float] = [group['lr'] for group in optimizer.param_groups]
         self.best = -float('inf')
         self.restart()
@@ -86,19 +103,23 @@ class WarmupPlateauLR:
     def after_validation(self, score: float) -> None:
         """Take the score of an epoch into account."""
         self.epochs += 1
-        if score > self.best:
+        if score > self.best + self.threshold * (abs(self.best) if self.best > -float('inf') else 0.0):
             self.best, self.waited = score, 0
         elif self.epochs > self.warmup:
             self.waited += 1
         if self.waited > self.patience:
-            self.rates = [rate * self.factor for rate in self.rates]
+            self.rates = [
+                max(min(rate, self.lowest), rate * self.factor) if falls else rate
+                for rate, falls in zip(self.rates, self.falling, strict=True)
+            ]
             self.waited = 0
         if self.epochs >= self.warmup:
             self._set(1.0)
 
     def is_below(self, rate: float) -> bool:
-        """Whether the warm-up is over and every parameter group's rate has fallen below this one."""
-        return self.epochs > self.warmup and max(self.rates) < rate
+        """Whether the warm-up is over and the rate of every group that falls is below this one."""
+        falling = [r for r, falls in zip(self.rates, self.falling, strict=True) if falls]
+        return self.epochs > self.warmup and max(falling) < rate
 
     def _set(self, fraction: float) -> None:
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):

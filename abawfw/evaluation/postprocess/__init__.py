@@ -12,6 +12,7 @@ from abawfw.evaluation.postprocess.gaussian_smoothing import GaussianSmoothing
 from abawfw.evaluation.postprocess.mean_smoothing import MeanSmoothing
 from abawfw.evaluation.postprocess.median_smoothing import MedianSmoothing
 from abawfw.evaluation.postprocess.pipeline import Pipeline
+from abawfw.evaluation.postprocess.replicated_smoothing import ReplicatedSmoothing
 from abawfw.evaluation.postprocess.savitzky_golay_smoothing import SavitzkyGolaySmoothing
 from abawfw.evaluation.postprocess.search import Tuned, candidates, tune
 
@@ -25,6 +26,7 @@ __all__ = [
     'MedianSmoothing',
     'Pipeline',
     'Postprocessor',
+    'ReplicatedSmoothing',
     'SavitzkyGolaySmoothing',
     'Tuned',
     'candidates',

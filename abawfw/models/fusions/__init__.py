@@ -6,6 +6,7 @@ from abawfw.models.fusions.concat_fusion import ConcatFusion
 from abawfw.models.fusions.directed_fusion import DirectedFusion
 from abawfw.models.fusions.leader_follower_fusion import LeaderFollowerFusion
 from abawfw.models.fusions.mixture_of_experts_fusion import MixtureOfExpertsFusion
+from abawfw.models.fusions.reliability_fusion import ReliabilityFusion
 
 __all__ = [
     'ChannelAttentionFusion',
@@ -14,4 +15,5 @@ __all__ = [
     'DirectedFusion',
     'LeaderFollowerFusion',
     'MixtureOfExpertsFusion',
+    'ReliabilityFusion',
 ]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor
 
+from abawfw.components import Positive
 from abawfw.models.losses.va_loss import VALoss
 from abawfw.registry import LOSSES
 
@@ -11,6 +14,7 @@ from abawfw.registry import LOSSES
 # 1e-8 where the means are smaller: gradients of less would overflow.
 FLAT = 1e-12
 SMALLEST = 1e-8
+EPS = 1e-8  # of the biased form
 
 
 @LOSSES.register_module()
@@ -21,9 +25,21 @@ class WindowCCCLoss(VALoss):
     leave 1 / n. Unlike there, frames that do not count change nothing, windows with fewer than two known
     frames are omitted of the average, and so are targets without any window; a window of which labels and
     predictions are the same constant, whose quotient is 0 / 0, gives 1 and no gradient.
+
+    Args:
+        biased: take biased variances too, and add 1e-8 to the divisor, as team RAS does (arXiv:2603.13056):
+            perfect predictions leave nothing.
+        targets: the targets this loss acts on; None: all of the head's.
+        weight: factor of the returned value.
     """
 
     name = 'window_ccc'
+
+    def __init__(
+        self, biased: bool = False, targets: Sequence[str] | None = None, weight: Positive = 1.0
+    ) -> None:
+        super().__init__(targets, weight)
+        self.biased = biased
 
     def compute(self, pred: Tensor, label: Tensor, known: Tensor) -> Tensor:
         """Return the mean over targets of the mean over windows."""
@@ -33,8 +49,8 @@ class WindowCCCLoss(VALoss):
         d_pred = (pred - mean_pred.unsqueeze(1)).masked_fill(~known, 0.0)
         d_label = (label - mean_label.unsqueeze(1)).masked_fill(~known, 0.0)
         covariance = (d_pred * d_label).sum(1) / n
-        variances = (d_pred.square() + d_label.square()).sum(1) / (n - 1)
-        spread = variances + (mean_pred - mean_label).square()
+        variances = (d_pred.square() + d_label.square()).sum(1) / (n if self.biased else n - 1)
+        spread = variances + (mean_pred - mean_label).square() + (EPS if self.biased else 0.0)
         size = (mean_pred.square() + mean_label.square()).clamp(min=SMALLEST)
         flat = spread <= FLAT * size
         ccc = 2.0 * covariance.masked_fill(flat, 0.0) / spread.masked_fill(flat, 1.0)

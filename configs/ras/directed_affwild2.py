@@ -1,0 +1,6 @@
+_base_ = [
+    '../_base_/datasets/affwild2_ras.py',
+    '../_base_/models/ras_directed.py',
+    '../_base_/schedules/ras.py',
+    '../_base_/ras_runtime.py',
+]

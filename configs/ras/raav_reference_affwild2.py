@@ -1,0 +1,2 @@
+_base_ = './raav_affwild2.py'
+repaired = False

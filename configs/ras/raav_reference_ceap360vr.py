@@ -1,0 +1,2 @@
+_base_ = './raav_ceap360vr.py'
+repaired = False
