@@ -74,12 +74,16 @@ def test_has_at_most_four_levels_of_dict(path: Path) -> None:
     assert depth(load_config(path).to_dict()) - 1 <= 4
 
 
+NOT_YET = 'Results: not measured yet.'
 READMES = [path for path in sorted(CONFIGS.glob('*/README.md')) if path.parent.name != 'own']
 
 
 @pytest.mark.parametrize('readme', READMES, ids=lambda p: p.parent.name)
 def test_results_table_names_configs_that_exist(readme: Path) -> None:
     text = readme.read_text()
+    if NOT_YET in text:
+        assert '| model | valence, raw' not in text
+        return
     rows = [line for line in text.splitlines() if line.startswith('| [')]
     linked = [re.search(r'\]\((\w+\.py)\)', row)[1] for row in rows]
     assert linked
