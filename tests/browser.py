@@ -116,13 +116,8 @@ def _opened(
     tabs.append(page)
 
 
-@pytest.fixture
-def open_page(chromium: Any, tabs: list[Any]) -> Iterator[OpenPage]:
-    """A function ``open_page(path, width=1440)`` that opens an HTML file and waits until it is drawn.
-
-    What it has opened before is closed. ``scheme`` is 'light' or 'dark', as the reader's system is set.
-    Pictures go to the folder that the environment variable ABAWFW_ARTIFACTS names.
-    """
+@contextmanager
+def _one_at_a_time(chromium: Any, tabs: list[Any]) -> Iterator[OpenPage]:
     with ExitStack() as stack:
 
         def opened(path: Path, width: int = 1440, **more: Any) -> Opened:
@@ -132,8 +127,19 @@ def open_page(chromium: Any, tabs: list[Any]) -> Iterator[OpenPage]:
         yield opened
 
 
+@pytest.fixture
+def open_page(chromium: Any, tabs: list[Any]) -> Iterator[OpenPage]:
+    """A function ``open_page(path, width=1440)`` that opens an HTML file and waits until it is drawn.
+
+    What it has opened before is closed. ``scheme`` is 'light' or 'dark', as the reader's system is set.
+    Pictures go to the folder that the environment variable ABAWFW_ARTIFACTS names.
+    """
+    with _one_at_a_time(chromium, tabs) as opened:
+        yield opened
+
+
 @pytest.fixture(scope='module')
 def open_for_all(chromium: Any, tabs: list[Any]) -> Iterator[OpenPage]:
-    """The same for pages that the tests of a module share; they stay open."""
-    with ExitStack() as stack:
-        yield lambda *path, **more: stack.enter_context(_opened(chromium, tabs, *path, **more))
+    """The same for a page that tests of a module share; it stays open until the next one is opened."""
+    with _one_at_a_time(chromium, tabs) as opened:
+        yield opened

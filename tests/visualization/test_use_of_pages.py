@@ -78,17 +78,22 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope='module')
-def opened_pages(open_for_all: OpenPage, pages: dict[str, Path]) -> dict[str, Opened]:
-    """Each page opened once; a test that changes what is shown brings it back."""
-    return {kind: open_for_all(path) for kind, path in pages.items()}
+def opened(request: pytest.FixtureRequest, open_for_all: OpenPage, pages: dict[str, Path]) -> Opened:
+    """A page opened once, for all tests of its kind; one that changes what is shown brings it back."""
+    return open_for_all(pages[request.param])
 
 
 @pytest.fixture
-def run(opened_pages: dict[str, Opened]) -> Iterator[Opened]:
+def run(opened: Opened) -> Iterator[Opened]:
     """The page of a run, on a light screen of usual width before and after."""
-    yield opened_pages['run']
-    opened_pages['run'].page.emulate_media(media='screen', color_scheme='light')
-    opened_pages['run'].page.set_viewport_size({'width': 1440, 'height': 900})
+    yield opened
+    opened.page.emulate_media(media='screen', color_scheme='light')
+    opened.page.set_viewport_size({'width': 1440, 'height': 900})
+
+
+def of(*kinds: str) -> pytest.MarkDecorator:
+    """The pages that a test is about."""
+    return pytest.mark.parametrize('opened', kinds, indirect=True)
 
 
 def shown(opened: Opened, video: str) -> None:
@@ -116,9 +121,8 @@ GROUNDS = '[...document.querySelectorAll(".plot")].map((plot) => plot.layout.tem
 DATA = 'JSON.stringify([...document.querySelectorAll(".plot")].map((plot) => plot.data))'
 
 
-@pytest.mark.parametrize('kind', ['run', 'comparison', 'data'])
-def test_axe_finds_nothing(opened_pages: dict[str, Opened], kind: str) -> None:
-    opened = opened_pages[kind]
+@of('run', 'comparison', 'data')
+def test_axe_finds_nothing(opened: Opened) -> None:
     assert opened.page.locator('.curves .plot .main-svg').count() > 0
     for scheme, ground, checked in (('dark', DARK[GROUND], 390), ('light', '#fff', 1440)):
         opened.page.emulate_media(color_scheme=scheme)
@@ -129,10 +133,11 @@ def test_axe_finds_nothing(opened_pages: dict[str, Opened], kind: str) -> None:
             assert width != checked or opened.violations == []
             assert opened.overflow <= 0
             if scheme == 'dark':
-                opened.screenshot(f'{kind}_dark_{width}')
+                opened.screenshot(f'{opened.path.stem}_dark_{width}')
     assert opened.errors == []
 
 
+@of('run')
 def test_figures_are_dark_with_the_system_and_light_on_paper(run: Opened) -> None:
     page = run.page
     page.emulate_media(color_scheme='dark')
@@ -149,6 +154,7 @@ def test_figures_are_dark_with_the_system_and_light_on_paper(run: Opened) -> Non
     assert run.errors == []
 
 
+@of('run')
 def test_seconds_where_the_frame_rate_is_known(run: Opened) -> None:
     follow(run, 'b')
     assert layout(run, 'xaxis.title.text') == 'time (s)'
@@ -165,13 +171,14 @@ def test_seconds_where_the_frame_rate_is_known(run: Opened) -> None:
     assert trace(run, 'arousal raw')['x'] == list(range(80))
 
 
-def test_seconds_on_the_page_of_a_data_set(opened_pages: dict[str, Opened]) -> None:
-    opened = opened_pages['data']
+@of('data')
+def test_seconds_on_the_page_of_a_data_set(opened: Opened) -> None:
     follow(opened, 'y')
     assert layout(opened, 'xaxis.title.text') == 'time (s)'
     np.testing.assert_allclose(trace(opened, 'valence')['x'], np.arange(50) / FPS, atol=1e-6)
 
 
+@of('run')
 def test_no_value_lies_outside_of_the_axis(run: Opened) -> None:
     follow(run, 'b')
     low, high = layout(run, 'yaxis.range')
@@ -180,6 +187,7 @@ def test_no_value_lies_outside_of_the_axis(run: Opened) -> None:
     assert 1.05 < raw.max() < high
 
 
+@of('run')
 def test_the_pointer_names_curves_and_covers_no_legend(run: Opened) -> None:
     follow(run, 'Clip 10')
     plot, legend = run.page.locator('.curves .plot'), run.page.locator('.curves div.legend')
@@ -204,28 +212,30 @@ def test_the_pointer_names_curves_and_covers_no_legend(run: Opened) -> None:
         run.page.wait_for_selector('.curves .hoverlayer .legendtext', state='detached')
 
 
-@pytest.mark.parametrize('kind', ['run', 'comparison', 'data'])
-def test_every_line_is_in_its_legend(opened_pages: dict[str, Opened], kind: str) -> None:
-    found = opened_pages[kind].page.evaluate(
+@of('run', 'comparison', 'data')
+def test_every_line_is_in_its_legend(opened: Opened) -> None:
+    found = opened.page.evaluate(
         """[...document.querySelectorAll('.plot')].map((plot) => [
             [...new Set(plot.data.filter((one) => one.name).map((one) => one.name))],
             [...plot.previousElementSibling.children].map((entry) => entry.textContent)])"""
     )
     assert all(sorted(names) == sorted(entries) for names, entries in found)
-    if kind == 'run':
+    if opened.path.stem == 'run':
         loss, ccc, smoothing = (entries for _, entries in found[:3])
         assert loss == ['train', 'val']
         assert ccc == [f'{t}, {part}' for t in TARGETS for part in ('train', 'val smoothed', 'val raw')]
         assert smoothing == [f'{t}{more}' for t in TARGETS for more in ('', ', best', ', in use')]
 
 
-def test_runs_differ_in_dash_and_mark(opened_pages: dict[str, Opened]) -> None:
-    first, second = (trace(opened_pages['comparison'], f'{k} valence') for k in range(2))
+@of('comparison')
+def test_runs_differ_in_dash_and_mark(opened: Opened) -> None:
+    first, second = (trace(opened, f'{k} valence') for k in range(2))
     assert (first['mode'], first['line']['dash']) == ('lines', 'solid')
     assert (second['mode'], second['line']['dash']) == ('lines+markers', 'dash')
     assert second['marker']['symbol'] != 'circle'
 
 
+@of('run')
 def test_a_click_in_the_legend_hides_a_line_until_the_next(run: Opened) -> None:
     entry = run.page.locator('.curves div.legend button', has_text='label')
     visible = """[...document.querySelectorAll('.curves .plot')].flatMap((plot) =>
@@ -240,6 +250,7 @@ def test_a_click_in_the_legend_hides_a_line_until_the_next(run: Opened) -> None:
     assert run.page.evaluate(visible) == [True, True]
 
 
+@of('run')
 def test_the_choice_gives_the_link_that_chooses_it(run: Opened) -> None:
     for name in NAMES:
         run.page.locator('tr[data-key]').nth(NAMES.index(name)).click()
@@ -257,8 +268,8 @@ def test_the_choice_gives_the_link_that_chooses_it(run: Opened) -> None:
     assert 0 <= run.page.locator('.curves').bounding_box()['y'] < 900  # in sight
 
 
-def test_a_link_to_a_video_that_is_not_there(opened_pages: dict[str, Opened]) -> None:
-    opened = opened_pages['data']
+@of('data')
+def test_a_link_to_a_video_that_is_not_there(opened: Opened) -> None:
     opened.load('#video=%E0%A4%A')  # no UTF-8 either
     warning = opened.page.locator('.curves .warning')
     assert warning.text_content() == 'The link names the video %E0%A4%A, which is not on this page.'
@@ -268,6 +279,7 @@ def test_a_link_to_a_video_that_is_not_there(opened_pages: dict[str, Opened]) ->
     assert opened.errors == []
 
 
+@of('run')
 def test_search(run: Opened) -> None:
     box, rows = run.page.get_by_label('Search'), run.page.locator('tr[data-key]:visible')
     box.fill('CLIP')
@@ -285,9 +297,8 @@ def test_search(run: Opened) -> None:
     assert rows.count() == 5
 
 
-@pytest.mark.parametrize('kind', ['run', 'data'])
-def test_tables_are_saved_as_csv(opened_pages: dict[str, Opened], pages: dict[str, Path], kind: str) -> None:
-    opened = opened_pages[kind]
+@of('run', 'data')
+def test_tables_are_saved_as_csv(opened: Opened) -> None:
     table = opened.page.locator('.table', has=opened.page.locator('tr[data-key]'))
     opened.page.get_by_label('Search').fill('nothing has this name')  # all rows are saved all the same
     with opened.page.expect_download() as download:
@@ -299,10 +310,10 @@ def test_tables_are_saved_as_csv(opened_pages: dict[str, Opened], pages: dict[st
     assert rows == table.locator('tbody tr').evaluate_all(
         "all => all.map((row) => [...row.cells].map((cell) => cell.dataset.value ?? ''))"
     )
-    if kind == 'run':
+    if opened.path.stem == 'run':
         assert head[:4] == ['video', 'frames', 'no face', 'all targets RMSE']
         assert sorted(row[0] for row in rows) == sorted(NAMES)
         assert all(float(row[2]) == 1 - (int(row[1]) - 10) / int(row[1]) for row in rows)  # all digits
     addresses = {address for address in opened.requests if not address.startswith('blob:')}
-    assert addresses == {pages[kind].as_uri()}
+    assert addresses == {opened.path.as_uri()}
     assert opened.errors == []
