@@ -238,7 +238,8 @@ def registered(registry: Registry, name: str) -> Any:
     MMEngine also imports whatever module or object of Python the name could mean.
     """
     try:
-        found = registry.get(name)
+        # its own lookup writes a debug message for each name, which is most of its time
+        found = registry.module_dict.get(name) or registry.get(name)
     except Exception:  # importing the name may do anything
         return None
     return found if inspect.isclass(found) or inspect.isroutine(found) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from command_line import ROOT, TINY_TRANSFORMER, call_apart
+from saved_runs import TINY_RUCAIM3, save_run
 
 from abawfw.datasets.demo.rucaim3 import make_demo_data
 
@@ -42,6 +44,29 @@ def demo_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def spoilt(demo_data: Path, tmp_path: Path) -> Path:
     """A copy of the data set, to be spoilt."""
     return shutil.copytree(demo_data, tmp_path / 'spoilt')
+
+
+@pytest.fixture(scope='session')
+def one_table() -> Iterator[None]:
+    """The exporter's table of operators is made once: every export makes a new one, in a second."""
+    from torch.onnx._internal.exporter._registration import ONNXRegistry
+
+    table = staticmethod(functools.cache(ONNXRegistry.from_torchlib))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ONNXRegistry, 'from_torchlib', table)
+        yield
+
+
+@pytest.fixture(scope='session')
+def lstm(one_table: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A run with a checkpoint of its own for each target, and its file."""
+    from abawfw.apis.export import export
+
+    folder = tmp_path_factory.mktemp('lstm')
+    dims = {'affectnet': 5, 'vggish': 3}
+    run = save_run(folder, 'rucaim3/fclstm_xl_demo', dims, separate=True, **TINY_RUCAIM3)
+    export(run, folder / 'out.onnx')
+    return run, folder / 'out.onnx'
 
 
 @pytest.fixture(scope='session')

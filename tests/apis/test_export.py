@@ -29,6 +29,7 @@ PIXELS = {'video': (40, 40, 3), 'logmel': (96, 64)}
 WINDOW = {**TINY_CHANNELS, 'regressor': [6], 'window': 12}
 TEXT = {'text_channels': [6]}
 slow = pytest.mark.slow
+pytestmark = pytest.mark.usefixtures('one_table')
 Session = onnxruntime.InferenceSession
 
 
@@ -49,7 +50,7 @@ ONE_STEP = {**WINDOW, **ONE, 'model.fusion.steps': 1}
 @pytest.mark.parametrize(
     ('config', 'dims', 'values'),
     [
-        ('tagf/can_affwild2', PIXELS, TINY_PIXELS),
+        ('tagf/can_affwild2', PIXELS, {**TINY_PIXELS, **ONE}),
         ('tagf/lfan_demo', WORDS, {**TINY_CHANNELS, **ONE, **TEXT}),
         ('tagf/rjcma_demo', WORDS, {**ONE_STEP, **TEXT, 'optional': ['bert']}),
         ('tagf/tagf_free_length_demo', VECTORS, ONE_STEP),  # gate: mlp
@@ -88,15 +89,6 @@ def attention(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     found = tool_here('export', run / 'config.py', run / 'best_ccc_valence_epoch_1.pth', '--onnx', out)
     assert (found.returncode, found.stderr) == (0, '')
     return Exported(run, out, found.stdout.splitlines())
-
-
-@pytest.fixture(scope='module')
-def lstm(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A run with a checkpoint of its own for each target, and its file."""
-    folder = tmp_path_factory.mktemp('lstm')
-    run = save_run(folder, 'rucaim3/fclstm_xl_demo', SOUND, separate=True, **TINY_RUCAIM3)
-    export(run, folder / 'out.onnx')
-    return run, folder / 'out.onnx'
 
 
 def offline(run: Path, inputs: dict[str, np.ndarray]) -> np.ndarray:

@@ -12,20 +12,17 @@ from typing import Any
 import numpy as np
 import pytest
 from command_line import ROOT
-from saved_runs import TINY_CHANNELS, TINY_RUCAIM3, save_run
+from saved_runs import TINY_CHANNELS, save_run
 
 from abawfw.apis import VAInferencer
 from abawfw.apis.export import export
+from abawfw.apis.trained_run import load_run
 from abawfw.datasets.stores.rucaim3.writer import RUCAIM3Writer
 
 ALONE = ('onnxruntime', 'flatbuffers', 'numpy', 'packaging', 'protobuf')  # onnxruntime and what it requires
-CASES = {
-    'rucaim3/fclstm_xl_demo': ({'affectnet': 5, 'vggish': 3}, TINY_RUCAIM3),  # states, two networks
-    'tagf/can_coattn_demo': (
-        {'video_embedding': 5, 'audio_embedding': 4},
-        {**TINY_CHANNELS, 'regressor': [6], 'window': 12, 'hop': 8},
-    ),  # masks, overlapping windows of one length
-}
+# states, and a network for each target; masks, and overlapping windows of one length
+CASES = ('rucaim3/fclstm_xl_demo', 'tagf/can_coattn_demo')
+WINDOWS = {**TINY_CHANNELS, 'regressor': [6], 'window': 12, 'hop': 8}
 
 
 @pytest.fixture(scope='module')
@@ -55,22 +52,24 @@ def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope='module', params=CASES)
-def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
-    """Name of a config, and a run of it with out.onnx beside it."""
-    dims, values = CASES[request.param]
+def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A run and its file."""
+    request.getfixturevalue('one_table')
+    if request.param.startswith('rucaim3'):
+        return request.getfixturevalue('lstm')
     folder = tmp_path_factory.mktemp('exported')
-    run = save_run(folder, request.param, dims, separate=request.param.startswith('rucaim3'), **values)
+    run = save_run(folder, request.param, {'video_embedding': 5, 'audio_embedding': 4}, **WINDOWS)
     export(run, folder / 'out.onnx')
-    return request.param, run
+    return run, folder / 'out.onnx'
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize('frames', [7, 53])
 def test_the_same_curve(
-    python: Path, script: Path, tmp_path: Path, exported: tuple[str, Path], frames: int
+    python: Path, script: Path, tmp_path: Path, exported: tuple[Path, Path], frames: int
 ) -> None:
-    config, run = exported
-    dims, _ = CASES[config]
+    run, out = exported
+    dims = load_run(run).networks[0].model.input_dims
     rng = np.random.default_rng(0)
     arrays = {name: rng.normal(size=(frames, dim)).astype(np.float32) for name, dim in dims.items()}
     with RUCAIM3Writer(tmp_path / 'store', {name: (dim,) for name, dim in dims.items()}) as writer:
@@ -80,7 +79,7 @@ def test_the_same_curve(
     for name, x in arrays.items():
         np.save(tmp_path / f'{name}.npy', x)
         given.append(f'{name}={tmp_path / name}.npy')
-    command = [str(python), '-I', str(script), str(run.parent / 'out.onnx'), *given]
+    command = [str(python), '-I', str(script), str(out), *given]
     found = subprocess.run(command, capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stderr
     header, *lines = found.stdout.splitlines()
