@@ -72,6 +72,14 @@ def test_a_value_that_a_component_refuses(trials: Path, key: str, value: Any, pr
         check_config(cfg)  # only training needs videos of both partitions, and a model
 
 
+def test_a_prior_of_an_unknown_modality(trials: Path) -> None:
+    cfg = load_config('ras/raav_demo.py', {'data_root': str(trials), 'priors': {'face': 1}})
+    with pytest.raises(
+        ConfigError, match=r'model.fusion: ReliabilityFusion: priors name face, which the gate'
+    ):
+        check_config(cfg, training=True)
+
+
 def test_misspelt_names_come_first(trials: Path) -> None:
     with pytest.raises(ConfigError) as error:
         check_config(

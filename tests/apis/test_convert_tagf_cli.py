@@ -335,3 +335,21 @@ def test_existing_output(convert: Conversion, stored: dict[str, Tensor], tmp_pat
     message = convert.refused('tagf', stored, tagf_config(tmp_path))
     assert f'{tmp_path}/out.py: choose another name' in message
     assert (tmp_path / 'out.py').read_text() == 'mine'
+
+
+def test_a_checkpoint_of_ras(tmp_path: Path, capfd: pytest.CaptureFixture[str], golden_2025: Path) -> None:
+    """Both targets, by the same command line; its modalities are the config's, in their order."""
+    weights = fill(parameter_names(golden_2025 / 'ras')['fusion_directed'], 'convert')
+    torch.save(weights, tmp_path / 'best.pt')
+    arguments = ['--system', 'ras', tmp_path / 'best.pt', tmp_path / 'out.pth']
+    found = call(capfd, 'convert_checkpoint', *arguments)
+    assert (found.code, found.err.count('needs --config: a config of this system\n')) == (2, 1)
+    config = ['--config', ROOT / 'configs/ras/directed_affwild2.py', '--cfg-options']
+    found = call(capfd, 'convert_checkpoint', *arguments, *config, 'hidden=16', 'heads=4', 'layers=2')
+    assert found.code == 0, found.err
+    assert f'{len(weights)} tensors written to' in found.out
+    assert 'features, in this order: face, behaviour' in found.out
+    stored = torch.load(tmp_path / 'out.pth', weights_only=True)
+    assert stored['meta']['input_dims'] == {'face': 10, 'behaviour': 7}
+    theirs = weights['projections.llm.0.weight']
+    assert torch.equal(stored['state_dict']['fusion.projections.behaviour.0.weight'], theirs)

@@ -44,6 +44,8 @@ def description(session: Session) -> dict[str, Any]:
 # one layer, or one step of co-attention, is traced as others are; tracing takes seconds
 ONE = {'video_channels': [6], 'audio_channels': [6]}
 ONE_STEP = {**WINDOW, **ONE, 'model.fusion.steps': 1}
+ONE_LAYER = {'hidden': 8, 'heads': 2, 'layers': 1, 'window': 12}
+ENCODER = {'type': 'AttentionEncoder', 'dim': 4, 'heads': 2, 'layers': 1}
 
 
 @slow
@@ -54,6 +56,9 @@ ONE_STEP = {**WINDOW, **ONE, 'model.fusion.steps': 1}
         ('tagf/lfan_demo', WORDS, {**TINY_CHANNELS, **ONE, **TEXT}),
         ('tagf/rjcma_demo', WORDS, {**ONE_STEP, **TEXT, 'optional': ['bert']}),
         ('tagf/tagf_free_length_demo', VECTORS, ONE_STEP),  # gate: mlp
+        ('ras/directed_demo', VECTORS, {**ONE_LAYER, 'model.encoders': {'audio_embedding': ENCODER}}),
+        ('ras/dcmmoe_demo', VECTORS, ONE_LAYER),
+        ('ras/raav_demo', VECTORS, {**ONE_LAYER, 'ffn': 8}),
     ],
     ids=lambda value: value if isinstance(value, str) else '',
 )

@@ -35,6 +35,14 @@ def test_windows_equal_the_reference(shared: Path):
         assert [list(w) for w in SlidingWindow(300, 200).cut(int(num_frames))] == windows
 
 
+@pytest.mark.parametrize(('length', 'hop'), [(400, 150), (300, 200)])
+def test_windows_of_ras(golden_2025: Path, length: int, hop: int) -> None:
+    expected = json.loads((golden_2025 / 'ras/windows.json').read_text())[f'{length}_{hop}']
+    for num_frames, windows in expected.items():
+        found = SlidingWindow(length, hop).cut(int(num_frames))
+        assert [[start, stop - start] for start, stop in found] == windows
+
+
 @given(st.integers(1, 50).flatmap(lambda n: st.tuples(st.just(n), st.integers(1, n))), st.integers(0, 400))
 def test_windows_cover_every_frame_and_end_flush(rule: tuple[int, int], num_frames: int):
     length, hop = rule

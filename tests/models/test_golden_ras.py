@@ -210,6 +210,18 @@ def test_mixture_of_experts(golden: Path) -> None:
     torch.testing.assert_close(found[arrays['mask']], arrays['out'][arrays['mask']], **CLOSE)
 
 
+def test_head_of_the_audio_branch(golden: Path) -> None:
+    """That of RAAV, with an embedding of another length than its input."""
+    arrays = numbers(golden, 'attention_pooling')
+    head = RegressionHead(16, BOTH, layers=[10], activation='gelu', norm='first').eval()
+    weights = fill(parameter_names(golden)['attention_pooling_head'], 'attention_pooling_head')
+    places = {'0': 'hidden.0', '2': 'hidden.1', '5': 'out'}
+    head.load_state_dict({f'{places[k[0]]}{k[1:]}': v for k, v in weights.items()})
+    embedding = head.hidden(arrays['chunks'])
+    torch.testing.assert_close(embedding, arrays['head_features'], **CLOSE)
+    torch.testing.assert_close(head.out(embedding), arrays['head_out'], **CLOSE)
+
+
 PRIORS = {'face': 0.85, 'qwen_mm': 0.15}
 RATES = {'raav_small': (10, 7, 9), 'raav_full': (256, 256, 256)}
 

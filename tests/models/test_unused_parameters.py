@@ -14,7 +14,8 @@ from abawfw.config.loading import load_config, resolve
 from abawfw.models.parts import is_stateful
 from abawfw.registry import MODELS
 
-DEMOS = sorted((Path(__file__).parents[2] / 'configs/tagf').glob('*_demo.py'))
+CONFIGS = Path(__file__).parents[2] / 'configs'
+DEMOS = sorted(path for system in ('tagf', 'ras') for path in (CONFIGS / system).glob('*_demo.py'))
 DIM, ROWS = 8, 2
 
 
