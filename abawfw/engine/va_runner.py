@@ -142,7 +142,8 @@ class VARunner(Runner):
             self.model = None
             gc.collect()  # a wrapper leaves the parameters alone only when it is gone
             self.model = self.wrap_model(None, model)
-        self._maybe_compile('')
+        if model.compiled:  # for what was trainable then
+            self._maybe_compile('')
 
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
         """MMEngine's logger with short lines, and without its list of hooks, forty lines at every start."""
