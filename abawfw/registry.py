@@ -45,6 +45,7 @@ TRANSFORMS = _registry(
     'transform', 'datasets.transforms', parent=mmengine.TRANSFORMS
 )  # what is done to a clip
 SAMPLERS = _registry('sampler', 'datasets.samplers', parent=mmengine.DATA_SAMPLERS)  # clips -> batches
+LOADINGS = _registry('loading policy', 'datasets.loading')  # whether data are read as needed or once
 DATASETS = _registry('dataset', 'datasets.clip_dataset', parent=mmengine.DATASETS)  # clips of videos
 
 # --- models: one registry per slot of the estimator

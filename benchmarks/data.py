@@ -36,6 +36,7 @@ def benchmark_data(cfg: Config, rounds: int) -> dict[str, Any]:
     loaders = {}
     for workers in WORKERS:
         resolved.train_dataloader.num_workers = workers
+        resolved.train_dataloader.loading = {'type': 'Stream'}
         loaders[workers] = build_loader(resolved, 'train_dataloader')
     model = MODELS.build(model_config(resolved, loaders[0].dataset.input_dims))
     loop = BareLoop(model, resolved.optim_wrapper, resolved.optim_wrapper.precision)

@@ -54,7 +54,10 @@ CASES = {
     ),
 }
 
-VARIANTS: dict[str, dict[str, Any]] = {'streaming': {}}
+VARIANTS: dict[str, dict[str, Any]] = {
+    name: {f'{key}.loading.type': policy for key in ('train_dataloader', 'val_dataloader')}
+    for name, policy in (('streaming', 'Stream'), ('resident', 'Resident'))
+}
 """Ways in which the framework trains, each with the values of a config that ask for it."""
 
 VIDEOS, LENGTH = 25, 1500  # of the store that is trained from: dozens of batches of each model

@@ -33,7 +33,7 @@ ITERATIONS = 10
 
 
 def benchmark_startup(cfg: Config, rounds: int, frames: int) -> dict[str, Any]:
-    """Start runs of a config on packed stores of random data, each in a fresh process.
+    """Start runs of a config on packed stores of random data, streamed, each in a fresh process.
 
     The stores have the config's features as its own store has them, are written in full to a temporary
     folder, and differ in the number of videos alone.
@@ -83,7 +83,9 @@ def benchmark_startup(cfg: Config, rounds: int, frames: int) -> dict[str, Any]:
 
 def _in_fresh_process(config: Path, data_root: Path) -> FirstIterations:
     with ProcessPoolExecutor(1, mp_context=get_context('spawn')) as pool:
-        return pool.submit(run_first_iterations, config, {'data_root': str(data_root)}, ITERATIONS).result()
+        given = {f'{key}.loading.type': 'Stream' for key in ('train_dataloader', 'val_dataloader')}
+        given |= {'data_root': str(data_root)}
+        return pool.submit(run_first_iterations, config, given, ITERATIONS).result()
 
 
 class FirstIterations(NamedTuple):

@@ -28,6 +28,7 @@ from benchmarks.bare_loop import BareLoop, ReadyBatch, ready_batches
 from benchmarks.timing import Spread, in_turn, seconds
 
 PRECISIONS = ('fp32', 'bf16')
+LOADINGS = ('Stream', 'Resident')
 WARM_UP = 5  # batches of each bare loop that are not timed
 
 
@@ -42,16 +43,18 @@ def benchmark_train(cfg: Config, rounds: int) -> dict[str, Any]:
         rounds: epochs to time, after one that is not timed.
 
     Returns:
-        Per precision: seconds of the framework's training epoch, of its evaluation pass, of saving, of all
-        three; of the bare loop and of the bare loop with torch's own dropout and encoder; ratios, each
-        taken within a round. Then bf16 against fp32, frames and batches of an epoch, and the useful share of
-        computed frames on these data and on lengths like those of Aff-Wild2.
+        Per precision, of an epoch whose data are streamed: seconds of the framework's training, of its
+        evaluation pass, of saving, of all three; with resident data, those of training; of the bare loop and
+        of the bare loop with torch's own dropout and encoder; ratios, each taken within a round. Then seconds
+        of reading the epoch's batches from the store alone, which the bare loop does not do; bf16 against
+        fp32, frames and batches of an epoch, and the useful share of computed frames on these data and on
+        lengths like those of Aff-Wild2.
 
     Raises:
         ConfigError, DataError: as training.
     """
     check_config(cfg)
-    resolved = resolve(cfg)
+    resolved = resolve(with_loading(cfg, 'Stream'))
     loaders = {partition: build_loader(resolved, key) for partition, key in LOADERS.items()}
     ours = MODELS.build(model_config(resolved, loaders['train'].dataset.input_dims))
     batches: list[ReadyBatch] = []
@@ -63,17 +66,21 @@ def benchmark_train(cfg: Config, rounds: int) -> dict[str, Any]:
     actions: dict[str, Callable[[], Any]] = {}
     with TemporaryDirectory(prefix='abawfw-benchmark-') as folder:
         for precision in PRECISIONS:
-            run = FrameworkEpochs(with_precision(cfg, precision), Path(folder) / f'benchmark-{precision}')
-            actions[f'framework {precision}'] = run.epoch
+            for loading in LOADINGS:
+                given = with_loading(with_precision(cfg, precision), loading)
+                run = FrameworkEpochs(given, Path(folder) / f'benchmark-{precision}-{loading}')
+                actions[f'{loading} {precision}'] = run.epoch
             for name, model in (('bare', copy.deepcopy(ours)), ('torch', with_torch_parts(ours))):
                 loop = BareLoop(model, resolved.optim_wrapper, precision)
                 loop.epoch(batches[:WARM_UP])
                 actions[f'{name} {precision}'] = partial(seconds, partial(loop.epoch, batches))
+        actions['reading'] = partial(seconds, lambda: [None for _ in loaders['train']])
         took = in_turn(actions, rounds, before=lambda turn: make_ready(turn + 1))
     figures: dict[str, Any] = {
-        p: _figures(took[f'framework {p}'], took[f'bare {p}'], took[f'torch {p}']) for p in PRECISIONS
+        p: _figures(*(took[f'{name} {p}'] for name in (*LOADINGS, 'bare', 'torch'))) for p in PRECISIONS
     }
-    train = {p: [epoch.train for epoch in took[f'framework {p}']] for p in PRECISIONS}
+    figures['reading_seconds'] = Spread.of(took['reading'])
+    train = {p: [epoch.train for epoch in took[f'Stream {p}']] for p in PRECISIONS}
     figures['bf16_over_fp32'] = Spread.of_ratios(train['bf16'], train['fp32'])
     figures['batches'] = len(batches)
     figures['frames'] = int(sum(batch.valid.sum() for batch in batches))
@@ -82,15 +89,19 @@ def benchmark_train(cfg: Config, rounds: int) -> dict[str, Any]:
     return figures
 
 
-def _figures(framework: list[EpochSeconds], bare: list[float], torch_parts: list[float]) -> dict[str, Spread]:
-    train = [epoch.train for epoch in framework]
+def _figures(
+    framework: list[EpochSeconds], kept: list[EpochSeconds], bare: list[float], torch_parts: list[float]
+) -> dict[str, Spread]:
+    train, resident = ([epoch.train for epoch in epochs] for epochs in (framework, kept))
     return {
         'train_seconds': Spread.of(train),
         'evaluation_seconds': Spread.of([epoch.evaluation for epoch in framework]),
         'saving_seconds': Spread.of([epoch.saving for epoch in framework]),
         'epoch_seconds': Spread.of([sum(epoch) for epoch in framework]),
+        'resident_train_seconds': Spread.of(resident),
         'bare_seconds': Spread.of(bare),
         'train_over_bare': Spread.of_ratios(train, bare),
+        'resident_over_bare': Spread.of_ratios(resident, bare),
         'bare_torch_parts_seconds': Spread.of(torch_parts),
         'torch_parts_over_ours': Spread.of_ratios(torch_parts, bare),
     }
@@ -108,6 +119,14 @@ def with_precision(cfg: Config, precision: str) -> Config:
     """A copy of a loaded config that trains in another precision."""
     copied = copy.deepcopy(cfg)
     copied.optim_wrapper.precision = precision
+    return copied
+
+
+def with_loading(cfg: Config, loading: str) -> Config:
+    """A copy of a loaded config whose data are loaded by this policy."""
+    copied = copy.deepcopy(cfg)
+    for key in LOADERS.values():
+        copied[key].loading = {'type': loading}
     return copied
 
 

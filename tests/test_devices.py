@@ -9,6 +9,7 @@ import torch
 from mmengine.device import get_device
 from torch import cuda
 
+from abawfw import devices
 from abawfw.devices import (
     SHARED_OUT,
     SMALL,
@@ -192,3 +193,35 @@ def test_threads(
                 assert torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(before)
+
+
+def control_group(root: Path, limit: str, used: int, inactive: int, names: tuple[str, str, str]) -> None:
+    root.mkdir(parents=True, exist_ok=True)
+    (root / names[0]).write_text(f'{limit}\n')
+    (root / names[1]).write_text(f'{used}\n')
+    (root / 'memory.stat').write_text(f'cache 5\n{names[2]} {inactive}\n')
+
+
+@pytest.mark.parametrize('unified', [True, False])
+def test_free_memory_is_what_the_narrowest_control_group_leaves(
+    unified: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info, own = tmp_path / 'meminfo', tmp_path / 'cgroup'
+    info.write_text('MemTotal: 9000 kB\nMemAvailable: 5000 kB\n')
+    monkeypatch.setattr(devices, 'MEMINFO', info)
+    monkeypatch.setattr(devices, 'OWN_CGROUPS', own)
+    monkeypatch.setattr(devices, 'CGROUPS', tmp_path / 'fs')
+    cpu, names = torch.device('cpu'), devices.CGROUP_FILES[unified]
+    assert devices.free_memory(cpu) == 5_120_000  # no control groups
+    own.write_text('0::/jobs/one\n' if unified else '3:cpuset:/\n2:cpu,memory:/jobs/one\n0::/\n')
+    root = tmp_path / ('fs' if unified else 'fs/memory')
+    assert devices.free_memory(cpu) == 5_120_000  # none that is seen from here
+    unlimited = 'max' if unified else '9223372036854771712'
+    control_group(root / 'jobs/one', unlimited, 100, 0, names)
+    control_group(root / 'jobs', '4000000', 1_500_000, 500_000, names)
+    control_group(root, unlimited, 100, 0, names)
+    assert devices.free_memory(cpu) == 3_000_000
+    control_group(root / 'jobs/one', '1000', 1_500, 0, names)
+    assert devices.free_memory(cpu) == 0
+    info.unlink()
+    assert devices.free_memory(cpu) is None

@@ -52,6 +52,8 @@ def build_loader(
     if store is not None:
         loader['dataset'] |= {'store': store, 'split': {'type': 'OfficialSplit'}, 'debug': None}
         loader['num_workers'] = 0
+    if partition is not None or store is not None:
+        loader['loading'] = {'type': 'Stream'}  # to be predicted, each clip once
     rank, world_size = get_dist_info()
     try:
         with building(key):

@@ -126,7 +126,7 @@ def _of_worker(error: RuntimeError) -> str | None:
     """The message on a worker of a data loader that was killed; None where it is something else."""
     if 'torch' not in sys.modules:
         return None
-    from abawfw.datasets.loader import worker_death
+    from abawfw.datasets.loading.stream import worker_death
 
     return worker_death(error)
 

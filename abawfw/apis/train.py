@@ -208,10 +208,9 @@ def facts(runner: VARunner, precision: str) -> list[str]:
         infos = [dataset.store.feature(feature) for feature in dataset.features]
         size = sum(math.prod(info.dims) * np.dtype(info.dtype).itemsize for info in infos)
         frames = sum(video.num_frames for video in dataset.videos)
-        number = loader.num_workers
-        workers = f', {number} worker{"s" if number > 1 else ""}' if number else ''
         megabytes = f'{frames * size / 1e6:,.1f} MB'
-        lines.append(f'{name}: {len(dataset.videos):,} videos, {frames:,} frames, {megabytes}{workers}')
+        lines.append(f'{name}: {len(dataset.videos):,} videos, {frames:,} frames, {megabytes}')
+        lines.append(f'{name}: {loader.loading.fact}')
     parameters = list(bare_model(runner).parameters())
     count = sum(p.numel() for p in parameters)
     trained = sum(p.numel() for p in parameters if p.requires_grad)

@@ -88,6 +88,7 @@ REGISTRY_OF = {
     'clips': registries.CLIPS,
     'pipeline': registries.TRANSFORMS,
     'sampler': registries.SAMPLERS,
+    'loading': registries.LOADINGS,
     'backbones': registries.BACKBONES,
     'encoders': registries.ENCODERS,
     'fusion': registries.FUSIONS,
@@ -110,7 +111,12 @@ REGISTRY_OF = {
 }
 
 # Settings that are no component: what stands in them.
-LOADER = {'dataset': Part, 'sampler': Part, 'num_workers': Annotated[int, Ge(0), Le(256)]}
+LOADER = {
+    'dataset': Part,
+    'sampler': Part,
+    'num_workers': Annotated[int, Ge(0), Le(256)],
+    'loading': Part,
+}
 GROUPS: dict[str, dict[str, Any]] = {
     'train_dataloader': LOADER,
     'val_dataloader': LOADER,
@@ -131,6 +137,7 @@ SUPPLIED = {
     'context': {'in_dim'},
     'head': {'in_dim', 'targets'},
     'sampler': {'dataset', 'seed', 'rank', 'world_size'},
+    'loading policy': {'dataset', 'sampler', 'num_workers', 'seed', 'within'},
     'loop': {'runner', 'dataloader', 'evaluator'},
     'optim wrapper': {'optimizer'},
     'optimizer': {'params'},

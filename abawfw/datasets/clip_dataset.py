@@ -73,6 +73,7 @@ class ClipDataset(Dataset):
         input_dims: size of one frame of each feature after the pipeline, an int where it is a vector.
         on_batch: the transforms that act on batches, in order.
         seed: seed of random transforms; set by ``build_dataloader``.
+        drew: class of the transform that has drawn for a clip last (``results['rng']``); None if none has.
 
     Raises:
         DataError: a feature that the store does not have, no video in the partition, an empty video.
@@ -97,6 +98,7 @@ class ClipDataset(Dataset):
         self.features = self._present(features, optional)
         self.partition = partition
         self.seed = 0
+        self.drew: str | None = None
         self.input_dims = self._input_dims()
 
         fold = build_split(split, self.store)
@@ -145,14 +147,19 @@ class ClipDataset(Dataset):
             DataError: the store cannot give the clip, or a feature is NaN or infinite in it.
         """
         clip = self.clips[request.clip]
+
+        @functools.cache  # called for the generator: making one costs 20 us, and most clips need none
+        def rng() -> np.random.Generator:
+            self.drew = type(transform).__name__
+            return np.random.default_rng([self.seed, request.epoch, request.clip])
+
         results: dict[str, Any] = {
             'store': self.store,
             'video': self.videos[clip.video],
             'clip': clip,
             'features': self.features,
             'request': request,
-            # Called for the generator: making one costs 20 us, and most clips need none.
-            'rng': functools.cache(lambda: np.random.default_rng([self.seed, request.epoch, request.clip])),
+            'rng': rng,
         }
         for transform in self._on_clip:
             results = transform(results)
@@ -233,9 +240,10 @@ def _check_order(pipeline: Sequence[Any]) -> None:
                 continue
             touched = getattr(later, 'features', None)
             if touched is None or set(touched) & set(drawing.changed):
+                name = type(later).__name__
                 raise ConfigError(
-                    f'pipeline: {type(later).__name__} stands behind {type(drawing).__name__}, which draws '
-                    f'for whole batches, after all that is done to a clip: put {type(later).__name__} before it'
+                    f'pipeline: {name} stands behind {type(drawing).__name__}, which draws for batches, '
+                    f'after all that is done to a clip: put {name} before it'
                 )
 
 

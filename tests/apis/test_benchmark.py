@@ -73,6 +73,9 @@ def test_train_gives_every_ratio_for_both_precisions(
     found = figures(tool, tmp_path, 'train', *options(name, store))
     for precision in ('fp32', 'bf16'):
         one = found[precision]
+        assert one['resident_over_bare']['median'] == pytest.approx(
+            one['resident_train_seconds']['median'] / one['bare_seconds']['median']
+        )
         assert one['train_over_bare']['median'] == pytest.approx(
             one['train_seconds']['median'] / one['bare_seconds']['median']
         )

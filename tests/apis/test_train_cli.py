@@ -55,13 +55,14 @@ def test_files_and_output(trained: Path) -> None:
         frames = sum(video.num_frames for video in videos)
         size = frames * sum(store.feature(name).dims[0] for name in ('egemaps', 'affectnet')) * 4 / 1e6
         expected.append(f'{partition}: {len(videos)} videos, {frames:,} frames, {size:.1f} MB')
+        expected.append(f'{partition}: resident in host memory')
     weights = load_checkpoint(trained / 'epoch_2.pth')['state_dict'].values()
     count = sum(w.numel() for w in weights)
     expected += [
         f'model: {count:,} parameters, {count:,} of them trained from the start',
         'computes on CPU in bf16, 1 thread',
     ]
-    assert facts == expected
+    assert [fact.partition(', ')[0] if 'resident' in fact else fact for fact in facts] == expected
     assert head == 'a line per epoch: mean loss, CCC in training/validation, seconds of training'
     number = r'-?\d\.\d{3}'
     for epoch, line in enumerate((one, two), 1):
@@ -240,9 +241,21 @@ def test_features_that_are_no_numbers(spoilt: Path, capfd: pytest.CaptureFixture
     video = first_video(spoilt, 'val')  # of val: statistics are taken over train only
     change(spoilt, 'features/val_egemaps.h5', f'{video}/fts', slice(3, 5), np.nan)
     # so that validation comes first to what is wrong
-    message = refused(capfd, spoilt, f'val_dataloader.num_workers={workers}')
+    policy = 'Stream' if workers else 'Auto'
+    loading = f'val_dataloader.loading.type={policy}'
+    message = refused(capfd, spoilt, f'val_dataloader.num_workers={workers}', loading)
     for part in ('egemaps', video, 'frame 3', '2 '):
         assert part in message
+
+
+def test_resident_data_that_are_larger_than_memory(
+    spoilt: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr('abawfw.datasets.loading.resident.free_memory', lambda device: 10_000)
+    message = refused(capfd, spoilt, 'train_dataloader.loading.type=Resident')
+    assert message.startswith('the data take ')
+    assert "the limit is 0.0 MB, 100% of what is free: set loading=dict(type='Auto'), or 'Stream'" in message
+    assert not (spoilt.parent / 'run/config.py').exists()
 
 
 def test_statistics_of_features_that_are_no_numbers(spoilt: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -110,8 +110,7 @@ def check_and_run(path: Path, stores: DemoStores) -> None:
     model = MODELS.build(model_config(cfg, dims)).eval()
     assert list(dims) == list(cfg.features)
     loader.batch_sampler.set_epoch(0)
-    batch = next(iter(loader.batch_sampler))
-    data = loader.collate_fn([loader.dataset[request] for request in batch])
+    data = next(iter(loader))
     with torch.no_grad():
         (predicted,) = model(data['inputs'], data['data_samples'], mode='predict')
     for frames, pred in zip(predicted.num_frames, predicted.predictions(), strict=True):

@@ -87,6 +87,14 @@ MISTAKES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         lambda c: c['train_dataloader'].update(num_worker=2),
         "train_dataloader.num_worker: there is no such setting: did you mean 'num_workers'?",
     ),
+    'unknown loading policy': (
+        lambda c: c['train_dataloader'].update(loading={'type': 'Reside'}),
+        "train_dataloader.loading: no loading policy is called 'Reside': did you mean 'Resident'?",
+    ),
+    'argument that a loading policy is told': (
+        lambda c: c['val_dataloader'].update(loading={'type': 'Resident', 'within': 0.5}),
+        'val_dataloader.loading.within: is set by what Resident is built from; leave it away',
+    ),
     'component where none belongs': (
         lambda c: c['randomness'].update(seed={'type': 'Adam'}),
         "randomness.seed: must be a whole number, not {'type': 'Adam'}",

@@ -11,7 +11,8 @@ from memory_store import MemoryStore
 
 from abawfw.datasets.clip_dataset import Clip, ClipDataset
 from abawfw.datasets.clip_request import ClipRequest
-from abawfw.datasets.loader import build_dataloader, collate_clips, one_clip, transformed
+from abawfw.datasets.loader import build_dataloader, one_clip, transformed
+from abawfw.datasets.loading.stream import collate_clips
 from abawfw.datasets.stores.records import FeatureInfo
 from abawfw.datasets.transforms import (
     CentreCrop,

@@ -10,7 +10,8 @@ from memory_store import PIPELINE, MemoryStore
 
 from abawfw.datasets.clip_dataset import Clip, ClipDataset
 from abawfw.datasets.clip_request import ClipRequest
-from abawfw.datasets.loader import build_dataloader, collate_clips
+from abawfw.datasets.loader import build_dataloader
+from abawfw.datasets.loading.stream import collate_clips
 from abawfw.errors import ConfigError, DataError
 from abawfw.registry import DATASETS, TRANSFORMS
 

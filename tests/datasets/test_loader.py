@@ -225,6 +225,7 @@ def large(lengths: list[int], workers: int, sampler: dict[str, Any]) -> DataLoad
         },
         'sampler': {'shuffle': False, **sampler},
         'num_workers': workers,
+        'loading': {'type': 'Stream'},
     }
     return build_dataloader(cfg, seed=0)
 
@@ -305,10 +306,9 @@ def test_a_worker_that_is_killed_is_one_message(capfd: pytest.CaptureFixture[str
         }
         with pytest.MonkeyPatch.context() as patch:
             # which would kill this process
-            patch.setattr('abawfw.datasets.loader.batch_bytes', lambda loader: 0)
-            loader = build_dataloader(
-                {'dataset': dataset, 'sampler': SAMPLERS['clips'], 'num_workers': 1}, seed=0
-            )
+            patch.setattr('abawfw.datasets.loading.stream.batch_bytes', lambda loader: 0)
+            cfg = {'dataset': dataset, 'sampler': SAMPLERS['clips'], 'num_workers': 1}
+            loader = build_dataloader({**cfg, 'loading': {'type': 'Stream'}}, seed=0)
     finally:
         TRANSFORMS.module_dict.pop('DiesOfABusError')
     loader.batch_sampler.set_epoch(0)

@@ -52,6 +52,7 @@ def test_killed_and_resumed(train, tmp_path: Path) -> None:
     """With workers; without them, test_gradual_release.py does."""
     model = 'transformer_attention'
     options = {'epochs': 2, 'default_hooks.checkpoint.batches': 1, 'train_dataloader.num_workers': 2}
+    options |= {'train_dataloader.loading.type': 'Stream'}
     whole, killed = tmp_path / 'whole', tmp_path / 'killed'
     done = train(whole, model, TWO, **options)
     assert done['codes'] == [0, 0], done['output']

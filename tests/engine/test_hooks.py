@@ -205,6 +205,7 @@ def test_a_signal_leaves_a_state_that_resumes(
     train, original: Path, tmp_path: Path, number: int, workers: int
 ) -> None:
     options = {'train_dataloader.num_workers': workers}
+    options |= {'train_dataloader.loading.type': 'Stream' if workers else 'Resident'}
     run = tmp_path / 'run of mine'
     found = train(run, job={'signals': [number]}, **options)
     assert found['codes'] == [130], found['output']

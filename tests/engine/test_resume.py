@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 from same_run import assert_same_run
@@ -11,25 +12,40 @@ from same_run import assert_same_run
 NOISY = [
     {'type': 'LoadFeatures'},
     {'type': 'Normalize', 'method': 'train'},
-    {'type': 'NoiseForTests'},
+    {'type': 'Noise', 'std': 0.1},
+    {'type': 'ModalityDropout', 'p': 0.3},
     {'type': 'PackVA'},
 ]
+PER_CLIP = [*NOISY[:2], {'type': 'NoiseForTests'}, *NOISY[2:]]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ('model', 'workers', 'every', 'times'),
+    ('model', 'workers', 'every', 'times', 'pipeline', 'policies'),
     [
-        ('transformer_attention', 2, 1, 8),
-        ('transformer', 0, 2, 3),
-        ('fclstm_xl', 2, 3, 3),
+        ('transformer_attention', 2, 1, 8, PER_CLIP, ['Auto']),
+        ('transformer', 0, 2, 3, NOISY, ['Resident']),
+        ('fclstm_xl', 2, 3, 3, NOISY, ['Stream', 'Resident']),
     ],
 )
-def test_killed_many_times(train, tmp_path: Path, model: str, workers: int, every: int, times: int) -> None:
-    """Most often where a resume could lose most: workers, and a state after every batch."""
+def test_killed_many_times(
+    train,
+    tmp_path: Path,
+    model: str,
+    workers: int,
+    every: int,
+    times: int,
+    pipeline: list[dict[str, Any]],
+    policies: list[str],
+) -> None:
+    """Most often where a resume could lose most: workers, and a state after every batch.
+
+    Of several loading policies each part of a run has another one.
+    """
     options = {
         'epochs': 2,
-        'pipeline': NOISY,
+        'pipeline': pipeline,
+        'train_dataloader.loading.type': policies[0],
         'default_hooks.checkpoint.batches': every,
         'train_dataloader.num_workers': workers,
     }
@@ -45,6 +61,7 @@ def test_killed_many_times(train, tmp_path: Path, model: str, workers: int, ever
     while True:
         # anywhere from before the first file is written to some batches after the resume
         delay = rng.uniform(0.5 * startup, startup + 0.06 * training) if kills < times else None
+        options['train_dataloader.loading.type'] = policies[kills % len(policies)]
         found = train(killed, model, {'resume': True, 'kill_after': delay}, **options)
         if found['codes'] == [0]:
             break

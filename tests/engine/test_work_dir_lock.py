@@ -71,6 +71,7 @@ def test_killed_and_resumed_at_once(train, tmp_path: Path) -> None:
     run = tmp_path / 'run'
     job = {'signals': [signal.SIGKILL]}
     options = {'train_dataloader.num_workers': 2, 'epochs': 1}
+    options |= {'train_dataloader.loading.type': 'Stream'}
     assert train(run, job=job, **options)['codes'] == [-signal.SIGKILL]
     assert (run / '.lock').exists()
     found = train(run, job={'resume': True}, **options)
