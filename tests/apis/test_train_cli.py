@@ -248,6 +248,16 @@ def test_features_that_are_no_numbers(spoilt: Path, capfd: pytest.CaptureFixture
         assert part in message
 
 
+def test_resident_data_that_are_larger_than_memory(
+    spoilt: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr('abawfw.datasets.loading.resident.free_memory', lambda device: 10_000)
+    message = refused(capfd, spoilt, 'train_dataloader.loading.type=Resident')
+    assert message.startswith('the data take ')
+    assert "the limit is 0.0 MB, 100% of what is free: set loading=dict(type='Auto'), or 'Stream'" in message
+    assert not (spoilt.parent / 'run/config.py').exists()
+
+
 def test_statistics_of_features_that_are_no_numbers(spoilt: Path, capfd: pytest.CaptureFixture[str]) -> None:
     video = first_video(spoilt)
     change(spoilt, 'features/train_egemaps.h5', f'{video}/fts', 7, np.inf)
