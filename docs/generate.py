@@ -2,8 +2,8 @@
 
 command_lines.md from the options of every tool, components.md from the registries, public_names.md from what
 each room lists. Tables between ``<!-- NAME -->`` and ``<!-- end -->``: in README.md what the shipped models
-can do; in rucaim3.md, tagf.md and mamba_va.md how far the tests are from the numbers of the reference systems,
-where these numbers are.
+can do; in the pages of the systems how far the tests are from the numbers of the reference, where these
+numbers are.
 """
 
 from __future__ import annotations

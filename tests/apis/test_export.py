@@ -53,6 +53,8 @@ ONE_STEP = {**WINDOW, **ONE, 'model.fusion.steps': 1}
         ('tagf/lfan_demo', WORDS, {**TINY_CHANNELS, **ONE, **TEXT}),
         ('tagf/rjcma_demo', WORDS, {**ONE_STEP, **TEXT, 'optional': ['bert']}),
         ('tagf/tagf_free_length_demo', VECTORS, ONE_STEP),  # gate: mlp
+        ('mamba_va/mamba_va_demo', {'video_embedding': 5}, {'channels': [6], 'regressor': [4]}),
+        ('mamba_va/mamba_carried_demo', SOUND, {**TINY_RUCAIM3, 'layers': 1}),
     ],
     ids=lambda value: value if isinstance(value, str) else '',
 )
