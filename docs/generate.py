@@ -2,7 +2,7 @@
 
 command_lines.md from the options of every tool, components.md from the registries, public_names.md from what
 each room lists. Tables between ``<!-- NAME -->`` and ``<!-- end -->``: in README.md what the shipped models
-can do; in rucaim3.md and tagf.md how far the tests are from the numbers of the reference systems, where these
+can do; in the pages of the systems how far the tests are from the numbers of the reference, where these
 numbers are.
 """
 
@@ -190,7 +190,7 @@ def main() -> None:
         sys.stderr.write('the numbers of the reference systems are not here: their tables stay as they are\n')
         return
     measured = equivalence.measure()
-    for name in ('rucaim3', 'tagf'):
+    for name in ('rucaim3', 'tagf', 'mamba_va'):
         write_table(DOCS / f'{name}.md', 'measured', equivalence.table(name, measured))
 
 

@@ -21,6 +21,7 @@ extraction features of a long 1080p video made of VIDEO, with a face, as CONFIG:
 gpu        training steps of shipped models at Aff-Wild2's size, of the device; tiny on a CPU; no CONFIG
 inference  100,000 frames of CONFIG through VAInferencer against the forward passes alone, CPU seconds
 report     pages of runs and data of 600 videos: size, writing, opening in a browser; needs no CONFIG
+scan       Mamba's scan by length, a training step against the transformer's, CPU seconds; no CONFIG
 smoothing  smoothing a million frames against np.cumsum; needs no CONFIG
 startup    first iteration of CONFIG and peak memory, with packed stores of two sizes
 statistics bootstrap over 76 videos, single and paired, and greedy selection of 50 runs; needs no CONFIG
@@ -40,8 +41,8 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         'what',
         choices=[
-            *('train', 'data', 'extraction', 'gpu', 'inference', 'report', 'smoothing', 'startup'),
-            *('statistics', 'stream', 'tagf', 'waiting'),
+            *('train', 'data', 'extraction', 'gpu', 'inference', 'report', 'scan', 'smoothing'),
+            *('startup', 'statistics', 'stream', 'tagf', 'waiting'),
         ],
     )
     parser.add_argument('config', type=Path, nargs='?', help='config file')
@@ -67,6 +68,10 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         from benchmarks.report import benchmark_report
 
         return benchmark_report(args.rounds)
+    if args.what == 'scan':
+        from benchmarks.scan import benchmark_scan
+
+        return benchmark_scan(args.rounds)
     if args.what == 'smoothing':
         from benchmarks.statistics import benchmark_smoothing
 

@@ -59,6 +59,8 @@ ENCODER = {'type': 'AttentionEncoder', 'dim': 4, 'heads': 2, 'layers': 1}
         ('ras/directed_demo', VECTORS, {**ONE_LAYER, 'model.encoders': {'audio_embedding': ENCODER}}),
         ('ras/dcmmoe_demo', VECTORS, ONE_LAYER),
         ('ras/raav_demo', VECTORS, {**ONE_LAYER, 'ffn': 8}),
+        ('mamba_va/mamba_va_demo', {'video_embedding': 5}, {'channels': [6], 'regressor': [4]}),
+        ('mamba_va/mamba_carried_demo', SOUND, {**TINY_RUCAIM3, 'layers': 1}),
     ],
     ids=lambda value: value if isinstance(value, str) else '',
 )

@@ -22,6 +22,8 @@ FRAMES = 50
 VECTORS = {'video_embedding': 5, 'audio_embedding': 4}
 SOUND = {'affectnet': 5, 'vggish': 3}
 RUNS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
+    'mamba_carried': ('mamba_va/mamba_carried_demo', SOUND, TINY_RUCAIM3),
+    'mamba_va': ('mamba_va/mamba_va_demo', {'video_embedding': 5}, {'channels': [6, 5], 'masked': True}),
     'fclstm_xl': ('rucaim3/fclstm_xl_demo', SOUND, TINY_RUCAIM3),
     'can': ('tagf/can_demo', VECTORS, {**TINY_CHANNELS, 'normalized': ['audio_embedding'], 'masked': True}),
     'lfan': (

@@ -66,6 +66,8 @@ TINY = [
      'segment_length=200 heads=2 ffn=16 layers=1'),
     (r'tagf/tagf_(free_length_)?embeddings', 'epochs=1 warmup=1 batch_size=4 video_channels=[8,8] '
      f'audio_channels=[4,4] regressor=[4] {NO_WORKERS}'),
+    (r'mamba_va/\w+_demo', 'epochs=1 warmup=0 channels=[8,8] layers=1 regressor=[4] batch_size=4 '
+     f'{NO_WORKERS}'),
     (r'own/pixels', 'epochs=1 warmup=1 window=20 hop=15 batch_size=4 leader_channels=[8,8] '
      f'follower_channels=[4,4] {NO_WORKERS} model.backbones.face48.width=2'),
 ]  # fmt: skip

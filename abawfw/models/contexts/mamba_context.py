@@ -207,13 +207,13 @@ def selective_scan(
         y, (batch, time, channels), and h after the last frame.
     """
     rate = -a_log.exp().mT
-    frames = u.shape[1]
+    sequences = (step * u, step, entering, leaving)
+    parts = [sequences]
     if not torch.compiler.is_exporting():  # whose number of frames is open
         frames = max(1, PART.get(u.device.type, LARGE_PART) // max(1, memory.numel()))
+        parts = list(zip(*(x.split(frames, dim=1) for x in sequences), strict=True))
     found = []
-    for v, s, b, c in zip(
-        *(x.split(frames, dim=1) for x in (step * u, step, entering, leaving)), strict=True
-    ):
+    for v, s, b, c in parts:
         decay = (s.unsqueeze(2) * rate).exp()
         h = linear_recurrence(decay, v.unsqueeze(2) * b.unsqueeze(-1), memory)
         found.append((c.unsqueeze(2) @ h).squeeze(2))

@@ -124,4 +124,6 @@ def _exported(decay: Tensor, entering: Tensor, start: Tensor) -> Tensor:
         after = frame[0] * state + frame[1]
         return after, after.clone()
 
+    # scan compares strides, and a row of stacked states has others than the state after it
+    start = start.clone(memory_format=torch.contiguous_format)
     return scan(step, start, (decay.transpose(0, 1), entering.transpose(0, 1)))[1].transpose(0, 1)

@@ -1,4 +1,4 @@
-# A linear map and Mamba layers that carry state through a whole video (ours; docs/mamba_va.md, Models).
+# A linear map and Mamba layers whose state is carried through a video (ours; docs/mamba_va.md, Models).
 hidden = 256
 layers = 4
 states = 8
