@@ -28,6 +28,8 @@ class CCCLoss(VALoss):
             which its batch was padded, and a clip without any valid frame adds a constant 1 to the average.
         targets: the targets this loss acts on; None: all of the head's.
         weight: factor of the returned value.
+        biased: False: covariance and variances are unbiased, as in the behaviour model of team RAS
+            (arXiv:2603.13056).
 
     Raises:
         ConfigError: `over` is neither ``'batch'`` nor ``'clip'``.
@@ -36,12 +38,16 @@ class CCCLoss(VALoss):
     name = 'ccc'
 
     def __init__(
-        self, over: str = 'batch', targets: Sequence[str] | None = None, weight: Positive = 1.0
+        self,
+        over: str = 'batch',
+        targets: Sequence[str] | None = None,
+        weight: Positive = 1.0,
+        biased: bool = True,
     ) -> None:
         super().__init__(targets, weight)
         if over not in ('batch', 'clip'):
             raise ConfigError(f"CCCLoss: over={over!r} is unknown; choose 'batch' or 'clip'")
-        self.over = over
+        self.over, self.biased = over, biased
         self.counts_padding = over == 'clip'
 
     def compute(self, pred: Tensor, label: Tensor, known: Tensor) -> Tensor:
@@ -55,6 +61,8 @@ class CCCLoss(VALoss):
         mean_pred = (part * pred).sum(axes, keepdim=True)
         mean_label = (part * label).sum(axes, keepdim=True)
         pred, label = pred - mean_pred, label - mean_label
+        if not self.biased:  # n - 1 in place of n, which is 1 / the largest part
+            part = part / (1.0 - part.amax(axes, keepdim=True)).clamp(min=0.5)
         covariance = (part * pred * label).sum(axes, keepdim=True)
         variances = (part * (pred.square() + label.square())).sum(axes, keepdim=True)
         return (1.0 - 2.0 * covariance / (variances + (mean_pred - mean_label).square() + EPS)).mean()
