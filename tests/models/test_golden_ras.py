@@ -353,6 +353,15 @@ def test_batch_ccc_error_and_smoothness(golden: Path) -> None:
         torch.testing.assert_close(gradient, arrays[f'grad_ccc_mse_{case}'], **CLOSE)
 
 
+def test_unbiased_ccc_of_the_behaviour_model(golden: Path) -> None:
+    arrays = numbers(golden, 'losses')
+    pred = arrays['pred'].requires_grad_()
+    loss = CCCLoss(unbiased=True)(pred, arrays['gold'], arrays['valid'])
+    torch.testing.assert_close(loss.detach(), arrays['behaviour_ccc'].float(), **CLOSE)
+    loss.backward()
+    torch.testing.assert_close(pred.grad[arrays['valid']], arrays['grad_behaviour_ccc'], **CLOSE)
+
+
 @pytest.mark.parametrize('loss', [WindowCCCLoss(biased=True), MSELoss('mean'), SmoothnessLoss(1)])
 def test_a_batch_without_labels_can_go_backward(loss: VALoss) -> None:
     pred = torch.randn(2, 6, 2, requires_grad=True)
