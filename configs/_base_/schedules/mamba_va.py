@@ -7,7 +7,7 @@ period = 46  # the length of the first cosine: in epochs it does not end within 
 period_unit = 'epoch'
 
 optim_wrapper = dict(
-    type='VAOptimWrapper',
+    type='abawfw.VAOptimWrapper',  # that constructor looks it up in MMEngine's registry
     constructor='DefaultOptimWrapperConstructor',  # one group: the norm of all gradients is clipped
     optimizer=dict(type='AdamW', lr='${lr}', weight_decay='${weight_decay}', eps=1e-7, fused=True),
     max_norm=1.0,
