@@ -39,7 +39,7 @@ def shipped_abilities(configs: Path) -> list[Abilities]:
     for path in sorted(configs.glob('*/*.py')):
         if (path.parent / 'README.md').is_file():
             cfg = resolve(load_config(path))
-            data_set = Path(cfg.data_root).name.removesuffix('_trials')
+            data_set = Path(cfg.data_root).name.partition('_')[0]
             name = path.stem.partition(f'_{data_set}')[0]
             kinds.setdefault(_kind(cfg), {})[name] = None
     rows = [Abilities(tuple(names), obstacles, frames) for (obstacles, frames), names in kinds.items()]
@@ -53,7 +53,7 @@ def _kind(cfg: Config) -> tuple[tuple[str, ...], str]:
     obstacles += [line.partition(', ')[2] for line in stream_obstacles(model)]
     length, limit = clip_lengths(model)
     frames = f'{length}' if length else 'any number' if limit is None else f'up to {limit}'
-    return tuple(obstacles), frames
+    return tuple(dict.fromkeys(obstacles)), frames
 
 
 def _frame_dims(cfg: Config, feature: str) -> Any:
