@@ -113,7 +113,10 @@ def _learning(c: ConfigComparison, target: str) -> Figure:
                     'marker': {'color': color},
                 }
             )
-    layout = {'xaxis': {'title': {'text': 'epoch'}}, 'yaxis': {'title': {'text': 'CCC'}}, 'showlegend': True}
+    axis: dict[str, Any] = {'title': {'text': 'epoch'}}
+    if max(len(x) for curve in data if isinstance(x := curve['x'], list)) < 12:
+        axis['dtick'] = 1
+    layout = {'xaxis': axis, 'yaxis': {'title': {'text': 'CCC'}}, 'showlegend': True}
     return Figure(
         {'data': data, 'layout': layout}, f'CCC of {target} on val over the epochs of each run', title=target
     )
