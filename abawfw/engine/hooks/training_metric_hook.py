@@ -10,7 +10,7 @@ from mmengine.dist import all_gather_object, all_reduce, get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from abawfw.engine.loops.va_train_loop import read_scalars
+from abawfw.engine.loops.va_train_loop import READ_EVERY, read_scalars
 from abawfw.engine.training_state import bare_model
 from abawfw.evaluation.functional import Moments, moments
 from abawfw.registry import HOOKS
@@ -36,6 +36,7 @@ class TrainingMetricHook(Hook):
 
     def __init__(self) -> None:
         self.unread: list[tuple[VABatch, torch.Tensor]] = []
+        self.unsummed: list[VABatch] = []
 
     def before_train(self, runner: Runner) -> None:
         """Start the sums, unless a resumed run brought them."""
@@ -56,22 +57,31 @@ class TrainingMetricHook(Hook):
         self.unread.append((data_batch['data_samples'], outputs['loss'].detach()))
 
     def read(self, runner: Runner) -> None:
-        """Add the batches since the last reading."""
-        columns = bare_model(runner).target_columns
+        """Add the losses since the last reading, and now and then the predictions."""
+        self.columns = bare_model(runner).target_columns
         unread, self.unread = self.unread, []
         for (batch, _), loss in zip(unread, read_scalars([loss for _, loss in unread]), strict=True):
-            batch = batch.to('cpu')
-            true = batch.gt_va[batch.valid][:, columns].double().numpy()
-            predicted = torch.cat(batch.predictions()).double().numpy()
-            found = map(moments, true.T, predicted.T)
-            self.moments = [of.merge(new) for of, new in zip(self.moments, found, strict=True)]
-            self.counts += torch.tensor([1, loss, len(true), batch.valid.numel(), 0], dtype=torch.float64)
+            self.unsummed.append(batch.to('cpu'))
+            frames = sum(batch.num_frames)
+            self.counts += torch.tensor([1, loss, frames, batch.valid.numel(), 0], dtype=torch.float64)
+        if len(self.unsummed) >= READ_EVERY:
+            self._sum_up()
         now = time.perf_counter()
         self.counts[4] += now - self.started
         self.started = now
 
+    def _sum_up(self) -> None:
+        """Add the predictions of the batches that were read: many in a row, which is faster."""
+        for batch in self.unsummed:
+            true = batch.gt_va[batch.valid][:, self.columns].double().numpy()
+            predicted = torch.cat(batch.predictions()).double().numpy()
+            found = map(moments, true.T, predicted.T)
+            self.moments = [of.merge(new) for of, new in zip(self.moments, found, strict=True)]
+        self.unsummed = []
+
     def after_train_epoch(self, runner: Runner) -> None:
         """Turn the sums of all ranks into figures of the epoch."""
+        self._sum_up()
         found, counts, seconds = self.moments, self.counts.clone(), float(self.counts[4])
         if get_world_size() > 1:
             found = [Moments.pool(ranks) for ranks in zip(*all_gather_object(found), strict=True)]
@@ -93,6 +103,7 @@ class TrainingMetricHook(Hook):
 
     def rank_state(self) -> dict[str, Any]:
         """Sums of this rank, for a checkpoint in mid-epoch."""
+        self._sum_up()
         values = [[getattr(of, name) for name in FIELDS] for of in self.moments]
         return {'moments': torch.tensor(values, dtype=torch.float64), 'counts': self.counts}
 
