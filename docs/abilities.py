@@ -36,12 +36,16 @@ def shipped_abilities(configs: Path) -> list[Abilities]:
     A folder of shipped experiments has a README; others are somebody's own and not looked at.
     """
     kinds: dict[tuple[tuple[str, ...], str], dict[str, None]] = {}
+    of_name: dict[str, tuple[tuple[str, ...], str]] = {}
     for path in sorted(configs.glob('*/*.py')):
         if (path.parent / 'README.md').is_file():
             cfg = resolve(load_config(path))
             data_set = Path(cfg.data_root).name.partition('_')[0]
             name = path.stem.partition(f'_{data_set}')[0]
-            kinds.setdefault(_kind(cfg), {})[name] = None
+            kind = _kind(cfg)
+            if of_name.setdefault(name, kind) != kind:  # on this data set it is another model
+                name = path.stem
+            kinds.setdefault(kind, {})[name] = None
     rows = [Abilities(tuple(names), obstacles, frames) for (obstacles, frames), names in kinds.items()]
     return sorted(rows, key=lambda row: bool(row.obstacles))
 

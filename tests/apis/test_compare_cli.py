@@ -19,6 +19,7 @@ from abawfw.apis.compare import compare
 from abawfw.errors import DataError
 from abawfw.evaluation.functional import Moments, ccc, paired_bootstrap, paired_permutation
 from abawfw.groups import Groups
+from abawfw.results import compared_score
 from abawfw.results import comparison as comparison_module
 from abawfw.results.compared_score import ComparedScore
 from abawfw.results.comparison import Comparison
@@ -81,9 +82,12 @@ def test_equal_runs_are_called_different_in_one_of_twenty_pairs(
 ) -> None:
     """docs/statistics.md has the share."""
     # a fifth of the draws, for the sake of time
-    for name in ('bootstrap_ccc', 'paired_bootstrap', 'paired_permutation'):
-        drawn = functools.partial(getattr(comparison_module, name), replicates=2000)
-        monkeypatch.setattr(comparison_module, name, drawn)
+    for module, names in (
+        (comparison_module, ['bootstrap_ccc']),
+        (compared_score, ['paired_bootstrap', 'paired_permutation']),
+    ):
+        for name in names:
+            monkeypatch.setattr(module, name, functools.partial(getattr(module, name), replicates=2000))
     wrong = 0
     for seed in range(100):
         rng = np.random.default_rng([seed, 4])

@@ -14,7 +14,7 @@ from command_line import ROOT, call
 from made_runs import MadeUp, scores_of
 from scipy import stats
 
-from abawfw.apis.sweep import search
+from abawfw.apis.sweep import cross_validated_choice, search
 from abawfw.errors import ConfigError, Interrupted
 from abawfw.evaluation.functional import ccc
 from abawfw.results.predictions import write_predictions
@@ -23,7 +23,6 @@ from abawfw.results.study_file import STUDY
 from abawfw.series.launchers import Job
 from abawfw.series.runs import Series, SeriesResult
 from abawfw.series.study import Study
-from abawfw.submission.selection import cross_validated_choice
 
 CONFIG = ROOT / 'configs/rucaim3/transformer_demo.py'
 SPACE = {'lr': stats.loguniform(1e-4, 1e-2), 'heads': [2, 4], 'segment_length': stats.randint(20, 29)}

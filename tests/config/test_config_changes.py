@@ -11,7 +11,7 @@ from abawfw.config.loading import load_config
 from abawfw.errors import ConfigError
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
-EXPERIMENTS = sorted(p for p in CONFIGS.rglob('*.py') if '_base_' not in p.parts)
+EXPERIMENTS = sorted(p for p in CONFIGS.rglob('*.py') if not {'_base_', 'protocols'} & {*p.parts})
 
 
 def test_file_and_command_line_are_told_apart() -> None:

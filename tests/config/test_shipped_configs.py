@@ -14,7 +14,7 @@ from abawfw.config.loading import load_config, resolve
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 FILES = sorted(CONFIGS.rglob('*.py'))
-EXPERIMENTS = [path for path in FILES if CONFIGS / '_base_' not in path.parents]
+EXPERIMENTS = [p for p in FILES if not {CONFIGS / '_base_', CONFIGS / 'protocols'} & {*p.parents}]
 # A folder of experiments that ship has a README; others are somebody's own, in whatever style.
 SHIPPED = [path for path in EXPERIMENTS if (path.parent / 'README.md').is_file()]
 

@@ -111,6 +111,7 @@ CHECKED = [
     (r'tensorboard --logdir work_dirs', 'nothing', 'serves until it is stopped; what it reads has tests'),
     (r'git clone .*', 'clone', 'no network; what it brings is given'),
     (r'(python )?tools/benchmark\.py .*', 'usage', 'measures for minutes; has tests of its own'),
+    (r'(python )?tools/convert_checkpoint\.py --system (?!rucaim3).*', 'usage', 'its checkpoint is not ours'),
     (r'tools/\w+\.sh .*', 'script', 'needs several GPUs or a cluster; the arguments must be its usage'),
 ]  # fmt: skip
 

@@ -19,7 +19,7 @@ from abawfw.models.layers import Dropout
 from abawfw.registry import BACKBONES, ENCODERS, MODELS
 
 HEAD = {'type': 'RegressionHead', 'layers': [8]}
-STATEFUL = [name for name in CONTEXTS if name not in ('transformer', 'mamba-of-clips')]
+STATEFUL = [name for name in CONTEXTS if name not in ('transformer', 'pre-norm', 'mamba-of-clips')]
 
 
 @pytest.fixture

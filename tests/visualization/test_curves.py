@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from abawfw.errors import ConfigError, DataError
+from abawfw.errors import DataError
 from abawfw.results.predictions import write_predictions
 from abawfw.results.run import Run
 from abawfw.results.side_files import write_times
@@ -135,5 +135,5 @@ def test_the_command_line_writes_both_or_none(
             content = (out / f'{name}.{kind}').read_bytes()
             assert content.startswith(begin)
             assert b'/Type3' not in content  # fonts that publishers refuse
-    with pytest.raises(ConfigError, match='choose another place with --out'):
+    with pytest.raises(DataError, match='choose another place with --out'):
         tool.main([str(tested_run.path), '--out', str(tested_run.path / 'metrics.csv')])

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from abawfw.errors import ConfigError, Interrupted, counted
+from abawfw.errors import ConfigError, Interrupted
 from abawfw.results.run import OUTPUT, Run
 
 ATTEMPTS = 2
@@ -81,9 +81,9 @@ class Launcher(ABC):
         except KeyboardInterrupt as error:
             names = ', '.join(job.name for job, _ in queue.running.values()) or 'none'
             report(f'interrupted; waiting for the running ones to save: {names}')
+            done = counted(queue.done, 'run') if total is None else f'{queue.done} of {counted(total, "run")}'
             raise Interrupted(
-                f'interrupted: {queue.done}{queue.of} done, stopped: {names}. '
-                'The same command goes on where they are'
+                f'interrupted: {done} done, stopped: {names}. The same command goes on where they are'
             ) from error
         finally:
             self.stop([handle for _, handle in queue.running.values()])
@@ -117,7 +117,7 @@ class _Queue:
         self.running: dict[int, tuple[Job, Any]] = {}
         self.failures: list[Failure] = []
         self.done, self._report = 0, report
-        self.of = '' if total is None else f' of {counted(total, "run")}'
+        self.of = '' if total is None else f' of {total}'
         self._attempts: Counter[str] = Counter()
 
     def begin(self) -> Job | None:
