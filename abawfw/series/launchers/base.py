@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from abawfw.errors import ConfigError, Interrupted
+from abawfw.errors import ConfigError, Interrupted, counted
 from abawfw.results.run import OUTPUT, Run
 
 ATTEMPTS = 2
