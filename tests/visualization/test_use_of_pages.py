@@ -187,6 +187,22 @@ def test_no_value_lies_outside_of_the_axis(run: Opened) -> None:
     assert 1.05 < raw.max() < high
 
 
+def point_at(opened: Opened, plot: Any) -> None:
+    """Move the pointer over a plot until it names what is there: one that is drawn anew meanwhile forgets it."""
+    from playwright.sync_api import TimeoutError as TimedOut
+
+    for _ in range(60):
+        box = plot.bounding_box()
+        opened.page.mouse.move(0, 0)
+        opened.page.mouse.move(box['x'] + box['width'] / 2, box['y'] + 50)
+        try:
+            opened.page.wait_for_selector('.curves .hoverlayer .legendtext', timeout=1000)
+        except TimedOut:
+            continue
+        return
+    raise AssertionError('nothing is named')
+
+
 @of('run')
 def test_the_pointer_names_curves_and_covers_no_legend(run: Opened) -> None:
     follow(run, 'Clip 10')
@@ -194,9 +210,7 @@ def test_the_pointer_names_curves_and_covers_no_legend(run: Opened) -> None:
     for width in (390, 1440):
         run.page.set_viewport_size({'width': width, 'height': 900})
         plot.scroll_into_view_if_needed()
-        box = plot.bounding_box()
-        run.page.mouse.move(box['x'] + box['width'] / 2, box['y'] + 50)
-        run.page.wait_for_selector('.curves .hoverlayer .legendtext')
+        point_at(run, plot)
         texts = plot.locator('.hoverlayer .legendtext').all_text_contents()
         assert [text.split(':')[0] for text in texts] == [
             f'{target} {curve}' for target in TARGETS for curve in ('raw', 'smoothed', 'label', 'residual')
