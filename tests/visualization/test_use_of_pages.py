@@ -188,7 +188,7 @@ def test_no_value_lies_outside_of_the_axis(run: Opened) -> None:
 
 
 def point_at(opened: Opened, plot: Any) -> None:
-    """Move the pointer over a plot until it names what is there: one that is drawn anew meanwhile forgets it."""
+    """Move the pointer over a plot until it names what is there: one that is drawn anew forgets it."""
     from playwright.sync_api import TimeoutError as TimedOut
 
     for _ in range(60):
