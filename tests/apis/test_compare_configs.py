@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from command_line import ROOT, call
+from command_line import ROOT, call, call_apart
 from made_runs import MadeUp
 
 from abawfw.apis.compare_configs import (
@@ -163,18 +163,14 @@ def test_seeds_and_folds_together(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_protocol_of_the_demo(
-    demo_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_the_protocol_of_the_demo(demo_data: Path, tmp_path: Path) -> None:
     """The shipped one, on less data: real runs from the first command to the page."""
-    monkeypatch.chdir(tmp_path)
     (tmp_path / 'data').mkdir()
     os.symlink(demo_data, tmp_path / 'data/demo')
     text = (ROOT / 'configs/protocols/demo.py').read_text().replace("'../", "'")
-    (tmp_path / 'demo.py').write_text(
-        f"{text}\nseeds = [1]\nepochs = 1\noptions = ['hidden=16', 'regressor=[8]', 'constant_epochs=1']\n"
-    )
-    found = call(capfd, 'compare_configs', 'demo.py')
+    short = "seeds = [1]\nepochs = 1\noptions = ['hidden=16', 'regressor=[8]', 'constant_epochs=1']"
+    (tmp_path / 'demo.py').write_text(f'{text}\n{short}\n')
+    found = call_apart('compare_configs', 'demo.py', folder=tmp_path)
     assert found.code == 0, found.err
     assert (tmp_path / 'work_dirs/demo' / PAGE).is_file()
     assert 'not significant does not mean equal' in found.out

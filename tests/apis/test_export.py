@@ -56,8 +56,7 @@ ENCODER = {'type': 'AttentionEncoder', 'dim': 4, 'heads': 2, 'layers': 1}
         ('tagf/lfan_demo', WORDS, {**TINY_CHANNELS, **ONE, **TEXT}),
         ('tagf/rjcma_demo', WORDS, {**ONE_STEP, **TEXT, 'optional': ['bert']}),
         ('tagf/tagf_free_length_demo', VECTORS, ONE_STEP),  # gate: mlp
-        ('ras/directed_demo', VECTORS, {**ONE_LAYER, 'model.encoders': {'audio_embedding': ENCODER}}),
-        ('ras/dcmmoe_demo', VECTORS, ONE_LAYER),
+        ('ras/dcmmoe_demo', VECTORS, {**ONE_LAYER, 'model.encoders': {'audio_embedding': ENCODER}}),
         ('ras/raav_demo', VECTORS, {**ONE_LAYER, 'ffn': 8}),
         ('mamba_va/mamba_va_demo', {'video_embedding': 5}, {'channels': [6], 'regressor': [4]}),
         ('mamba_va/mamba_carried_demo', SOUND, {**TINY_RUCAIM3, 'layers': 1}),
