@@ -1,11 +1,9 @@
 _base_ = [
-    '../_base_/datasets/demo_trials.py',
+    '../_base_/datasets/demo_trials_masked.py',
     '../_base_/models/ras_directed.py',
     '../_base_/schedules/ras_small.py',
     '../_base_/ras_runtime.py',
 ]
-masked = True
-pipeline = [dict(type='LoadFeatures', masked='${masked}'), '${normalize}', dict(type='PackVA')]
 hidden = 32
 heads = 4
 layers = 2  # trains in a minute

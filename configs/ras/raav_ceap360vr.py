@@ -1,11 +1,9 @@
 _base_ = [
-    '../_base_/datasets/ceap360vr_windows.py',
+    '../_base_/datasets/ceap360vr_masked.py',
     '../_base_/models/ras_raav.py',
     '../_base_/schedules/ras_small.py',
     '../_base_/ras_runtime.py',
 ]
-masked = True
-pipeline = [dict(type='LoadFeatures', masked='${masked}'), '${normalize}', dict(type='PackVA')]
 hidden = 64
 ffn = 256
 priors = dict(_delete_=True, lum=1, head=1, gaze=1)

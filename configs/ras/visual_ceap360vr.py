@@ -1,11 +1,9 @@
 _base_ = [
-    '../_base_/datasets/ceap360vr_windows.py',
+    '../_base_/datasets/ceap360vr_masked.py',
     '../_base_/models/ras_visual.py',
     '../_base_/schedules/ras_small.py',
     '../_base_/ras_runtime.py',
 ]
-masked = True
-pipeline = [dict(type='LoadFeatures', masked='${masked}'), '${normalize}', dict(type='PackVA')]
 # within a window these labels hardly vary: a CCC per window teaches little
 losses = [dict(type='CCCLoss', over='batch')]
 hidden = 64
