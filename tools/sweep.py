@@ -78,9 +78,9 @@ def _worth(series: Series, rows: list[Row]) -> str:
     try:
         found = choice(series, rows)
     except DataError as error:
-        return f'{best}; on others that is not known: {error}'
+        return f'{best}; on others it is unknown: {error}'
     if found is None:
-        return f'{best}; on others that is not known, for val has only one'
+        return f'{best}; on others it is unknown, since val has only one'
     return f'{best}, and {found.ccc:.4f} on others, cross-validated over {found.unit}'
 
 

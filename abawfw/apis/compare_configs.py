@@ -228,7 +228,7 @@ def rows_of(comparison: ConfigComparison) -> list[Row]:
                     'difference_low': score.difference.low if score else None,
                     'difference_high': score.difference.high if score else None,
                     'p_corrected': score.corrected if score else None,
-                    'verdict': score.verdict if score else 'the first',
+                    'verdict': score.verdict if score else 'baseline',
                     **{key: c.summary(k, key) for key in ('parameters', 'seconds', 'frames_per_second')},
                 }
             )

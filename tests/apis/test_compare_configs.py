@@ -89,7 +89,7 @@ def test_table_and_page(demo_data: Path, tmp_path: Path) -> None:
     with (tmp_path / 'out' / CSV).open() as file:
         rows = [row for row in csv.DictReader(file) if row['target'] == 'valence']
     assert [float(row['ccc']) for row in rows] == pytest.approx(expected, abs=1e-6)
-    assert [row['verdict'] for row in rows] == ['the first', 'better']
+    assert [row['verdict'] for row in rows] == ['baseline', 'better']
     assert float(rows[0]['ccc_low']) < expected[0] < float(rows[0]['ccc_high'])
     text = protocol_text(found.comparison, found.rows)
     assert 'mean over 2 seeds' in text
