@@ -203,8 +203,8 @@ class VAEstimator(BaseModel):
         """Some of the contexts, one after the other, and the states of the stateful ones among them."""
         after: list[State] = []
         for context in contexts:
-            told = frames.lengths is not None and takes_lengths(context)
-            known = {'lengths': frames.lengths} if told else {}
+            asked = frames.lengths is not None and takes_lengths(context)
+            known = {'lengths': frames.lengths} if asked else {}
             if is_stateful(context):
                 x, state = context(x, frames.valid, before[len(after)], **known)
                 after.append(state)

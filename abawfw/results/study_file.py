@@ -38,7 +38,7 @@ def cut_unfinished(path: Path) -> str | None:
         return None
     with path.open('r+b') as file:
         file.truncate(len(whole))
-    return f'{path}: the last entry was cut off when a process was killed, and is removed; what it recorded is done again'
+    return f'{path}: the last entry was cut off by a kill and is removed; what it recorded is done again'
 
 
 def open_storage(path: Path, what: str) -> tuple[ModuleType, Any]:

@@ -15,8 +15,8 @@ FLOOR = 1e-8  # where the warm-up begins and every cosine ends
 class CosineRestartsLR:
     """A linear warm-up, then cosines, each twice as long as the last (docs/mamba_va.md, Training).
 
-    The rate changes with every batch. ``ParamSchedulerHook`` tells the schedule of batches. It sets the rate
-    of every batch itself, so it stands alone in ``param_scheduler``.
+    The rate changes with every batch: ``ParamSchedulerHook`` reports each to the schedule, which sets the rate
+    itself and so stands alone in ``param_scheduler``.
 
     Args:
         optimizer: optimiser or wrapper whose rate is scheduled.
