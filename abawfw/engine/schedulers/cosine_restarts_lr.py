@@ -15,7 +15,7 @@ FLOOR = 1e-8  # where the warm-up begins and every cosine ends
 class CosineRestartsLR:
     """A linear warm-up, then cosines, each twice as long as the last (docs/mamba_va.md, Training).
 
-    The rate changes with every batch: ``ParamSchedulerHook`` reports each to the schedule, which sets the rate
+    The rate changes with every batch: ``ParamSchedulerHook`` reports each to the schedule, which sets rates
     itself and so stands alone in ``param_scheduler``.
 
     Args:
