@@ -76,7 +76,7 @@ def load_config(path: str | Path, overrides: dict[str, Any] | None = None) -> VA
     path = find_config(path)
     own_names = _check_files(path)
     try:
-        with mock.patch.object(Config, '_get_cfg_path', staticmethod(base_path)):
+        with mock.patch.multiple(Config, _get_cfg_path=base_path, _parse_scope=_check_nesting):
             loaded = Config.fromfile(path, lazy_import=False, import_custom_modules=False)
     except ConfigError:
         raise
@@ -126,6 +126,15 @@ def base_path(base: str, child: str) -> tuple[str, None]:
     if package != 'abawfw':
         raise ConfigError(f"{child}: _base_ = '{base}': only 'abawfw::NAME' and paths are known")
     return str(find_config(shipped('configs') / name)), None
+
+
+def _check_nesting(values: Mapping[str, Any]) -> None:
+    """Name the value on which MMEngine would fail; stands in for its scopes of other libraries' bases."""
+    for key, value in values.items():
+        try:
+            _plain(value)
+        except RecursionError:
+            raise RecursionError(f"'{key}' nests too deeply, or holds itself") from None
 
 
 MOST_VALUES = 20_000  # of one key; each is checked, written into the run's folder and read again
@@ -194,11 +203,9 @@ def _failure(error: BaseException) -> str:
     if 'Duplicate key' in text:
         keys = text.rpartition('Duplicate keys: ')[2]
         return f'two of its bases set the same: {keys}; keep one of them, or let one inherit the other'
-    if isinstance(error, RecursionError):
-        return 'a value in it nests too deeply, or holds itself'
     if isinstance(error, SystemExit):
         return f'ends the program while it is loaded (sys.exit({error.code!r})); a config only sets values'
-    return f'{type(error).__name__}: {text}'
+    return text if isinstance(error, RecursionError) else f'{type(error).__name__}: {text}'
 
 
 def _check_files(path: Path, above: tuple[Path, ...] = ()) -> set[str]:
