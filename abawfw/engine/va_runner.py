@@ -100,6 +100,10 @@ class VARunner(Runner):
             find_unused_parameters=model.skips_parameters,
         )
 
+    def register_default_hooks(self, hooks: dict[str, Any] | None = None) -> None:
+        """Those of the config alone; None removes any, where MMEngine takes it for its own only."""
+        self.register_custom_hooks([hook for hook in (hooks or {}).values() if hook is not None])
+
     def build_param_scheduler(self, scheduler: Any) -> Any:
         """MMEngine's, which does not notice that nothing would drive a schedule of ours.
 

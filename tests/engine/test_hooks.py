@@ -39,6 +39,11 @@ def rows(run: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def same_weights(*runs: Path) -> bool:
+    weights = [torch.load(run / 'epoch_3.pth', weights_only=False)['state_dict'] for run in runs]
+    return all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
+
+
 def early_stop(**arguments: Any) -> dict[str, Any]:
     return {'custom_hooks': [{'type': 'EarlyStopHook', **arguments}]}
 
@@ -121,13 +126,20 @@ def test_a_loss_that_is_read_late_still_names_its_batch_and_is_not_saved(train, 
     assert [p.name for p in (tmp_path / 'saving').glob('*.pth')] == ['epoch_0_batch_3.pth']
 
 
+def test_hooks_that_only_report_can_be_removed(train, original: Path, tmp_path: Path) -> None:
+    removed = ('progress', 'log', 'non_finite_loss', 'interrupt')
+    run = tmp_path / 'run'
+    found = train(run, **{f'default_hooks.{name}': None for name in removed})
+    assert found['codes'] == [0], found['output']
+    assert same_weights(run, original)
+
+
 def test_how_often_the_device_is_read_changes_nothing(train, original: Path, tmp_path: Path) -> None:
     run = tmp_path / 'run'
     assert train(run, **{'train_cfg.read_every': 4})['codes'] == [0]
     keep = [[{k: v for k, v in r.items() if 'second' not in k} for r in rows(x)] for x in (original, run)]
     assert keep[0] == keep[1]
-    weights = [torch.load(x / 'epoch_3.pth', weights_only=False)['state_dict'] for x in (original, run)]
-    assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
+    assert same_weights(run, original)
 
 
 @pytest.mark.parametrize('model', ['transformer', 'fclstm_xl'])
