@@ -13,6 +13,7 @@ from abawfw.apis.cross_validate import fold_runs
 from abawfw.config.loading import VAConfig, load_config, resolve
 from abawfw.datasets.splits.build import build_split
 from abawfw.datasets.stores import open_store
+from abawfw.datasets.stores.base import FeatureStore
 from abawfw.datasets.stores.checks import plain_name
 from abawfw.errors import ConfigError, DataError, counted, nearest
 from abawfw.files import write_text
@@ -256,7 +257,8 @@ def _check(protocol: Protocol, series: dict[str, tuple[Series, str]]) -> None:
     }
     for cfg in configs.values():
         check_config(cfg, training=True)
-    facts = {name: _data(cfg) for name, cfg in configs.items()}
+    store = open_store(protocol.data_root)
+    facts = {name: _data(cfg, store) for name, cfg in configs.items()}
     baseline, *others = facts
     problems = [
         f'{what}: {baseline} has {facts[baseline][what]}, {name} {facts[name][what]}'
@@ -269,10 +271,9 @@ def _check(protocol: Protocol, series: dict[str, tuple[Series, str]]) -> None:
         raise ConfigError('\n'.join([title, *(f'  {p}' for p in problems)]))
 
 
-def _data(cfg: VAConfig) -> dict[str, Any]:
+def _data(cfg: VAConfig, store: FeatureStore) -> dict[str, Any]:
     """What configs must have in common, as text."""
     resolved = resolve(cfg)
-    store = open_store(resolved.data_root)
     found: dict[str, Any] = {
         'features': ', '.join(sorted(resolved.features)),
         'targets': ', '.join(resolved.targets),

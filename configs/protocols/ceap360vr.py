@@ -11,5 +11,13 @@ configs = [
     '../grjca/grjca_ceap360vr.py',
     '../grjca/hgrjca_ceap360vr.py',
     '../grjca/hgrjca_free_length_ceap360vr.py',
+    '../mamba_va/mamba_va_ceap360vr.py',
+    '../mamba_va/mamba_va_faithful_ceap360vr.py',
+    '../mamba_va/mamba_carried_ceap360vr.py',
+    '../ras/visual_ceap360vr.py',
+    '../ras/directed_ceap360vr.py',
+    '../ras/dcmmoe_ceap360vr.py',
+    '../ras/raav_ceap360vr.py',
+    '../ras/raav_reference_ceap360vr.py',
 ]
 seeds = [1, 2, 3]
