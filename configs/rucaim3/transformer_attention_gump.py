@@ -5,6 +5,7 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 segment_length = 150  # 30 s
+memory_average = 5  # 1 s: the memory holds the last 100 s
 hidden = 32  # 92 inputs, but only 50 clips to learn from
 layers = 1
 ffn = 64

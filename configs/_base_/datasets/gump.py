@@ -1,5 +1,4 @@
-# Ratings of the film "Forrest Gump" (docs/your_data.md, Forrest Gump), 5 values a second: numbers of frames here are
-# fifths of a second.
+# Ratings of the film "Forrest Gump" (docs/your_data.md, Forrest Gump), 5 values a second: a frame is .2 s.
 _base_ = './affwild2.py'
 data_root = 'data/gump'
 features = ['gump']
