@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from abawfw.apis.check import check_config
     from abawfw.apis.check_data import check_data
     from abawfw.apis.compare import compare, comparison_text
+    from abawfw.apis.compare_configs import compare_configs, protocol_text, read_protocol
     from abawfw.apis.convert import (
         convert_rucaim3_checkpoint,
         convert_state_dict,
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from abawfw.apis.inferencer import VAInferencer
     from abawfw.apis.report import write_comparison, write_data_report, write_run_report
     from abawfw.apis.stream import VAStream
-    from abawfw.apis.sweep import sweep
+    from abawfw.apis.sweep import search, sweep
     from abawfw.apis.test import test
     from abawfw.apis.train import train
 
@@ -32,6 +33,7 @@ __all__ = [
     'check_config',
     'check_data',
     'compare',
+    'compare_configs',
     'comparison_text',
     'convert_rucaim3_checkpoint',
     'convert_state_dict',
@@ -42,6 +44,9 @@ __all__ = [
     'infer',
     'infer_store',
     'infer_video',
+    'protocol_text',
+    'read_protocol',
+    'search',
     'sweep',
     'test',
     'train',

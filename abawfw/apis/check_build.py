@@ -24,7 +24,7 @@ from mmengine.runner import ValLoop
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from abawfw.apis.build import model_config
+from abawfw.apis.build import model_config, overlapping, refuse_overlap
 from abawfw.apis.postprocessing import configured
 from abawfw.components import arguments, build, component_of, described
 from abawfw.datasets.clip_request import ClipRequest
@@ -179,6 +179,7 @@ def _model(cfg: Config, check: _BuildCheck, dataset: Any) -> Any:
         is_bytes = {f for f in dataset.features if dataset.store.feature(f).dtype == 'uint8'}
         longest = max(clip.stop - clip.start for clip in dataset.clips)
         check.step('model', lambda: check.add(contract_problems(given, model, longest, is_bytes)))
+        check.step('overlap', lambda: refuse_overlap(overlapping(cfg).get('overlap', 1), model))
     return model
 
 

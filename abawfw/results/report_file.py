@@ -94,6 +94,11 @@ def digest(checkpoint: Path) -> str:
         return hashlib.file_digest(file, 'blake2b').hexdigest()
 
 
+def text_digest(text: str) -> str:
+    """Of the text of a config."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def record(folder: Path, checkpoint: Path, config: str | None, text: str) -> dict[str, str | None]:
     """What one target of one partition was predicted with.
 
@@ -111,7 +116,7 @@ def record(folder: Path, checkpoint: Path, config: str | None, text: str) -> dic
         'checkpoint': Path(os.path.relpath(checkpoint.resolve(), folder.resolve())).as_posix(),
         'digest': digest(checkpoint),
         'config': None if config is None else Path(config).name,
-        'config_sha256': hashlib.sha256(text.encode()).hexdigest(),
+        'config_sha256': text_digest(text),
     }
 
 

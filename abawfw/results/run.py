@@ -50,11 +50,12 @@ class Run:
     Args:
         path: work_dir of a run; folder of prediction files; or folder with ``predict/`` in it, text files per
             trial without labels, as the reference of TAGF writes it.
+        predictions: which of its folders holds the prediction files, where it was tested in several ways.
 
     Attributes:
         path: as given; it need not exist.
         name: of its folder.
-        folder: where the prediction files lie: ``predictions/``, or the path itself.
+        folder: where the prediction files lie: ``predictions/`` or the like, or the path itself.
 
     >>> run = Run('work_dirs/run')
     >>> run.status, run.targets
@@ -63,10 +64,10 @@ class Run:
     True
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, predictions: str = PREDICTIONS) -> None:
         self.path = Path(path)
         self.name = self.path.resolve().name
-        inner = self.path / PREDICTIONS
+        inner = self.path / predictions
         self.folder = inner if inner.is_dir() else self.path
         self._read: dict[tuple[str, str], Predictions] = {}
 
