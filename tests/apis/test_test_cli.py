@@ -21,7 +21,7 @@ from abawfw.apis.trained_run import predict
 from abawfw.config.loading import load_config, resolve
 from abawfw.evaluation.functional import ccc
 from abawfw.files import HOST
-from abawfw.results.predictions import read_predictions
+from abawfw.prediction_files import read_predictions
 
 
 @pytest.fixture

@@ -92,9 +92,9 @@ def test_rules(tmp_path: Path) -> None:
         assert min(e.weights) >= 0
         mixed = sum(w * p for w, p in zip(e.weights, joined, strict=True))
         assert e.val.ccc == pytest.approx(ccc(label, mixed), rel=1e-9)
-        assert e.test_preds is not None
+        assert e.preds is not None
         expected = sum(w * t['v1'] for w, t in zip(e.weights, test, strict=True))
-        np.testing.assert_allclose(e.test_preds['v1'], expected, atol=1e-12)
+        np.testing.assert_allclose(e.preds['v1'], expected, atol=1e-12)
     assert found['mean'].weights == pytest.approx([1 / 3] * 3)
     assert found['mean'].cross_validated_ccc is None
     positive = np.maximum(single, 0)
@@ -113,7 +113,7 @@ def test_cross_validated_gain_is_honest(tmp_path: Path) -> None:
     assert found.val.ccc > 0.2
     assert found.cross_validated_ccc is not None
     assert found.cross_validated_ccc < found.val.ccc - 0.1
-    assert found.test_preds is None
+    assert found.preds is None
 
 
 def test_one_video_cannot_be_cross_validated(tmp_path: Path) -> None:
