@@ -144,9 +144,8 @@ def test_running_statistics_are_those_of_training(tmp_path: Path) -> None:
     paths = [best_checkpoint(run, 'ccc_valence') for run in runs]
     differing = soups._differing_statistics(paths)
     assert differing == [norm]
-    mixer = soups._Mixer(
-        cfg, open_store(tmp_path / 'trials'), 'valence', paths, tmp_path, differing, lambda *_: None
-    )
+    store = open_store(tmp_path / 'trials')
+    mixer = soups._Mixer(cfg, store, 'valence', paths, tmp_path, differing, unseen)
     mixer.keep(frozenset([0, 1]), 0.5)
     (made,) = tmp_path.glob('best_*.pth')
     found = load_checkpoint(made)

@@ -117,7 +117,7 @@ def test_nothing_is_written_of_bad_predictions(tmp_path: Path) -> None:
     ):
         with pytest.raises(DataError, match=message):
             write_predictions(tmp_path / 'new', 'val', 'arousal', preds, labels, 2)
-    with pytest.raises(ConfigError, match="no partition 'test'.*train, val, tst"):
+    with pytest.raises(ConfigError, match=r"no partition 'test'.*train, val, tst"):
         write_predictions(tmp_path / 'new', 'test', 'arousal', good, good, 2)
     assert not (tmp_path / 'new').exists()
 
