@@ -89,7 +89,5 @@ def test_what_is_refused_before_the_run(case: str, tiny_data: Path, teacher: Pat
 
 def test_a_loss_without_a_teacher_is_refused(tiny_data: Path) -> None:
     values = tiny_overrides('fclstm_xl', tiny_data, losses=[{'type': 'DistillationLoss'}])
-    with pytest.raises(
-        ConfigError, match=r"needs a teacher: put dict\(type='LoadPredictions', teacher=..., "
-    ):
+    with pytest.raises(ConfigError, match=r"needs a teacher: put dict\(type='LoadPredictions'"):
         check_config(load_config(tiny_config('fclstm_xl'), values), training=True)
