@@ -170,7 +170,7 @@ class Looks(nn.Module):
     def __init__(self, loss: nn.Module, look: Callable[[Tensor], Any]) -> None:
         super().__init__()
         self.loss, self.look = loss, look
-        self.targets, self.on_classes = loss.targets, loss.on_classes
+        self.targets, self.on_classes, self.of_teacher = loss.targets, loss.on_classes, loss.of_teacher
 
     def forward(self, *given: Tensor) -> Tensor:
         value = self.loss(*given)
