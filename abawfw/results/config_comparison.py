@@ -7,9 +7,9 @@ from statistics import fmean, stdev
 
 from abawfw.errors import ConfigError, DataError, counted
 from abawfw.evaluation.functional import Interval, Moments, bootstrap_ccc, effective_number
+from abawfw.prediction_files import Predictions
 from abawfw.results.agreement import common_groups, differences
 from abawfw.results.compared_score import ALPHA, MEAN, compared, mean_ccc
-from abawfw.results.predictions import Predictions
 from abawfw.results.run import Run
 
 

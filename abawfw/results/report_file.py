@@ -85,7 +85,7 @@ def _before(
 
 
 KEY = 'made_with'
-"""Where it stands in report.json: by partition (val, test), then by target."""
+"""Where it stands in report.json: by partition (train, val, test), then by target."""
 
 
 def digest(checkpoint: Path) -> str:
@@ -143,7 +143,7 @@ def doubts(
         report: content of its report.json, {} without one.
         best: the run's best checkpoints by score, as far as they are known; None where no run is around.
         targets: those that are read.
-        partitions: those that are read, of 'val' and 'test'.
+        partitions: those that are read, of 'train', 'val' and 'test'.
 
     Returns:
         Nothing where everything fits, and for prediction files with neither report nor run around them.

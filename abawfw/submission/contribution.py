@@ -13,8 +13,8 @@ from abawfw.errors import DataError
 from abawfw.evaluation.functional import Moments, moments
 from abawfw.evaluation.functional.ccc import concordance
 from abawfw.groups import Groups
+from abawfw.prediction_files import Predictions
 from abawfw.results.agreement import differences
-from abawfw.results.predictions import Predictions
 from abawfw.submission.weights import (
     FITTED,
     ccc_of_means,

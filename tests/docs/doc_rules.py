@@ -62,6 +62,7 @@ TINY = [
      'layers=1 train_dataloader.dataset.debug=4 val_dataloader.dataset.debug=6'),
     (r'mine/parts', 'epochs=1 segment_length=200'),
     (r'mine/pixels', 'epochs=1 warmup=1'),
+    (r'mine/student', 'epochs=1 hidden=16 regressor=[8] segment_length=200'),
     (r'rucaim3/transformer|mine/', 'epochs=1 constant_epochs=1 lr=1e-2 hidden=16 regressor=[8] '
      'segment_length=200 heads=2 ffn=16 layers=1'),
     (r'tagf/tagf_(free_length_)?embeddings', 'epochs=1 warmup=1 batch_size=4 video_channels=[8,8] '

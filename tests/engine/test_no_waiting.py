@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from config.config_stores import DemoStores
+from config.config_stores import DemoStores, write_teacher
 from engine.pretend_device import DEVICE, Waits, fake, in_child, place
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -67,7 +67,8 @@ def batch(
         starts = step == 0 or (row, step) == (2, 1)
         where = (0 if starts else (step - (row == 2 and step > 0)) * length, frames, 10_000)
         video = f'v{row}' if row < 2 or not step else 'another'
-        clips.append(VAClip(video, *where, row, starts, torch.zeros(length, 2), valid, observed))
+        taught = torch.zeros(length, 2) if model.has_teacher else None
+        clips.append(VAClip(video, *where, row, starts, torch.zeros(length, 2), valid, observed, taught))
     inputs = {}
     for name, dims in model.input_dims.items():
         shape = (ROWS, length, *((dims,) if isinstance(dims, int) else dims))
@@ -169,7 +170,7 @@ class Looks(nn.Module):
     def __init__(self, loss: nn.Module, look: Callable[[Tensor], Any]) -> None:
         super().__init__()
         self.loss, self.look = loss, look
-        self.targets, self.on_classes = loss.targets, loss.on_classes
+        self.targets, self.on_classes, self.of_teacher = loss.targets, loss.on_classes, loss.of_teacher
 
     def forward(self, *given: Tensor) -> Tensor:
         value = self.loss(*given)
@@ -216,7 +217,10 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> DemoStores:
 
 def prepared(path: Path, stores: DemoStores) -> Callable[..., dict[str, int]]:
     """`waits` of a config, made shallow, for a change of its model."""
-    cfg = load_config(path, {'data_root': str(stores.of(path))})
+    root = stores.of(path)
+    cfg = load_config(path, {'data_root': str(root)})
+    if 'teacher' in cfg:
+        cfg.teacher = str(write_teacher(stores.root / 'teacher', root))
     for name in SHALLOW.keys() & cfg.keys():
         cfg[name] = SHALLOW[name](cfg[name])
     cfg = resolve(cfg)

@@ -198,10 +198,10 @@ def test_centred_val_is_measured_within_the_scale_as_it_is_submitted(tmp_path: P
     assert mean.max() > 1  # at the high level of two runs, the peak of the third
     runs = [make_run(tmp_path / str(i), p, labels, p) for i, p in enumerate(preds)]
     found = Ensemble(runs, ['valence'], weights='centred').targets['valence']
-    assert found.test_preds is not None
+    assert found.preds is not None
     assert found.val is not None
-    np.testing.assert_allclose(found.test_preds['v'], np.clip(mean, -1, 1), atol=1e-12)
-    assert found.val.ccc == pytest.approx(ccc(labels['v'], found.test_preds['v']), rel=1e-9)
+    np.testing.assert_allclose(found.preds['v'], np.clip(mean, -1, 1), atol=1e-12)
+    assert found.val.ccc == pytest.approx(ccc(labels['v'], found.preds['v']), rel=1e-9)
 
 
 def test_command_line_of_greedy(tmp_path: Path) -> None:

@@ -49,8 +49,8 @@ def test_folder_of_folds(tmp_path: Path) -> None:
     assert found.val is not None
     assert found.val.ccc == pytest.approx(expected, rel=1e-9)
     assert found.val.n == sum(map(len, LABELS.values()))
-    assert found.test_preds is not None
-    for video, pred in found.test_preds.items():
+    assert found.preds is not None
+    for video, pred in found.preds.items():
         np.testing.assert_allclose(pred, np.mean([t[video] for _, t in made.values()], axis=0), atol=1e-12)
 
 
@@ -67,8 +67,8 @@ def test_seeds_of_a_fold_are_averaged_before_they_are_measured(tmp_path: Path) -
 def test_centred(tmp_path: Path) -> None:
     made = [make_fold(tmp_path / f'fold{k}', k) for k in FOLDS]
     found = Ensemble([tmp_path], ['valence'], weights='centred').targets['valence']
-    assert found.test_preds is not None
-    for video, pred in found.test_preds.items():
+    assert found.preds is not None
+    for video, pred in found.preds.items():
         expected = ccc_centring([test[video] for _, test in made]).centred.mean(axis=0)
         np.testing.assert_allclose(pred, expected, atol=1e-12)
     assert found.cross_validated_ccc is None
@@ -191,8 +191,8 @@ def test_text_files_count_as_a_run_without_val(tmp_path: Path) -> None:
     assert found.val is None
     assert found.run_ccc[0] is not None
     assert found.run_ccc[1] is None
-    assert found.test_preds is not None
-    np.testing.assert_allclose(found.test_preds['v0'], (test['v0'] + other['v0']) / 2, atol=1e-12)
+    assert found.preds is not None
+    np.testing.assert_allclose(found.preds['v0'], (test['v0'] + other['v0']) / 2, atol=1e-12)
     done = command(*runs, '--out', tmp_path / 'out')
     assert done.returncode == 0, done.stderr
     assert 'cannot be measured: a run has none' in done.stdout

@@ -3,6 +3,7 @@
 from abawfw.datasets.transforms.batch_transform import BatchTransform
 from abawfw.datasets.transforms.centre_crop import CentreCrop
 from abawfw.datasets.transforms.load_features import LoadFeatures
+from abawfw.datasets.transforms.load_predictions import LoadPredictions
 from abawfw.datasets.transforms.modality_dropout import ModalityDropout
 from abawfw.datasets.transforms.noise import Noise
 from abawfw.datasets.transforms.normalize import Normalize
@@ -15,6 +16,7 @@ __all__ = [
     'BatchTransform',
     'CentreCrop',
     'LoadFeatures',
+    'LoadPredictions',
     'ModalityDropout',
     'Noise',
     'Normalize',

@@ -128,13 +128,21 @@ class VAHead(nn.Module, ABC):
         """Return the class of each label ``(batch, time, targets)``; -1 where there is none."""
         raise NotImplementedError(f'{type(self).__name__} has no classes')
 
-    def loss(self, output: HeadOutput, gt: Tensor, mask: Tensor) -> dict[str, Tensor]:
+    @property
+    def has_teacher(self) -> bool:
+        """Whether one of the losses needs a teacher's predictions."""
+        return any(loss.of_teacher for loss in self.losses.values())
+
+    def loss(
+        self, output: HeadOutput, gt: Tensor, mask: Tensor, teacher: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """Return every loss, weighted, as float32 scalars with a graph.
 
         Args:
             output: what `forward` returned.
             gt: labels ``(batch, time, targets)``, NaN where there is none.
             mask: ``(batch, time)`` bool, False on padding and wherever a frame must not count.
+            teacher: predictions of a teacher, as ``gt``; None where there are none, as in validation.
 
         Returns:
             ``loss_{name}``, followed by the loss's targets where it names some (``loss_ccc_valence``), and by
@@ -144,6 +152,8 @@ class VAHead(nn.Module, ABC):
         for key, loss in self.losses.items():
             if loss.on_classes and output.logits is not None:
                 pred, label = output.logits, self.classes_of(gt)
+            elif loss.of_teacher:
+                pred, label = output.va, torch.full_like(gt, torch.nan) if teacher is None else teacher
             else:
                 pred, label = output.va, gt
             columns = self._columns[key]

@@ -25,6 +25,8 @@ class VALoss(nn.Module, ABC):
     """Part of the key under which the value is logged: ``loss_{name}``."""
     on_classes: ClassVar[bool] = False
     """Whether the loss takes logits and classes in place of predictions and labels."""
+    of_teacher: ClassVar[bool] = False
+    """Whether the loss takes a teacher's predictions in place of labels."""
 
     def __init__(self, targets: Sequence[str] | None = None, weight: Positive = 1.0) -> None:
         super().__init__()
