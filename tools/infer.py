@@ -52,8 +52,8 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         nargs='+',
         action=Overrides,
         metavar='K=V',
-        help='settings of the network: preset, size, colours, layout, scale, mean, std, face, output, columns, '
-        'range; see configs/own/README.md',
+        help='settings of the network: preset, size, colours, layout, scale, mean, std, face, output, '
+        'columns, range; see configs/own/README.md',
     )
     parser.add_argument(
         '--out', type=Path, help='folder for the files; default: RUN/inferred, or work_dirs/FILE/inferred'

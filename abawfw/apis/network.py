@@ -8,7 +8,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from abawfw.apis.extract_for_run import extract_for_run
 from abawfw.apis.face_frames import check_observed
@@ -32,9 +31,9 @@ class NetworkInferencer:
 
     Args:
         file: the network.
-        settings: ``type``: 'face_onnx' (default) or 'sound_onnx'; ``range``: what stands for -1 and 1, [-1, 1]
-            if omitted; others are arguments of that extractor, whose vector must be valence and arousal:
-            ``output`` and ``columns`` say which they are, unless that is plain or known of a published file.
+        settings: ``type``: 'face_onnx' (default) or 'sound_onnx'; ``range``: what stands for -1 and 1, where
+            it is not [-1, 1]; others are arguments of that extractor. Its vector must be valence and arousal:
+            ``output`` and ``columns`` say which they are, unless that is plain, or known of a published file.
         device: what computes, as ``find_device`` takes it.
         threads: of the CPU; None for 1.
 
@@ -79,8 +78,8 @@ class NetworkInferencer:
         extractor.check()
         if extractor.dims != (2,):
             raise ConfigError(
-                f'{file}: gives {extractor.dims[0]} numbers, of {_outputs(extractor)}; say which two are valence '
-                'and arousal, in this order: --cfg-options output=NAME columns=0,1'
+                f'{file}: gives {extractor.dims[0]} numbers, of {_outputs(extractor)}; say which two are '
+                'valence and arousal, in this order: --cfg-options output=NAME columns=0,1'
             )
         self.notes += extractor.notes
         self.extractor = extractor
@@ -145,8 +144,8 @@ class NetworkInferencer:
         outputs = extractor.network.outputs
         if len(outputs) == 1 and outputs[0].shape[1:] == (2,):
             self.notes.append(
-                f'{self.file.name}: the two numbers of its output {outputs[0].name!r} are taken for valence and '
-                'arousal, in this order; where they are not: --cfg-options columns=1,0'
+                f'{self.file.name}: the two numbers of its output {outputs[0].name!r} are taken for valence '
+                'and arousal, in this order; where they are not: --cfg-options columns=1,0'
             )
             return {'output': 0}
         if {output.name for output in outputs} == set(TARGETS):

@@ -104,7 +104,7 @@ class OverlayCanvas:
         """The last seconds on the plane, fading, and the present."""
         first = int(np.searchsorted(self.times, self.times[row] - TRAIL))
         places = self._on_plane(slice(min(first, row), row + 1))
-        known = np.isfinite(places).all(1)
+        known = np.asarray(np.isfinite(places).all(axis=1))
         if not known[-1]:
             return
         unbroken = int(np.cumprod(known[::-1]).sum())
