@@ -45,9 +45,6 @@ class NetworkInferencer:
     Raises:
         ConfigError: an unknown setting, or it is not said which of its outputs are valence and arousal.
         CheckpointError: the file cannot be used; see `OnnxNetwork`.
-
-    >>> NetworkInferencer('face_va.onnx', {'mean': 0.5, 'std': 0.5}, device='cpu').targets
-    ['valence', 'arousal']
     """
 
     def __init__(

@@ -14,13 +14,14 @@ import onnxruntime
 import pytest
 from command_line import call
 from extraction.made_networks import pooled, weights
-from extraction.made_parts import MadeDetector
 from extraction.made_videos import constant_rate, write_video
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from abawfw.apis.network import NetworkInferencer
+from abawfw.datasets.stores import TrialWriter
 from abawfw.errors import AbawfwError, ConfigError
+from abawfw.extraction.faces.detectors.base import Face, FaceDetector
 from abawfw.extraction.faces.track import FaceTrack, crops
 from abawfw.extraction.video.recording import Recording
 from abawfw.registry import FACE_DETECTORS
@@ -31,14 +32,24 @@ LATE = 5
 """The first frame with a face."""
 
 
-class Faces(MadeDetector):
-    """A face in every picture that is not dark."""
+BOX = np.array([10, 10, 50, 50], np.float32)
+POINTS = np.array([(23, 28), (36, 28), (30, 35), (24.5, 42), (35, 42)], np.float32)
 
-    def detect(self, rgb: NDArray[np.uint8]) -> list[Any]:
-        return [self._face(10)] if rgb.mean() > 40 else []
 
-    def refine(self, rgb: NDArray[np.uint8], boxes: NDArray[np.float32]) -> list[Any]:
+class Faces(FaceDetector):
+    """The same face in every picture that is not dark."""
+
+    def detect(self, rgb: NDArray[np.uint8]) -> list[Face]:
+        return [Face(BOX, POINTS, 0.9)] if rgb.mean() > 40 else []
+
+    def refine(self, rgb: NDArray[np.uint8], boxes: NDArray[np.float32]) -> list[Face | None]:
         return (self.detect(rgb) or [None]) * len(boxes)
+
+    def settings(self) -> dict[str, Any]:
+        return {'detector': 'same'}
+
+    def check(self) -> None:
+        """Nothing is missing."""
 
 
 @pytest.fixture(scope='module', autouse=True)
@@ -72,9 +83,9 @@ def net(tmp_path: Path) -> Path:
 def test_the_curve_is_that_of_the_network_frame_by_frame(
     net: Path, video: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    words = ['output=va', 'columns=1,0', 'mean=0.4,0.5,0.6', 'std=0.25', 'colours=BGR', 'range=-2,2']
-    found = call(capfd, 'infer', video, '--network', net, '--out', tmp_path / 'o', '--overlay', '--device', 'cpu',
-                 '--cfg-options', *words)  # fmt: skip
+    settings = ['output=va', 'columns=1,0', 'mean=0.4,0.5,0.6', 'std=0.25', 'colours=BGR', 'range=-2,2']
+    words = ['--out', tmp_path / 'o', '--overlay', '--device', 'cpu', '--cfg-options', *settings]
+    found = call(capfd, 'infer', video, '--network', net, *words)
     assert found.code == 0, found.err
     assert f'4 files written to {tmp_path / "o"}' in found.out
     assert 'net.onnx, not smoothed' in found.out
@@ -87,7 +98,7 @@ def test_the_curve_is_that_of_the_network_frame_by_frame(
     session = onnxruntime.InferenceSession(net, providers=['CPUExecutionProvider'])
     track = FaceTrack.empty(np.array(constant_rate(COUNT)))
     track.found[LATE:] = True
-    track.points[:] = MadeDetector._face(10).points
+    track.points[:] = POINTS
     frames = content['frames']
     for index, face in crops(Recording(video), track, SIDE):
         row = frames[index]
@@ -114,9 +125,8 @@ def test_a_network_of_audio(video: Path, tmp_path: Path) -> None:
     inferencer = NetworkInferencer(sound, {'type': 'sound_onnx', 'hop': 0.05}, 'cpu')
     found = inferencer.predict_video(video)
     noise = np.random.default_rng(0).uniform(-0.4, 0.4, 16000)
-    means = sliding_window_view(np.pad(noise, 800), 1600).mean(1)[
-        np.round(found.table.index / 0.05).astype(int) * 800
-    ]
+    centres = np.round(found.table.index / 0.05).astype(int) * 800
+    means = sliding_window_view(np.pad(noise, 800), 1600).mean(1)[centres]
     weight, bias = weights(1, 1)
     np.testing.assert_allclose(found.table.valence, means * weight[0, 0] + bias[0], atol=1e-4)
     assert found.track is None
@@ -169,12 +179,13 @@ def test_no_face_in_the_whole_video(tmp_path: Path) -> None:
 def test_command_lines_that_mix_run_and_network(
     net: Path, video: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / 'store').mkdir()
-    (tmp_path / 'store/trials.json').write_text('{}')
+    with TrialWriter(tmp_path / 'store', {'face48': (2,)}) as writer:
+        writer.add('a', 'test', {'face48': np.zeros((3, 2))})
     for words, told in (
         ([video], 'the following arguments are required: RUN'),
         ([video, tmp_path, '--cfg-options', 'mean=0.5'], '--cfg-options are settings of a --network'),
         ([video, '--network', net, '--overlap', '2'], '--options and --overlap are of a run'),
+        ([tmp_path / 'store', '--network', net, '--out', tmp_path / 'o'], 'a network needs a video'),
         ([video, '--network', tmp_path / 'gone.onnx'], 'gone.onnx: no such file'),
     ):
         found = call(capfd, 'infer', *words)

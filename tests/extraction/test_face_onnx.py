@@ -283,6 +283,17 @@ def test_the_presets_are_well_formed() -> None:
         assert (preset.va is not None) == name.endswith('_va_mtl')
 
 
+def test_the_page_lists_the_presets() -> None:
+    page = (Path(__file__).resolve().parents[2] / 'configs/own/README.md').read_text(encoding='utf-8')
+    rows = [line.strip('| ').split(' | ') for line in page.splitlines() if line.startswith('| `')]
+    found = {row[0].strip('`'): row[2:] for row in rows if row[0].endswith('.onnx`')}
+    assert list(found) == [f'{name}.onnx' for name in PRESETS]
+    for (taken, _, has_va, digits), preset in zip(found.values(), PRESETS.values(), strict=True):
+        assert taken == f'{preset.size}, {preset.settings.get("face", "aligned")}'
+        assert has_va == ('no' if preset.va is None else 'yes')
+        assert digits == ('not known' if preset.sha256 is None else f'`{preset.sha256[:12]}...`')
+
+
 def test_on_the_cpu_where_there_is_no_cuda(net: Path, tmp_path: Path) -> None:
     plan = ExtractionPlan(tmp_path, ('face_onnx',), {'face_onnx': {'file': str(net)}}, device='cuda')
     assert any('face_onnx' in note and 'onnxruntime-gpu' in note for note in plan.notes)
