@@ -1,4 +1,4 @@
-# A linear map, Conformer layers (arXiv:2005.08100) and attention to means of earlier frames (arXiv:2203.13032).
+# A linear map, Conformer layers (arXiv:2005.08100), attention to means of earlier frames (arXiv:2203.13032).
 hidden = 256
 layers = 4
 heads = 4  # this, the kernel and the ratio of ffn and hidden: table 1 of the former paper, but for 32 frames
