@@ -8,3 +8,5 @@ hidden = 128  # 17 inputs need no more
 regressor = [64]
 layers = 2
 ffn = 256
+dropout = 0.2
+lanes = 16

@@ -1,8 +1,9 @@
-# AdamW, and after a warm-up one cosine to zero, batch by batch.
+# AdamW, after a warm-up one cosine to zero, batch by batch, and an average of the weights.
 lr = 2e-4
 weight_decay = 1e-2
 epochs = 30
 warmup = 1
+ema = 0.999
 
 optim_wrapper = dict(
     type='VAOptimWrapper',
@@ -14,3 +15,4 @@ optim_wrapper = dict(
 param_scheduler = [dict(type='CosineRestartsLR', warmup='${warmup}', period='${epochs}')]
 train_cfg = dict(type='VATrainLoop', max_epochs='${epochs}')
 val_cfg = dict(type='ValLoop')
+custom_hooks = [dict(type='EMAHook', decay='${ema}')]

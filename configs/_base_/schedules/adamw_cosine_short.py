@@ -2,3 +2,4 @@
 _base_ = './adamw_cosine.py'
 lr = 1e-3
 epochs = 8
+ema = 0.99
