@@ -4,9 +4,9 @@ _base_ = [
     '../_base_/schedules/adamw_cosine_short.py',
     '../_base_/default_runtime.py',
 ]
-hidden = 128  # 17 inputs need no more
+hidden = 64  # 17 inputs need no more
 regressor = [64]
 layers = 2
-ffn = 256
+ffn = 128
 dropout = 0.2
 lanes = 16

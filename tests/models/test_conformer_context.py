@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from abawfw.errors import ConfigError
 from abawfw.models.contexts import ConformerContext
-from abawfw.models.contexts.conformer_context import ConformerLayer, last_frames, skewed
+from abawfw.models.contexts.conformer_context import ConformerLayer, last_frames
 
 DIM, HEADS, KERNEL = 8, 2, 4
 Array = NDArray[np.float64]
@@ -135,9 +135,7 @@ def test_frames_as_far_back_as_the_past_and_the_convolutions_reach() -> None:
     assert changed.nonzero()[:, 0].tolist() == list(range(10, 10 + reach + 1))
 
 
-def test_rows_are_skewed_and_last_frames_found() -> None:
-    x = torch.arange(1.0, 7).view(2, 3)
-    assert skewed(x).tolist() == [[1, 2, 3, 0], [0, 4, 5, 6]]
+def test_last_frames_of_rows_of_two_lengths() -> None:
     frames = torch.arange(14.0).view(2, 7, 1)  # two before the clip, five of it
     valid = torch.tensor([[True] * 5, [True, False, False, False, False]])
     assert last_frames(frames, valid, 2)[..., 0].tolist() == [[5, 6], [8, 9]]

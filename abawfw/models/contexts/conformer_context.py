@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -62,7 +63,7 @@ class ConformerContext(nn.Module):
         if past is None:
             self.needs = 'every frame attends to all frames of its clip, later ones too'
         self.layers = nn.ModuleList(
-            ConformerLayer(in_dim, heads, ffn, kernel, dropout, past) for _ in range(layers)
+            ConformerLayer(in_dim, heads, ffn, kernel, dropout, centred=past is None) for _ in range(layers)
         )
         self._shapes = (layers, past or 0, 2 * in_dim), (layers, kernel - 1, in_dim)
 
@@ -76,39 +77,55 @@ class ConformerContext(nn.Module):
         attended, convolved = (torch.zeros(n, *shape, device=device) for shape in self._shapes)
         return attended, convolved, torch.zeros(n, dtype=torch.long, device=device)
 
-    def forward(self, x: Tensor, valid: Tensor, state: State | None = None) -> Tensor | tuple[Tensor, State]:
+    def forward(
+        self,
+        x: Tensor,
+        valid: Tensor,
+        state: State | None = None,
+        lengths: Sequence[int] | None = None,
+    ) -> Tensor | tuple[Tensor, State]:
         """Run over a clip.
 
         Args:
             x: (batch, time, in_dim).
             valid: (batch, time) bool, False for padding, which stands behind the frames.
             state: with ``past``, after the frame before.
+            lengths: frames of each row that exist; attention without a mask, where there is no padding, is
+                faster, and only what is known on the host can decide about it.
 
         Returns:
             (batch, time, in_dim), without meaning for padding; with ``past`` also the state after each row's
             last frame.
         """
-        if not self.stateful:
-            for layer in self.layers:
-                x, _ = layer(x, valid)
-            return x
-        attended, convolved, count = state or self.initial_state(len(x), x.device)
-        size = attended.shape[2]
-        after = []
-        for layer, *left in zip(self.layers, attended.unbind(1), convolved.unbind(1), strict=True):
-            x, left = layer(x, valid, (*left, count))
-            after.append(left)
-        attended, convolved = (torch.stack(parts, dim=1) for parts in zip(*after, strict=True))
-        return x, (attended, convolved, (count + valid.sum(dim=1)).clamp(max=size))
+        if self.stateful:
+            return self.stream(x, valid, state or self.initial_state(len(x), x.device))
+        mask = None
+        # An exported graph is for clips without padding.
+        if not torch.compiler.is_exporting() and (lengths is None or min(lengths) < x.shape[1]):
+            # A row without any frame would be a softmax over nothing: let it see all of its padding.
+            mask = valid | ~valid.any(dim=1, keepdim=True)
+        for layer in self.layers:
+            x = layer(x, valid, mask)
+        return x
 
     stream_state = initial_state
-    stream = forward
+
+    def stream(self, x: Tensor, valid: Tensor, state: State) -> tuple[Tensor, State]:
+        """As :meth:`forward` with ``past``."""
+        attended, convolved, count = state
+        after = []
+        layers: Any = self.layers
+        for layer, *before in zip(layers, attended.unbind(1), convolved.unbind(1), strict=True):
+            x, left = layer.carried(x, valid, *before, count)
+            after.append(left)
+        keys, inputs = (torch.stack(parts, dim=1) for parts in zip(*after, strict=True))
+        return x, (keys, inputs, (count + valid.sum(dim=1)).clamp(max=attended.shape[2]))
 
 
 class ConformerLayer(nn.Module):
     """One layer; arguments as in `ConformerContext`."""
 
-    def __init__(self, dim: int, heads: int, ffn: int, kernel: int, dropout: float, past: int | None) -> None:
+    def __init__(self, dim: int, heads: int, ffn: int, kernel: int, dropout: float, centred: bool) -> None:
         super().__init__()
         self.first, self.second = (
             nn.Sequential(
@@ -121,18 +138,26 @@ class ConformerLayer(nn.Module):
             )
             for _ in range(2)
         )
-        self.attention = RelativeAttention(dim, heads, past)
-        self.convolution = ConvolutionModule(dim, kernel, dropout, centred=past is None)
+        self.attention = RelativeAttention(dim, heads)
+        self.convolution = ConvolutionModule(dim, kernel, dropout, centred)
         self.norm_attention, self.norm = nn.LayerNorm(dim), nn.LayerNorm(dim)
         self.dropout = Dropout(dropout)
 
-    def forward(self, x: Tensor, valid: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """(batch, time, dim) to the same, and the state after: keys and values, inputs of the convolution."""
-        attended, convolved, count = state or (None, None, None)
+    def forward(self, x: Tensor, valid: Tensor, mask: Tensor | None) -> Tensor:
+        """(batch, time, dim) to the same, within a clip; ``mask`` is of what may be attended to."""
         x = x + 0.5 * self.first(x)
-        y, attended = self.attention(self.norm_attention(x), valid, attended, count)
+        x = x + self.dropout(self.attention(self.norm_attention(x), mask))
+        x = x + self.convolution(x, valid)
+        return self.norm(x + 0.5 * self.second(x))
+
+    def carried(
+        self, x: Tensor, valid: Tensor, attended: Tensor, convolved: Tensor, count: Tensor
+    ) -> tuple[Tensor, State]:
+        """(batch, time, dim) to the same, and the state after: keys and values, inputs of the convolution."""
+        x = x + 0.5 * self.first(x)
+        y, attended = self.attention.carried(self.norm_attention(x), valid, attended, count)
         x = x + self.dropout(y)
-        y, convolved = self.convolution(x, valid, convolved)
+        y, convolved = self.convolution.carried(x, valid, convolved)
         x = x + y
         return self.norm(x + 0.5 * self.second(x)), (attended, convolved)
 
@@ -146,27 +171,41 @@ class RelativeAttention(nn.Module):
     Args:
         dim: width of the sequence.
         heads: number of heads.
-        past: frames before it that a frame attends to, or None for all frames of its clip.
 
     Raises:
         ConfigError: ``heads`` does not divide ``dim``.
     """
 
-    def __init__(self, dim: int, heads: int, past: int | None) -> None:
+    def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
         if dim % heads:
             raise ConfigError(f'{heads} attention heads do not divide a width of {dim}: change one of them')
-        self.heads, self.past = heads, past
+        self.heads = heads
         self.in_proj, self.out_proj = Linear(dim, 3 * dim), Linear(dim, dim)
         self.position = nn.Linear(dim, dim, bias=False)
         self.to_content, self.to_position = (
             nn.Parameter(torch.zeros(heads, 1, dim // heads)) for _ in range(2)
         )
 
-    def forward(
-        self, x: Tensor, valid: Tensor, past: Tensor | None, count: Tensor | None
-    ) -> tuple[Tensor, Tensor | None]:
-        """Attend within a clip, or to it and a bounded past.
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """Attend within a clip.
+
+        Args:
+            x: (batch, time, dim).
+            mask: (batch, time) bool, what may be attended to, at least one frame a row; None if that is all.
+
+        Returns:
+            (batch, time, dim).
+        """
+        time = x.shape[1]
+        query, key, value = map(self._split, self.in_proj(x).chunk(3, dim=-1))
+        far = torch.arange(time - 1, -time, -1, device=x.device)
+        return self._joined(
+            self._attend(query, key, value, far, time - 1, None if mask is None else mask[:, None])
+        )
+
+    def carried(self, x: Tensor, valid: Tensor, past: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
+        """Attend to a bounded past.
 
         Args:
             x: (batch, time, dim).
@@ -177,35 +216,27 @@ class RelativeAttention(nn.Module):
         Returns:
             (batch, time, dim), and keys and values of each row's last frames.
         """
-        time = x.shape[1]
-        query, *memory = self.in_proj(x).split([x.shape[-1], 2 * x.shape[-1]], dim=-1)
-        query = self._split(query)
-        if past is None or count is None:
-            key, value = map(self._split, memory[0].chunk(2, dim=-1))
-            # A row without any frame would be a softmax over nothing: let it see all of its padding.
-            mask = (valid | ~valid.any(dim=1, keepdim=True))[:, None]
-            far = torch.arange(time - 1, -time, -1, device=x.device)
-            return self._joined(self._attend(query, key, value, far, time - 1, mask)), None
-        size = past.shape[1]
-        entries = torch.cat([past.to(memory[0].dtype), memory[0]], dim=1)
-        key, value = map(self._split, entries.chunk(2, dim=-1))
+        size, (time, dim) = past.shape[1], x.shape[1:]
+        query, memory = self.in_proj(x).split([dim, 2 * dim], dim=-1)
+        memory = torch.cat([past.to(memory.dtype), memory], dim=1)
+        query, key, value = map(self._split, (query, *memory.chunk(2, dim=-1)))
         column = torch.arange(size + time, device=x.device)
         there = (column >= (size - count)[:, None])[:, None]
         far = torch.arange(size, -1, -1, device=x.device)
         parts = []
         # Part after part, so that cost grows with the length of a clip and not with its square; the length
         # of an exported one is open.
-        step = max(size, FRAMES)
-        for start in [0] if torch.compiler.is_exporting() else range(0, time, step):
-            some = query if torch.compiler.is_exporting() else query[:, :, start : start + step]
+        exporting, step = torch.compiler.is_exporting(), max(size, FRAMES)
+        for start in [0] if exporting else range(0, time, step):
+            some = query if exporting else query[:, :, start : start + step]
             stop = start + size + some.shape[2]
             back = size + column[start : stop - size, None] - column[start:stop]
             mask = there[..., start:stop] & (back >= 0) & (back <= size)
             parts.append(self._attend(some, key[:, :, start:stop], value[:, :, start:stop], far, 0, mask))
-        return self._joined(torch.cat(parts, dim=2)), last_frames(entries, valid, size).to(past.dtype)
+        return self._joined(torch.cat(parts, dim=2)), last_frames(memory, valid, size).to(past.dtype)
 
     def _attend(
-        self, query: Tensor, key: Tensor, value: Tensor, far: Tensor, first: int, mask: Tensor
+        self, query: Tensor, key: Tensor, value: Tensor, far: Tensor, first: int, mask: Tensor | None
     ) -> Tensor:
         """Attend from queries to keys, each (batch, heads, n, dim of a head).
 
@@ -216,13 +247,21 @@ class RelativeAttention(nn.Module):
             far: distances, (distances,), the farthest first: of query i, number p is that of key
                 ``i + p - first``, if there is such a key.
             first: see ``far``.
-            mask: (batch, queries or 1, keys) bool, what may be attended to.
+            mask: (batch, queries or 1, keys) bool, what may be attended to; None for all keys.
         """
-        place = self.position(waves(far.float(), self.heads * query.shape[-1]).to(query.dtype))
-        place = place.unflatten(-1, (self.heads, -1)).transpose(0, 1)
-        near = skewed((query + self.to_position) @ place.mT)[..., first : first + key.shape[2]]
-        scores = ((query + self.to_content) @ key.mT + near) / math.sqrt(query.shape[-1])
-        return scores.masked_fill(~mask[:, None], float('-inf')).softmax(dim=-1) @ value
+        rows, columns = query.shape[2], key.shape[2]
+        size = query.shape[-1]
+        place = self.position(waves(far.float(), self.heads * size).to(query.dtype))
+        # Row i has to be moved by i - first columns: rows that are a column too long, one behind the other in
+        # memory, only need to be cut into shorter ones.
+        width = columns + first
+        place = F.pad(place, (0, 0, 0, width + 1 - len(far))).unflatten(-1, (self.heads, size))
+        near = (query + self.to_position) * size**-0.5 @ place.permute(1, 2, 0)
+        near = near.flatten(-2)[..., first : first + rows * width].unflatten(-1, (rows, width))
+        scores = (query + self.to_content) * size**-0.5 @ key.mT + near[..., :columns]
+        if mask is not None:
+            scores = scores.masked_fill(~mask[:, None], float('-inf'))
+        return scores.softmax(dim=-1) @ value
 
     def _split(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
@@ -249,27 +288,21 @@ class ConvolutionModule(nn.Module):
         self.dropout = Dropout(dropout)
         self.sides = (kernel // 2, (kernel - 1) // 2) if centred else (kernel - 1, 0)
 
-    def forward(self, x: Tensor, valid: Tensor, past: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
+        """(batch, time, dim) to the same, within a clip: what lies beyond its ends counts as zeros."""
+        return self._convolved(F.pad(self._gated(x, valid), (0, 0, *self.sides)))
+
+    def carried(self, x: Tensor, valid: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
         """(batch, time, dim) to the same, and the last inputs of the convolution, as many as ``past``."""
-        # What lies beyond the ends of a clip counts as zeros, and so does padding.
-        x = F.glu(self.gated(self.norm(x)), dim=-1).masked_fill(~valid.unsqueeze(-1), 0.0)
-        if past is None:
-            x, after = F.pad(x, (0, 0, *self.sides)), None
-        else:
-            x = torch.cat([past.to(x.dtype), x], dim=1)
-            after = last_frames(x, valid, past.shape[1]).to(past.dtype)
-        x = F.silu(self.inner_norm(depthwise(self.conv, x)))
-        return self.dropout(self.out(x)), after
+        x = self._gated(x, valid)
+        x = torch.cat([past.to(x.dtype), x], dim=1)
+        return self._convolved(x), last_frames(x, valid, past.shape[1]).to(past.dtype)
 
+    def _gated(self, x: Tensor, valid: Tensor) -> Tensor:
+        return F.glu(self.gated(self.norm(x)), dim=-1).masked_fill(~valid.unsqueeze(-1), 0.0)
 
-def skewed(x: Tensor) -> Tensor:
-    """Move row i by i columns: (..., n, m) to (..., n, n + m - 1) with ``y[i, i + p] = x[i, p]``.
-
-    Elsewhere there are zeros.
-    """
-    rows, columns = x.shape[-2:]
-    width = rows + columns - 1
-    return F.pad(x, (0, rows)).flatten(-2)[..., : rows * width].unflatten(-1, (rows, width))
+    def _convolved(self, x: Tensor) -> Tensor:
+        return self.dropout(self.out(F.silu(self.inner_norm(depthwise(self.conv, x)))))
 
 
 def last_frames(x: Tensor, valid: Tensor, size: int) -> Tensor:
