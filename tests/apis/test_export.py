@@ -45,6 +45,9 @@ def description(session: Session) -> dict[str, Any]:
 ONE = {'video_channels': [6], 'audio_channels': [6]}
 ONE_STEP = {**WINDOW, **ONE, 'model.fusion.steps': 1}
 ONE_LAYER = {'hidden': 8, 'heads': 2, 'layers': 1, 'window': 12}
+CONFORMER = {'type': 'ConformerContext', 'layers': 1, 'heads': 2, 'ffn': 8, 'kernel': 3}
+# the others need one export more: a causal Conformer, whose state is long, and one over clips
+SEQUENCE = [{'type': 'GRUContext', 'hidden': 8}, {**CONFORMER, 'past': 5}, CONFORMER]
 ENCODER = {'type': 'AttentionEncoder', 'dim': 4, 'heads': 2, 'layers': 1}
 
 
@@ -60,6 +63,7 @@ ENCODER = {'type': 'AttentionEncoder', 'dim': 4, 'heads': 2, 'layers': 1}
         ('ras/raav_demo', VECTORS, {**ONE_LAYER, 'ffn': 8}),
         ('mamba_va/mamba_va_demo', {'video_embedding': 5}, {'channels': [6], 'regressor': [4]}),
         ('mamba_va/mamba_carried_demo', SOUND, {**TINY_RUCAIM3, 'layers': 1}),
+        ('sequence/gru_demo', SOUND, {**TINY_RUCAIM3, 'model.context': SEQUENCE}),
     ],
     ids=lambda value: value if isinstance(value, str) else '',
 )

@@ -199,7 +199,7 @@ class RelativeAttention(nn.Module):
         """
         time = x.shape[1]
         query, key, value = map(self._split, self.in_proj(x).chunk(3, dim=-1))
-        far = torch.arange(time - 1, -time, -1, device=x.device)
+        far = time - 1 - torch.arange(2 * time - 1, device=x.device)
         return self._joined(
             self._attend(query, key, value, far, time - 1, None if mask is None else mask[:, None])
         )
@@ -253,9 +253,9 @@ class RelativeAttention(nn.Module):
         size = query.shape[-1]
         place = self.position(waves(far.float(), self.heads * size).to(query.dtype))
         # Row i has to be moved by i - first columns: rows that are a column too long, one behind the other in
-        # memory, only need to be cut into shorter ones.
+        # memory, only need to be cut into shorter ones. Not len(): in an export the length is open.
         width = columns + first
-        place = F.pad(place, (0, 0, 0, width + 1 - len(far))).unflatten(-1, (self.heads, size))
+        place = F.pad(place, (0, 0, 0, width + 1 - far.shape[0])).unflatten(-1, (self.heads, size))
         near = (query + self.to_position) * size**-0.5 @ place.permute(1, 2, 0)
         near = near.flatten(-2)[..., first : first + rows * width].unflatten(-1, (rows, width))
         scores = (query + self.to_content) * size**-0.5 @ key.mT + near[..., :columns]

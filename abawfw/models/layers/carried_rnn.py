@@ -46,7 +46,9 @@ class CarriedRNN(nn.Module):
             frame.
         """
         if torch.compiler.is_exporting():  # one clip without padding: nothing to cut, and no loop to unroll
-            return self._called(x, state)
+            y, state = self._called(x, state)
+            # The exporter takes the example's number of frames for that of all clips, behind such a layer.
+            return y.index_select(1, torch.arange(x.shape[1], device=x.device)), state
         ends = valid.sum(dim=1)
         pieces, at = [], 0
         # Cut where rows end, to catch their state there: a packed sequence would do the same, but on a CPU it
