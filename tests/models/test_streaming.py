@@ -83,6 +83,10 @@ WHOLE: dict[str, tuple[dict[str, Any], str]] = {
         {'encoders': {'a': {'type': 'AttentionEncoder', **SMALL}}},
         'encoder of a, AttentionEncoder: every frame attends to all frames of its clip',
     ),
+    'attention pooling': (
+        {'encoders': {'a': {'type': 'AttentionPooling', 'frames': 5}}},
+        'encoder of a, AttentionPooling: every frame of a part is given what the part sums up to',
+    ),
     'directed': (
         {'fusion': {'type': 'DirectedFusion', **SMALL}},
         'fusion, DirectedFusion: every frame attends to all frames of its clip',
