@@ -13,6 +13,7 @@ losses = [dict(type='CCCLoss', over='batch')]
 segment_length = 250
 lanes = 8
 
+enter = dict(type='FeedForward', hidden='${hidden}', dropout='${dropout}')
 conformer = dict(
     type='ConformerContext',
     layers='${layers}',
@@ -25,10 +26,11 @@ conformer = dict(
 memory = dict(
     type='MemoryAttention', heads='${heads}', average='${memory_average}', capacity='${memory_capacity}'
 )
+context = ['${enter}', '${conformer}', '${memory}']
 model = dict(
     type='VAEstimator',
     targets='${targets}',
-    context=[dict(type='FeedForward', hidden='${hidden}', dropout='${dropout}'), '${conformer}', '${memory}'],
+    context='${context}',
     head=dict(type='RegressionHead', layers='${regressor}', dropout='${dropout}', losses='${losses}'),
 )
 
