@@ -17,7 +17,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from abawfw.apis.build import build_loader, model_config
 from abawfw.config.loading import load_config, resolve
-from abawfw.datasets.transforms import ModalityDropout, Noise, RandomCropFlip
+from abawfw.datasets.transforms import LabelNoise, ModalityDropout, Noise, RandomCropFlip
 from abawfw.engine.hooks import NonFiniteLossHook, TrainingMetricHook, ValidationLossHook
 from abawfw.evaluation import VAMetric
 from abawfw.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
@@ -151,7 +151,7 @@ def drawing_waits(look: Callable[[Tensor], Any] | None = None) -> dict[str, int]
     with mode, spy:
         inputs = {name: x.to(DEVICE) for name, x in inputs.items()}
         record = record.to(DEVICE)
-        for transform in (crop, noise, dropout):
+        for transform in (crop, noise, dropout, LabelNoise(0.1)):
             transform(inputs, record, generator)  # of no device: one that computes nothing has none
         if look is not None:
             look(inputs['video'])
