@@ -134,11 +134,13 @@ def rater_agreement(
         without = None
         if rater in largest and len(largest) > 2:
             others = tuple(r for r in largest if r != rater)
-            without = _alpha(sum(_panel_sums(together[name], others) for name in sums[largest]))
+            of_others = [_panel_sums(together[name], others) for name in sums[largest]]
+            with np.errstate(all='ignore'):
+                without = _known(_alpha(np.sum(of_others, axis=0)))
         total = Moments.pool(pooled)
         ccc = Measure(total.ccc, bootstrap_ccc(pooled, draws, seed, unit))
         raters[rater] = RaterAgreement(
-            len(pairs), total.n, ccc, _correlation(pooled, unit, draws, seed), _known(without)
+            len(pairs), total.n, ccc, _correlation(pooled, unit, draws, seed), without
         )
     return Agreement(raters, panels)
 
@@ -173,14 +175,16 @@ def _panel(
     of_units = [[sums[v] for v in of if v in sums] for of in units]
     rows = np.stack([np.sum(of, axis=0) for of in of_units if of])
     total = rows.sum(axis=0)
-    measures = (
-        Measure(
-            _known(float(of(total))),
-            _interval(rows, lambda t: np.log(1 - of(t)), lambda z: 1 - np.exp(z), unit, draws, seed),
-        )
-        for of in (_alpha, _icc)
-    )
-    return PanelAgreement(raters, len(sums), int(total[0]), *measures)
+
+    def measured(of: Callable[[np.ndarray], np.ndarray]) -> Measure:
+        with np.errstate(all='ignore'):  # where nobody moves
+            value = _known(of(total))
+        if value is None:
+            return Measure(None, Interval(None, None, 'no rating varies'))
+        ends = _interval(rows, lambda t: np.log(1 - of(t)), lambda z: 1 - float(np.exp(z)), unit, draws, seed)
+        return Measure(value, ends)
+
+    return PanelAgreement(raters, len(sums), int(total[0]), measured(_alpha), measured(_icc))
 
 
 def _alpha(sums: np.ndarray) -> np.ndarray:
@@ -219,8 +223,8 @@ def _correlation(units: Sequence[Moments], unit: str, draws: int, seed: int) -> 
     return Measure(total.pcc, _interval(rows, transformed, np.tanh, unit, draws, seed))
 
 
-def _known(value: float | np.ndarray | None) -> float | None:
-    return float(value) if value is not None and np.isfinite(value) else None
+def _known(value: np.ndarray) -> float | None:
+    return float(value) if np.isfinite(value) else None
 
 
 STEP = 1e-30  # of a complex step: no difference is taken, so none is too small

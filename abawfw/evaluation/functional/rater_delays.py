@@ -65,8 +65,8 @@ def rater_delays(
     are brought together first, each by its own delay, until nobody moves any more.
 
     Delays are relative to the median of all raters, so of two each is half of the difference away. What all
-    share, the time that people take to react, cannot be seen in ratings alone. Intervals are percentiles of draws of videos, with the delays of the others held: the place of a
-    peak has no standard error of its own.
+    share, the time that people take to react, cannot be seen in ratings alone. Intervals are percentiles of
+    draws of videos, with the delays of the others held: the place of a peak has no standard error of its own.
 
     Args:
         videos: ratings of one target.
@@ -94,6 +94,7 @@ def rater_delays(
     """
     if not 1 <= bound <= 60:
         raise ConfigError(f'a largest delay of {bound:g} s: it must be from 1 to 60 s')
+    units = [[name] for name in videos] if units is None else units
     reach = round(bound * RATE)
     even = {name: _evenly(video) for name, video in videos.items() if len(video.raters) > 1}
     raters = raters_of(even)
@@ -122,10 +123,12 @@ def rater_delays(
         ]
         frames = [Moments(n=sum(len(even[v].times) for v in of)) for of in drawn]
         obstacle = interval_obstacle(frames, unit)
-        low, high = (None, None) if obstacle else _ends(sums[rater], drawn, seed)
+        if obstacle:
+            found[rater] = Delay(shifts[rater], None, None, curve, '', obstacle)
+            continue
         # about the delay to the median; the peak is that to the mean of the others
-        ends = (None if end is None else end - lag + shifts[rater] for end in (low, high))
-        found[rater] = Delay(shifts[rater], *ends, curve, '', obstacle)
+        low, high = (end - lag + shifts[rater] for end in _ends(sums[rater], drawn, seed))
+        found[rater] = Delay(shifts[rater], low, high, curve)
     return found
 
 
