@@ -304,7 +304,9 @@ def raters_text(report: FusedReport) -> str:
     """What was found over all videos, as aligned text, with warnings and notes."""
     parts = []
     for of in report.targets:
+        weights = of.fused.weights
         lines = [['rater', 'CCC', '95 % interval', 'PCC', '95 % interval', 'delay in s', '95 % interval']]
+        lines[0] += ['weight'] if weights else []
         for rater, found in of.agreement.raters.items():
             delay = of.delays.get(rater)
             lines.append(
@@ -313,6 +315,7 @@ def raters_text(report: FusedReport) -> str:
                     *(_text(found.pcc.value), _ends(*found.pcc.interval[:2])),
                     _text(delay.seconds if delay else None, '+.2f'),
                     _ends(delay.low, delay.high, '+.2f') if delay else 'none',
+                    *([_text(weights.get(rater))] if weights else []),
                 ]
             )
         parts.append(f'{of.target}, each rater with the mean of the others; intervals over {of.unit_text}')
@@ -323,7 +326,6 @@ def raters_text(report: FusedReport) -> str:
                 f'{_text(panel.alpha.value)} ({_ends(*panel.alpha.interval[:2])}), ICC(2,k) '
                 f'{_text(panel.icc.value)} ({_ends(*panel.icc.interval[:2])})'
             )
-        parts += [f'weight of {rater}: {weight:.3f}' for rater, weight in of.fused.weights.items()]
         parts.append('')
     parts += [f'warning: {line}' for line in report.warnings]
     parts += [f'note: {line}' for line in report.notes]

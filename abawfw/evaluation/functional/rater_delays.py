@@ -25,7 +25,7 @@ FLAT = 4.0
 """Seconds: a peak is flat where the correlation is within a tenth of it over more than these."""
 ROUNDS = 8
 """Of bringing everybody together with the others; three or four are usual."""
-CLOSE = 0.01
+CLOSE = 0.02
 """Seconds by which nobody moves any more when the rounds end."""
 DRAWS = 2000
 
@@ -170,13 +170,13 @@ def _windows(x: np.ndarray, y: np.ndarray, reach: int) -> np.ndarray:
     """Sums over windows of covariance and variances of x, so many values later, and y, (3, lags)."""
     n, width = len(y), min(round(WINDOW * RATE), len(y))
     starts = np.unique(np.append(np.arange(0, n - width + 1, max(width // 2, 1)), n - width))
-    padded = np.pad(x, reach, constant_values=np.nan)
-    later = sliding_window_view(padded, width + 2 * reach)[starts]
-    a, of_a = _filled(sliding_window_view(later, width, axis=1))  # (windows, lags, width)
-    b, of_b = _filled(sliding_window_view(y, width)[starts, :, None])  # (windows, width, 1)
-    pairs, sum_a, sum_b, ab, aa, bb = (
-        (p @ q)[..., 0] for p, q in ((of_a, of_b), (a, of_b), (of_a, b), (a, b), (a * a, of_b), (of_a, b * b))
-    )
+    a, of_a = _filled(np.pad(x, reach, constant_values=np.nan))
+    b, of_b = _filled(y)
+    # (3, windows, lags, width) @ (windows, width, 3): each kind of x with each kind of y
+    later = sliding_window_view(np.stack([a, of_a, a * a]), width, axis=1)
+    later = later[:, starts[:, None] + np.arange(2 * reach + 1)]
+    others = sliding_window_view(np.stack([of_b, b, b * b]), width, axis=1)[:, starts].transpose(1, 2, 0)
+    (sum_a, ab, _), (pairs, sum_b, bb), (aa, _, _) = np.moveaxis(later @ others, -1, 1)
     full = 2 * pairs >= width  # half of a window, or more, is there
     count = np.maximum(pairs, 1)
     parts = ab - sum_a * sum_b / count, aa - sum_a**2 / count, bb - sum_b**2 / count
