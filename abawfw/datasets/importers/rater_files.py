@@ -55,7 +55,7 @@ class RaterFile:
         """The ratings at the frames of the video, (frames,) by target, NaN where there are none.
 
         Straight lines between ratings; where there are several a frame, their mean. The first and the last
-        one hold for one step beyond them. Nothing holds across a gap.
+        one hold for half a step beyond them. Nothing holds across a gap.
 
         Args:
             frames: (frames,) seconds at which each is shown.
@@ -88,7 +88,7 @@ def _on_frames(
     for start, stop in zip(times[gaps], times[gaps + 1], strict=True):
         found[(frames > start) & (frames < stop)] = np.nan
     at, moments = np.flatnonzero(known)[[0, -1]], times[known][[0, -1]]
-    reach = SLACK * max(step, wide)
+    reach = 0.501 * max(step, wide)  # half of it, and rounding
     found[(frames < moments[0]) & (frames >= moments[0] - reach)] = values[at[0]]
     found[(frames > moments[1]) & (frames <= moments[1] + reach)] = values[at[1]]
     return found
