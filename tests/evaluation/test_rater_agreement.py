@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ from evaluation.made_ratings import film, ratings
 from scipy import stats
 
 from abawfw.evaluation.functional import VideoRatings, rater_agreement
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def plain_alpha(x: pd.DataFrame) -> float:
@@ -55,6 +58,13 @@ def test_real_raters_as_plain_formulas_have_them(shared: Path, target: str) -> N
             assert measure.interval.low < measure.value < measure.interval.high
     for measure in (panel.alpha, panel.icc):
         assert measure.interval.low < measure.value < measure.interval.high
+    page = (ROOT / 'docs/labels.md').read_text()
+    half = 0 if target == 'valence' else 3
+    for rater, of in found.raters.items():
+        cells = re.search(rf'^\| {rater} \|(.*)\|$', page, re.MULTILINE)[1].split('|')[half : half + 2]
+        assert [float(cell.split()[0]) for cell in cells] == [round(of.ccc.value, 3), round(of.pcc.value, 3)]
+    for name, measure in (('alpha', panel.alpha), ('ICC(2,k)', panel.icc)):
+        assert f'| {name} {measure.value:.3f} ('.replace(' 0.', ' .') in page
 
 
 def test_intervals_hold_what_they_are_called_for() -> None:

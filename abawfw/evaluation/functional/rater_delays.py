@@ -66,7 +66,7 @@ def rater_delays(
 
     Delays are relative to the median of all raters, so of two each is half of the difference away. What all
     share, the time that people take to react, cannot be seen in ratings alone. Intervals are percentiles of
-    draws of videos, with the delays of the others held: the place of a peak has no standard error of its own.
+    draws of videos: the place of a peak has no standard error of its own.
 
     Args:
         videos: ratings of one target.
@@ -112,23 +112,17 @@ def rater_delays(
         before, shifts = shifts, {r: clear[r] - middle if r in clear else 0.0 for r in raters}
         if all(abs(shifts[r] - before[r]) < CLOSE for r in raters):
             break
+    drawn = _drawn({rater: sums[rater] for rater in clear}, units, seed)
     found = {}
     for rater in raters:
-        (lag, warning), curve = peaks[rater], _total(sums[rater])
+        warning, curve = peaks[rater][1], _total(sums[rater])
         if warning:
             found[rater] = Delay(None, None, None, curve, warning)
             continue
-        drawn = [
-            [v for v in of if v in sums[rater]] for of in ([[v] for v in even] if units is None else units)
-        ]
-        frames = [Moments(n=sum(len(even[v].times) for v in of)) for of in drawn]
-        obstacle = interval_obstacle(frames, unit)
-        if obstacle:
-            found[rater] = Delay(shifts[rater], None, None, curve, '', obstacle)
-            continue
-        # about the delay to the median; the peak is that to the mean of the others
-        low, high = (end - lag + shifts[rater] for end in _ends(sums[rater], drawn, seed))
-        found[rater] = Delay(shifts[rater], low, high, curve)
+        frames = [sum(len(even[v].times) for v in of if v in sums[rater]) for of in units]
+        obstacle = interval_obstacle([Moments(n=n) for n in frames], unit)
+        low, high = (None, None) if obstacle else (drawn[rater] + shifts[rater]).tolist()
+        found[rater] = Delay(shifts[rater], low, high, curve, '', obstacle)
     return found
 
 
@@ -227,11 +221,29 @@ def _peak(curve: np.ndarray) -> tuple[float, str]:
     return float(_lags(curve[None])[0]), warning
 
 
-def _ends(sums: Mapping[str, np.ndarray], units: Sequence[Sequence[str]], seed: int) -> tuple[float, float]:
-    """The range of 95 % of the peaks of draws of units, in seconds."""
-    rows = np.stack([np.sum([sums[v] for v in unit], axis=0) for unit in units if unit])
-    count = len(rows)
+def _drawn(
+    sums: Mapping[str, Mapping[str, np.ndarray]], units: Sequence[Sequence[str]], seed: int
+) -> dict[str, np.ndarray]:
+    """By rater, how far 95 % of the delays of draws of units reach below and above that of all, (2,) seconds.
+
+    The peaks of all raters of a draw are taken together: their median, which delays are measured from,
+    differs from draw to draw as well.
+    """
+    if not sums or not units:
+        return dict.fromkeys(sums, np.zeros(2))
+    rows = np.stack(
+        [
+            [
+                np.sum([of[v] for v in unit if v in of] or [0 * next(iter(of.values()))], axis=0)
+                for unit in units
+            ]
+            for of in sums.values()
+        ]
+    )  # (raters, units, 3, lags)
+    count = len(units)
     weights = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=DRAWS)
-    drawn = (weights @ rows.reshape(count, -1)).reshape(DRAWS, *rows.shape[1:])
-    low, high = np.quantile(_lags(_curves(drawn)), [0.025, 0.975])
-    return float(low), float(high)
+    weights = np.vstack([np.ones(count), weights])
+    peaks = np.stack([_lags(_curves(np.tensordot(weights, of, 1))) for of in rows])
+    apart = peaks - np.median(peaks, axis=0)
+    ends = np.quantile(apart[:, 1:], [0.025, 0.975], axis=1).T - apart[:, :1]
+    return dict(zip(sums, ends, strict=True))
