@@ -207,6 +207,8 @@ def _partitions(frames: Mapping[str, VideoFrames], notes: list[str]) -> dict[str
         by: dict[str, list[str]] = {}
         for name, of in frames.items():
             by.setdefault(folders[str(of.partition)], []).append(name)
+        if TEST in by:
+            notes.append(f'{TEST}: labels of videos that the store has for testing; the importer omits them')
         return by
     units = known_groups({name: of.group for name, of in frames.items()}).units(frames)
     held = max(1, len(units) // 5) if len(units) > 1 else 0
@@ -326,6 +328,8 @@ def raters_text(report: FusedReport) -> str:
                 f'{_text(panel.alpha.value)} ({_ends(*panel.alpha.interval[:2])}), ICC(2,k) '
                 f'{_text(panel.icc.value)} ({_ends(*panel.icc.interval[:2])})'
             )
+        missing = dict.fromkeys(panel.alpha.interval.obstacle for panel in of.agreement.panels)
+        parts += [f'no interval: {text}' for text in missing if text]
         parts.append('')
     parts += [f'warning: {line}' for line in report.warnings]
     parts += [f'note: {line}' for line in report.notes]

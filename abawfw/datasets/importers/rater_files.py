@@ -15,6 +15,7 @@ from abawfw.datasets.stores.checks import plain_name
 from abawfw.datasets.stores.labels import COLUMNS
 from abawfw.errors import DataError, counted
 from abawfw.evaluation.functional.rater_delays import at_other_times
+from abawfw.files import check_plain
 
 TIME = 'time'
 NAMED = 'VIDEO.RATER.PASS.csv'
@@ -124,6 +125,7 @@ def read_rater_files(folder: Path) -> list[RaterFile]:
 
 
 def _read(path: Path) -> RaterFile:
+    check_plain(path)
     lines = read_lines(path)
     if not any(line.strip() for line in lines):
         raise DataError(f'{path}: is empty; remove it, or save the ratings again')
@@ -171,7 +173,7 @@ def _table(
     numbered = [
         (number, line) for number, line in enumerate(lines, 1) if line.strip() and not line.startswith('#')
     ]
-    rows = list(csv.reader(line for _, line in numbered))
+    rows = [_cells(path, number, line) for number, line in numbered]
     at = np.array([number for number, _ in numbered[1:]], dtype=np.int64)
     header = [cell.strip().lower() for cell in rows[0]] if rows else []
     targets = [target for target in COLUMNS if target in header]
@@ -200,6 +202,15 @@ def _table(
             )
     others = [name for name in header if name not in names]
     return times, ratings, at, [f'{path}: columns not used: {", ".join(others)}'] if others else []
+
+
+def _cells(path: Path, number: int, line: str) -> list[str]:
+    if '"' not in line:
+        return line.split(',')
+    try:
+        return next(csv.reader([line]))
+    except csv.Error as error:
+        raise DataError(f'{path}: line {number}: is no row of CSV ({error})') from None
 
 
 def _numbers(

@@ -19,7 +19,7 @@ class CCCCentredMean(RaterFusion):
 
     Means and agreement are those of the frames that all raters of a video have rated; what leaves [-1, 1] is
     put back. The weights are the mean over videos of the agreements that weigh the level. Source: the
-    centring of the reference (docs/tagf.md, Measured differences).
+    centring of TAGF's code (docs/tagf.md).
     """
 
     def __call__(self, videos: Mapping[str, VideoRatings]) -> FusedRatings:
