@@ -106,6 +106,7 @@ BAD = {
     'no number': (GOOD + '0.2,high\n', "line 4: valence is 'high', a finite number"),
     'no moment': (GOOD + ',0.2\n', "line 4: time is '', a finite number"),
     'a short row': (GOOD + '0.2\n', 'line 4 has 1 value, the header 2: correct it'),
+    'a quote that does not end': (GOOD + '0.2,"0.1\n', 'line 4: is no row of CSV'),
     'another scale': (GOOD + '0.2,7\n', r'line 4: valence is 7, outside \[-1, 1\]; scale'),
     'backwards': (GOOD + '\n0.05,0\n', r'line 5: time 0\.05 s after 0\.1 s; times must rise'),
     'one moment twice': (GOOD + '0.1,0\n', r'line 4: time 0\.1 s after 0\.1 s; times must rise'),

@@ -82,15 +82,15 @@ def test_intervals_hold_what_they_are_called_for() -> None:
     many = pd.DataFrame(np.hstack(list(drawn(20000))).T, columns=names)
     true = plain_alpha(many), plain_icc(many), many['a'].corr((many['b'] + many['c']) / 2)
     held, there = np.zeros(3), np.zeros(3)
-    for _ in range(40):
+    for _ in range(30):
         videos = {str(i): VideoRatings(names, x, times) for i, x in enumerate(drawn(30))}
         found = rater_agreement(videos, draws=100)
         measures = found.panels[0].alpha, found.panels[0].icc, found.raters['a'].pcc
         ends = [(m.interval.low or np.nan, m.interval.high or np.nan) for m in measures]
         there += [not np.isnan(low) for low, _ in ends]
         held += [low <= t <= high for (low, high), t in zip(ends, true, strict=True)]
-    assert (there >= 38).all()
-    assert (held / there >= 0.85).all(), held / there
+    assert (there >= 29).all()
+    assert (held / there >= 0.83).all(), held / there
 
 
 def test_groups_are_drawn_whole() -> None:

@@ -208,7 +208,7 @@ def _cells(path: Path, number: int, line: str) -> list[str]:
     if '"' not in line:
         return line.split(',')
     try:
-        return next(csv.reader([line]))
+        return next(csv.reader([line], strict=True))
     except csv.Error as error:
         raise DataError(f'{path}: line {number}: is no row of CSV ({error})') from None
 

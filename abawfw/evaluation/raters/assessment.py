@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from abawfw.errors import counted
 from abawfw.evaluation.functional import Agreement, Delay, VideoRatings, rater_agreement, rater_delays
 from abawfw.evaluation.functional.ratings import raters_of
 from abawfw.evaluation.raters.base import FusedRatings, RaterFusion
@@ -53,7 +54,7 @@ class Assessment:
         }
         if some := {name: frames for name, frames in parted.items() if frames}:
             lines.append(
-                f'{sum(some.values()):,} frames of {_few([*some])} are rated by some of their raters only: '
+                f'{counted(sum(some.values()), "frame")} of {_few([*some])} rated by some of their raters only: '
                 'there the label is that of those, and may jump where one begins or ends'
             )
         return [f'{self.target}: {line}' for line in lines]
@@ -77,7 +78,7 @@ class Assessment:
             said = said[np.isfinite(said)]
             if len(said) and np.ptp(said) == 0:
                 lines.append(
-                    f'{rater} never moves: {said[0]:g} in all {len(said):,} frames; it counts as it is, '
+                    f'{rater} never moves: {said[0]:g} in {counted(len(said), "frame")}; it counts as it is, '
                     'remove the files of this rater if it was no rating'
                 )
         return lines
