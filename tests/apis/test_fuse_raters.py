@@ -209,9 +209,7 @@ def test_frames_that_nobody_rated_have_no_label(tmp_path: Path, fuse) -> None:
     write(folder, 'v', 'a', part, start=4)
     write(folder, 'v', 'b', part[:100], start=6)
     done = fuse(*AT_RATE)
-    assert '102 frames of v are rated by some of their raters only' in done.out.replace(
-        '100 frames', '102 frames'
-    )
+    assert '100 frames of v rated by some of their raters only' in done.out
     label = pd.read_csv(tmp_path / 'fused/Train_Set/v.txt').to_numpy()
     assert (label[:100] == -5).all()
     assert (label[100:300] == 0.5).all()

@@ -53,9 +53,10 @@ class Assessment:
             if len(video.raters) > 1
         }
         if some := {name: frames for name, frames in parted.items() if frames}:
+            frames = counted(sum(some.values()), 'frame')
             lines.append(
-                f'{counted(sum(some.values()), "frame")} of {_few([*some])} rated by some of their raters only: '
-                'there the label is that of those, and may jump where one begins or ends'
+                f'{frames} of {_few([*some])} rated by some of their raters only: there '
+                'the label is that of those, and may jump where one begins or ends'
             )
         return [f'{self.target}: {line}' for line in lines]
 
