@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from abawfw.apis.export import export
     from abawfw.apis.extract_embeddings import extract_embeddings
     from abawfw.apis.extract_features import extract_features
+    from abawfw.apis.fuse_raters import fuse_raters
     from abawfw.apis.infer import infer, infer_store, infer_video
     from abawfw.apis.inferencer import VAInferencer
     from abawfw.apis.report import write_comparison, write_data_report, write_run_report
@@ -41,6 +42,7 @@ __all__ = [
     'export',
     'extract_embeddings',
     'extract_features',
+    'fuse_raters',
     'infer',
     'infer_store',
     'infer_video',

@@ -16,6 +16,7 @@ PLACEHOLDERS = {
     'VIDEO': 'videos/later.mp4',
     'LABELS_DIR': 'labels',
     'LABELS': 'labels',
+    'RATINGS': 'ratings',
     'ANNOTATIONS': 'annotations',
     'FACE_DIR': 'face',
     'VOICE_DIR': 'voice',
@@ -49,11 +50,12 @@ GIVEN = (
     'work_dirs/other_data',
     *('videos', 'labels', 'video.mp4', 'annotations', 'face', 'voice', 'fps.csv', 'test.txt', 'sample.txt'),
     'official_sample.txt',
+    *('ratings', 'data/gump'),
     *('space.py', 'weights', 'reference', 'CEAP-360VR', 'CEAP-360VR-Dataset'),
 )
 
 # What needs videos with faces or numbers of the reference systems, which not every machine has.
-NEEDS_SHARED = re.compile(r'\bvideos?\b|\bdata/own|_own\b|\bdamaged\b|SRC_DIR|ceap', re.IGNORECASE)
+NEEDS_SHARED = re.compile(r'\bvideos?\b|\bdata/own|_own\b|\bdamaged\b|SRC_DIR|ceap|gump', re.IGNORECASE)
 
 # Sizes and numbers of epochs of trainings: by the name of the config.
 NO_WORKERS = 'train_dataloader.num_workers=0 val_dataloader.num_workers=0'
@@ -79,6 +81,7 @@ SHORTENED = [
     (r'--seeds 0 1 2', '--seeds 0', 'as many times three'),
     (r'--trials 20', '--trials 1', 'twenty runs take minutes'),
     (r'--jobs \d+', '--jobs 1', 'more processes than the tests have cores'),
+    (r'\S+/train_raters\.h5 ', '', 'fifty clips of nine raters take seconds'),
     (
         r'(make_demo_data\.py data/demo)$',
         r'\1 --videos 10 6 2 --scale 0.03',
