@@ -18,7 +18,7 @@ import abawfw
 from abawfw.apis.build import build_loader, fitted_of, restore_model
 from abawfw.apis.check import check_config
 from abawfw.apis.progress import Report, unseen
-from abawfw.apis.test import test
+from abawfw.apis.test import check_labels, test
 from abawfw.apis.trained_run import TrainedRun, same_fitted
 from abawfw.checkpoints import best_checkpoint, load_checkpoint, save_checkpoint
 from abawfw.config.diff import config_diff
@@ -276,6 +276,7 @@ class _Mixer:
                 self._mix(chosen, path)
             found = TrainedRun(self._cfg, {self._target: path}).predict('val', progress=self._progress)
             preds, labels = found[self._target]
+            check_labels(self._cfg.data_root, {self._target: labels})
             of = {video: moments(labels[video], pred) for video, pred in preds.items()}
             groups = groups_of([self._store.video(video) for video in of])
             self.unit = groups.text(of)
