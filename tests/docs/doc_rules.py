@@ -64,7 +64,6 @@ TINY = [
      'layers=1 train_dataloader.dataset.debug=4 val_dataloader.dataset.debug=6'),
     (r'mine/parts', 'epochs=1 segment_length=200'),
     (r'mine/pixels', 'epochs=1 warmup=1'),
-    (r'mine/student', 'epochs=1 hidden=16 regressor=[8] segment_length=200'),
     (r'rucaim3/transformer|mine/', 'epochs=1 constant_epochs=1 lr=1e-2 hidden=16 regressor=[8] '
      'segment_length=200 heads=2 ffn=16 layers=1'),
     (r'tagf/tagf_(free_length_)?embeddings', 'epochs=1 warmup=1 batch_size=4 video_channels=[8,8] '
@@ -80,6 +79,7 @@ SHORTENED = [
     (r'--folds 0 1 2( 3 4 5)?', '--folds 0', 'six runs take minutes'),
     (r'--seeds 0 1 2', '--seeds 0', 'as many times three'),
     (r'--trials 20', '--trials 1', 'twenty runs take minutes'),
+    (r'(train\.py configs/mine/student\.py)$', r'\1 --check-only', 'tests of their own train students'),
     (r'--jobs \d+', '--jobs 1', 'more processes than the tests have cores'),
     (r'\S+/train_raters\.h5 ', '', 'fifty clips of nine raters take seconds'),
     (

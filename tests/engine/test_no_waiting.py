@@ -144,7 +144,16 @@ def drawing_waits(look: Callable[[Tensor], Any] | None = None) -> dict[str, int]
     generator = torch.Generator().manual_seed(0)
     types = {'video': torch.uint8, 'audio': torch.float16, 'bert': torch.float32}
     mode = FakeTensorMode()
-    given = batch(SimpleNamespace(input_dims=dims), FRAMES, 0, True, types, mode, [dropout], generator)
+    given = batch(
+        SimpleNamespace(input_dims=dims, has_teacher=False),
+        FRAMES,
+        0,
+        True,
+        types,
+        mode,
+        [dropout],
+        generator,
+    )
     inputs, record, spy = given['inputs'], given['data_samples'], Waits()
     hidden = [at is not None for at in record.observed_at]
     assert hidden == [True] * 3
