@@ -10,6 +10,7 @@
   const $ = (id) => document.getElementById(id);
   const video = $('video');
   const listed = JSON.parse($('videos').textContent);
+  const items = new WeakMap(); // of the list of passes
   const unsaved = new Set();
   const value = { valence: 0, arousal: 0 };
   let shown = listed[0]; // the video
@@ -17,7 +18,6 @@
   let trace = {}; // its samples by target
   let mode = ''; // 'rate' or 'watch' while the video plays
   let resumes = false; // whether rating goes on where it paused, nothing having moved since
-  let frame = null; // the last frame that was shown: its time in the video and on the wall
   let savedAt = 0;
   let awake = false;
   let elsewhere = false; // the page was opened in another tab, which has the work now
@@ -93,16 +93,9 @@
 
   const lasts = () => (Number.isFinite(video.duration) ? video.duration : shown.seconds || 0);
 
-  function onFrame(now, { mediaTime, expectedDisplayTime }) {
-    frame = { media: mediaTime, wall: Math.min(expectedDisplayTime, now) };
-    video.requestVideoFrameCallback(onFrame);
-  }
-
-  /* The moment of the video at a moment of the wall; the frame shown last, and what has passed since, but never beyond the player. */
+  /* The moment of the video at a moment of the wall, a little ago: that of the player, less what has passed since. */
   function clock(wall) {
-    if (!frame) return video.currentTime;
-    const run = frame.media + ((wall - frame.wall) / 1000) * video.playbackRate;
-    return Math.min(run, Math.max(frame.media, video.currentTime));
+    return video.currentTime - Math.max(0, performance.now() - wall) / 1000 * video.playbackRate;
   }
 
   function fill(t) {
@@ -124,8 +117,8 @@
   function cut() {
     const at = Math.ceil(video.currentTime * RATE - 1e-6);
     const there = lengthOf(trace);
-    if (resumes) return;
-    if (at < there) {
+    if (resumes) say('Rating.');
+    else if (at < there) {
       passes.version(pass, pass.shown, at);
       for (const target of targetsOf(pass)) trace[target].length = at;
       say(`What was rated after ${seconds(video.currentTime)}, ${((there - at) / RATE).toFixed(1)} s, is replaced; Undo brings it back.`);
@@ -145,9 +138,9 @@
       if (!pass && !begin()) return;
       cut();
     } else resumes = false;
-    frame = null;
     mode = how;
     describe();
+    $('rating').scrollIntoView({ block: 'nearest' });
     wake();
     try {
       await video.play();
@@ -220,24 +213,31 @@
     wake();
   }
 
-  function list() {
-    const made = (text, action, label) => {
-      const button = Object.assign(document.createElement('button'), { type: 'button', textContent: text });
-      button.setAttribute('aria-label', label);
-      button.addEventListener('click', action);
-      return button;
+  function itemOf(one) {
+    if (items.has(one)) return items.get(one);
+    const name = `${one.file}, ${one.rater}, pass ${one.number}`;
+    const button = (text, action) => {
+      const made = Object.assign(document.createElement('button'), { type: 'button', textContent: text, ariaLabel: `${text} ${name}` });
+      made.addEventListener('click', action);
+      return made;
     };
+    const item = document.createElement('li');
+    item.append(document.createElement('span'), button('Open', () => reopen(one)), button('Download', () => download(one)), button('Delete', () => remove(one, name)));
+    items.set(one, item);
+    return item;
+  }
+
+  function list() {
     const all = [...passes.all.values()].sort((a, b) => passes.keyOf(a).localeCompare(passes.keyOf(b), undefined, { numeric: true }));
-    $('passes').replaceChildren(...all.map((one) => {
-      const item = document.createElement('li');
-      const name = `${one.file}, ${one.rater}, pass ${one.number}`;
-      item.append(
-        Object.assign(document.createElement('span'), { textContent: `${name}: ${passes.text(one)}` }),
-        made('Open', () => reopen(one), `Open ${name}`), made('Download', () => download(one), `Download ${name}`), made('Delete', () => remove(one, name), `Delete ${name}`),
-      );
+    const nodes = all.map((one) => {
+      const item = itemOf(one);
+      item.firstChild.textContent = `${one.file}, ${one.rater}, pass ${one.number}: ${passes.text(one)}`;
       if (one === pass) item.setAttribute('aria-current', 'true');
+      else item.removeAttribute('aria-current');
       return item;
-    }));
+    });
+    const old = [...$('passes').children]; // a button that is put in anew while it is pressed is not clicked
+    if (nodes.length !== old.length || nodes.some((node, i) => node !== old[i])) $('passes').replaceChildren(...nodes);
     $('all').hidden = all.length < 2;
   }
 
@@ -396,7 +396,6 @@
   const last = [...passes.all.values()].sort((a, b) => a.changed - b.changed).at(-1);
   if (last) [$('rater').value, $('targets').value] = [last.rater, last.targets];
   $('kept').textContent = KEPT;
-  if (video.requestVideoFrameCallback) video.requestVideoFrameCallback(onFrame);
   load(last ? listed.find((v) => v.id === last.video && v.bytes === last.bytes) : shown);
   if (wrong) warn(wrong);
   document.documentElement.dataset.drawn = 'true';
