@@ -46,9 +46,6 @@ def write_annotation_page(
     Raises:
         ConfigError: the file cannot be written, or its name is not that of a page.
         DataError: there is no such video, or none at all; one is damaged or has no images; two have one name.
-
-    >>> write_annotation_page(['data/clips'], 'labels.html').name
-    'labels.html'
     """
     out = Path(out)
     found: dict[str, Path] = {}

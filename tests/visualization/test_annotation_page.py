@@ -325,11 +325,17 @@ def test_two_tabs(opened: Opened) -> None:
 
 
 def test_axe_finds_nothing(opened: Opened) -> None:
+    page = opened.page
     begin(opened, SHORT)
+    put(opened, 'valence', 0.5)
+    page.locator('#rate').click()
+    until(opened, 'video.currentTime > 1')
+    put(opened, 'arousal', -0.6)
+    until(opened, 'video.ended')
     for scheme, checked in (('dark', 390), ('light', 1440)):
-        opened.page.emulate_media(color_scheme=scheme)
+        page.emulate_media(color_scheme=scheme)
         for width in (390, 1440):
-            opened.page.set_viewport_size({'width': width, 'height': 900})
+            page.set_viewport_size({'width': width, 'height': 900})
             assert width != checked or opened.violations == []
             assert opened.overflow <= 0
             opened.screenshot(f'labels_{scheme}_{width}')

@@ -27,6 +27,11 @@ const drawing = (() => {
     paper.stroke();
   }
 
+  function write(paper, text, x, y, align) {
+    paper.textAlign = align;
+    paper.fillText(text, x, y);
+  }
+
   /* The plane of two targets, or the bar of one, and where the rating stands. */
   function pad(canvas, targets, value) {
     const [paper, width, height] = fresh(canvas);
@@ -37,11 +42,10 @@ const drawing = (() => {
       if (second) line(paper, color(part ? 'grid' : 'axis'), 1, [[0, y], [width, y]]);
     }
     paper.fillStyle = color('faint');
-    const write = (text, x, y, align) => { paper.textAlign = align; paper.fillText(text, x, y); };
-    write(`${first} \u22121`, 6, height / 2 - 6, 'left');
-    write('+1', width - 6, height / 2 - 6, 'right');
-    if (second) write(`${second} +1`, width / 2 + 6, 16, 'left');
-    if (second) write('\u22121', width / 2 + 6, height - 8, 'left');
+    write(paper, `${first} \u22121`, 6, height / 2 - 6, 'left');
+    write(paper, '+1', width - 6, height / 2 - 6, 'right');
+    if (second) write(paper, `${second} +1`, width / 2 + 6, 16, 'left');
+    if (second) write(paper, '\u22121', width / 2 + 6, height - 8, 'left');
     paper.beginPath();
     paper.arc(((value[first] + 1) / 2) * width, ((1 - (second ? value[second] : 0)) / 2) * height, 9, 0, 2 * Math.PI);
     Object.assign(paper, { fillStyle: color('accent'), strokeStyle: color('ground'), lineWidth: 2 });
@@ -60,6 +64,10 @@ const drawing = (() => {
     const [from, to] = span(now, whole);
     const place = (k, number) => [((k / RATE - from) / (to - from)) * width, ((1 - number / SCALE) / 2) * (height - 8) + 4];
     line(paper, color('axis'), 1, [place(from * RATE, 0), place(to * RATE, 0)]);
+    paper.fillStyle = color('faint');
+    write(paper, '+1', 4, 14, 'left');
+    write(paper, '\u22121', 4, height - 5, 'left');
+    write(paper, `${from.toFixed(0)} to ${to.toFixed(0)} s`, width - 6, height - 5, 'right');
     for (const [target, numbers] of Object.entries(samples)) {
       const parts = [[]];
       for (let k = Math.floor(from * RATE); k <= to * RATE && k < numbers.length; k += 1) {
