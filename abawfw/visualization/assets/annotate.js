@@ -316,6 +316,7 @@
 
   function download(one) {
     stop();
+    if (!lengthOf(passes.samplesOf(one))) return say('Nothing is rated in this pass yet.');
     const link = document.createElement('a');
     link.href = URL.createObjectURL(new Blob([passes.csv(one)], { type: 'text/csv' }));
     link.download = `${one.video}.${one.rater}.${one.number}.csv`;
