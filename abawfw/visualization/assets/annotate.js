@@ -18,6 +18,8 @@
   let trace = {}; // its samples by target
   let mode = ''; // 'rate' or 'watch' while the video plays
   let resumes = false; // whether rating goes on where it paused, nothing having moved since
+  let begun = 0; // number of samples when the video was set going
+  let read = { at: 0, wall: 0 }; // the player's time, and when it was read
   let savedAt = 0;
   let awake = false;
   let elsewhere = false; // the page was opened in another tab, which has the work now
@@ -95,7 +97,9 @@
 
   /* The moment of the video at a moment of the wall, a little ago: that of the player, less what has passed since. */
   function clock(wall) {
-    return video.currentTime - Math.max(0, performance.now() - wall) / 1000 * video.playbackRate;
+    const at = video.currentTime; // browsers do not read it anew within one event, so the time of reading is kept with it
+    if (at !== read.at) read = { at, wall: performance.now() };
+    return video.paused || video.ended ? at : at - (Math.max(0, read.wall - wall) / 1000) * video.playbackRate;
   }
 
   function fill(t) {
@@ -106,9 +110,14 @@
     }
   }
 
-  /* The rating moves: up to now it was where it stood. */
+  /* The rating moves: until then it was where it stood; samples after that are taken anew. */
   function move(to, wall = performance.now()) {
-    if (mode === 'rate') fill(clock(wall));
+    if (mode === 'rate') {
+      const t = clock(wall); // before now where the browser was busy when the pointer moved
+      fill(t);
+      const known = Math.max(begun, Math.floor(t * RATE + 1e-6) + 1);
+      for (const target of targetsOf(pass)) trace[target].length = Math.min(trace[target].length, known);
+    }
     for (const [target, x] of Object.entries(to)) value[target] = Math.max(-1, Math.min(1, x));
     wake();
   }
@@ -126,6 +135,7 @@
       for (const target of targetsOf(pass)) while (trace[target].length < at) trace[target].push(NONE);
       say(at > there ? `From ${seconds(there / RATE)} to ${seconds(at / RATE)} nothing is rated.` : 'Rating.');
     }
+    begun = lengthOf(trace);
   }
 
   async function play(how) {
