@@ -195,7 +195,7 @@ def test_keys_alone(opened: Opened) -> None:
     valence, arousal = table[:, 1], table[:, 2]
     assert (np.diff(valence) >= 0).all()
     assert valence[0] <= 0.02 < 0.15 < valence[-1]
-    assert arousal[-1] == pytest.approx(0.02)  # one press, let go before it moves on
+    assert 0.0199 < arousal[-1] < 0.5  # one press; more only if the machine lets go of it late
     assert len(table) == math.ceil(page.evaluate('video.duration') * 30)
     assert opened.errors == []
 
@@ -234,6 +234,28 @@ def test_what_is_rated_again_can_be_brought_back(opened: Opened) -> None:
     assert [item.partition(':')[0] for item in items] == [
         f'{SHORT}.mp4, {of}' for of in ('anna, pass 1', 'anna, pass 2', 'ben, pass 1')
     ]
+
+
+def test_a_move_that_arrives_late_counts_from_when_it_was_made(opened: Opened) -> None:
+    """Here 0.1 s late, of a video that plays four times as fast: samples that were taken meanwhile change."""
+    begin(opened, SHORT, targets='valence')
+    opened.page.locator('#rate').click()
+    until(opened, 'video.currentTime > 0.8')
+    at = opened.page.evaluate(
+        """() => {
+            const pad = document.getElementById('pad'), box = pad.getBoundingClientRect();
+            const place = { clientX: box.right, clientY: box.top, isPrimary: true };
+            const late = new PointerEvent('pointermove', place), at = video.currentTime;
+            Object.defineProperty(late, 'timeStamp', { value: performance.now() - 100 });
+            pad.dispatchEvent(late);
+            return at;
+        }"""
+    )
+    until(opened, 'video.ended')
+    times, valence = saved(opened)[3].T
+    assert times[valence == 1][0] == pytest.approx(at - 0.4, abs=0.1)
+    assert (valence[times > at] == 1).all()
+    assert (valence[times < at - 0.5] == 0).all()
 
 
 def test_what_is_replaced_is_said_and_a_closed_tab_loses_nothing(opened: Opened) -> None:

@@ -2,10 +2,10 @@
 'use strict';
 (() => {
   const { RATE, SCALE, NONE, targetsOf } = passes;
-  const FORMATS = {
-    'H.264 in MP4': 'video/mp4; codecs="avc1.640028"', 'HEVC in MP4': 'video/mp4; codecs="hvc1.1.6.L93.B0"',
-    'AV1 in MP4': 'video/mp4; codecs="av01.0.04M.08"', 'VP9 in WebM': 'video/webm; codecs="vp9"', 'VP8 in WebM': 'video/webm; codecs="vp8"',
-  };
+  const FORMATS = [
+    ['H.264 in MP4', 'video/mp4; codecs="avc1.640028"'], ['HEVC in MP4', 'video/mp4; codecs="hvc1.1.6.L93.B0"'], ['AV1 in MP4', 'video/mp4; codecs="av01.0.04M.08"'],
+    ['VP9 in WebM', 'video/webm; codecs="vp9"'], ['VP8 in WebM', 'video/webm; codecs="vp8"'],
+  ];
   const KEPT = 'Kept in this browser as they grow; a download is a copy.';
   const $ = (id) => document.getElementById(id);
   const video = $('video');
@@ -82,7 +82,7 @@
 
   function undo(way) {
     const next = pass ? pass.shown + way : -1;
-    if (!pass || !pass.versions[next]) return;
+    if (!pass?.versions[next]) return;
     stop();
     save();
     pass.shown = next;
@@ -223,25 +223,12 @@
     wake();
   }
 
-  function itemOf(one) {
-    if (items.has(one)) return items.get(one);
-    const name = `${one.file}, ${one.rater}, pass ${one.number}`;
-    const button = (text, action) => {
-      const made = Object.assign(document.createElement('button'), { type: 'button', textContent: text, ariaLabel: `${text} ${name}` });
-      made.addEventListener('click', action);
-      return made;
-    };
-    const item = document.createElement('li');
-    item.append(document.createElement('span'), button('Open', () => reopen(one)), button('Download', () => download(one)), button('Delete', () => remove(one, name)));
-    items.set(one, item);
-    return item;
-  }
-
   function list() {
     const all = [...passes.all.values()].sort((a, b) => passes.keyOf(a).localeCompare(passes.keyOf(b), undefined, { numeric: true }));
     const nodes = all.map((one) => {
-      const item = itemOf(one);
-      item.firstChild.textContent = `${one.file}, ${one.rater}, pass ${one.number}: ${passes.text(one)}`;
+      if (!items.has(one)) items.set(one, passes.item(one, { Open: reopen, Download: download, Delete: remove }));
+      const item = items.get(one);
+      item.firstChild.textContent = `${passes.name(one)}: ${passes.text(one)}`;
       if (one === pass) item.setAttribute('aria-current', 'true');
       else item.removeAttribute('aria-current');
       return item;
@@ -293,8 +280,9 @@
   }
 
   function unplayable(reason) {
-    const known = Object.entries(FORMATS).filter(([, type]) => video.canPlayType(type)).map(([name]) => name);
-    warn(`${shown.file} cannot be played: ${reason}${shown.problem ? ` (${shown.problem})` : ''}. This browser plays ${known.join(', ') || 'no video'}.${shown.command ? ' Convert it, and write this page anew for the new file:' : ''}`, shown.command);
+    const what = `${shown.file} cannot be played: ${reason}${shown.problem ? ` (${shown.problem})` : ''}.`;
+    const more = shown.command ? ' Convert it, and write this page anew for the new file:' : '';
+    warn(`${what} This browser plays ${FORMATS.filter(([, type]) => video.canPlayType(type)).map(([name]) => name).join(', ') || 'no video'}.${more}`, shown.command);
   }
 
   /* A file that the reader has picked: that of a video on the page which was not found, or another video. */
@@ -326,16 +314,12 @@
 
   function download(one) {
     stop();
-    if (!lengthOf(passes.samplesOf(one))) return say('Nothing is rated in this pass yet.');
-    const link = document.createElement('a');
-    link.href = URL.createObjectURL(new Blob([passes.csv(one)], { type: 'text/csv' }));
-    link.download = `${one.video}.${one.rater}.${one.number}.csv`;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+    if (lengthOf(passes.samplesOf(one))) passes.download(one);
+    else say('Nothing is rated in this pass yet.');
   }
 
-  function remove(one, name) {
-    if (!confirm(`Delete ${name}? It cannot be brought back.`)) return;
+  function remove(one) {
+    if (!confirm(`Delete ${passes.name(one)}? It cannot be brought back.`)) return;
     stop();
     unsaved.delete(passes.keyOf(one));
     try { passes.remove(one); } catch { /* it was never kept */ }

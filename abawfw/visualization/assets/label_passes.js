@@ -79,14 +79,36 @@ const passes = (() => {
     return `${targetsOf(one).join(' and ')}, ${(rated / RATE).toFixed(1)} s`;
   }
 
+  const name = (one) => `${one.file}, ${one.rater}, pass ${one.number}`;
+
+  /* An entry of the list of passes: a text to be filled in, and buttons by what they are called. */
+  function item(one, actions) {
+    const made = document.createElement('li');
+    made.append(document.createElement('span'));
+    for (const [called, action] of Object.entries(actions)) {
+      const button = Object.assign(document.createElement('button'), { type: 'button', textContent: called, ariaLabel: `${called} ${name(one)}` });
+      button.addEventListener('click', () => action(one));
+      made.append(button);
+    }
+    return made;
+  }
+
   function csv(one) {
     const samples = samplesOf(one);
-    const plain = (name) => name.replace(/\s+/gu, ' ');
+    const plain = (words) => words.replace(/\s+/gu, ' ');
     const head = { video: plain(one.video), file: plain(one.file), rater: one.rater, pass: one.number, rate: RATE };
     const cell = (number) => (number === NONE ? '' : (number / SCALE).toFixed(4));
     const rows = samples[targetsOf(one)[0]].map((_, k) => [(k / RATE).toFixed(6), ...targetsOf(one).map((target) => cell(samples[target][k]))].join(','));
     return [...Object.entries(head).map(([key, is]) => `# ${key}: ${is}`), `time,${one.targets}`, ...rows].join('\n') + '\n';
   }
 
-  return { RATE, SCALE, NONE, PREFIX, all, targetsOf, version, samplesOf, keyOf, ofVideo, make, keep, restore, keys, remove, text, csv };
+  function download(one) {
+    const link = document.createElement('a');
+    link.href = URL.createObjectURL(new Blob([csv(one)], { type: 'text/csv' }));
+    link.download = `${one.video}.${one.rater}.${one.number}.csv`;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+  }
+
+  return { RATE, SCALE, NONE, PREFIX, all, targetsOf, version, samplesOf, keyOf, ofVideo, make, keep, restore, keys, remove, text, name, item, download };
 })();
