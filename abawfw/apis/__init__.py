@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from abawfw.lazy import lazy
 
 if TYPE_CHECKING:
+    from abawfw.apis.annotate import write_annotation_page
     from abawfw.apis.check import check_config
     from abawfw.apis.check_data import check_data
     from abawfw.apis.compare import compare, comparison_text
@@ -52,6 +53,7 @@ __all__ = [
     'sweep',
     'test',
     'train',
+    'write_annotation_page',
     'write_comparison',
     'write_data_report',
     'write_run_report',
