@@ -1,5 +1,6 @@
 """Pure functions of numpy arrays, in float64; every room may use them."""
 
+from abawfw.evaluation.functional.affect_words import affect_words
 from abawfw.evaluation.functional.autocorrelation import Autocorrelation
 from abawfw.evaluation.functional.bounds import MeanCourse, moving_mean_bound, shift_bound, video_mean_bound
 from abawfw.evaluation.functional.ccc import (
@@ -47,6 +48,7 @@ __all__ = [
     'PanelAgreement',
     'RaterAgreement',
     'VideoRatings',
+    'affect_words',
     'assemble',
     'bootstrap_ccc',
     'calibration',
