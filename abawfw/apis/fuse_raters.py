@@ -95,7 +95,8 @@ def fuse_raters(
             except DataError as error:
                 first = next(file.path for file in files if file.video == name)
                 problems.append(f'{first}: {error}')
-        videos = _on_frames(files, frames, problems)
+        notes = [note for file in files for note in file.notes]
+        videos = _on_frames(files, frames, problems, notes)
         if problems:
             raise DataError(
                 '\n  '.join([f'{counted(len(problems), "problem")}, nothing written:', *problems])
@@ -105,7 +106,6 @@ def fuse_raters(
         for done, (target, of) in enumerate(videos.items()):
             progress(f'measuring agreement in {target}', done, len(videos))
             found.append(assess(target, of, rule, max_delay, groups))
-        notes = [note for file in files for note in file.notes]
         partitions = _partitions(frames, notes)
         warnings = [line for assessment in found for line in assessment.warnings()]
         warnings += [
@@ -135,9 +135,12 @@ def build_fusion(name: str, max_delay: float) -> RaterFusion:
 
 
 def _on_frames(
-    files: Sequence[RaterFile], frames: Mapping[str, VideoFrames], problems: list[str]
+    files: Sequence[RaterFile],
+    frames: Mapping[str, VideoFrames],
+    problems: list[str],
+    notes: list[str],
 ) -> dict[str, dict[str, VideoRatings]]:
-    """The ratings by target and video; what is wrong goes to problems."""
+    """The ratings by target and video; what is wrong goes to problems, what is not used to notes."""
     found: dict[tuple[str, str], dict[str, tuple[RaterFile, NDArray[np.float64]]]] = {}
     for file in files:
         if file.video not in frames:
@@ -148,6 +151,7 @@ def _on_frames(
             continue
         for target, values in file.on_frames(times).items():
             if not np.isfinite(values).any():
+                notes.append(f'{file.path}: no rating of {target} at any frame')
                 continue
             raters = found.setdefault((target, file.video), {})
             if file.rater not in raters:
@@ -271,7 +275,6 @@ def _rows(of: Assessment) -> Iterator[dict[str, Any]]:
 def _rows_of(
     of: Assessment, video: str, agreement: Agreement, delays: Mapping[str, Delay]
 ) -> Iterator[dict[str, Any]]:
-    nothing = Measure(None, None)  # type: ignore[arg-type]
     for rater, found in agreement.raters.items():
         delay = delays.get(rater)
         yield {
@@ -285,8 +288,8 @@ def _rows_of(
             'delay_high': delay.high if delay else None,
             'delay_warning': delay.warning if delay else None,
             'weight': None if video else of.fused.weights.get(rater),
-            **_measured('alpha', nothing),
-            **_measured('icc', nothing),
+            **_measured('alpha', None),
+            **_measured('icc', None),
         }
     for panel in agreement.panels:
         yield {
@@ -297,9 +300,9 @@ def _rows_of(
         }
 
 
-def _measured(name: str, of: Measure) -> dict[str, float | None]:
-    low, high = (of.interval.low, of.interval.high) if of.interval else (None, None)
-    return {name: of.value, f'{name}_low': low, f'{name}_high': high}
+def _measured(name: str, of: Measure | None) -> dict[str, float | None]:
+    value, low, high = (of.value, *of.interval[:2]) if of else (None, None, None)
+    return {name: value, f'{name}_low': low, f'{name}_high': high}
 
 
 def raters_text(report: FusedReport) -> str:

@@ -189,6 +189,8 @@ def test_one_rater_one_who_never_moves_and_one_target(tmp_path: Path, fuse) -> N
     write(folder, 'alone', 'a', alone)
     for rater in 'abz':
         write(folder, 'v', rater, alone * (rater != 'z'))
+    empty = folder / 'v.silent.1.csv'
+    empty.write_text('time,valence\n0,\n0.1,\n')
     done = fuse(*AT_RATE)
     assert done.code == 0
     assert 'no interval: 1 labelled video: an interval needs 5 or more' in done.out
@@ -196,6 +198,7 @@ def test_one_rater_one_who_never_moves_and_one_target(tmp_path: Path, fuse) -> N
     assert 'warning: valence: z never moves: 0 in 500 frames; it counts as it is' in done.out
     assert 'warning: valence: z disagrees: CCC 0.00 with the mean of the others' in done.out
     assert 'warning: arousal: rated by nobody.' in done.out
+    assert f'note: {empty}: no rating of valence at any frame' in done.out
     label = pd.read_csv(tmp_path / 'fused/Train_Set/alone.txt')
     np.testing.assert_allclose(label.valence, alone[:, 0], atol=1e-5)
     assert (label.arousal == -5).all()

@@ -50,6 +50,15 @@ def test_its_interval_is_over_videos() -> None:
     assert found.low < found.seconds < found.high
     assert 0.02 < found.high - found.low < 1
     assert found.low <= 1.5 <= found.high
+    rare = {
+        k: v if k in ('v0', 'v1') else VideoRatings(tuple('abc'), v.values[:3], v.times)
+        for k, v in videos.items()
+    }
+    rare['alone'] = VideoRatings(('e',), videos['v0'].values[:1], videos['v0'].times)
+    some = rater_delays(rare)
+    assert (some['d'].low, some['d'].obstacle) == (None, '2 labelled videos: an interval needs 5 or more')
+    assert some['a'].low <= 0 <= some['a'].high
+    assert some['a'].high - some['a'].low < 1
     few = rater_delays(dict(list(videos.items())[:3]))['d']
     assert (few.low, few.high) == (None, None)
     assert few.obstacle == '3 labelled videos: an interval needs 5 or more'

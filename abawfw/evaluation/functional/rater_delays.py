@@ -229,21 +229,22 @@ def _drawn(
     The peaks of all raters of a draw are taken together: their median, which delays are measured from,
     differs from draw to draw as well.
     """
-    if not sums or not units:
+    units = [unit for unit in units if any(v in of for of in sums.values() for v in unit)]
+    if not units:
         return dict.fromkeys(sums, np.zeros(2))
+    nothing = np.zeros_like(next(iter(next(iter(sums.values())).values())))
     rows = np.stack(
         [
-            [
-                np.sum([of[v] for v in unit if v in of] or [0 * next(iter(of.values()))], axis=0)
-                for unit in units
-            ]
+            [np.sum([of.get(video, nothing) for video in unit], axis=0) for unit in units]
             for of in sums.values()
         ]
     )  # (raters, units, 3, lags)
     count = len(units)
     weights = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=DRAWS)
-    weights = np.vstack([np.ones(count), weights])
-    peaks = np.stack([_lags(_curves(np.tensordot(weights, of, 1))) for of in rows])
+    curves = [_curves(np.tensordot(np.vstack([np.ones(count), weights]), of, 1)) for of in rows]
+    peaks = np.stack([_lags(of) for of in curves])
+    there = np.stack([of.any(axis=1) for of in curves])
+    peaks = np.where(there, peaks, peaks[:, :1])  # a draw without videos of a rater says nothing new
     apart = peaks - np.median(peaks, axis=0)
     ends = np.quantile(apart[:, 1:], [0.025, 0.975], axis=1).T - apart[:, :1]
     return dict(zip(sums, ends, strict=True))
