@@ -75,11 +75,14 @@ class OnnxNetwork:
         threads: int,
     ) -> None:
         self._feature, self._file = f'feature {feature!r}', file
-        self._asked = (output,) if isinstance(output, str | int) else tuple(output)
-        self.columns = None if columns is None else [columns] if isinstance(columns, int) else list(columns)
-        self._device, self._threads = device, threads
+        self._asked: list[Any] = list(output) if isinstance(output, list | tuple) else [output]
+        if not (self._asked and all(isinstance(name, str | int) for name in self._asked)):
+            raise ConfigError(f'{self._feature}: output={output!r}: names or numbers of outputs')
+        listed: list[Any] = list(columns) if isinstance(columns, list | tuple) else [columns]
+        self.columns = None if columns is None else listed
         if self.columns is not None and not (self.columns and all(isinstance(k, int) for k in self.columns)):
             raise ConfigError(f'{self._feature}: columns={columns!r}: whole numbers, counted from 0')
+        self._device, self._threads = device, threads
         if not isinstance(threads, int) or threads < 1:
             raise ConfigError(f'{self._feature}: threads={threads!r}: 1 or more')
 
