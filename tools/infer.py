@@ -68,6 +68,8 @@ def main(argv: list[str] | None = None) -> int:
     )
     for target, checkpoint in inferencer.checkpoints.items():
         print(f'{target}: {checkpoint}, then {inferencer.postprocess[target]}', flush=True)
+        if target in inferencer.intervals:
+            print(f'{target}, intervals: {inferencer.intervals[target]}', flush=True)
 
     bar = Progress()
 

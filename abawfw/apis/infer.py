@@ -295,11 +295,14 @@ def _write(
     thumbnails: list[Thumbnail],
     notes: tuple[str, ...],
 ) -> list[Path]:
+    levels = {
+        target: f'{target}, {kept.found.level} of frames' for target, kept in inferencer.intervals.items()
+    }
     json_path, csv_path, png_path = (out / f'{name}.va.{kind}' for kind in ('json', 'csv', 'png'))
     for path, write in (
         (json_path, lambda: write_text(json_path, _to_json(inferencer, name, table, notes))),
         (csv_path, lambda: write_text(csv_path, table.to_csv())),
-        (png_path, lambda: draw_curves(png_path, table, name, thumbnails)),
+        (png_path, lambda: draw_curves(png_path, table, name, thumbnails, levels)),
     ):
         try:
             with naming(path):
@@ -316,6 +319,7 @@ def _to_json(inferencer: VAInferencer, name: str, table: pd.DataFrame, notes: tu
         'run': inferencer.run.name,
         'checkpoints': {target: path.name for target, path in inferencer.checkpoints.items()},
         'postprocess': {target: steps.texts() for target, steps in inferencer.postprocess.items()},
+        'intervals': {target: kept.settings() for target, kept in inferencer.intervals.items()},
         'notes': list(notes),
     }
     rows = table.reset_index()[['frame', 'time', *(c for c in table.columns if c != 'frame')]]

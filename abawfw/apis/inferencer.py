@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from abawfw.apis.extract_for_run import compare_extraction
 from abawfw.apis.face_frames import check_observed, face_frames
-from abawfw.apis.postprocessing import as_tested
+from abawfw.apis.postprocessing import as_tested, intervals_as_tested
 from abawfw.apis.trained_run import TrainedRun
 from abawfw.checkpoints import best_checkpoint
 from abawfw.config.check import config_problems
@@ -43,7 +43,8 @@ class VAInferencer:
     ``valence_raw`` and ``arousal_raw``, as the model gave them; and ``face``, whether a face was detected.
     Where no track of the face is at hand, as for arrays and packed stores, ``face`` is whether the run's
     features of faces were observed, and missing (NA) for a run without any. A run of one target has columns
-    of that one.
+    of that one. Where the run was tested with ``--intervals``, their ends are in ``valence_low`` and
+    ``valence_high``, ``arousal_low`` and ``arousal_high``, before ``face``.
 
     Args:
         run: work_dir of a trained run.
@@ -58,6 +59,8 @@ class VAInferencer:
         optional: those of them that may be absent.
         targets: what it estimates.
         postprocess: what smooths and clips the predictions of each target.
+        intervals: how far these may be off, by target, of those that were tested so; see
+            ``intervals_as_tested``.
         trained: the checkpoints and networks of the targets.
 
     Raises:
@@ -88,6 +91,7 @@ class VAInferencer:
         self.targets: list[str] = list(cfg.targets)
         checkpoints = {target: best_checkpoint(self.run, f'ccc_{target}') for target in self.targets}
         self.postprocess = as_tested(cfg, checkpoints)
+        self.intervals = intervals_as_tested(checkpoints, self.postprocess)
         self.trained = TrainedRun(cfg, checkpoints, self.device, threads)
 
     @property
@@ -257,6 +261,9 @@ class VAInferencer:
         for t in self.targets:
             columns[t] = self.postprocess[t].videos({video: curves[t]}, {video: face})[video]
         columns |= {f'{t}_raw': curves[t] for t in self.targets}
+        for t, kept in self.intervals.items():
+            if kept.found.reach is not None:
+                columns[f'{t}_low'], columns[f'{t}_high'] = kept.found.limits(columns[t])
         return pd.DataFrame({**columns, 'face': _boolean(face, length)}, index=index)
 
 

@@ -13,6 +13,7 @@ from abawfw.evaluation.functional.ccc import (
     pcc_p_value,
     rmse,
 )
+from abawfw.evaluation.functional.conformal import ALPHA, FrameIntervals, frame_intervals
 from abawfw.evaluation.functional.curves import CLIP_WEIGHTS, assemble, smooth, smooth_and_clip, stretches
 from abawfw.evaluation.functional.resampling import (
     Difference,
@@ -25,10 +26,12 @@ from abawfw.evaluation.functional.resampling import (
 )
 
 __all__ = [
+    'ALPHA',
     'CLIP_WEIGHTS',
     'Autocorrelation',
     'Calibration',
     'Difference',
+    'FrameIntervals',
     'Interval',
     'MeanCourse',
     'Moments',
@@ -37,6 +40,7 @@ __all__ = [
     'calibration',
     'ccc',
     'effective_number',
+    'frame_intervals',
     'interval_obstacle',
     'moments',
     'moving_mean_bound',
