@@ -22,7 +22,7 @@ BACK, PANEL, LINE, INK, FAINT = '#15181c', '#1d2126', '#3a4048', '#e8eaed', '#9a
 BRIGHT = {'valence': '#ff7a6b', 'arousal': '#6db3ff'}  # of COLORS, on a dark ground
 FOUND, HELD = '#7ee081', '#f2c14e'
 MARGIN = 34
-BAND = 0.16  # of its colour that an interval has
+BAND, EDGE = 0.12, 0.5  # how much of its colour an interval has, and its edge
 
 
 class Box(NamedTuple):
@@ -140,7 +140,9 @@ class OverlayCanvas:
             sides = [np.stack([across - x, side], axis=1) for side in band.T]
             outline = np.round(np.concatenate([sides[0], sides[1][::-1]]) * 16).astype(np.int32)
             filled = cv2.fillPoly(strip.copy(), [outline], rgb_of(BRIGHT[target]), cv2.LINE_AA, 4)
-            strip[:] = cv2.addWeighted(filled, BAND, strip, 1 - BAND, 0)
+            filled = cv2.addWeighted(filled, BAND, strip, 1 - BAND, 0)
+            edged = cv2.polylines(filled.copy(), [outline], True, rgb_of(BRIGHT[target]), 1, cv2.LINE_AA, 4)
+            strip[:] = cv2.addWeighted(edged, EDGE, filled, 1 - EDGE, 0)
         for target in self.targets:
             up = (1 - self.values[target][first:last]) / 2 * height + 2
             points = np.round(np.stack([across - x, up], axis=1) * 16).astype(np.int32)

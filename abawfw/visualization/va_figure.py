@@ -78,7 +78,8 @@ def draw_curves(
     for target in targets:
         if f'{target}_low' in table:
             ends, label = (table[f'{target}_low'], table[f'{target}_high']), (levels or {}).get(target)
-            axis.fill_between(times, *ends, color=COLORS[target], alpha=0.13, linewidth=0, label=label)
+            look: dict[str, Any] = {'facecolor': (COLORS[target], 0.1), 'edgecolor': (COLORS[target], 0.5)}
+            axis.fill_between(times, *ends, **look, linewidth=0.6, label=label)
         axis.plot(times, table[f'{target}_raw'], color=COLORS[target], linewidth=0.7, alpha=0.35)
         axis.plot(times, table[target], color=COLORS[target], linewidth=1.9, label=target)
         if len(times) == 1:  # a line of one point is invisible

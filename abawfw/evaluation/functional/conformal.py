@@ -22,7 +22,9 @@ from abawfw.evaluation.functional.curves import smooth
 
 ALPHA = 0.1
 WINDOW = 50  # frames on one side, as the smoothing of valence (docs/rucaim3.md, Inference)
-FLOOR = 0.1  # of the spread; a constant prediction has an interval, too
+FLOOR = (
+    0.2  # of the spread: a constant prediction has an interval, too; less makes wider ones (statistics.md)
+)
 ROUNDING = 1e-9  # of sums of weights
 
 Unit = Sequence[tuple[Any, Any]]
@@ -86,7 +88,7 @@ def local_spread(pred: Any, window: int = WINDOW, floor: float = FLOOR) -> np.nd
         floor: what a constant curve has.
 
     >>> local_spread([0.3, 0.3, 0.3]).round(3)
-    array([0.1, 0.1, 0.1])
+    array([0.2, 0.2, 0.2])
     """
     pred = np.asarray(pred, dtype=np.float64)
     variance = smooth(pred**2, window) - smooth(pred, window) ** 2
