@@ -91,8 +91,8 @@ def local_spread(pred: Any, window: int = WINDOW, floor: float = FLOOR) -> np.nd
     array([0.2, 0.2, 0.2])
     """
     pred = np.asarray(pred, dtype=np.float64)
-    variance = smooth(pred**2, window) - smooth(pred, window) ** 2
-    return np.sqrt(np.maximum(variance, 0.0) + floor**2)
+    mean, square = smooth(np.stack([pred, pred**2], axis=1), window).T
+    return np.sqrt(np.maximum(square - mean**2, 0.0) + floor**2)
 
 
 def frame_intervals(units: Sequence[Unit], alpha: float = ALPHA, unit: str = 'video') -> FrameIntervals:
@@ -113,43 +113,63 @@ def frame_intervals(units: Sequence[Unit], alpha: float = ALPHA, unit: str = 'vi
     >>> high.round(2)
     array([0.46, 0.46])
     """
-    scores, weights, widths, owners = [], [], [], []
     labelled = [[video for video in videos if np.isfinite(video[1]).any()] for videos in units]
     labelled = [videos for videos in labelled if videos]
-    for number, videos in enumerate(labelled):
-        for pred, label in videos:
-            known = np.isfinite(label)
-            spread, pred = local_spread(pred)[known], np.asarray(pred, dtype=np.float64)[known]
-            scores.append(np.abs(np.asarray(label, dtype=np.float64)[known] - pred) / spread)
-            weights.append(np.full(len(pred), 1 / len(videos) / len(pred)))
-            widths.append((pred, spread))
-            owners.append(np.full(len(pred), number))
     count = len(labelled)
     if obstacle := _too_few(count, alpha, unit):
         return FrameIntervals(alpha, None, WINDOW, FLOOR, count, obstacle=obstacle)
-    score, weight, owner = (np.concatenate(parts) for parts in (scores, weights, owners))
+    parts = []
+    for number, videos in enumerate(labelled):
+        for pred, label in videos:
+            known = np.isfinite(label)
+            given, spread = np.asarray(pred, dtype=np.float64)[known], local_spread(pred)[known]
+            weight = np.full(len(given), 1 / len(videos) / len(given))
+            parts.append((given, spread, np.asarray(label)[known], weight, np.full(len(given), number)))
+    given, spread, true, weight, owner = (np.concatenate(of) for of in zip(*parts, strict=True))
+    score = np.abs(true - given) / spread
     order = np.argsort(score, kind='stable')
-    score, weight, owner = score[order], weight[order], owner[order]
-    reach = _quantile(score, weight / (count + 1), 1 - alpha)
-    pred, spread = (np.concatenate(parts) for parts in zip(*widths, strict=True))
-    width = np.clip(pred + reach * spread, -1, 1) - np.clip(pred - reach * spread, -1, 1)
-    mean_width = float(np.concatenate(weights) @ width / count)
-    covered = []
-    if not _too_few(count - 1, alpha, unit):
-        for number in range(count):
-            own = owner == number
-            others = _quantile(score, np.where(own, 0.0, weight / count), 1 - alpha)
-            covered.append(float(weight[own & (score <= others)].sum()))
+    ranked, weights, owners = score[order], weight[order], owner[order]
+    needed = (1 - alpha) * (count + 1) - ROUNDING
+    reach = float(ranked[np.searchsorted(np.cumsum(weights), needed)])
+    width = np.clip(given + reach * spread, -1, 1) - np.clip(given - reach * spread, -1, 1)
+    covered = None if _too_few(count - 1, alpha, unit) else _left_out(ranked, weights, owners, alpha)
     return FrameIntervals(
         alpha,
         reach,
         WINDOW,
         FLOOR,
         count,
-        mean_width,
-        float(np.mean(covered)) if covered else None,
-        min(covered, default=None),
+        float(weight @ width / count),
+        None if covered is None else float(covered.mean()),
+        None if covered is None else float(covered.min()),
     )
+
+
+def _left_out(ranked: np.ndarray, weights: np.ndarray, owners: np.ndarray, alpha: float) -> np.ndarray:
+    """What the intervals of the others cover of each unit, (units,); all units at once, by bisection.
+
+    Args:
+        ranked: scores, (frames,), rising.
+        weights: of these frames; those of each unit sum to 1.
+        owners: number of the unit of each, counted from 0.
+        alpha: as in ``frame_intervals``.
+    """
+    frames, count, totals = len(weights), int(owners.max()) + 1, np.cumsum(weights)
+    order = np.argsort(owners, kind='stable')
+    places = owners[order] * frames + order  # rising: unit by unit, within each by score
+    own = np.concatenate([[0.0], np.cumsum(weights[order])])
+    units = np.arange(count)
+
+    def up_to(ranks: np.ndarray) -> np.ndarray:
+        """How much of each unit has this rank or a lower one."""
+        return own[np.searchsorted(places, units * frames + ranks, side='right')] - units
+
+    low, high = np.zeros(count, dtype=np.int64), np.full(count, frames - 1)
+    while (low < high).any():
+        middle = (low + high) // 2
+        enough = totals[middle] - up_to(middle) >= (1 - alpha) * count - ROUNDING
+        low, high = np.where(enough, low, middle + 1), np.where(enough, middle, high)
+    return up_to(np.searchsorted(ranked, ranked[low], side='right') - 1)  # what is as high is within, too
 
 
 def _too_few(count: int, alpha: float, unit: str) -> str | None:
@@ -161,8 +181,3 @@ def _too_few(count: int, alpha: float, unit: str) -> str | None:
         f'{counted(count, f"labelled {unit}")}: intervals for {100 * (1 - alpha):.4g} % of the frames (alpha '
         f'{alpha:g}) need {needed} or more'
     )
-
-
-def _quantile(scores: np.ndarray, weights: np.ndarray, level: float) -> float:
-    """The smallest of rising scores up to which the weights sum to a level, which they reach."""
-    return float(scores[int(np.searchsorted(np.cumsum(weights), level - ROUNDING))])
