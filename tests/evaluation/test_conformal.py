@@ -150,7 +150,7 @@ def test_new_videos_are_covered_as_promised() -> None:
 def test_new_persons_are_covered_where_groups_are_known() -> None:
     """Of a new person's videos, not of new videos of the same persons; with 16, 90 to 90 * 17 / 16 %."""
     fractions = []
-    for seed in range(80):
+    for seed in range(40):
         drawn = made.draw_persons(np.random.default_rng([seed, 12]), 17, 5).videos()
         videos = [(np.clip(pred, -1, 1)[::4], np.clip(label, -1, 1)[::4]) for label, pred in drawn]
         persons = [videos[k : k + 5] for k in range(0, 85, 5)]
