@@ -15,6 +15,7 @@ from abawfw.evaluation.functional.ccc import (
     rmse,
 )
 from abawfw.evaluation.functional.ccc_centring import Centring, ccc_centring
+from abawfw.evaluation.functional.conformal import ALPHA, FrameIntervals, frame_intervals
 from abawfw.evaluation.functional.curves import CLIP_WEIGHTS, assemble, smooth, smooth_and_clip, stretches
 from abawfw.evaluation.functional.rater_agreement import (
     Agreement,
@@ -35,6 +36,7 @@ from abawfw.evaluation.functional.resampling import (
 )
 
 __all__ = [
+    'ALPHA',
     'CLIP_WEIGHTS',
     'Agreement',
     'Autocorrelation',
@@ -42,6 +44,7 @@ __all__ = [
     'Centring',
     'Delay',
     'Difference',
+    'FrameIntervals',
     'Interval',
     'MeanCourse',
     'Moments',
@@ -55,6 +58,7 @@ __all__ = [
     'ccc',
     'ccc_centring',
     'effective_number',
+    'frame_intervals',
     'interval_obstacle',
     'moments',
     'moving_mean_bound',
