@@ -46,7 +46,7 @@ IMPORTED = (
     *('abawfw.models.encoders', 'abawfw.models.backbones', 'abawfw.results.report_file'),
 )
 EXTRACTION = (
-    *('opensmile', 'onnxruntime', 'scipy.fft', 'abawfw.extraction.extractors'),
+    *('opensmile', 'onnx', 'onnxruntime', 'scipy.fft', 'abawfw.extraction.extractors'),
     *('abawfw.extraction.pipeline.extract', 'abawfw.extraction.faces.detectors'),
 )
 # What only some tools need, or the workers that they spawn; imported before the first of them runs.

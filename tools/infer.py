@@ -158,6 +158,8 @@ def _inferencer(args: argparse.Namespace) -> VAInferencer | NetworkInferencer:
     inferencer = VAInferencer(args.run, args.device, args.threads, overrides, args.words)
     for target, checkpoint in inferencer.checkpoints.items():
         print(f'{target}: {checkpoint}, then {inferencer.postprocess[target]}', flush=True)
+        if target in inferencer.intervals:
+            print(f'{target}, intervals: {inferencer.intervals[target]}', flush=True)
     rates = 'an unknown frame rate: videos are taken as they are'
     if inferencer.fps is not None:
         rates = rates_text(inferencer.fps)

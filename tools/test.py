@@ -49,6 +49,11 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         metavar='COMPONENT',
         help='choose post-processing on val, among the grids of these components; default: MeanSmoothing',
     )
+    parser.add_argument(
+        '--intervals',
+        action='store_true',
+        help='find on val how far a frame of a new video may be off; intervals.alpha of the config: .1',
+    )
     add_overlap_option(parser)
     add_computing_options(parser)
     parser.add_argument(
@@ -166,13 +171,16 @@ def one_run(
     out = args.out or predictions_of(checkpoint or place)
     search = args.search if args.search is None or args.search else ['MeanSmoothing']
     with Progress() as progress:
-        report = test(cfg, checkpoints, out, args.partition, search, progress, args.device, args.threads)
+        how = progress, args.device, args.threads, args.intervals
+        report = test(cfg, checkpoints, out, args.partition, search, *how)
     for target, path in checkpoints.items():
         print(f'{target}: {path}')
         print(f'{target}, smoothed: {report.postprocess[target]}')
     for partition, rows in report.rows.items():
         print(f'\n{partition}\n{render_table(rows)}')
     print()
+    for target, text in report.intervals.items():
+        print(f'{target}, intervals: {text}')
     if search:
         found = {target: pipeline.settings() for target, pipeline in report.postprocess.items()}
         if args.out is None and is_run:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 import abawfw
 from abawfw.apis.frame_pipeline import FramePipeline
-from abawfw.apis.postprocessing import as_tested
+from abawfw.apis.postprocessing import as_tested, intervals_as_tested
 from abawfw.apis.trained_run import LoadedRun, load_run
 from abawfw.datasets.clip_dataset import load_fitted
 from abawfw.datasets.transforms import LoadFeatures, PackVA, PadTo, ShiftLabels
@@ -280,11 +280,15 @@ def describe(run: LoadedRun, graph: ExportGraph) -> dict[str, Any]:
         videos; ``length``: frames that every clip must have, ``max_length``: that it may have, or None;
         ``pipeline``: what the features go through before, in order, with statistics of the training videos
         (``mean``, ``std``); ``postprocess``: by target, the steps that the run applies to a whole video
-        afterwards, before it clips; ``extraction``: settings of the extractors; ``fps``: lowest and highest
-        frames per second of the training videos, or None; ``checkpoints``: per target;
-        ``version``.
+        afterwards, before it clips; ``intervals``: by target, how far that may be off, of those that were
+        tested with intervals: ``reach`` times the root of ``floor`` squared and the variance of the curve
+        within ``window`` frames on either side, clipped to [-1, 1]; ``extraction``: settings of the
+        extractors; ``fps``: lowest and highest frames per second of the training videos, or None;
+        ``checkpoints``: per target; ``version``.
     """
     dataset = run.cfg.val_dataloader.dataset
+    postprocess = as_tested(run.cfg, run.checkpoints)
+    intervals = intervals_as_tested(run.checkpoints, postprocess)
     return {
         'features': {
             name: {'dims': list(dims), 'dtype': 'uint8' if len(dims) == 3 else 'float32'}
@@ -297,7 +301,8 @@ def describe(run: LoadedRun, graph: ExportGraph) -> dict[str, Any]:
         'length': graph.length,
         'max_length': graph.max_length,
         'pipeline': _steps(run, padded=graph.length is not None),
-        'postprocess': {t: p.settings() for t, p in as_tested(run.cfg, run.checkpoints).items()},
+        'postprocess': {t: p.settings() for t, p in postprocess.items()},
+        'intervals': {t: kept.settings() for t, kept in intervals.items()},
         'extraction': run.meta.get('extraction', {}),
         'fps': run.meta.get('fps'),
         'checkpoints': {target: checkpoint.name for target, checkpoint in run.checkpoints.items()},

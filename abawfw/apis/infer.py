@@ -299,11 +299,14 @@ def _write(
     thumbnails: list[Thumbnail],
     notes: tuple[str, ...],
 ) -> list[Path]:
+    levels = {
+        target: f'{target}, {kept.found.level} of frames' for target, kept in inferencer.intervals.items()
+    }
     json_path, csv_path, png_path = (out / f'{name}.va.{kind}' for kind in ('json', 'csv', 'png'))
     for path, write in (
         (json_path, lambda: write_text(json_path, _to_json(inferencer, name, table, notes))),
         (csv_path, lambda: write_text(csv_path, table.to_csv())),
-        (png_path, lambda: draw_curves(png_path, table, name, thumbnails)),
+        (png_path, lambda: draw_curves(png_path, table, name, thumbnails, levels)),
     ):
         try:
             with naming(path):

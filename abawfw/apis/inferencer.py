@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from abawfw.apis.extract_for_run import compare_extraction
 from abawfw.apis.face_frames import check_observed, face_frames
-from abawfw.apis.postprocessing import as_tested
+from abawfw.apis.postprocessing import as_tested, intervals_as_tested
 from abawfw.apis.trained_run import TrainedRun
 from abawfw.checkpoints import best_checkpoint
 from abawfw.config.check import config_problems
@@ -45,7 +45,9 @@ class VAInferencer:
     ``valence_raw`` and ``arousal_raw``, as the model gave them; and ``face``, whether a face was detected.
     Where no track of the face is at hand, as for arrays and packed stores, ``face`` is whether the run's
     features of faces were observed, and missing (NA) for a run without any. A run of one target has columns
-    of that one. With ``words`` a last column ``word`` names the region of the plane, see ``affect_words``.
+    of that one. Where the run was tested with ``--intervals``, their ends are in ``valence_low`` and
+    ``valence_high``, ``arousal_low`` and ``arousal_high``, before ``face``. With ``words`` a last column
+    ``word`` names the region of the plane, see ``affect_words``.
 
     A video whose frames have another rate than those of training is computed at the rate of training: see
     ``resampling`` for which, and ``ResampledStore`` for how. Post-processing acts there, too, as its windows
@@ -66,6 +68,8 @@ class VAInferencer:
         optional: those of them that may be absent.
         targets: what it estimates.
         postprocess: what smooths and clips the predictions of each target.
+        intervals: how far these may be off, by target, of those that were tested so; see
+            ``intervals_as_tested``.
         trained: the checkpoints and networks of the targets.
 
     Raises:
@@ -100,6 +104,7 @@ class VAInferencer:
             raise ConfigError(f'{run}: estimates {self.targets[0]} only; words need valence and arousal')
         checkpoints = {target: best_checkpoint(self.run, f'ccc_{target}') for target in self.targets}
         self.postprocess = as_tested(cfg, checkpoints)
+        self.intervals = intervals_as_tested(checkpoints, self.postprocess)
         self.trained = TrainedRun(cfg, checkpoints, self.device, threads)
 
     @property
@@ -113,6 +118,7 @@ class VAInferencer:
             'run': self.run.name,
             'checkpoints': {target: path.name for target, path in self.checkpoints.items()},
             'postprocess': {target: steps.texts() for target, steps in self.postprocess.items()},
+            'intervals': {target: kept.settings() for target, kept in self.intervals.items()},
             'trained_fps': self.fps,
         } | words_head(self.words)
 
@@ -289,11 +295,18 @@ class VAInferencer:
         kept = {
             t: self.postprocess[t].videos({video: curves[t]}, {video: there})[video] for t in self.targets
         }
+        ends = {
+            f'{t}_{side}': values
+            for t, of in self.intervals.items()
+            if of.found.reach is not None
+            for side, values in zip(('low', 'high'), of.found.limits(kept[t]), strict=True)
+        }
         if moved is not None:
-            kept, curves = (
-                {t: moved.back(video, curve) for t, curve in stage.items()} for stage in (kept, curves)
+            kept, curves, ends = (
+                {name: moved.back(video, curve) for name, curve in stage.items()}
+                for stage in (kept, curves, ends)
             )
-        return curve_table(kept, curves, times, face, self.words)
+        return curve_table(kept, curves, times, face, self.words, ends)
 
 
 def curve_table(
@@ -302,6 +315,7 @@ def curve_table(
     times: NDArray | None,
     face: NDArray[np.bool_] | None,
     words: bool = False,
+    ends: Mapping[str, NDArray] | None = None,
 ) -> pd.DataFrame:
     """The table of a video, as `VAInferencer` describes it.
 
@@ -311,11 +325,13 @@ def curve_table(
         times: (frames,) seconds; None where they are unknown.
         face: (frames,) where a face was detected; None where that is unknown.
         words: also name the region of the plane.
+        ends: of intervals, (frames,) by the name of their column.
     """
     length = len(next(iter(kept.values())))
     index = pd.Index(np.full(length, np.nan) if times is None else times, name='time')
     columns: dict[str, Any] = {'frame': np.arange(length), **kept}
     columns |= {f'{target}_raw': raw[target] for target in kept}
+    columns |= ends or {}
     columns['face'] = _boolean(face, length)
     if words:
         columns['word'] = affect_words(kept['valence'], kept['arousal'])

@@ -18,6 +18,7 @@ from abawfw.errors import ConfigError, DataError
 from abawfw.evaluation.postprocess import Pipeline
 from abawfw.extraction.extractors import FaceOnnx, SoundOnnx, build_extractor
 from abawfw.files import temporary_files
+from abawfw.results.interval_file import KeptIntervals
 
 TARGETS = ['valence', 'arousal']
 KINDS = ('face_onnx', 'sound_onnx')
@@ -41,6 +42,7 @@ class NetworkInferencer:
     Attributes:
         targets: what it estimates.
         postprocess: of each target: nothing but clipping.
+        intervals: none, since there is no run that they were found with.
         notes: what was assumed, a line each.
 
     Raises:
@@ -59,6 +61,7 @@ class NetworkInferencer:
         self.file, self.targets, self.notes = Path(file), TARGETS, list[str]()
         self.words = words
         self.postprocess = {target: Pipeline() for target in TARGETS}
+        self.intervals: dict[str, KeptIntervals] = {}
         options = dict(settings or {})
         self._kind = str(options.pop('type', KINDS[0]))
         if self._kind not in KINDS:

@@ -11,7 +11,8 @@ from mmengine.config import Config
 from abawfw.errors import ConfigError
 from abawfw.evaluation.postprocess import MeanSmoothing, Pipeline
 from abawfw.evaluation.va_metric import WINDOWS
-from abawfw.results.report_file import read_pipeline
+from abawfw.results.interval_file import KeptIntervals, read_intervals
+from abawfw.results.report_file import digest, read_pipeline
 from abawfw.results.run import CONFIG, PREDICTIONS, Run
 
 
@@ -74,6 +75,33 @@ def as_tested(cfg: Config, checkpoints: Mapping[str, Path]) -> dict[str, Pipelin
                 f'{checkpoint}: the post-processing of {target} ({found[target]}) is to be fitted on val '
                 f'first; that is done by: python tools/test.py {shlex.quote(str(checkpoint.parent))}'
             )
+    return found
+
+
+def intervals_as_tested(
+    checkpoints: Mapping[str, Path], postprocess: Mapping[str, Pipeline]
+) -> dict[str, KeptIntervals]:
+    """The intervals that a test left of these checkpoints and this post-processing, beside them.
+
+    Args:
+        checkpoints: of each target.
+        postprocess: of each target.
+
+    Returns:
+        By target, without those that were tested without intervals; where they were found for other
+        predictions there are none, with the reason.
+
+    Raises:
+        DataError: what the test left is damaged.
+    """
+    found: dict[str, KeptIntervals] = {}
+    for target, checkpoint in checkpoints.items():
+        for folder in (predictions_of(checkpoint), checkpoint.parent):
+            kept = read_intervals(Run(folder).folder, target)
+            if kept is not None:
+                kept = kept.belonging(digest(checkpoint), postprocess[target])
+                if target not in found or kept.found.reach is not None:
+                    found[target] = kept
     return found
 
 

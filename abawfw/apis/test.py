@@ -24,12 +24,14 @@ from abawfw.datasets.stores.labels import COLUMNS
 from abawfw.datasets.stores.records import groups_of
 from abawfw.devices import AUTO, find_device
 from abawfw.errors import DataError
-from abawfw.evaluation.functional import MeanCourse, Moments
+from abawfw.evaluation.functional import ALPHA, MeanCourse, Moments, frame_intervals
 from abawfw.evaluation.postprocess import Pipeline, candidates, tune
 from abawfw.files import check_writable, remove_left_over
+from abawfw.groups import Groups
 from abawfw.prediction_files import PARTITIONS
+from abawfw.results.interval_file import KeptIntervals, remove_intervals, write_intervals
 from abawfw.results.predictions import write_predictions, writing
-from abawfw.results.report_file import REPORT, check_report, record, update_report, write_pipeline
+from abawfw.results.report_file import REPORT, check_report, digest, record, update_report, write_pipeline
 from abawfw.results.report_table import cross_validated_rows, report_rows
 from abawfw.results.run import PREDICTIONS
 from abawfw.results.side_files import write_faces, write_times, write_val_groups
@@ -45,6 +47,7 @@ class TestReport:
     Attributes:
         rows: per partition with labels, the rows of ``report_rows``, for all targets.
         postprocess: what made the smoothed predictions of each target.
+        intervals: of each target on val, as text; empty where they were not asked for.
         files: the files written.
         notes: what the reader should know, such as a partition that the store does not have.
     """
@@ -53,6 +56,7 @@ class TestReport:
 
     rows: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     postprocess: dict[str, Pipeline] = field(default_factory=dict)
+    intervals: dict[str, str] = field(default_factory=dict)
     files: list[Path] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -66,6 +70,7 @@ def test(
     progress: Report = unseen,  # noqa: PT028
     device: str = AUTO,  # noqa: PT028
     threads: int | None = None,  # noqa: PT028
+    intervals: bool = False,  # noqa: PT028
 ) -> TestReport:
     """Predict with a checkpoint per target, post-process, write the prediction files and measure.
 
@@ -82,6 +87,9 @@ def test(
         progress: called with every batch.
         device: what computes, as ``find_device`` takes it.
         threads: of the CPU; None for what ``computing_with`` finds right.
+        intervals: also find on the labels of val how far a post-processed prediction of a new video may be
+            off, see ``frame_intervals``; in which fraction of the frames it may be further off is
+            ``intervals.alpha`` of the config. Without it, what an earlier test of val found is removed.
 
     Raises:
         ConfigError, DataError, CheckpointError: see their messages.
@@ -101,6 +109,9 @@ def test(
     store = open_store(cfg.data_root)
     partitions, notes = choose_partitions(store, partitions)
     report = TestReport(notes=notes)
+    if intervals and 'val' not in partitions:
+        notes.append('val was tested, too: intervals are found on its labels')
+        partitions = ['val', *partitions]
     given = configured(cfg, list(checkpoints))
     report.postprocess = dict(given)
     if 'val' not in partitions and search is None:
@@ -132,6 +143,11 @@ def test(
         t: tune(pipelines, *predictions['val'][t], faces['val'], groups['val'])
         for t, pipelines in tried.items()
     }
+    found: dict[str, KeptIntervals] = {}
+    for target, checkpoint in checkpoints.items() if intervals else ():
+        pipeline, alpha = report.postprocess[target], cfg.get('intervals', {}).get('alpha', ALPHA)
+        of_val = (*predictions['val'][target], faces['val'], groups['val'])
+        found[target] = find_intervals(checkpoint, pipeline, *of_val, alpha)
     bounds = lower_bounds(cfg, store, {t: labels for t, (_, labels) in predictions.get('val', {}).items()})
     report.postprocess |= {t: found.pipeline for t, found in tuned.items()}
     parts = [(PARTITIONS[partition], target) for partition in partitions for target in checkpoints]
@@ -159,11 +175,44 @@ def test(
             for target, checkpoint in checkpoints.items():
                 pipeline = report.postprocess[target]
                 report.files.append(write_pipeline(out, target, checkpoint, pipeline, given[target]))
+                if target in found:
+                    report.files.append(write_intervals(out, target, found[target]))
+                else:
+                    report.notes += remove_intervals(out, target)
+        report.intervals = {target: str(kept) for target, kept in found.items()}
         texts = {target: pipeline.texts() for target, pipeline in report.postprocess.items()}
         made = dict.fromkeys(partitions, made_with)
         tested = dict.fromkeys(partitions, texts)
         report.files.append(update_report(out, tested, report.rows, made, bounds))
     return report
+
+
+def find_intervals(
+    checkpoint: Path,
+    pipeline: Pipeline,
+    preds: Curves,
+    labels: Curves,
+    faces: Mapping[str, np.ndarray | None],
+    groups: Groups,
+    alpha: float,
+) -> KeptIntervals:
+    """How far post-processed predictions may be from labels; see ``frame_intervals``.
+
+    Args:
+        checkpoint: that predicted them.
+        pipeline: the post-processing.
+        preds: raw predictions of one target, (frames,) by video.
+        labels: of it, NaN where there is none.
+        faces: where a face was found, None where that is unknown.
+        groups: of the videos, as far as they are known.
+        alpha: fraction of the frames of a new video that may lie outside.
+    """
+    done = pipeline.videos(preds, faces)
+    labelled = [video for video in done if np.isfinite(labels[video]).any()]
+    units = [[(done[video], labels[video]) for video in unit] for unit in groups.units(labelled)]
+    found = frame_intervals(units, alpha, groups.unit(labelled))
+    made_with = pipeline.settings(), checkpoint.name, digest(checkpoint)
+    return KeptIntervals(found, groups.text(labelled), *made_with)
 
 
 def _faces(

@@ -16,6 +16,7 @@ from abawfw import registry as registries
 from abawfw.components import (
     Argument,
     Count,
+    Fraction,
     NonNegative,
     Positive,
     Probability,
@@ -52,6 +53,7 @@ TOP_LEVEL: dict[str, Any] = {
     'windows': Mapping[Target, WholeNumber],
     'postprocess': Any,  # by target or for all: see _postprocess
     'trial_files': bool,
+    'intervals': Part,
     'overlap': Count,
     'overlap_weights': Literal['uniform', 'triangle', 'gaussian'],
     'threads': Count,
@@ -123,6 +125,7 @@ LOADER = {
 GROUPS: dict[str, dict[str, Any]] = {
     'train_dataloader': LOADER,
     'val_dataloader': LOADER,
+    'intervals': {'alpha': Fraction},
     'randomness': {'seed': Seed | None, 'deterministic': bool, 'diff_rank_seed': bool},
     'compile': {'mode': Literal['default', 'reduce-overhead', 'max-autotune', 'max-autotune-no-cudagraphs']},
     'custom_imports': {'imports': Sequence[str] | str, 'allow_failed_imports': bool},

@@ -35,7 +35,7 @@ RUNNER_KEYS = frozenset(
 TRACKERS = ('tensorboard', 'wandb', 'mlflow')
 OWN_KEYS = frozenset(
     [
-        *('data_root', 'features', 'targets', 'seed', 'windows', 'postprocess', 'trial_files'),
+        *('data_root', 'features', 'targets', 'seed', 'windows', 'postprocess', 'trial_files', 'intervals'),
         *('overlap', 'overlap_weights', 'matmul_precision', 'threads', 'compile', *TRACKERS),
     ]
 )

@@ -21,6 +21,7 @@ from abawfw.groups import Groups
 from abawfw.json_files import read_json
 from abawfw.prediction_files import KINDS, PARTITIONS, Predictions, file_name, read_predictions
 from abawfw.results.agreement import differences
+from abawfw.results.interval_file import KeptIntervals, intervals_of
 from abawfw.results.report_file import REPORT, TestedPipeline, doubts, read_pipeline, recorded
 from abawfw.results.report_table import COUNTED, CROSS_VALIDATED
 from abawfw.results.side_files import number, read_faces, read_times, read_val_groups
@@ -247,6 +248,10 @@ class Run:
             DataError: the file is damaged.
         """
         return read_pipeline(self.folder, target)
+
+    def intervals(self, target: str) -> KeptIntervals | None:
+        """How far its predictions may be from labels; None where that was not asked for. Raises as above."""
+        return intervals_of(self.folder, self.report, target)
 
     @property
     def tuned(self) -> tuple[str, ...]:

@@ -24,6 +24,8 @@ BEYOND = 0.08  # of the axis above 1 and below -1
 def draw_videos(run: Run, videos: Sequence[str] | None = None) -> plt.Figure:
     """Draw label, raw and smoothed prediction over the time of some videos of val, a row per target.
 
+    Around the smoothed one lie its intervals, where the run was tested with them.
+
     The axis is in seconds where the times of a video's frames are known, and in frames where they are not. It
     reaches beyond the values from -1 to 1 that a label can have, so that a saturated one is seen.
 
@@ -50,7 +52,7 @@ def draw_videos(run: Run, videos: Sequence[str] | None = None) -> plt.Figure:
             axis.legend(
                 loc='lower right',
                 bbox_to_anchor=(1, 1),
-                ncols=3,
+                ncols=4,
                 fontsize=8,
                 frameon=False,
                 borderaxespad=0.2,
@@ -63,6 +65,11 @@ def _draw(axis: plt.Axes, run: Run, video: str, target: str) -> None:
     label, raw = run.labels(target)[video], run.predictions(target, 'raw')[video]
     timed = video in run.times
     x = run.times[video] if timed else np.arange(len(label))
+    kept = run.intervals(target)
+    if kept is not None and kept.found.reach is not None:
+        ends = kept.found.limits(run.predictions(target)[video])
+        name = f'{kept.found.level} of frames'
+        axis.fill_between(x, *ends, color=TARGETS[target], alpha=0.13, linewidth=0, label=name)
     axis.plot(x, raw, color=RAW[target], linewidth=0.7, label='prediction')
     axis.plot(x, run.predictions(target)[video], color=TARGETS[target], linewidth=1.5, label='smoothed')
     axis.plot(x, label, color=LABEL, linewidth=1.1, label='label')

@@ -22,6 +22,7 @@ BACK, PANEL, LINE, INK, FAINT = '#15181c', '#1d2126', '#3a4048', '#e8eaed', '#9a
 BRIGHT = {'valence': '#ff7a6b', 'arousal': '#6db3ff'}  # of COLORS, on a dark ground
 FOUND, HELD = '#7ee081', '#f2c14e'
 MARGIN = 34
+BAND, EDGE = 0.12, 0.5  # how much of its colour an interval has, and its edge
 
 
 class Box(NamedTuple):
@@ -54,6 +55,11 @@ class OverlayCanvas:
         self.times = table.index.to_numpy(dtype=np.float64)
         self.values = {t: table[t].to_numpy(dtype=np.float64) for t in self.targets}
         self._words = table['word'].to_numpy() if 'word' in table else None
+        self.ends = {
+            t: table[[f'{t}_low', f'{t}_high']].to_numpy(dtype=np.float64)
+            for t in self.targets
+            if f'{t}_low' in table
+        }
         self._frame, self._plane, self._curves = layout(width, height)
         scale = min(self._frame.width / width, self._frame.height / height)
         self._scale = scale
@@ -127,7 +133,7 @@ class OverlayCanvas:
         return Box(x + 52, y + 40, width - 52 - 24, height - 40 - 22)
 
     def _moving(self, canvas: NDArray[np.uint8], row: int) -> None:
-        """Smoothed curves around the present; what is to come is fainter."""
+        """Smoothed curves and their intervals around the present; what is to come is fainter."""
         x, y, width, height = self._strip
         now = self.times[row]
         first = max(int(np.searchsorted(self.times, now - SPAN / 2)) - 1, 0)
@@ -135,6 +141,14 @@ class OverlayCanvas:
         across = x + (self.times[first:last] - now + SPAN / 2) / SPAN * width
         strip = canvas[y - 2 : y + height + 2, x : x + width]
         middle = width // 2
+        for target, ends in self.ends.items():
+            band = (1 - ends[first:last]) / 2 * height + 2
+            sides = [np.stack([across - x, side], axis=1) for side in band.T]
+            outline = np.round(np.concatenate([sides[0], sides[1][::-1]]) * 16).astype(np.int32)
+            filled = cv2.fillPoly(strip.copy(), [outline], rgb_of(BRIGHT[target]), cv2.LINE_AA, 4)
+            filled = cv2.addWeighted(filled, BAND, strip, 1 - BAND, 0)
+            edged = cv2.polylines(filled.copy(), [outline], True, rgb_of(BRIGHT[target]), 1, cv2.LINE_AA, 4)
+            strip[:] = cv2.addWeighted(edged, EDGE, filled, 1 - EDGE, 0)
         for target in self.targets:
             values = self.values[target][first:last]
             known = np.isfinite(values)

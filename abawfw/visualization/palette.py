@@ -15,6 +15,9 @@ TARGETS = {'valence': '#b3360d', 'arousal': '#1a5ea8'}
 RAW = {'valence': '#db7a4d', 'arousal': '#6797cc'}
 """Of predictions that are not smoothed: a lighter tone of their target."""
 
+BANDS = {'valence': '#f6e4dd', 'arousal': '#e0eaf5'}
+"""Of the intervals of a target, behind its curves."""
+
 SERIES = ('#780fa5', '#008769', '#694b00', '#d269b4', '#2da500')
 """Runs, partitions and whatever else is distinguished by colour, beside a label in ``LABEL``."""
 DASHES = ('solid', 'dash', 'dot', 'dashdot', 'longdash', 'longdashdot')
@@ -33,6 +36,7 @@ DARK: dict[str, str] = {
     **{GROUND: '#14191f', INK: '#e8ecf0', FAINT: '#9aa7b4', BAND: '#262e37', BAND_EDGE: '#2f3843'},
     **dict(zip(TARGETS.values(), ('#ff9b70', '#6bb5ff'), strict=True)),
     **dict(zip(RAW.values(), ('#b0542f', '#3f78b5'), strict=True)),
+    **dict(zip(BANDS.values(), ('#3a2720', '#1d2c3d'), strict=True)),
     **dict(zip(SERIES, ('#d287ff', '#1eb487', '#876900', '#a54b87', '#8dee4e'), strict=True)),
     **dict(zip((str(c) for _, c in DENSITY[1:]), ('#1d2f42', '#2a5f8f', '#62a5dd', '#e3f1ff'), strict=True)),
 }

@@ -31,12 +31,13 @@ from abawfw.visualization.blocks import (
     Table,
 )
 from abawfw.visualization.page import Page
-from abawfw.visualization.palette import FAINT, INK, LABEL, RAW, TARGET_MARKS, TARGETS
+from abawfw.visualization.palette import BANDS, FAINT, INK, LABEL, RAW, TARGET_MARKS, TARGETS
 from abawfw.visualization.run_scores import (
     bounds_table,
     calibration_table,
     density_figure,
     error_figure,
+    intervals_table,
     plane_figures,
     scores_note,
     scores_table,
@@ -104,6 +105,11 @@ def video_browser(run: Run) -> CurveBrowser:
         # the same names in the legend and at the pointer, but for what looks the same in both targets
         raw, smoothed = f'{t} raw', f'{t} smoothed'
         lines = [Line(raw, raw, raw, RAW[t], 1.0), Line(smoothed, smoothed, smoothed, TARGETS[t], 1.8)]
+        kept = run.intervals(t)
+        if kept is not None and kept.found.reach is not None:
+            name, ends = f'{t}, {kept.found.level} of frames', (f'{t} low', f'{t} high')
+            low, high = (Line(end, name, end, BANDS[t], 0.0) for end in ends)
+            lines = [low, high._replace(fill=BANDS[t]), *lines]
         lines.append(Line(f'{t} label', 'label', f'{t} label', LABEL, 1.6))
         panels.append(Panel(t, lines, (-1.05, 1.05)))
         residual = Line(f'{t} residual', 'residual', f'{t} residual', FAINT, 1.2)
@@ -173,6 +179,9 @@ def _curves(run: Run, video: str) -> VideoCurves:
             curves[f'{t} smoothed'] = smoothed
             curves[f'{t} label'] = label
             curves[f'{t} residual'] = smoothed - label
+            kept = run.intervals(t)
+            if kept is not None and kept.found.reach is not None:
+                curves[f'{t} low'], curves[f'{t} high'] = kept.found.limits(smoothed)
     faces = _faces(run, video)
     notes = [counted(_frames(run, video), 'frame')]
     if faces is not None and faces.all():
@@ -316,6 +325,8 @@ def run_page(run: Run) -> Page:
         *bounds_table(run, measured),
         note=scores_note(run, measured),
     )
+    if sure := intervals_table(run):
+        page.section('Intervals', *sure, note=INTERVALS)
     page.section('Training', *training_blocks(run))
     if measured:
         page.section('Smoothing', *smoothing_figure(run, measured), note=SMOOTHING)
@@ -337,6 +348,12 @@ def _intro(run: Run, frames: Mapping[str, int], measured: Sequence[str]) -> str:
     return f'{text} CCC of the smoothed predictions: {said}{mean}.' if scores else text
 
 
+INTERVALS = (
+    'How far a frame of another video of the same kind may be off: so many of its labelled frames lie, on '
+    'average over videos, within the band around the smoothed curve, which is drawn with the curves below. '
+    'Cross-validated: each unit within the intervals of all others. Nothing is said for other data, nor for '
+    'labels of other people.'
+)
 SMOOTHING = (
     'CCC of the raw predictions after a mean over 2 w + 1 frames, clipped to [-1, 1]. A window that is '
     'chosen on these videos overstates the score on them.'

@@ -115,6 +115,28 @@ def _course(run: Run, target: str) -> float | None:
     return number(bounds.get('course')) if isinstance(bounds, dict) else None
 
 
+def intervals_table(run: Run) -> list[Block]:
+    """What the intervals of each target are worth, of a run that was tested with them; [] of another."""
+    columns = [
+        Column('target'),
+        Column('frames', hint='fraction of the frames of a new video, on average'),
+        Column('mean width', '.3f', hint='in the labelled frames; all values are 2 wide'),
+        Column('mean', '.1%', 'frames within, cross-validated', 'over the units'),
+        Column('lowest', '.1%', 'frames within, cross-validated', 'of one unit'),
+        Column('found on'),
+    ]
+    kept = {target: of for target in run.targets if (of := run.intervals(target)) is not None}
+    there = {target: of for target, of in kept.items() if of.found.reach is not None}
+    rows = [
+        [target, of.found.level, of.found.width, of.found.covered, of.found.lowest, of.unit]
+        for target, of in there.items()
+    ]
+    said = [f'{target}: there are no intervals: {of.found.obstacle}.' for target, of in kept.items()]
+    missing = [text for target, text in zip(kept, said, strict=True) if target not in there]
+    blocks: list[Block] = [Table('Intervals of frames', columns, rows)] if rows else []
+    return [*blocks, *(Paragraph(text, warning=True) for text in missing)]
+
+
 COURSE = 'mean over the training videos at each frame'
 BOUNDS = (
     'Lower bounds know training labels only: a model that is not above them has learned nothing useful yet. '

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -49,8 +49,14 @@ def thumbnail_rows(seen: NDArray[np.bool_], count: int = THUMBNAILS) -> list[int
     return rows
 
 
-def draw_curves(path: Path, table: pd.DataFrame, title: str, thumbnails: Sequence[Thumbnail] = ()) -> None:
-    """Draw raw and smoothed curves over time, stretches without a face in grey, and faces below.
+def draw_curves(
+    path: Path,
+    table: pd.DataFrame,
+    title: str,
+    thumbnails: Sequence[Thumbnail] = (),
+    levels: Mapping[str, str] | None = None,
+) -> None:
+    """Draw raw and smoothed curves over time with their intervals, grey where there is no face, faces below.
 
     The file appears under its name when it is complete.
 
@@ -59,6 +65,7 @@ def draw_curves(path: Path, table: pd.DataFrame, title: str, thumbnails: Sequenc
         table: as ``VAInferencer`` gives it.
         title: above the curves.
         thumbnails: faces to show, in order of their rows.
+        levels: what the intervals of each target are called in the legend, such as 'valence, 90 %'.
     """
     targets = [target for target in COLORS if target in table]
     times, unit = _axis(table)
@@ -69,6 +76,10 @@ def draw_curves(path: Path, table: pd.DataFrame, title: str, thumbnails: Sequenc
     axis = figure.add_axes((left, bottom, right - left, top - bottom))
     axis.axhline(0, color=GREY, linewidth=0.6)
     for target in targets:
+        if f'{target}_low' in table:
+            ends, label = (table[f'{target}_low'], table[f'{target}_high']), (levels or {}).get(target)
+            look: dict[str, Any] = {'facecolor': (COLORS[target], 0.1), 'edgecolor': (COLORS[target], 0.5)}
+            axis.fill_between(times, *ends, **look, linewidth=0.6, label=label)
         axis.plot(times, table[f'{target}_raw'], color=COLORS[target], linewidth=0.7, alpha=0.35)
         axis.plot(times, table[target], color=COLORS[target], linewidth=1.9, label=target)
         if len(times) == 1:  # a line of one point is invisible
@@ -83,7 +94,7 @@ def draw_curves(path: Path, table: pd.DataFrame, title: str, thumbnails: Sequenc
     axis.spines[['top', 'right']].set_visible(False)
     axis.set_xlabel(unit)
     axis.legend(
-        loc='lower right', bbox_to_anchor=(1, 1), ncols=4, fontsize=9, frameon=False, borderaxespad=0.2
+        loc='lower right', bbox_to_anchor=(1, 1), ncols=6, fontsize=9, frameon=False, borderaxespad=0.2
     )
     figure.text(left, 1 - 0.3 / height, title, fontsize=11, parse_math=False)
     if thumbnails:

@@ -581,9 +581,7 @@ def test_an_annotated_video_without_its_sound(tmp_path: Path, monkeypatch: pytes
     face = pd.array([None] * 5, dtype='boolean')
     columns = {'frame': range(5), 'valence': 0.1, 'valence_raw': 0.1, 'face': face}
     predicted = VideoPrediction(pd.DataFrame(columns, index=times), None, ())
-    stand_in: Any = SimpleNamespace(
-        run=tmp_path, checkpoints={}, postprocess={}, predict_video=lambda *_, **__: predicted
-    )
+    stand_in: Any = SimpleNamespace(head=dict, predict_video=lambda *_, **__: predicted)
     done = infer_video(stand_in, path, tmp_path / 'out', overlay=True)
     (note,) = done.notes
     assert note.startswith(f'the annotated video has no audio: {path}: there is no decoder for its audio')

@@ -185,7 +185,7 @@ def test_command_lines_that_mix_run_and_network(
         ([video], 'the following arguments are required: RUN'),
         ([video, tmp_path, '--cfg-options', 'mean=0.5'], '--cfg-options are settings of a --network'),
         ([video, '--network', net, '--overlap', '2'], '--options and --overlap are of a run'),
-        ([tmp_path / 'store', '--network', net, '--out', tmp_path / 'o'], 'a network needs a video'),
+        ([tmp_path / 'store', '--network', net, '--cfg-options', 'output=va'], 'a network needs a video'),
         ([video, '--network', tmp_path / 'gone.onnx'], 'gone.onnx: no such file'),
     ):
         found = call(capfd, 'infer', *words)

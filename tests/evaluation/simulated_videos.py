@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -136,3 +138,10 @@ def draw_persons(rng: np.random.Generator, persons: int, videos: int) -> Drawn:
     label = BETWEEN * mood + WITHIN * varying[:, 0].ravel()
     pred = SLOPE * label + BIAS + OWN_BIAS * bias + OWN_NOISE * varying[:, 1].ravel()
     return Drawn(label, pred, np.full(persons * videos, 300))
+
+
+def shares(text: str) -> list[float]:
+    """Shares that docs/statistics.md gives in a row of a table, by the text of its first cell."""
+    page = (Path(__file__).parents[2] / 'docs/statistics.md').read_text()
+    (row,) = (line for line in page.splitlines() if line.startswith(f'| {text} |'))
+    return [float(x) / 100 for x in re.findall(r'([\d.]+) %', row.removeprefix(f'| {text} |'))]

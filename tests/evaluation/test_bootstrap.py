@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import astuple
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -108,13 +106,6 @@ def frame_interval(videos: made.Drawn) -> tuple[float, float]:
     return np.tanh(np.arctanh(value) - 1.96 * error), np.tanh(np.arctanh(value) + 1.96 * error)
 
 
-def shares(text: str) -> list[float]:
-    """Shares that docs/statistics.md gives in a row of a table, by the text of its first cell."""
-    page = (Path(__file__).parents[2] / 'docs/statistics.md').read_text()
-    (row,) = (line for line in page.splitlines() if line.startswith(f'| {text} |'))
-    return [float(x) / 100 for x in re.findall(r'([\d.]+) %', row.removeprefix(f'| {text} |'))]
-
-
 def covers(interval: Interval, true: float) -> bool:
     return interval.low is not None and interval.high is not None and interval.low <= true <= interval.high
 
@@ -130,8 +121,8 @@ def test_coverage_over_videos_and_over_frames() -> None:
         by_frame += low <= true <= high
     assert 0.93 <= by_video / 500 <= 0.97
     assert by_frame / 500 < 0.5
-    assert shares('over videos') == pytest.approx([by_video / 500], abs=0.005)
-    assert shares('over frames') == pytest.approx([by_frame / 500], abs=0.005)
+    assert made.shares('over videos') == pytest.approx([by_video / 500], abs=0.005)
+    assert made.shares('over frames') == pytest.approx([by_frame / 500], abs=0.005)
 
 
 @pytest.mark.slow
@@ -152,7 +143,7 @@ def test_coverage_and_false_positives_of_very_uneven_videos() -> None:
         found['bootstrap'] += bootstrap < 0.05
         found['permutation'] += permutation < 0.05
         found['both'] += max(bootstrap, permutation) < 0.05
-    row = shares('76 videos, one has 40 % of the frames: over videos')
+    row = made.shares('76 videos, one has 40 % of the frames: over videos')
     assert row == pytest.approx([covered / there, there / 500], abs=0.005)
     # 5 % of 500, with three standard errors of a binomial above
     assert found['permutation'] <= 40
@@ -245,7 +236,7 @@ def test_coverage_of_few_videos(text: str, lengths: list[int]) -> None:
         there += interval.low is not None
         covered += covers(interval, made.known_ccc())
     assert 0.92 <= covered / there <= 0.98
-    assert shares(text) == pytest.approx([covered / there, there / 500], abs=0.005)
+    assert made.shares(text) == pytest.approx([covered / there, there / 500], abs=0.005)
 
 
 @pytest.mark.slow
@@ -261,10 +252,10 @@ def test_coverage_of_videos_of_few_persons() -> None:
             by[unit] += covers(bootstrap_ccc(parts, 1000, seed), true)
     assert 0.93 <= by['group'] / 500 <= 0.98
     assert by['video'] / 500 < 0.85
-    assert shares('16 persons with 5 videos each: over persons') == pytest.approx(
+    assert made.shares('16 persons with 5 videos each: over persons') == pytest.approx(
         [by['group'] / 500], abs=0.005
     )
-    assert shares('16 persons with 5 videos each: over videos') == pytest.approx(
+    assert made.shares('16 persons with 5 videos each: over videos') == pytest.approx(
         [by['video'] / 500], abs=0.005
     )
 

@@ -78,6 +78,18 @@ def test_any_batch_axis_gives_the_same(batch: int | str, change: Callable, tmp_p
     np.testing.assert_allclose(extractor.extract(given), by_hand(given / 255), atol=1e-5)
 
 
+def mixing(model: Any) -> None:
+    """The mean over the batch is taken off."""
+    model.graph.node[1].CopyFrom(helper.make_node('ReduceMean', ['mean'], ['all'], axes=[0]))
+    model.graph.node.insert(2, helper.make_node('Sub', ['mean', 'all'], ['pooled']))
+
+
+def test_a_face_never_depends_on_the_others(tmp_path: Path) -> None:
+    extractor = made(pooled(tmp_path / 'net.onnx', change=mixing))
+    _, bias = weights(3, 2)
+    np.testing.assert_allclose(extractor.extract(faces(4)), np.tile(bias, (4, 1)), atol=1e-5)
+
+
 def test_free_axes_need_a_size(tmp_path: Path) -> None:
     free = pooled(tmp_path / 'free.onnx', ('n', 3, 'h', 'w'))
     extractor = made(free, size=40)
@@ -241,6 +253,10 @@ def test_weights_elsewhere_are_not_read(net: Path, tmp_path: Path) -> None:
         ({'std': 0}, 'scale is more than 0, and std is not 0'),
         ({'size': 0}, 'size=0: pixels, 1 or more'),
         ({'columns': 'a'}, "columns='a': whole numbers, counted from 0"),
+        ({'columns': 1.5}, 'columns=1.5: whole numbers'),
+        ({'output': 1.5}, 'output=1.5: names or numbers of outputs'),
+        ({'preset': ['a']}, "preset ['a']"),
+        ({'mean': {}}, 'mean={}: a number'),
         ({'threads': 0}, 'threads=0: 1 or more'),
         ({'preset': 'enet_b0_8'}, "preset 'enet_b0_8'; did you mean 'enet_b2_8'?"),
     ],

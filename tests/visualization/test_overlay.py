@@ -231,3 +231,17 @@ def test_any_size(size: tuple[int, int]) -> None:
     rgb = np.full((height, width, 3), 200, np.uint8)
     picture = OverlayCanvas(table(IRREGULAR), width, height).draw(0, rgb, None, None)
     assert near(picture[: frame.height, : frame.width], '#c8c8c8').any()
+
+
+def test_an_interval_lies_between_its_ends() -> None:
+    plain = table(IRREGULAR)
+    plain['valence'] = 0.0
+    ends = plain.assign(valence_low=-0.5, valence_high=0.25)
+    rgb = np.zeros((360, 640, 3), np.uint8)
+    pictures = [OverlayCanvas(of, 640, 360).draw(9, rgb, None, None).astype(int) for of in (plain, ends)]
+    rows, columns = np.nonzero(np.abs(pictures[1] - pictures[0]).max(axis=2) > 3)
+    top, height = 484 + 40, 236 - 40 - 22  # of the curves, from +1 to -1
+    expected = [top + height * (1 - value) / 2 for value in (0.25, -0.5)]
+    np.testing.assert_allclose([rows.min(), rows.max()], expected, atol=2)
+    assert len(set(rows)) > 0.95 * np.ptp(rows)  # but for the curve itself
+    assert np.ptp(columns) == pytest.approx((1280 - 52 - 24) / 12 * (IRREGULAR[-1] - IRREGULAR[0]), abs=3)

@@ -10,6 +10,7 @@ import pytest
 from abawfw.visualization.palette import (
     BAND,
     BAND_EDGE,
+    BANDS,
     DARK,
     DENSITY,
     FAINT,
@@ -110,7 +111,7 @@ def test_no_run_has_the_hue_of_a_target(ground: str) -> None:
 
 
 def test_every_colour_has_its_counterpart() -> None:
-    used = {GROUND, INK, FAINT, BAND, BAND_EDGE, *TARGETS.values(), *RAW.values(), *SERIES}
+    used = {GROUND, INK, FAINT, BAND, BAND_EDGE, *TARGETS.values(), *RAW.values(), *BANDS.values(), *SERIES}
     used |= {str(color) for _, color in DENSITY}
     assert set(DARK) == used
     assert len(set(DARK.values())) == len(DARK)

@@ -50,6 +50,22 @@ def test_each_curve_at_its_height(tmp_path: Path) -> None:
     assert len(rows_of(alone, BLUE, middle))
 
 
+def test_an_interval_lies_between_its_ends(tmp_path: Path) -> None:
+    plain = table(targets='v')
+    with_ends = plain.assign(valence_low=0.4, valence_high=1.0)
+    one, other = (
+        drawn(tmp_path / 'p.png', plain),
+        drawn(tmp_path / 'p.png', with_ends, (), {'valence': '90 %'}),
+    )
+    changed = (np.abs(other - one).max(axis=2) > 8)[:, 300:900]
+    rows = np.flatnonzero(changed.mean(axis=1) > 0.9)
+    middle = rows_of(one, RED, slice(300, 900)).mean()  # at .8, one third of the way from the upper end
+    assert (middle - rows.min()) / np.ptp(rows) == pytest.approx(1 / 3, abs=0.03)
+    assert np.ptp(rows) == pytest.approx(
+        0.6 / 2.1 * (3.6 - 0.45 - 0.55) * 120, abs=3
+    )  # of the axis, in pixels
+
+
 def test_grey_where_no_face_is(tmp_path: Path) -> None:
     face = np.arange(90) < 45
     half = drawn(tmp_path / 'p.png', table(face=face))

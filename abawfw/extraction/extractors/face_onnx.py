@@ -147,10 +147,10 @@ class FaceOnnx(FaceExtractor):
         stem = None if file is None else Path(str(file)).stem
         if preset == AUTO:
             preset = stem if stem in PRESETS else NONE
-        if preset != NONE and preset not in PRESETS:
-            raise ConfigError(f'{PLACE}: preset {preset!r}; {nearest(preset, (*PRESETS, AUTO, NONE))}')
-        self.preset = preset
-        self._known = PRESETS.get(preset)
+        self.preset = str(preset)
+        if self.preset != NONE and self.preset not in PRESETS:
+            raise ConfigError(f'{PLACE}: preset {preset!r}; {nearest(self.preset, (*PRESETS, AUTO, NONE))}')
+        self._known = PRESETS.get(self.preset)
         given = {
             'colours': colours,
             'layout': layout,

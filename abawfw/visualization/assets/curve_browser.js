@@ -69,6 +69,7 @@
         return {
           x: frames.map(clock), y, customdata: frames, type: 'scatter', mode: marked ? 'lines+markers' : 'lines', name: line.name, yaxis: i ? `y${i + 1}` : 'y',
           line: { color: line.color, width: line.width, dash: line.dash }, hovertemplate: `${line.hover}: %{y:.3f}${i + k ? '' : frame}<extra></extra>`, meta: line.curve,
+          ...(line.fill ? { fill: 'tonexty', fillcolor: line.fill } : {}),
           ...(marked ? { marker: { color: line.color, symbol: line.mark || 'circle', size: 7, maxdisplayed: 12 } } : {}),
         };
       });

@@ -22,7 +22,7 @@
     if (trace.type === 'bar') image.append(shape('rect', { x: -8, y: -5, width: 16, height: 10, fill: marker.color }));
     else if (mode.includes('lines')) {
       const dash = (dashes[line.dash] || []).map((part) => part * Math.max(line.width || 2, 3));
-      image.append(shape('path', { d: 'M-17,0H17', stroke: line.color, 'stroke-width': Math.max(line.width || 2, 1.6), 'stroke-dasharray': dash.join(' ') }));
+      image.append(shape('path', { d: 'M-17,0H17', stroke: line.color, 'stroke-width': line.width === 0 ? 10 : Math.max(line.width || 2, 1.6), 'stroke-dasharray': dash.join(' ') }));
     }
     if (trace.type !== 'bar' && mode.includes('markers')) {
       const [symbol, open] = (marker.symbol || 'circle').split('-open');

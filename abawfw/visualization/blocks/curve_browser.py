@@ -23,6 +23,7 @@ class Line(NamedTuple):
         width: of the line, in pixels.
         dash: of the line, a name of Plotly's, such as 'solid' or 'dash'.
         mark: on a few points of the line, a name of Plotly's; '' for none.
+        fill: of what lies between the line and the one before it, a colour; '' for none.
     """
 
     curve: str
@@ -32,6 +33,7 @@ class Line(NamedTuple):
     width: float = 1.3
     dash: str = 'solid'
     mark: str = ''
+    fill: str = ''
 
 
 class Panel(NamedTuple):
