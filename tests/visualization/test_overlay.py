@@ -245,3 +245,17 @@ def test_an_interval_lies_between_its_ends() -> None:
     np.testing.assert_allclose([rows.min(), rows.max()], expected, atol=2)
     assert len(set(rows)) > 0.95 * np.ptp(rows)  # but for the curve itself
     assert np.ptp(columns) == pytest.approx((1280 - 52 - 24) / 12 * (IRREGULAR[-1] - IRREGULAR[0]), abs=3)
+
+
+def test_a_word_stands_beside_the_values() -> None:
+    plain = table(IRREGULAR)
+    words = np.array([None] + ['happy'] * (len(plain) - 1), dtype=object)
+    rgb = np.zeros((360, 640, 3), np.uint8)
+    pictures = [OverlayCanvas(of, 640, 360) for of in (plain, plain.assign(word=words))]
+    for row in (0, 9):
+        without, with_word = (canvas.draw(row, rgb, None, None).astype(int) for canvas in pictures)
+        rows, columns = np.nonzero(np.abs(without - with_word).max(axis=2))
+        assert bool(len(rows)) == (row == 9)
+        if len(rows):
+            assert 484 < rows.min() < rows.max() < 524
+            assert 440 < columns.min() < columns.max() < 560
