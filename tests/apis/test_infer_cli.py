@@ -326,7 +326,8 @@ def test_several_videos_and_folders(
     assert found.code == 1
     lines = [line for line in found.out.splitlines() if not line.startswith(' ')]
     assert lines[0] == f'{folder}: omitted, since they are no videos by their ending: notes.txt'
-    names = [line.split(':')[0] for line in lines[3:-1]]
+    assert lines[3] == 'trained at an unknown frame rate: videos are taken as they are'
+    names = [line.split(':')[0] for line in lines[4:-1]]
     assert names == ['c', 'a', 'b', 'known', 'learnt', 'new']
     assert 'b: failed, see the end' in lines
     assert lines[-1] == f'5 videos, 165 frames: 15 files written to {out}'
