@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from abawfw.apis.extract_features import extract_features
     from abawfw.apis.infer import infer, infer_store, infer_video
     from abawfw.apis.inferencer import VAInferencer
+    from abawfw.apis.network import NetworkInferencer
     from abawfw.apis.report import write_comparison, write_data_report, write_run_report
     from abawfw.apis.stream import VAStream
     from abawfw.apis.sweep import search, sweep
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from abawfw.apis.train import train
 
 __all__ = [
+    'NetworkInferencer',
     'VAInferencer',
     'VAStream',
     'check_config',

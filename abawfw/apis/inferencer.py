@@ -95,6 +95,14 @@ class VAInferencer:
         """The checkpoint of each target."""
         return self.trained.checkpoints
 
+    def head(self) -> dict[str, Any]:
+        """What the JSON file of a video says of what it was made with."""
+        return {
+            'run': self.run.name,
+            'checkpoints': {target: path.name for target, path in self.checkpoints.items()},
+            'postprocess': {target: steps.texts() for target, steps in self.postprocess.items()},
+        }
+
     @property
     def extraction(self) -> dict[str, Any]:
         """Extraction settings of the run's training features, by feature; {} where they are unknown."""
@@ -250,14 +258,29 @@ class VAInferencer:
         times: NDArray | None,
         face: NDArray[np.bool_] | None,
     ) -> pd.DataFrame:
-        length = len(curves[self.targets[0]])
-        frames = np.arange(length)
-        index = pd.Index(np.full(length, np.nan) if times is None else times, name='time')
-        columns: dict[str, Any] = {'frame': frames}
-        for t in self.targets:
-            columns[t] = self.postprocess[t].videos({video: curves[t]}, {video: face})[video]
-        columns |= {f'{t}_raw': curves[t] for t in self.targets}
-        return pd.DataFrame({**columns, 'face': _boolean(face, length)}, index=index)
+        kept = {t: self.postprocess[t].videos({video: curves[t]}, {video: face})[video] for t in self.targets}
+        return curve_table(kept, curves, times, face)
+
+
+def curve_table(
+    kept: Mapping[str, NDArray],
+    raw: Mapping[str, NDArray],
+    times: NDArray | None,
+    face: NDArray[np.bool_] | None,
+) -> pd.DataFrame:
+    """The table of a video, as `VAInferencer` describes it.
+
+    Args:
+        kept: (frames,) of each target, after post-processing.
+        raw: the same before it.
+        times: (frames,) seconds; None where they are unknown.
+        face: (frames,) where a face was detected; None where that is unknown.
+    """
+    length = len(next(iter(kept.values())))
+    index = pd.Index(np.full(length, np.nan) if times is None else times, name='time')
+    columns: dict[str, Any] = {'frame': np.arange(length), **kept}
+    columns |= {f'{target}_raw': raw[target] for target in kept}
+    return pd.DataFrame({**columns, 'face': _boolean(face, length)}, index=index)
 
 
 def _boolean(face: NDArray[np.bool_] | None, length: int) -> Any:

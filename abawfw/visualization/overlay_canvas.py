@@ -103,7 +103,12 @@ class OverlayCanvas:
     def _way(self, canvas: NDArray[np.uint8], row: int) -> None:
         """The last seconds on the plane, fading, and the present."""
         first = int(np.searchsorted(self.times, self.times[row] - TRAIL))
-        points = np.round(self._on_plane(slice(min(first, row), row + 1)) * 16).astype(np.int32)
+        places = self._on_plane(slice(min(first, row), row + 1))
+        known = np.asarray(np.isfinite(places).all(axis=1))
+        if not known[-1]:
+            return
+        unbroken = int(np.cumprod(known[::-1]).sum())
+        points = np.round(places[-unbroken:] * 16).astype(np.int32)
         strengths = np.linspace(0.15, 1, max(len(points) - 1, 1))
         for start, end, strength in zip(points[:-1], points[1:], strengths, strict=False):
             color = tuple(
@@ -130,15 +135,18 @@ class OverlayCanvas:
         strip = canvas[y - 2 : y + height + 2, x : x + width]
         middle = width // 2
         for target in self.targets:
-            up = (1 - self.values[target][first:last]) / 2 * height + 2
+            values = self.values[target][first:last]
+            known = np.isfinite(values)
+            up = (1 - np.where(known, values, 0)) / 2 * height + 2
             points = np.round(np.stack([across - x, up], axis=1) * 16).astype(np.int32)
             here = row - first
             bright = rgb_of(BRIGHT[target])
             faint = tuple(round(0.45 * c + 0.55 * g) for c, g in zip(bright, rgb_of(PANEL), strict=True))
-            for part, color, thick in ((points[here:], faint, 2), (points[: here + 1], bright, 3)):
-                if len(part) > 1:
-                    cv2.polylines(strip, [part.reshape(-1, 1, 2)], False, color, thick, cv2.LINE_AA, 4)
-            cv2.circle(strip, points[here].tolist(), 5 * 16, bright, -1, cv2.LINE_AA, 4)
+            for part, color, thick in ((slice(here, None), faint, 2), (slice(here + 1), bright, 3)):
+                for line in _stretches(points[part], known[part]):
+                    cv2.polylines(strip, [line.reshape(-1, 1, 2)], False, color, thick, cv2.LINE_AA, 4)
+            if known[here]:
+                cv2.circle(strip, points[here].tolist(), 5 * 16, bright, -1, cv2.LINE_AA, 4)
         cv2.line(strip, (middle, 0), (middle, height + 4), rgb_of(FAINT), 1)
 
     def _texts(self, canvas: NDArray[np.uint8], row: int, faceless: bool) -> NDArray[np.uint8]:
@@ -148,7 +156,8 @@ class OverlayCanvas:
         x, y, width, _ = self._curves
         left = x + 52
         for target in self.targets:
-            text = f'{target} {self.values[target][row]:+.2f}'.replace('-', '\N{MINUS SIGN}')
+            value = self.values[target][row]
+            text = f'{target} {value:+.2f}'.replace('-', '\N{MINUS SIGN}') if value == value else target
             pen.text((left, y + 10), text, fill=BRIGHT[target], font=font(20))
             left += 200
         minutes, seconds = divmod(max(self.times[row], 0.0), 60)
@@ -189,6 +198,13 @@ class OverlayCanvas:
                 anchor='rm',
             )
         return np.asarray(image)
+
+
+def _stretches(points: NDArray[np.int32], known: NDArray[np.bool_]) -> list[NDArray[np.int32]]:
+    """The points that follow one another without one between that is not known, two or more each."""
+    edges = np.flatnonzero(np.diff(known)) + 1
+    parts = zip(np.split(points, edges), np.split(known, edges), strict=True)
+    return [part for part, there in parts if len(part) > 1 and there[0]]
 
 
 def rgb_of(color: str) -> tuple[int, int, int]:

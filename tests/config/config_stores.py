@@ -51,6 +51,7 @@ TRIAL_TYPES = {'video': 'uint8', 'logmel': 'float16', 'face48': 'uint8'}
 EXTRACTED = {
     'face48': (48, 48, 3),
     'face_embedding': (512,),
+    'face_onnx': (1280,),
     'logmel': (96, 64),
     'egemaps': (88,),
     'mfcc': (39,),

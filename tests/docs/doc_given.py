@@ -12,6 +12,7 @@ import torch
 from apis.command_line import ROOT
 from docs.doc_sandbox import Sandbox, run_tool
 from extraction.face_clips import FRAMES, clip
+from extraction.made_networks import pooled
 
 from abawfw.datasets.demo.rucaim3 import make_demo_data
 from abawfw.datasets.demo.trials import make_demo_trials
@@ -148,6 +149,7 @@ def _weights(folder: Path) -> None:
     }
     for name, network in networks.items():
         torch.save(network.state_dict(), folder / f'{name}.pth')
+    pooled(folder / 'face_va.onnx', ('n', 3, 32, 32))
 
 
 def _space(path: Path) -> None:

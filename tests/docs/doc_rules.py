@@ -97,6 +97,11 @@ SHORTENED = [
         'the weights given are those of a small network',
     ),
     (
+        r'(?<![\w/])enet_b0_8_va_mtl\.onnx',
+        'weights/face_va.onnx',
+        'that file is not ours to give',
+    ),
+    (
         r'(extract_embeddings\.py configs/tagf/tagf_affwild2\.py \S+)',
         r'\1 --cfg-options face_backbone.units=[1,1,1,1] face_backbone.width=4 audio_backbone.hidden=8 '
         'audio_backbone.width=2',
