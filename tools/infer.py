@@ -68,6 +68,11 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         metavar='largest|all|N',
         help='whose curves: of the face seen largest and longest (default), of everyone, or of so many',
     )
+    parser.add_argument(
+        '--words',
+        action='store_true',
+        help='also name the region of the VA plane in a column, such as happy or sad (docs/your_data.md)',
+    )
     add_overlap_option(parser)
     add_computing_options(parser)
     parser.add_argument(
@@ -152,15 +157,20 @@ def _inferencer(args: argparse.Namespace) -> VAInferencer | NetworkInferencer:
     if args.network is not None:
         from abawfw.apis.network import NetworkInferencer
 
-        network = NetworkInferencer(args.network, args.cfg_options, args.device, args.threads)
+        network = NetworkInferencer(args.network, args.cfg_options, args.device, args.threads, args.words)
         print(f'{", ".join(network.targets)}: {args.network}, not smoothed', flush=True)
         return network
     from abawfw.apis.inferencer import VAInferencer
+    from abawfw.datasets.stores.frame_rates import rates_text
 
     overrides = {} if args.overlap is None else {'overlap': args.overlap}
-    inferencer = VAInferencer(args.run, args.device, args.threads, overrides)
+    inferencer = VAInferencer(args.run, args.device, args.threads, overrides, args.words)
     for target, checkpoint in inferencer.checkpoints.items():
         print(f'{target}: {checkpoint}, then {inferencer.postprocess[target]}', flush=True)
+    rates = 'an unknown frame rate: videos are taken as they are'
+    if inferencer.fps is not None:
+        rates = rates_text(inferencer.fps)
+    print(f'trained at {rates}', flush=True)
     return inferencer
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from abawfw.lazy import lazy
 
 if TYPE_CHECKING:
+    from abawfw.apis.annotate import write_annotation_page
     from abawfw.apis.check import check_config
     from abawfw.apis.check_data import check_data
     from abawfw.apis.compare import compare, comparison_text
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from abawfw.apis.export import export
     from abawfw.apis.extract_embeddings import extract_embeddings
     from abawfw.apis.extract_features import extract_features
+    from abawfw.apis.fuse_raters import fuse_raters
     from abawfw.apis.infer import infer, infer_store, infer_video
     from abawfw.apis.inferencer import VAInferencer
     from abawfw.apis.network import NetworkInferencer
@@ -43,6 +45,7 @@ __all__ = [
     'export',
     'extract_embeddings',
     'extract_features',
+    'fuse_raters',
     'infer',
     'infer_store',
     'infer_video',
@@ -52,6 +55,7 @@ __all__ = [
     'sweep',
     'test',
     'train',
+    'write_annotation_page',
     'write_comparison',
     'write_data_report',
     'write_run_report',

@@ -32,7 +32,7 @@ from abawfw.datasets.loader import one_clip
 from abawfw.datasets.samplers.epoch_batch_sampler import EpochBatchSampler
 from abawfw.datasets.stores.base import FeatureStore
 from abawfw.datasets.stores.kinds import with_check_data
-from abawfw.datasets.transforms.load_predictions import LoadPredictions
+from abawfw.datasets.transforms.load_predictions import teacher_problems
 from abawfw.datasets.transforms.normalize import Normalize, refuse_images
 from abawfw.engine.hooks import (
     EarlyStopHook,
@@ -47,7 +47,7 @@ from abawfw.engine.loops import VATrainLoop
 from abawfw.engine.monitor import check_name
 from abawfw.engine.optim import VAOptimWrapper
 from abawfw.engine.schedulers import WarmupPlateauLR
-from abawfw.errors import AbawfwError, ConfigError, DataError, counted, nearest
+from abawfw.errors import AbawfwError, ConfigError, DataError, nearest
 from abawfw.evaluation.postprocess import Pipeline
 from abawfw.evaluation.va_metric import VAMetric
 from abawfw.models.parts import contract_problems
@@ -91,7 +91,7 @@ def build_problems(cfg: Config, store: FeatureStore) -> list[str]:
         model = None
         if 'train_dataloader' in datasets:
             model = _model(cfg, check, datasets['train_dataloader'])
-            check.add(_teacher_problems(model, datasets))
+            check.add(teacher_problems(datasets, None if model is None else model.has_teacher))
         schedules = (
             [] if model is None else check.step('optim_wrapper', partial(_optimisation, cfg, model, check))
         )
@@ -167,27 +167,6 @@ def _unlike(datasets: dict[str, Any]) -> Iterator[str]:
             yield (
                 f'val_dataloader.dataset.pipeline: gives frames of {name} of {validated}, and the '
                 f'train_pipeline of {trained}: what one does to the size of features, the other must do, too'
-            )
-
-
-def _teacher_problems(model: Any, datasets: dict[str, Any]) -> Iterator[str]:
-    """A teacher whom no loss asks, a loss without one, and one who knows labels that are validated on."""
-    key = 'train_dataloader'
-    teachers = [t for t in datasets[key].pipeline if isinstance(t, LoadPredictions)]
-    if model is not None and model.has_teacher and not teachers:
-        yield (
-            f'{key}.dataset.pipeline: DistillationLoss needs a teacher: put '
-            "dict(type='LoadPredictions', teacher=..., targets='${targets}') behind LoadFeatures"
-        )
-    if model is not None and teachers and not model.has_teacher:
-        yield f'{key}.dataset.pipeline: LoadPredictions: no loss of the head asks it: add DistillationLoss'
-    validated = datasets['val_dataloader'].videos if 'val_dataloader' in datasets else ()
-    for teacher in teachers:
-        known = [v.video_id for v in validated if v.video_id in teacher.videos]
-        if known:
-            yield (
-                f'{key}.dataset.pipeline: {teacher.folder} has learned from {counted(len(known), "video")} '
-                f'that the run validates on, such as {known[0]}: take a teacher of the same fold'
             )
 
 

@@ -280,7 +280,8 @@ def describe(run: LoadedRun, graph: ExportGraph) -> dict[str, Any]:
         videos; ``length``: frames that every clip must have, ``max_length``: that it may have, or None;
         ``pipeline``: what the features go through before, in order, with statistics of the training videos
         (``mean``, ``std``); ``postprocess``: by target, the steps that the run applies to a whole video
-        afterwards, before it clips; ``extraction``: settings of the extractors; ``checkpoints``: per target;
+        afterwards, before it clips; ``extraction``: settings of the extractors; ``fps``: lowest and highest
+        frames per second of the training videos, or None; ``checkpoints``: per target;
         ``version``.
     """
     dataset = run.cfg.val_dataloader.dataset
@@ -298,6 +299,7 @@ def describe(run: LoadedRun, graph: ExportGraph) -> dict[str, Any]:
         'pipeline': _steps(run, padded=graph.length is not None),
         'postprocess': {t: p.settings() for t, p in as_tested(run.cfg, run.checkpoints).items()},
         'extraction': run.meta.get('extraction', {}),
+        'fps': run.meta.get('fps'),
         'checkpoints': {target: checkpoint.name for target, checkpoint in run.checkpoints.items()},
         'version': abawfw.__version__,
     }

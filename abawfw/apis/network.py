@@ -11,7 +11,7 @@ import numpy as np
 
 from abawfw.apis.extract_for_run import ExtractedVideo, extract_for_run
 from abawfw.apis.face_frames import check_observed
-from abawfw.apis.inferencer import VideoPrediction, curve_table
+from abawfw.apis.inferencer import VideoPrediction, curve_table, words_head
 from abawfw.datasets.stores.array_store import ArrayStore
 from abawfw.devices import AUTO, find_device
 from abawfw.errors import ConfigError, DataError
@@ -36,6 +36,7 @@ class NetworkInferencer:
             ``output`` and ``columns`` say which they are, unless that is plain, or known of a published file.
         device: what computes, as ``find_device`` takes it.
         threads: of the CPU; None for 1.
+        words: also name the region of the plane, in a column ``word``.
 
     Attributes:
         targets: what it estimates.
@@ -53,8 +54,10 @@ class NetworkInferencer:
         settings: Mapping[str, Any] | None = None,
         device: str = AUTO,
         threads: int | None = None,
+        words: bool = False,
     ) -> None:
         self.file, self.targets, self.notes = Path(file), TARGETS, list[str]()
+        self.words = words
         self.postprocess = {target: Pipeline() for target in TARGETS}
         options = dict(settings or {})
         self._kind = str(options.pop('type', KINDS[0]))
@@ -87,7 +90,7 @@ class NetworkInferencer:
             'network': self.file.name,
             'settings': {'type': self._kind, **self.extractor.settings(), 'range': self._range},
             'postprocess': {target: steps.texts() for target, steps in self.postprocess.items()},
-        }
+        } | words_head(self.words)
 
     def predict_video(
         self,
@@ -148,7 +151,7 @@ class NetworkInferencer:
         if missing := int((~seen).sum()):
             what = 'face' if isinstance(self.extractor, FaceOnnx) else 'audio'
             notes.append(f'no {what} in {missing} of {len(seen)} frames, which have no values')
-        table = curve_table(kept, curves, found.times, face)
+        table = curve_table(kept, curves, found.times, face, self.words)
         return VideoPrediction(table, found.track, tuple(notes), found.person)
 
     def _which(self, extractor: FaceOnnx | SoundOnnx) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import abawfw
 from abawfw.apis.build import build_loader, fitted_of, restore_model
 from abawfw.apis.check import check_config
 from abawfw.apis.progress import Report, unseen
-from abawfw.apis.test import test
+from abawfw.apis.test import check_labels, test
 from abawfw.apis.trained_run import TrainedRun, same_fitted
 from abawfw.checkpoints import best_checkpoint, load_checkpoint, save_checkpoint
 from abawfw.config.diff import config_diff
@@ -121,7 +121,6 @@ def soup(
     resolved = resolve(cfg)
     check_format(form, list(resolved.targets), sample)
     paths = {t: [best_checkpoint(run.path, f'ccc_{t}') for run in found] for t in resolved.targets}
-    differing = {target: _differing_statistics(of) for target, of in paths.items()}
     store = open_store(resolved.data_root)
     tested = {v.video_id: v.num_frames for v in store.videos() if v.partition == 'test'}
     if sample is not None and tested:
@@ -131,7 +130,7 @@ def soup(
         shutil.copy(found[0].path / CONFIG, folder / CONFIG)
         targets, best = {}, {}
         for target, of in paths.items():
-            mixer = _Mixer(resolved, store, target, of, folder, differing[target], progress)
+            mixer = _Mixer(resolved, store, target, of, folder, progress)
             targets[target], chosen = _choose(mixer, [str(run.path) for run in found])
             best[f'ccc_{target}'] = mixer.keep(chosen, targets[target].ccc)
         summary = {
@@ -200,18 +199,16 @@ def _common_config(runs: Sequence[Run]) -> Config:
     return load_config(first.path / CONFIG)
 
 
-def _differing_statistics(paths: Sequence[Path]) -> list[str]:
-    """The layers whose running statistics are not those of all of these checkpoints.
+def _differing_statistics(paths: Sequence[Path], stored: Sequence[dict[str, Any]]) -> list[str]:
+    """The layers whose running statistics are not those of all of these checkpoints, given their content.
 
     Raises:
         CheckpointError: the checkpoints are of other shapes, inputs or statistics of the training videos.
     """
-    first, *others = paths
-    ours = load_checkpoint(first)
+    first, ours = paths[0], stored[0]
     shapes = {name: (tuple(x.shape), x.dtype) for name, x in ours['state_dict'].items()}
     differing: dict[str, None] = {}
-    for path in others:
-        theirs = load_checkpoint(path)
+    for path, theirs in zip(paths[1:], stored[1:], strict=True):
         their_shapes = {name: (tuple(x.shape), x.dtype) for name, x in theirs['state_dict'].items()}
         wrong = [k for k in {**shapes, **their_shapes} if shapes.get(k) != their_shapes.get(k)]
         if wrong:
@@ -244,12 +241,14 @@ class _Mixer:
         target: that is measured.
         paths: best checkpoint of each run.
         folder: where checkpoints are written.
-        differing: the layers whose running statistics are taken anew.
         progress: called with every batch.
 
     Attributes:
         paths: as given.
         unit: what is measured, as text: how many videos, or groups of them.
+
+    Raises:
+        CheckpointError: the checkpoints cannot be read, or averaged.
     """
 
     def __init__(
@@ -259,12 +258,13 @@ class _Mixer:
         target: str,
         paths: Sequence[Path],
         folder: Path,
-        differing: Collection[str],
         progress: Report,
     ) -> None:
         self.paths, self.unit = list(paths), ''
         self._cfg, self._store, self._target, self._folder = cfg, store, target, folder
-        self._differing, self._progress = differing, progress
+        self._progress = progress
+        self._stored = [load_checkpoint(path) for path in paths]
+        self._differing = _differing_statistics(paths, self._stored)
         self._known: dict[frozenset[int], list[Moments]] = {}
 
     def measure(self, chosen: frozenset[int]) -> list[Moments]:
@@ -276,6 +276,7 @@ class _Mixer:
                 self._mix(chosen, path)
             found = TrainedRun(self._cfg, {self._target: path}).predict('val', progress=self._progress)
             preds, labels = found[self._target]
+            check_labels(self._cfg.data_root, {self._target: labels})
             of = {video: moments(labels[video], pred) for video, pred in preds.items()}
             groups = groups_of([self._store.video(video) for video in of])
             self.unit = groups.text(of)
@@ -287,7 +288,7 @@ class _Mixer:
         candidate = self._folder / 'candidate.pth'
         self._mix(chosen, candidate)
         stored, key = load_checkpoint(candidate), f'ccc_{self._target}'
-        epoch = max(int(load_checkpoint(self.paths[run])['meta'].get('epoch', 0)) for run in chosen)
+        epoch = max(int(self._stored[run]['meta'].get('epoch', 0)) for run in chosen)
         source = ', '.join(str(self.paths[run]) for run in sorted(chosen))
         stored['meta'] |= {'key': key, 'epoch': epoch, 'score': score, 'source': f'mean of {source}'}
         file = f'best_{key}_epoch_{epoch}.pth'
@@ -298,14 +299,13 @@ class _Mixer:
     def _mix(self, chosen: frozenset[int], path: Path) -> None:
         """Write the mean of the weights, added up in float64; numbers that are no weights are the first's."""
         first, *others = sorted(chosen)
-        stored = load_checkpoint(self.paths[first])
-        state = stored['state_dict']
+        meta, state = self._stored[first]['meta'], self._stored[first]['state_dict']
         sums = {name: x.double() for name, x in state.items() if x.is_floating_point()}
         for run in others:
-            more = load_checkpoint(self.paths[run])['state_dict']
+            more = self._stored[run]['state_dict']
             sums = {name: total + more[name].double() for name, total in sums.items()}
         means = {name: (total / len(chosen)).to(state[name].dtype) for name, total in sums.items()}
-        content = {'meta': stored['meta'], 'state_dict': {**state, **means}}
+        content = {'meta': meta, 'state_dict': {**state, **means}}
         save_checkpoint(content, path)
         if others and self._differing:
             self._renew(content, path)

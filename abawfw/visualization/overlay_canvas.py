@@ -53,6 +53,7 @@ class OverlayCanvas:
         self.targets = [target for target in COLORS if target in table]
         self.times = table.index.to_numpy(dtype=np.float64)
         self.values = {t: table[t].to_numpy(dtype=np.float64) for t in self.targets}
+        self._words = table['word'].to_numpy() if 'word' in table else None
         self._frame, self._plane, self._curves = layout(width, height)
         scale = min(self._frame.width / width, self._frame.height / height)
         self._scale = scale
@@ -160,6 +161,8 @@ class OverlayCanvas:
             text = f'{target} {value:+.2f}'.replace('-', '\N{MINUS SIGN}') if value == value else target
             pen.text((left, y + 10), text, fill=BRIGHT[target], font=font(20))
             left += 200
+        if self._words is not None and self._words[row] is not None:
+            pen.text((left, y + 10), self._words[row], fill=INK, font=font(20))
         minutes, seconds = divmod(max(self.times[row], 0.0), 60)
         pen.text(
             (x + width - 24, y + 12), f'{int(minutes)}:{seconds:05.2f}', fill=INK, font=font(18), anchor='ra'

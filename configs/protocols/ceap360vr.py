@@ -4,6 +4,7 @@ configs = [
     '../rucaim3/transformer_ceap360vr.py',
     '../rucaim3/transformer_lstm_ceap360vr.py',
     '../rucaim3/transformer_attention_ceap360vr.py',
+    '../rucaim3/transformer_attention_ema_ceap360vr.py',
     '../rucaim3/fclstm_xl_ceap360vr.py',
     '../tagf/tagf_ceap360vr.py',
     '../tagf/tagf_mlp_gate_ceap360vr.py',
@@ -19,6 +20,8 @@ configs = [
     '../ras/dcmmoe_ceap360vr.py',
     '../ras/raav_ceap360vr.py',
     '../ras/raav_reference_ceap360vr.py',
+    '../sequence/gru_ceap360vr.py',
+    '../sequence/conformer_ceap360vr.py',
     # what overlap at test time and an average of the weights bring, alone and together
     dict(config='../rucaim3/transformer_ceap360vr.py', name='transformer_overlap', options=['overlap=2']),
     dict(

@@ -1,4 +1,4 @@
-# The causal model learns what an ensemble predicts (docs/challenge.md, One causal model of an ensemble).
+# The causal model learns what an ensemble predicts (docs/challenge.md).
 _base_ = './fclstm_xl_demo.py'
 teacher = 'work_dirs/teacher_demo'  # made by tools/ensemble.py RUN ... --partition train --out, or a run
 losses = [dict(type='CCCLoss', over='batch'), dict(type='DistillationLoss')]

@@ -19,7 +19,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from abawfw.apis.network import NetworkInferencer
-from abawfw.datasets.stores import TrialWriter
+from abawfw.datasets.stores.trials.writer import TrialWriter
 from abawfw.errors import AbawfwError, ConfigError
 from abawfw.extraction.faces.detectors.base import Face, FaceDetector
 from abawfw.extraction.faces.track import FaceTrack, crops

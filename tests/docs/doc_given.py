@@ -43,6 +43,7 @@ def make_given(root: Path, shared: Path | None) -> None:
     _annotations(root)
     if shared is not None:
         (root / 'data/ceap360vr').symlink_to(shared / 'data/ceap360vr')
+        (root / 'data/gump').symlink_to(shared / 'data/gump')
         (root / 'reference').symlink_to(_reference(root, shared))
         _ceap360vr(root, shared)
         _videos(root, shared)
@@ -189,3 +190,14 @@ def _videos(root: Path, shared: Path) -> None:
         if folder:
             _write_labels(root / f'labels/{folder}/{name}.txt', _labels(rng, VIDEO_FRAMES))
     shutil.copy(root / 'videos/later.mp4', root / 'video.mp4')
+    _ratings(root / 'ratings', rng)
+
+
+def _ratings(folder: Path, rng: np.random.Generator) -> None:
+    """Two persons who rate the labelled videos, 30 times a second."""
+    folder.mkdir()
+    for video in ('first', 'later', 'single'):
+        for rater in ('anna', 'ben'):
+            rows = [f'{k / 30:.4f},{v:.3f},{a:.3f}' for k, (v, a) in enumerate(_labels(rng, VIDEO_FRAMES))]
+            text = '\n'.join(['time,valence,arousal', *rows]) + '\n'
+            (folder / f'{video}.{rater}.1.csv').write_text(text)

@@ -16,6 +16,7 @@ PLACEHOLDERS = {
     'VIDEO': 'videos/later.mp4',
     'LABELS_DIR': 'labels',
     'LABELS': 'labels',
+    'RATINGS': 'ratings',
     'ANNOTATIONS': 'annotations',
     'FACE_DIR': 'face',
     'VOICE_DIR': 'voice',
@@ -49,11 +50,12 @@ GIVEN = (
     'work_dirs/other_data',
     *('videos', 'labels', 'video.mp4', 'annotations', 'face', 'voice', 'fps.csv', 'test.txt', 'sample.txt'),
     'official_sample.txt',
+    *('ratings', 'data/gump'),
     *('space.py', 'weights', 'reference', 'CEAP-360VR', 'CEAP-360VR-Dataset'),
 )
 
 # What needs videos with faces or numbers of the reference systems, which not every machine has.
-NEEDS_SHARED = re.compile(r'\bvideos?\b|\bdata/own|_own\b|\bdamaged\b|SRC_DIR|ceap', re.IGNORECASE)
+NEEDS_SHARED = re.compile(r'\bvideos?\b|\bdata/own|_own\b|\bdamaged\b|SRC_DIR|ceap|gump', re.IGNORECASE)
 
 # Sizes and numbers of epochs of trainings: by the name of the config.
 NO_WORKERS = 'train_dataloader.num_workers=0 val_dataloader.num_workers=0'
@@ -62,7 +64,6 @@ TINY = [
      'layers=1 train_dataloader.dataset.debug=4 val_dataloader.dataset.debug=6'),
     (r'mine/parts', 'epochs=1 segment_length=200'),
     (r'mine/pixels', 'epochs=1 warmup=1'),
-    (r'mine/student', 'epochs=1 hidden=16 regressor=[8] segment_length=200'),
     (r'rucaim3/transformer|mine/', 'epochs=1 constant_epochs=1 lr=1e-2 hidden=16 regressor=[8] '
      'segment_length=200 heads=2 ffn=16 layers=1'),
     (r'tagf/tagf_(free_length_)?embeddings', 'epochs=1 warmup=1 batch_size=4 video_channels=[8,8] '
@@ -78,7 +79,9 @@ SHORTENED = [
     (r'--folds 0 1 2( 3 4 5)?', '--folds 0', 'six runs take minutes'),
     (r'--seeds 0 1 2', '--seeds 0', 'as many times three'),
     (r'--trials 20', '--trials 1', 'twenty runs take minutes'),
+    (r'(train\.py configs/mine/student\.py)$', r'\1 --check-only', 'tests of their own train students'),
     (r'--jobs \d+', '--jobs 1', 'more processes than the tests have cores'),
+    (r'\S+/train_raters\.h5 ', '', 'fifty clips of nine raters take seconds'),
     (
         r'(make_demo_data\.py data/demo)$',
         r'\1 --videos 10 6 2 --scale 0.03',

@@ -17,7 +17,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from abawfw.apis.build import build_loader, model_config
 from abawfw.config.loading import load_config, resolve
-from abawfw.datasets.transforms import ModalityDropout, Noise, RandomCropFlip
+from abawfw.datasets.transforms import LabelNoise, ModalityDropout, Noise, RandomCropFlip
 from abawfw.engine.hooks import NonFiniteLossHook, TrainingMetricHook, ValidationLossHook
 from abawfw.evaluation import VAMetric
 from abawfw.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
@@ -144,14 +144,23 @@ def drawing_waits(look: Callable[[Tensor], Any] | None = None) -> dict[str, int]
     generator = torch.Generator().manual_seed(0)
     types = {'video': torch.uint8, 'audio': torch.float16, 'bert': torch.float32}
     mode = FakeTensorMode()
-    given = batch(SimpleNamespace(input_dims=dims), FRAMES, 0, True, types, mode, [dropout], generator)
+    given = batch(
+        SimpleNamespace(input_dims=dims, has_teacher=False),
+        FRAMES,
+        0,
+        True,
+        types,
+        mode,
+        [dropout],
+        generator,
+    )
     inputs, record, spy = given['inputs'], given['data_samples'], Waits()
     hidden = [at is not None for at in record.observed_at]
     assert hidden == [True] * 3
     with mode, spy:
         inputs = {name: x.to(DEVICE) for name, x in inputs.items()}
         record = record.to(DEVICE)
-        for transform in (crop, noise, dropout):
+        for transform in (crop, noise, dropout, LabelNoise(0.1)):
             transform(inputs, record, generator)  # of no device: one that computes nothing has none
         if look is not None:
             look(inputs['video'])

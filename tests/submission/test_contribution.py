@@ -11,9 +11,9 @@ import pytest
 from test_ensemble import ROOT, Curves, command, curves, make_run, noisy
 
 from abawfw.errors import ConfigError, DataError
-from abawfw.evaluation.functional import ccc
+from abawfw.evaluation.functional import ccc, ccc_centring
 from abawfw.results.predictions import write_predictions
-from abawfw.submission.contribution import Contribution, ccc_centring, contributions
+from abawfw.submission.contribution import Contribution, contributions
 from abawfw.submission.ensemble import Ensemble
 from abawfw.submission.weights import FITTED, RULES
 

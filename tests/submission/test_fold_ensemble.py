@@ -11,12 +11,11 @@ import pytest
 from test_ensemble import Curves, command, curves, noisy
 
 from abawfw.errors import ConfigError, DataError
-from abawfw.evaluation.functional import ccc
+from abawfw.evaluation.functional import ccc, ccc_centring
 from abawfw.results.predictions import write_predictions
 from abawfw.results.run import CROSS_VALIDATION
 from abawfw.results.trial_files import write_trial_files
 from abawfw.series.runs import mean_and_std, to_csv
-from abawfw.submission.contribution import ccc_centring
 from abawfw.submission.ensemble import Ensemble
 
 LABELS = curves(0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -108,6 +108,33 @@ class LoadPredictions:
         for target, values in of.items():
             columns[:, COLUMNS.index(target)] = values
         return columns
+
+
+def teacher_problems(datasets: Mapping[str, Any], asked: bool | None) -> Iterator[str]:
+    """A teacher whom no loss asks, a loss without one, and one who has learned what is validated on.
+
+    Args:
+        datasets: that of ``train_dataloader``, and of ``val_dataloader`` if it could be built.
+        asked: whether a loss needs a teacher; None where that is unknown.
+    """
+    pipeline = datasets['train_dataloader'].pipeline
+    place = 'train_dataloader.dataset.pipeline'
+    teachers = [transform for transform in pipeline if isinstance(transform, LoadPredictions)]
+    if asked and not teachers:
+        yield (
+            f'{place}: DistillationLoss needs a teacher: put '
+            "dict(type='LoadPredictions', teacher=..., targets='${targets}') behind LoadFeatures"
+        )
+    if asked is False and teachers:
+        yield f'{place}: LoadPredictions: no loss of the head asks it: add DistillationLoss'
+    validated = datasets['val_dataloader'].videos if 'val_dataloader' in datasets else ()
+    for teacher in teachers:
+        known = [video.video_id for video in validated if video.video_id in teacher.videos]
+        if known:
+            yield (
+                f'{place}: {teacher.folder} has learned from {counted(len(known), "video")} that the run '
+                f'validates on, such as {known[0]}: take a teacher of the same fold'
+            )
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -128,6 +128,10 @@ class VAHead(nn.Module, ABC):
         """Return the class of each label ``(batch, time, targets)``; -1 where there is none."""
         raise NotImplementedError(f'{type(self).__name__} has no classes')
 
+    def probabilities_of(self, label: Tensor, sigma: float) -> Tensor:
+        """Return those of each class, ``(batch, time, targets, classes)``, around a label; -1 without one."""
+        raise NotImplementedError(f'{type(self).__name__} has no classes')
+
     @property
     def has_teacher(self) -> bool:
         """Whether one of the losses needs a teacher's predictions."""
@@ -151,7 +155,9 @@ class VAHead(nn.Module, ABC):
         values = {}
         for key, loss in self.losses.items():
             if loss.on_classes and output.logits is not None:
-                pred, label = output.logits, self.classes_of(gt)
+                pred = output.logits
+                sigma = getattr(loss, 'sigma', 0.0)
+                label = self.probabilities_of(gt, sigma) if sigma else self.classes_of(gt)
             elif loss.of_teacher:
                 pred, label = output.va, torch.full_like(gt, torch.nan) if teacher is None else teacher
             else:
