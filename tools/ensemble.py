@@ -188,7 +188,7 @@ def soup_lines(target: str, of: TargetSoup) -> list[str]:
     lines.append(f'  its runs were chosen on these frames; cross-validated over {of.unit}: ccc {text}')
     if sum(of.taken) == 1:
         lines.append(
-            '  no mean is better than the best run alone: weights seldom mix unless all runs went on from '
+            '  no mean is better than the best run alone; weights seldom mix unless all runs went on from '
             'one trained run (load_from)'
         )
     return lines
