@@ -28,7 +28,7 @@ from abawfw.apis.inferencer import VideoPrediction
 from abawfw.datasets.stores import open_store
 from abawfw.datasets.stores.packed.pack import pack_store
 from abawfw.datasets.stores.records import FeatureInfo
-from abawfw.errors import DataError
+from abawfw.errors import ConfigError, DataError
 from abawfw.extraction.extractors import Extractor, build_extractor
 from abawfw.extraction.faces.detectors.base import Face, FaceDetector
 from abawfw.extraction.pipeline.extract import extract_video
@@ -638,3 +638,39 @@ def test_a_store_of_other_settings(
     (faces / 'extraction.json').unlink()  # nothing tells, as with stores of other tools
     assert VAInferencer(run, 'cpu').notes_on(open_store(faces)) == []
     assert VAInferencer(run, 'cpu').notes_on(open_store(store)) == []
+
+
+class TwoDetector(PlainDetector):
+    """A second face beside the one of `PlainDetector`."""
+
+    def detect(self, rgb: NDArray[np.uint8]) -> list[Face]:
+        return [face for face in self.refine(rgb, np.zeros((2, 4), np.float32)) if face is not None]
+
+    def refine(self, rgb: NDArray[np.uint8], boxes: NDArray[np.float32]) -> list[Face | None]:
+        third = rgb.shape[1] // 3
+        parts = [rgb[:, :third], rgb[:, -third:]]
+        faces = [face for part in parts for face in super(TwoDetector, self).refine(part, boxes[:1])]
+        shift = np.array([rgb.shape[1] - third, 0], np.float32)
+        left, right = faces
+        if right is not None:
+            right = Face(right.box + np.tile(shift, 2), right.points + shift, right.score)
+        return [right if box[0] > third else left for box in boxes] if boxes.any() else [left, right]
+
+
+def test_persons_and_whose_the_audio_is(run: Path, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No mouth moves in these images, so where both faces are seen the audio is nobody's."""
+    monkeypatch.setitem(FACE_DETECTORS.module_dict, 'MTCNNDetector', TwoDetector)
+    inferencer = VAInferencer(run, 'cpu')
+    both = inferencer.predict_persons(clip, 'all')
+    assert [one.person for one in both] == ['person1', 'person2']
+    gated = inferencer.predict_persons(clip, 'all', options={'speech': {'motion': 10}})
+    for one, other in zip(both, gated, strict=True):
+        assert np.abs(one.table.valence_raw - other.table.valence_raw).max() > 1e-6
+        assert not any('several faces' in note for note in one.notes)
+        (note,) = [note for note in other.notes if note.startswith('several faces are seen: of 45 frames')]
+        assert any('speech is what is louder than the background' in n for n in other.notes)
+    seen = both[0].track.observed & both[1].track.observed
+    assert seen.any()
+    assert note.endswith(f'new_person1 {(~seen).sum()}, new_person2 {(~seen).sum()}')
+    with pytest.raises(ConfigError, match="did you mean 'MouthMoves'"):
+        inferencer.predict_video(clip, options={'speech': {'type': 'MouthMove'}})
