@@ -23,7 +23,7 @@ from abawfw.visualization.overlay_canvas import rgb_of
 from abawfw.visualization.overlay_persons import PERSONS
 
 COUNT = 12
-RED, GREEN = ('red', 60, 60, 44), ('green', 180, 60, 36)
+RED, GREEN = ('red', 60, 60, 44), ('green', 130, 60, 36)
 
 
 @pytest.fixture(scope='module', autouse=True)
@@ -35,9 +35,9 @@ def detector() -> Iterator[None]:
 
 @pytest.fixture(scope='module')
 def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two persons, who change places with the scene; the second one is away in the last four frames."""
+    """Two persons, elsewhere in the second scene; the second one is away in the last four frames."""
     pictures = [picture(RED, GREEN)] * 6 + [
-        picture(('red', 180, 60, 44), ('green', 60, 60, 36) if i < 2 else None) for i in range(6)
+        picture(('red', 190, 60, 44), ('green', 60, 60, 36) if i < 2 else None) for i in range(6)
     ]
     path = tmp_path_factory.mktemp('video') / 'two.mp4'
     return write_video(path, pictures, constant_rate(COUNT, 12), crf=5)
@@ -82,8 +82,8 @@ def test_a_curve_per_person(
     # both boxes, each in the colour of its person, where that one is
     drawn = [frame.rgb() for frame in Recording(tmp_path / 'two.va.mp4').frames()]
     assert len(drawn) == COUNT
-    scale = 854 / 240
-    for i, places in ((3, (60, 180)), (7, (180, 60))):
+    scale = 484 / 136
+    for i, places in ((3, (60, 130)), (7, (190, 60))):
         for colour, x, side in zip(PERSONS, places, (44, 36), strict=False):
             row, column = round(60 * scale), round((x - side / 2) * scale)
             edge = drawn[i][row - 4 : row + 4, column - 4 : column + 12].reshape(-1, 3).astype(int)

@@ -245,7 +245,7 @@ def test_everyone_keeps_an_id_through_a_cut_and_absence(tmp_path: Path) -> None:
     green = [('green', 130, 60, 36) if not 5 <= i < 35 else None for i in range(count)]
     green += [('green', 60, 70, 36)] * count
     blue: list[Place] = [None] * (2 * count)
-    blue[60:63] = [('blue', 120, 50, 20)] * 3
+    blue[70:73] = [('blue', 120, 50, 20)] * 3
     shots = list(zip(red, green, blue, strict=True))
     recording = video(tmp_path, shots)
     path = recording.path
@@ -256,7 +256,7 @@ def test_everyone_keeps_an_id_through_a_cut_and_absence(tmp_path: Path) -> None:
     for track, places in zip(tracks, (red, green), strict=True):
         assert_follows(track, places)
     (note,) = recording.notes
-    assert note.startswith('what looks like a face in 3 frames, first in frame 60, is not taken for one')
+    assert note.startswith('what looks like a face in 3 frames, first in frame 70, is not taken for one')
     detector.shortest = 0.0
     three = find_faces(Recording(path), detector, 'all')
     assert [track.found.sum() for track in three] == [track.found.sum() for track in tracks] + [3]
