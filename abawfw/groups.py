@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,8 +18,8 @@ from abawfw.files import read_text
 
 COLUMNS = ('video', 'group')
 LISTED = 10  # videos that a message names one by one
-SIDES = ('_left', '_right')
-"""Ends of names of videos that show one person each of the same recording, as in Aff-Wild2."""
+PERSON = re.compile(r'_(left|right|person\d+)\Z')
+"""Ends of names of videos that show one person each of the same recording, as in Aff-Wild2 and extraction."""
 
 
 @dataclass(frozen=True)
@@ -115,14 +116,15 @@ class Groups:
 
 
 def session_of(video_id: str) -> str:
-    """The recording that a video was taken from, by its name: without ``_left`` or ``_right``."""
-    return next((video_id.removesuffix(side) for side in SIDES if video_id.endswith(side)), video_id)
+    """The recording that a video was taken from, by its name: without ``_left`` or ``_person1``."""
+    return PERSON.sub('', video_id)
 
 
 def known_groups(videos: Mapping[str, str | None]) -> Groups:
     """The groups that data say, and, of videos without, those that their names say.
 
-    ``NAME_left`` and ``NAME_right`` (and ``NAME``) are of one recording, as in Aff-Wild2.
+    ``NAME_left`` and ``NAME_right`` (and ``NAME``) are of one recording, as in Aff-Wild2, and so are
+    ``NAME_person1``, ``NAME_person2`` and so on.
 
     Args:
         videos: the group that the data say by video, or None.

@@ -67,6 +67,7 @@ WEIGHT_INITIALIZERS = _registry(  # how initial weights are drawn
 
 # --- extraction: from raw video and audio to a store
 FACE_DETECTORS = _registry('face detector', 'extraction.faces.detectors')  # images -> faces
+SPEECH_RULES = _registry('speech rule', 'extraction.speech')  # whose the audio is, of several faces
 EXTRACTORS = _registry('extractor', 'extraction.extractors')  # faces, audio, transcript -> a vector per frame
 
 # --- running: loops, hooks, optimisation, measuring

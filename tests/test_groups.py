@@ -97,6 +97,10 @@ def test_every_text_names_the_unit(of: dict[str, str], text: str, unit: str) -> 
 
 def test_names_say_which_videos_are_of_one_recording() -> None:
     """As in Aff-Wild2; what the data say counts more, and a name alone says nothing."""
+    assert known_groups({'v_person1': None, 'v_person12': None, 'v_person': None}).of == {
+        'v_person1': 'v',
+        'v_person12': 'v',
+    }
     videos = {'v1_left': None, 'v1_right': None, 'v2': None, 'v3_left': None, 'v4': 'p', 'v4_left': None}
     assert known_groups(videos).of == {'v1_left': 'v1', 'v1_right': 'v1', 'v4': 'p'}
     assert known_groups({'v5': None, 'v5_right': None, 'left_v': None}).of == {'v5': 'v5', 'v5_right': 'v5'}

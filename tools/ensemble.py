@@ -34,7 +34,7 @@ as seeds. In a fold of one run nothing is averaged or centred, so val cannot tel
 
 --weights-average averages weights of networks in place of predictions: runs of one config, best first, each
 kept if the CCC on val does not fall. --out is then a run, for test.py, infer.py and export.py, and the
-submission lies in it. It pays for runs that began from the same weights (load_from, or one randomness.seed).
+submission lies in it. It pays for runs that went on from one trained run (load_from); others seldom mix.
 
 weights:"""
 
@@ -188,8 +188,8 @@ def soup_lines(target: str, of: TargetSoup) -> list[str]:
     lines.append(f'  its runs were chosen on these frames; cross-validated over {of.unit}: ccc {text}')
     if sum(of.taken) == 1:
         lines.append(
-            '  no mean is better than the best run alone: weights of runs that began from other initial '
-            'weights seldom mix'
+            '  no mean is better than the best run alone; weights seldom mix unless all runs went on from '
+            'one trained run (load_from)'
         )
     return lines
 

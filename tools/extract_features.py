@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from abawfw.apis.cli import add_device_option, run
+from abawfw.apis.cli import add_device_option, persons, run
 from abawfw.apis.progress import Progress
 from abawfw.errors import counted
 
@@ -46,9 +46,17 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         nargs='+',
         default=[],
         metavar='K=V',
-        help='of extractors and of the face detector: face_embedding.weights=FILE faces.min_face=20',
+        help='of extractors, of the face detector, and of the rule that says who speaks: '
+        'face_embedding.weights=FILE faces.min_face=20 speech.type=MouthMoves',
     )
-    parser.add_argument('--persons', type=int, default=1, help='1 or 2, where annotations do not say')
+    parser.add_argument(
+        '--persons',
+        type=persons,
+        default=1,
+        metavar='largest|all|N',
+        help='how many of a video, where annotations do not say; 2 are VIDEO_left and VIDEO_right, more '
+        'VIDEO_person1, ...; default: the largest',
+    )
     parser.add_argument('--jobs', type=int, default=1, metavar='N', help='videos at once')
     add_device_option(parser)
     parser.add_argument('--resume', action='store_true', help='go on with a store that is there')

@@ -1,6 +1,6 @@
 """Valence and arousal over time of videos, or of all videos of a store, by a trained run or an ONNX network.
 
-python tools/infer.py VIDEO work_dirs/RUN [--overlay]
+python tools/infer.py VIDEO work_dirs/RUN [--overlay] [--persons all]
 python tools/infer.py VIDEO VIDEO FOLDER_OF_VIDEOS work_dirs/RUN
 python tools/infer.py STORE work_dirs/RUN
 python tools/infer.py VIDEO --network FILE.onnx [--cfg-options mean=0.5 std=0.5 output=va]
@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from abawfw.apis.cli import add_computing_options, add_overlap_option, run
+from abawfw.apis.cli import add_computing_options, add_overlap_option, persons, run
 from abawfw.apis.progress import Progress
 from abawfw.config.overrides import Overrides
 from abawfw.devices import check_device
@@ -59,7 +59,14 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         '--out', type=Path, help='folder for the files; default: RUN/inferred, or work_dirs/FILE/inferred'
     )
     parser.add_argument(
-        '--overlay', action='store_true', help='also write the video with face box, curves and VA plane'
+        '--overlay', action='store_true', help='also write the video with face boxes, curves and VA plane'
+    )
+    parser.add_argument(
+        '--persons',
+        type=persons,
+        default=1,
+        metavar='largest|all|N',
+        help='whose curves: of the face seen largest and longest (default), of everyone, or of so many',
     )
     parser.add_argument(
         '--words',
@@ -73,7 +80,8 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         nargs='+',
         default=[],
         metavar='K=V',
-        help='of extractors, what the run cannot know: face_embedding.weights=FILE',
+        help='of extractors, what the run cannot know: face_embedding.weights=FILE; and whose the audio is: '
+        'speech.type=MouthMoves',
     )
     args = parser.parse_intermixed_args(argv)
     if args.network is None:
@@ -125,11 +133,12 @@ def main(argv: list[str] | None = None) -> int:
             out,
             overlay=args.overlay,
             options=options,
+            persons=args.persons,
             tell=tell,
             progress=progress,
         )
     files = sum(len(video.files) for video in found.done)
-    frames = sum(len(video.table) for video in found.done)
+    frames = sum(int(video.table['frame'].nunique()) for video in found.done)
     total = (
         f'{counted(len(found.done), "video")}, {counted(frames, "frame")}: ' if len(found.done) > 1 else ''
     )
@@ -171,18 +180,19 @@ def _tell(video: Inferred, targets: list[str]) -> None:
     """Length, mean values and notes of a video."""
     from abawfw.apis.face_frames import face_text
 
-    table = video.table
-    seconds = table.index[-1] - table.index[0]
-    length = f'{counted(len(table), "frame")}' + (f', {seconds:.2f} s' if seconds == seconds else '')
-    means = ', '.join(f'{target} {table[target].mean():+.2f}' for target in targets)
-    faces = int(table['face'].sum())
-    if table['face'].isna().all():
-        face = ''
-    elif video.held is None:
-        face = f', features of a face in {faces}'
-    else:
-        face = f', {face_text(faces, video.held)}'
-    print(f'{video.video}: {length}{face}; mean {means}')
+    people = video.table.groupby('person', sort=False) if 'person' in video.table else [('', video.table)]
+    for person, table in people:
+        seconds = table.index[-1] - table.index[0]
+        length = f'{counted(len(table), "frame")}' + (f', {seconds:.2f} s' if seconds == seconds else '')
+        means = ', '.join(f'{target} {table[target].mean():+.2f}' for target in targets)
+        faces = int(table['face'].sum())
+        if table['face'].isna().all():
+            face = ''
+        elif video.held is None:
+            face = f', features of a face in {faces}'
+        else:
+            face = f', {face_text(faces, video.held[str(person)])}'
+        print(f'{", ".join(filter(None, (video.video, str(person))))}: {length}{face}; mean {means}')
     for note in video.notes:
         print(f'  note: {note}')
     sys.stdout.flush()

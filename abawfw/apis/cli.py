@@ -91,6 +91,17 @@ def add_overlap_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def persons(text: str) -> int | str:
+    """What ``--persons`` takes: 'all', a number, or 'largest', which is 1."""
+    if text == 'all' or (text.isdecimal() and int(text)):
+        return text if text == 'all' else int(text)
+    if text != 'largest':
+        raise argparse.ArgumentTypeError(
+            f'must be largest, all, or a whole number of 1 or above, not {text!r}'
+        )
+    return 1
+
+
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f'must be a whole number of 1 or above, not {text!r}')

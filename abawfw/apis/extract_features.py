@@ -46,7 +46,7 @@ def extract_features(
     annotations: str | Path | None = None,
     crops: str | Path | None = None,
     options: Mapping[str, Mapping[str, Any]] | None = None,
-    persons: int = 1,
+    persons: int | str = 1,
     jobs: int = 1,
     resume: bool = False,
     device: str = 'cpu',
@@ -66,9 +66,10 @@ def extract_features(
         annotations: folder with ``Train_Set`` and ``Validation_Set`` of one text file per video
             (docs/challenge.md); videos without one are of partition 'test'.
         crops: folder of aligned faces ``VIDEO/00001.jpg``, instead of looking for faces.
-        options: arguments of extractors by feature; under 'faces' those of the face detector.
-        persons: 1 or 2 of a video get a trial, ``VIDEO`` or ``VIDEO_left`` and ``VIDEO_right``, where
-            annotations do not say who.
+        options: arguments of extractors by feature; under 'faces' those of the face detector; under 'speech'
+            those of a rule that says whose the audio is, such as ``{'type': 'MouthMoves'}``.
+        persons: how many of a video get a trial where annotations do not say who: 1 (``VIDEO``), 2
+            (``VIDEO_left`` and ``VIDEO_right``), more, or 'all' (``VIDEO_person1``, ...).
         jobs: videos extracted at once.
         resume: go on with a store that is there.
         device: what runs networks, of extractors and the face detector, unless their options say otherwise;
@@ -100,7 +101,7 @@ def extract_features(
             name = video.video_id
             if video in kept:
                 continue
-            if problem := not_creatable(store.root, name, f'{name}_right'):
+            if problem := not_creatable(store.root, name, f'{name}_person99'):
                 failed[name] = problem
             else:
                 waiting.append(video)

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from abawfw.apis.face_frames import shows_faces
 from abawfw.datasets.stores.base import FeatureStore
-from abawfw.errors import AbawfwError, DataError, nearest
-from abawfw.extraction.extractors import Extractor, FaceExtractor, build_extractor, on_device
+from abawfw.errors import AbawfwError, ConfigError, DataError, nearest
+from abawfw.extraction.extractors import AudioExtractor, Extractor, FaceExtractor, build_extractor, on_device
 from abawfw.extraction.faces.detectors.base import FACES, recorded
+from abawfw.extraction.speech import SPEECH, build_speech_rule
 from abawfw.registry import EXTRACTORS, FACE_DETECTORS
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class ExtractedVideo:
         times: (frames,) seconds at which each frame is shown.
         track: where the face is; None where none was looked for.
         notes: what was missing, repaired or taken for granted, a line each.
+        person: 'left', 'right', 'person1', ..., as extraction names the trial; '' for the only one.
     """
 
     arrays: dict[str, NDArray]
@@ -45,6 +47,7 @@ class ExtractedVideo:
     times: NDArray[np.float64]
     track: FaceTrack | None
     notes: tuple[str, ...]
+    person: str = ''
 
 
 def extractors_of_run(
@@ -140,8 +143,10 @@ def extract_for_run(
     faces: Mapping[str, Any] | None = None,
     progress: Callable[[float], None] | None = None,
     device: str = 'cpu',
-) -> ExtractedVideo:
-    """Extract features of the person seen largest and longest (sum of the sides of the boxes).
+    persons: int | str = 1,
+    speech: Mapping[str, Any] | None = None,
+) -> list[ExtractedVideo]:
+    """Extract features of persons of a video.
 
     Args:
         path: the video.
@@ -150,14 +155,22 @@ def extract_for_run(
         faces: how faces were found for training, if that is known; a difference is noted.
         progress: called now and then with the fraction that is done.
         device: what looks for faces.
+        persons: 1 for the one seen largest and longest (sum of the sides of the boxes), or see `find_faces`.
+        speech: options of the rule that says whose the audio is; None: everybody's.
+
+    Returns:
+        One per person.
 
     Raises:
+        ConfigError: persons or a rule of speech for features that are not of faces, or of audio.
         DataError: the video cannot be read.
     """
     from abawfw.extraction.pipeline.extract import extract_video
 
     notes = []
     looks_at_faces = any(isinstance(e, FaceExtractor) for e in extractors.values())
+    if persons != 1 and not looks_at_faces:
+        raise ConfigError(f'{path}: persons={persons}: what is looked at is no face, so persons are unknown')
     detector: Any = None
     if looks_at_faces:
         component = FACE_DETECTORS.get(DETECTOR)
@@ -165,9 +178,25 @@ def extract_for_run(
         detector = component(**on_device(component, _arguments(component, faces), device))
         detector.check()
         notes += [*detector.notes, *_other_faces(detector, faces)]
-    report = extract_video(path, list(extractors.values()), detector, folder, progress=progress)
-    (trial,) = report.trials
-    place = folder / trial.info.video_id
+    rule = None if speech is None else build_speech_rule(**speech)
+    if rule is not None:
+        if not (looks_at_faces and any(isinstance(e, AudioExtractor) for e in extractors.values())):
+            raise ConfigError(f'{path}: {SPEECH}: no effect without features of faces and of audio; omit it')
+        rule.check()
+        notes += rule.notes
+    report = extract_video(
+        path, list(extractors.values()), detector, folder, persons=persons, progress=progress, speech=rule
+    )
+    return [
+        _extracted(folder / trial.info.video_id, extractors, looks_at_faces, (*report.notes, *notes), path)
+        for trial in report.trials
+    ]
+
+
+def _extracted(
+    place: Path, extractors: Mapping[str, Extractor], looks: bool, notes: tuple[str, ...], path: Path
+) -> ExtractedVideo:
+    """What was extracted into the folder of a trial."""
     arrays, observed = {}, {}
     for feature, extractor in extractors.items():
         arrays[feature] = np.load(place / f'{extractor.name}.npy', mmap_mode='r')
@@ -175,8 +204,8 @@ def extract_for_run(
         if mask.is_file():
             observed[feature] = np.load(mask)
     times = np.load(place / 'frame_times.npy')
-    track = _track(place, times) if looks_at_faces else None
-    return ExtractedVideo(arrays, observed, times, track, (*report.notes, *notes))
+    track = _track(place, times) if looks else None
+    return ExtractedVideo(arrays, observed, times, track, notes, place.name.removeprefix(path.stem)[1:])
 
 
 def _other_faces(detector: FaceDetector, faces: Mapping[str, Any]) -> list[str]:

@@ -22,6 +22,7 @@ from abawfw.datasets.stores.npy_file import naming
 from abawfw.errors import AbawfwError, ConfigError, DataError, Interrupted
 from abawfw.extraction.video.source_videos import not_creatable
 from abawfw.files import check_folder, write_text
+from abawfw.groups import session_of
 from abawfw.visualization.va_figure import Thumbnail, draw_curves, thumbnail_rows
 
 if TYPE_CHECKING:
@@ -38,18 +39,20 @@ class Inferred:
 
     Attributes:
         video: its name.
-        table: as ``VAInferencer`` gives it.
-        files: ``VIDEO.va.json``, ``VIDEO.va.csv``, ``VIDEO.va.png`` and maybe ``VIDEO.va.mp4``.
+        table: as ``VAInferencer`` gives it; where several persons are looked for, their tables one below the
+            other, with a column ``person``.
+        files: ``VIDEO.va.json``, ``VIDEO.va.csv``, ``VIDEO.va.png`` (of each of several persons
+            ``VIDEO_PERSON.va.png``) and maybe ``VIDEO.va.mp4``.
         notes: what was missing, repaired or taken for granted, a line each.
-        held: frames in which no face was found, but shortly before and after; None where no track of the face
-            is at hand.
+        held: frames in which no face was found, but shortly before and after, by person; None where no track
+            of the face is at hand.
     """
 
     video: str
     table: pd.DataFrame
     files: tuple[Path, ...]
     notes: tuple[str, ...]
-    held: int | None = None
+    held: dict[str, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,7 @@ def infer_video(
     overlay: bool = False,
     options: Mapping[str, Mapping[str, Any]] | None = None,
     progress: Callable[[float], None] | None = None,
+    persons: int | str = 1,
 ) -> Inferred:
     """Extract, predict, and write the files of one video.
 
@@ -92,6 +96,7 @@ def infer_video(
         overlay: also write the annotated video.
         options: see ``VAInferencer.predict_video``.
         progress: called now and then with the fraction of the extraction that is done.
+        persons: 1 for the one seen largest and longest, or how many, or 'all'; see ``predict_persons``.
 
     Raises:
         DataError: the folder cannot be written; others as ``VAInferencer.predict_video``.
@@ -99,22 +104,39 @@ def infer_video(
     from abawfw.extraction.video.recording import Recording
 
     check_folder(out, 'choose another folder with --out')
-    _check_name(video.stem, video, out)
+    _check_name(video.stem if persons == 1 else f'{video.stem}_person99', video, out)
     audio, silent = _audio_of(video) if overlay else (None, [])
-    found = inferencer.predict_video(video, options=options, progress=progress)
-    thumbnails = [] if found.track is None else _thumbnails_of_video(video, found.track)
-    files = _write(inferencer, video.stem, found.table, out, thumbnails, found.notes)
-    notes = list(found.notes)
+    if persons == 1:
+        people = {'': inferencer.predict_video(video, options=options, progress=progress)}
+    else:
+        found = inferencer.predict_persons(video, persons, options=options, progress=progress)
+        people = {one.person or 'person1': one for one in found}
+    pictures, tracks = {}, {}
+    for person, one in people.items():
+        name = f'{video.stem}_{person}' if person else video.stem
+        pictures[name] = one.table, [] if one.track is None else _thumbnails_of_video(video, one.track)
+        if one.track is not None:
+            tracks[person] = one.track
+    tables = {person: one.table for person, one in people.items()}
+    table = tables[''] if '' in tables else pd.concat([t.assign(person=p) for p, t in tables.items()])
+    notes = list(dict.fromkeys(note for one in people.values() for note in one.notes))
+    files = _write(inferencer, video.stem, table, out, pictures, tuple(notes))
     if overlay:
         from abawfw.visualization.overlay import write_overlay
 
         path = out / f'{video.stem}.va.mp4'
-        boxes = None if found.track is None else found.track.boxes
-        more = write_overlay(path, Recording(video).frames(), found.table, boxes, audio)
+        boxes = {person: track.boxes for person, track in tracks.items()}
+        more = write_overlay(
+            path,
+            Recording(video).frames(),
+            tables.get('', tables),
+            boxes.get('') if '' in tables else boxes,
+            audio,
+        )
         notes += [note for note in (*silent, *more) if note not in notes]
         files.append(path)
-    held = None if found.track is None else int(found.track.filled.sum())
-    return Inferred(video.stem, found.table, tuple(files), tuple(notes), held)
+    held = {person: int(track.filled.sum()) for person, track in tracks.items()} or None
+    return Inferred(video.stem, table, tuple(files), tuple(notes), held)
 
 
 def infer_store(
@@ -155,9 +177,9 @@ def infer_store(
         notes = (*of_store, *found[name])
         if table.index.isna().any():
             notes += ('the times of frames are unknown: the store has none',)
-        files = _write(inferencer, name, table, out, thumbnails, notes)
+        files = _write(inferencer, name, table, out, {name: (table, thumbnails)}, notes)
         track = track_of(store, name)
-        held = None if track is None else int(track[1].sum())
+        held = None if track is None else {'': int(track[1].sum())}
         done.append(Inferred(name, table, tuple(files), notes, held))
         tell(done[-1])
     return Inference(tuple(done), failed)
@@ -170,6 +192,7 @@ def infer(
     *,
     overlay: bool = False,
     options: Mapping[str, Mapping[str, Any]] | None = None,
+    persons: int | str = 1,
     tell: Callable[[Inferred | str], None] = lambda _: None,
     progress: Callable[[Source, float], None] = lambda *_: None,
 ) -> Inference:
@@ -183,6 +206,7 @@ def infer(
         out: folder, made if needed.
         overlay: also write annotated videos.
         options: see ``VAInferencer.predict_video``.
+        persons: see `infer_video`.
         tell: called with every video whose files are written, and with the name of one that failed.
         progress: called now and then with a video and the fraction of its extraction that is done.
 
@@ -191,9 +215,17 @@ def infer(
         DataError, CheckpointError: of the only video; see `infer_video`.
         Interrupted: by Ctrl-C; files that are written stay.
     """
-    if stores := [source for source in sources if source.store is not None and (overlay or options)]:
+    of_videos = overlay or options or persons != 1
+    if stores := [source for source in sources if source.store is not None and of_videos]:
         raise ConfigError(
-            f'{stores[0].path}: is a store, which holds features only; --overlay and --options need a video'
+            f'{stores[0].path}: is a store, which holds features only; --overlay, --options and --persons '
+            'need a video'
+        )
+    names = {source.path.stem for source in sources} if persons != 1 else set()
+    if twice := sorted(name for name in names if session_of(name) in names - {name}):
+        raise DataError(
+            f'{twice[0]}: another video is called {session_of(twice[0])!r}, one of whose persons '
+            'would have files of this name; rename one, or give them apart with another --out'
         )
     of_run = inferencer if isinstance(inferencer, VAInferencer) else None
     if stores := [source for source in sources if source.store is not None and of_run is None]:
@@ -213,7 +245,7 @@ def infer(
                 failed |= infer_store(of_run, source.store, out, finish).failed
             else:
                 step = partial(progress, source)
-                finish(infer_video(inferencer, source.path, out, overlay, options, step))
+                finish(infer_video(inferencer, source.path, out, overlay, options, step, persons))
         except (AbawfwError, OSError, MemoryError) as error:
             lacking = isinstance(error, MemoryError)
             if len(sources) == 1:
@@ -296,24 +328,27 @@ def _write(
     name: str,
     table: pd.DataFrame,
     out: Path,
-    thumbnails: list[Thumbnail],
+    pictures: Mapping[str, tuple[pd.DataFrame, list[Thumbnail]]],
     notes: tuple[str, ...],
 ) -> list[Path]:
     levels = {
         target: f'{target}, {kept.found.level} of frames' for target, kept in inferencer.intervals.items()
     }
-    json_path, csv_path, png_path = (out / f'{name}.va.{kind}' for kind in ('json', 'csv', 'png'))
-    for path, write in (
-        (json_path, lambda: write_text(json_path, _to_json(inferencer, name, table, notes))),
-        (csv_path, lambda: write_text(csv_path, table.to_csv())),
-        (png_path, lambda: draw_curves(png_path, table, name, thumbnails, levels)),
-    ):
+    json_path, csv_path = (out / f'{name}.va.{kind}' for kind in ('json', 'csv'))
+    writers: dict[Path, Callable[[], Any]] = {
+        json_path: lambda: write_text(json_path, _to_json(inferencer, name, table, notes)),
+        csv_path: lambda: write_text(csv_path, table.to_csv()),
+    }
+    for title, (of_one, thumbnails) in pictures.items():
+        png_path = out / f'{title}.va.png'
+        writers[png_path] = partial(draw_curves, png_path, of_one, title, thumbnails, levels)
+    for path, write in writers.items():
         try:
             with naming(path):
                 write()
         except MemoryError as error:
             raise DataError(f'{path}: not enough memory to make it') from error
-    return [json_path, csv_path, png_path]
+    return list(writers)
 
 
 def _to_json(

@@ -26,6 +26,7 @@ from abawfw.datasets.stores.frame_rates import ResampledStore, resampling
 from abawfw.devices import AUTO, find_device
 from abawfw.errors import ConfigError, DataError, nearest
 from abawfw.evaluation.functional.affect_words import SOURCE, affect_words
+from abawfw.extraction.speech import SPEECH
 from abawfw.files import temporary_files
 from abawfw.results.run import CONFIG
 
@@ -257,29 +258,56 @@ class VAInferencer:
             path: a video file.
             extractors: of features of the run, in place of those that its checkpoint names.
             options: arguments of extractors by feature that no checkpoint holds, such as
-                ``{'face_embedding': {'weights': FILE}}``.
+                ``{'face_embedding': {'weights': FILE}}``; under 'speech' those of the rule that says whose
+                the audio is, such as ``{'type': 'MouthMoves'}``.
             progress: called now and then with the fraction of the extraction that is done.
 
         Raises:
             DataError: the video cannot be read, a feature cannot be extracted here, or nothing that the run
                 looks at was found in the video.
         """
+        (found,) = self.predict_persons(path, 1, extractors, options, progress)
+        return found
+
+    def predict_persons(
+        self,
+        path: str | Path,
+        persons: int | str = 'all',
+        extractors: Mapping[str, Extractor] | None = None,
+        options: Mapping[str, Mapping[str, Any]] | None = None,
+        progress: Callable[[float], None] | None = None,
+    ) -> list[VideoPrediction]:
+        """The same for everyone in a video, or for the ``persons`` seen largest and longest.
+
+        Raises:
+            ConfigError: the run looks at no faces.
+            DataError: as `predict_video`.
+        """
         from abawfw.apis.extract_for_run import extract_for_run, extractors_of_run
 
+        options = dict(options or {})
+        speech = options.pop(SPEECH, None)
         chosen, notes = extractors_of_run(
             self.run, self.features, self.optional, self.extraction, extractors, options, self.device
         )
+        if (then := self.extraction.get(SPEECH)) and speech is None:
+            notes.append(f"for training, the audio was that of who speaks ({then}), here everybody's")
+        done = []
         with temporary_files(), TemporaryDirectory(prefix='abawfw-') as folder:
             faces = self.extraction.get('faces')
-            found = extract_for_run(Path(path), chosen, Path(folder), faces, progress, self.device)
-            face = None if found.track is None else found.track.found
-            store = ArrayStore(str(path), found.arrays, found.observed, found.times)
-            try:
-                missing = self.check_video(store, str(path))
-            except DataError as error:  # the notes say why, as where something is not taken for a face
-                raise DataError('\n  '.join([str(error), *found.notes])) from error
-            table = self._predict(store, face)[str(path)]
-        return VideoPrediction(table, found.track, (*self.trained.notes, *notes, *found.notes, *missing))
+            for found in extract_for_run(
+                Path(path), chosen, Path(folder), faces, progress, self.device, persons, speech
+            ):
+                face = None if found.track is None else found.track.found
+                store = ArrayStore(str(path), found.arrays, found.observed, found.times)
+                try:
+                    missing = self.check_video(store, str(path))
+                except DataError as error:  # the notes say why, as where something is not taken for a face
+                    raise DataError('\n  '.join([str(error), *found.notes])) from error
+                table = self._predict(store, face)[str(path)]
+                told = (*self.trained.notes, *notes, *found.notes, *missing)
+                done.append(VideoPrediction(table, found.track, told, found.person))
+        return done
 
     def _table(
         self,
@@ -361,8 +389,10 @@ class VideoPrediction:
             detected, and is missing (NA) for a run that looks at no face.
         track: where the face is, for a run that looks at faces.
         notes: what was missing, repaired or taken for granted, a line each.
+        person: 'left', 'right', 'person1', ..., where several are looked for.
     """
 
     table: pd.DataFrame
     track: FaceTrack | None
     notes: tuple[str, ...]
+    person: str = ''

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from abawfw.apis.extract_for_run import extract_for_run
+from abawfw.apis.extract_for_run import ExtractedVideo, extract_for_run
 from abawfw.apis.face_frames import check_observed
 from abawfw.apis.inferencer import VideoPrediction, curve_table, words_head
 from abawfw.datasets.stores.array_store import ArrayStore
@@ -112,20 +112,40 @@ class NetworkInferencer:
             ConfigError: options are given.
             DataError: the video cannot be read, or has no face, or no audio, in any frame.
         """
+        (found,) = self.predict_persons(path, 1, options=options, progress=progress)
+        return found
+
+    def predict_persons(
+        self,
+        path: str | Path,
+        persons: int | str = 'all',
+        options: Mapping[str, Mapping[str, Any]] | None = None,
+        progress: Callable[[float], None] | None = None,
+    ) -> list[VideoPrediction]:
+        """The same for everyone in a video, or for the ``persons`` seen largest and longest.
+
+        Raises:
+            ConfigError: options are given, or the network looks at no faces.
+            DataError: as `predict_video`.
+        """
         if options:
             raise ConfigError('options are of the extractors of a run; a network has settings')
-        name = self.extractor.name
+        chosen = {self.extractor.name: self.extractor}
         with temporary_files(), TemporaryDirectory(prefix='abawfw-') as folder:
-            chosen = {name: self.extractor}
-            found = extract_for_run(Path(path), chosen, Path(folder), None, progress, self._device)
-            store = ArrayStore(str(path), found.arrays, found.observed, found.times)
-            seen = store.observed(str(path), name, 0, len(found.times))
-            try:
-                check_observed(str(path), {name: seen})
-            except DataError as error:  # the notes say why, as where something is not taken for a face
-                raise DataError('\n  '.join([str(error), *found.notes])) from error
-            low, high = self._range
-            values = (2 * np.asarray(found.arrays[name], np.float64) - low - high) / (high - low)
+            people = extract_for_run(Path(path), chosen, Path(folder), None, progress, self._device, persons)
+            return [self._predicted(str(path), found) for found in people]
+
+    def _predicted(self, path: str, found: ExtractedVideo) -> VideoPrediction:
+        """Of the extracted values of a person."""
+        name = self.extractor.name
+        store = ArrayStore(path, found.arrays, found.observed, found.times)
+        seen = store.observed(path, name, 0, len(found.times))
+        try:
+            check_observed(path, {name: seen})
+        except DataError as error:  # the notes say why, as where something is not taken for a face
+            raise DataError('\n  '.join([str(error), *found.notes])) from error
+        low, high = self._range
+        values = (2 * np.asarray(found.arrays[name], np.float64) - low - high) / (high - low)
         values[~seen] = np.nan
         curves = dict(zip(TARGETS, values.T, strict=True))
         kept = {target: self.postprocess[target](curve) for target, curve in curves.items()}
@@ -134,9 +154,8 @@ class NetworkInferencer:
         if missing := int((~seen).sum()):
             what = 'face' if isinstance(self.extractor, FaceOnnx) else 'audio'
             notes.append(f'no {what} in {missing} of {len(seen)} frames, which have no values')
-        return VideoPrediction(
-            curve_table(kept, curves, found.times, face, self.words), found.track, tuple(notes)
-        )
+        table = curve_table(kept, curves, found.times, face, self.words)
+        return VideoPrediction(table, found.track, tuple(notes), found.person)
 
     def _which(self, extractor: FaceOnnx | SoundOnnx) -> dict[str, Any]:
         """Settings that say which outputs are valence and arousal, where that is plain.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
@@ -64,8 +64,8 @@ class StoredAudio(Protocol):
 def write_overlay(
     path: Path,
     frames: Iterable[VideoFrame],
-    table: pd.DataFrame,
-    boxes: NDArray[np.float32] | None,
+    table: pd.DataFrame | Mapping[str, pd.DataFrame],
+    boxes: NDArray[np.float32] | Mapping[str, NDArray[np.float32]] | None,
     audio: StoredAudio | None = None,
 ) -> list[str]:
     """Write the annotated video (H.264 in MP4), one image per frame at the time of the frame.
@@ -73,9 +73,9 @@ def write_overlay(
     Args:
         path: file to write; it appears when it is whole.
         frames: of the video, in order.
-        table: as ``VAInferencer`` gives it, one row per frame, with times.
+        table: as ``VAInferencer`` gives it, one row per frame, with times; of several persons by name.
         boxes: (frames, 4) left, top, right, bottom of the face, NaN where there is none; None where none was
-            looked for.
+            looked for; of several persons by name.
         audio: of the video; copied, or re-encoded if few players know its kind.
 
     Returns:
@@ -109,27 +109,44 @@ def write_overlay(
 
 
 def _images(
-    av: Any, frames: Iterable[VideoFrame], table: pd.DataFrame, boxes: NDArray[np.float32] | None
+    av: Any,
+    frames: Iterable[VideoFrame],
+    table: pd.DataFrame | Mapping[str, pd.DataFrame],
+    boxes: NDArray[np.float32] | Mapping[str, NDArray[np.float32]] | None,
 ) -> Iterator[Any]:
     """Drawn frames as PyAV takes them, their times in order."""
-    from abawfw.visualization.overlay_canvas import OverlayCanvas
-
-    canvas, last, count = None, -1, 0
-    found = None if boxes is None else table['face'].to_numpy(dtype=bool)
+    draw, last, count = None, -1, 0
+    length = len(table if isinstance(table, pd.DataFrame) else next(iter(table.values())))
     for frame in frames:
-        if count == len(table):
-            raise DataError(f'the video has more frames than the table, which has {len(table)} rows')
-        canvas = canvas or OverlayCanvas(table, *frame.size)
-        box = None if boxes is None or np.isnan(boxes[count]).any() else boxes[count]
-        drawn = canvas.draw(count, frame.rgb(), box, None if found is None else bool(found[count]))
+        if count == length:
+            raise DataError(f'the video has more frames than the table, which has {length} rows')
+        draw = draw or _drawing(table, boxes, *frame.size)
+        drawn = draw(count, frame.rgb())
         image = av.VideoFrame.from_ndarray(drawn, format='rgb24')
         # two frames of the same time stay two frames
         last = image.pts = max(round(frame.time * CLOCK), last + 1)
         image.time_base = Fraction(1, CLOCK)
         yield image
         count += 1
-    if count != len(table):
-        raise DataError(f'the video has {count} frames, the table {len(table)} rows')
+    if count != length:
+        raise DataError(f'the video has {count} frames, the table {length} rows')
+
+
+def _drawing(table: Any, boxes: Any, width: int, height: int) -> Callable[[int, NDArray[np.uint8]], Any]:
+    """What draws the image of a row of the table, given the frame; see `write_overlay`."""
+    from abawfw.visualization.overlay_canvas import OverlayCanvas
+    from abawfw.visualization.overlay_persons import PersonsCanvas
+
+    if not isinstance(table, pd.DataFrame):
+        return PersonsCanvas(table, boxes or {}, width, height).draw_persons
+    canvas = OverlayCanvas(table, width, height)
+    found = None if boxes is None else table['face'].to_numpy(dtype=bool)
+
+    def draw(row: int, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        box = None if boxes is None or np.isnan(boxes[row]).any() else boxes[row]
+        return canvas.draw(row, rgb, box, None if found is None else bool(found[row]))
+
+    return draw
 
 
 def _video_stream(out: Any) -> Any:

@@ -158,7 +158,7 @@ class OverlayCanvas:
             bright = rgb_of(BRIGHT[target])
             faint = tuple(round(0.45 * c + 0.55 * g) for c, g in zip(bright, rgb_of(PANEL), strict=True))
             for part, color, thick in ((slice(here, None), faint, 2), (slice(here + 1), bright, 3)):
-                for line in _stretches(points[part], known[part]):
+                for line in stretches(points[part], known[part]):
                     cv2.polylines(strip, [line.reshape(-1, 1, 2)], False, color, thick, cv2.LINE_AA, 4)
             if known[here]:
                 cv2.circle(strip, points[here].tolist(), 5 * 16, bright, -1, cv2.LINE_AA, 4)
@@ -217,7 +217,7 @@ class OverlayCanvas:
         return np.asarray(image)
 
 
-def _stretches(points: NDArray[np.int32], known: NDArray[np.bool_]) -> list[NDArray[np.int32]]:
+def stretches(points: NDArray[np.int32], known: NDArray[np.bool_]) -> list[NDArray[np.int32]]:
     """The points that follow one another without one between that is not known, two or more each."""
     edges = np.flatnonzero(np.diff(known)) + 1
     parts = zip(np.split(points, edges), np.split(known, edges), strict=True)

@@ -28,7 +28,7 @@ from abawfw.apis.inferencer import VideoPrediction
 from abawfw.datasets.stores import open_store
 from abawfw.datasets.stores.packed.pack import pack_store
 from abawfw.datasets.stores.records import FeatureInfo
-from abawfw.errors import DataError
+from abawfw.errors import ConfigError, DataError
 from abawfw.extraction.extractors import Extractor, build_extractor
 from abawfw.extraction.faces.detectors.base import Face, FaceDetector
 from abawfw.extraction.pipeline.extract import extract_video
@@ -632,3 +632,41 @@ def test_a_store_of_other_settings(
     (faces / 'extraction.json').unlink()  # nothing tells, as with stores of other tools
     assert VAInferencer(run, 'cpu').notes_on(open_store(faces)) == []
     assert VAInferencer(run, 'cpu').notes_on(open_store(store)) == []
+
+
+class TwoDetector(PlainDetector):
+    """A second face beside the one of `PlainDetector`."""
+
+    def detect(self, rgb: NDArray[np.uint8]) -> list[Face]:
+        return [face for face in self.refine(rgb, np.zeros((2, 4), np.float32)) if face is not None]
+
+    def refine(self, rgb: NDArray[np.uint8], boxes: NDArray[np.float32]) -> list[Face | None]:
+        third = rgb.shape[1] // 3
+        parts = [rgb[:, :third], rgb[:, -third:]]
+        faces = [face for part in parts for face in super(TwoDetector, self).refine(part, boxes[:1])]
+        shift = np.array([rgb.shape[1] - third, 0], np.float32)
+        left, right = faces
+        if right is not None:
+            right = Face(right.box + np.tile(shift, 2), right.points + shift, right.score)
+        return [right if box[0] > third else left for box in boxes] if boxes.any() else [left, right]
+
+
+def test_persons_and_whose_the_audio_is(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No mouth moves in these images, so where both faces are seen the audio is nobody's."""
+    monkeypatch.setitem(FACE_DETECTORS.module_dict, 'MTCNNDetector', TwoDetector)
+    image = np.full((64, 96, 3), 120, np.uint8)
+    image[:, 48:] = [200, 60, 60]
+    clip = write_video(tmp_path / 'two.mp4', [image] * 20, constant_rate(20), voice(1))
+    inferencer = VAInferencer(run, 'cpu')
+    both = inferencer.predict_persons(clip, 'all')
+    assert [one.person for one in both] == ['person1', 'person2']
+    assert not any('several faces' in note or 'audio' in note for one in both for note in one.notes)
+    gated = inferencer.predict_persons(clip, 'all', options={'speech': {'type': 'MouthMoves'}})
+    for one, other in zip(both, gated, strict=True):
+        assert np.abs(one.table.valence_raw - other.table.valence_raw).max() > 1e-6
+        told = 'several faces are seen: of 20 frames, the audio is of two_person1 0, two_person2 0'
+        assert told in other.notes
+        assert any('speech is what is louder than the background' in note for note in other.notes)
+        assert any(note.startswith('no audio in any of the 20 frames') for note in other.notes)
+    with pytest.raises(ConfigError, match="did you mean 'MouthMoves'"):
+        inferencer.predict_video(clip, options={'speech': {'type': 'MouthMove'}})

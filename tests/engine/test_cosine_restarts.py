@@ -23,7 +23,7 @@ def rates(epochs: int, batches: int, lr: float, resumed: bool = False, **argumen
     found = np.empty((epochs, batches))
     for epoch in range(epochs):
         if resumed:
-            state = schedule.state_dict()
+            state = {name: schedule.state_dict()[name] for name in schedule.position}  # as a run does
             optimizer, schedule = build()
             schedule.load_state_dict(state)
         for batch in range(batches):

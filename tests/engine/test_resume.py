@@ -14,8 +14,23 @@ NOISY = [
     {'type': 'Normalize', 'method': 'train'},
     {'type': 'Noise', 'std': 0.1},
     {'type': 'ModalityDropout', 'p': 0.3},
+    {'type': 'LabelNoise', 'std': 0.1},
     {'type': 'PackVA'},
 ]
+CONFORMER = {'type': 'ConformerContext', 'layers': 1, 'heads': 2, 'ffn': 8, 'kernel': 3, 'past': 30}
+# beside the LSTM whatever else carries a state, and a schedule with a position of its own
+MORE = {
+    'fclstm_xl': {
+        'model.context': [
+            {'type': 'FeedForward', 'hidden': 8},
+            {'type': 'LSTMContext', 'hidden': 8},
+            {'type': 'GRUContext', 'hidden': 8},
+            {'type': 'MambaContext', 'layers': 1},
+            CONFORMER,
+        ],
+        'param_scheduler': [{'type': 'CosineRestartsLR', 'warmup': 1, 'period': 2}],
+    }
+}
 PER_CLIP = [*NOISY[:2], {'type': 'NoiseForTests'}, *NOISY[2:]]
 
 
@@ -48,6 +63,7 @@ def test_killed_many_times(
         'train_dataloader.loading.type': policies[0],
         'default_hooks.checkpoint.batches': every,
         'train_dataloader.num_workers': workers,
+        **MORE.get(model, {}),
     }
     whole, killed = tmp_path / 'whole', tmp_path / 'killed'
     done = train(whole, model, **options)

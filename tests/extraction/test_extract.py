@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from abawfw.extraction.extractors import Face48
 from abawfw.extraction.faces.trial_faces import CropFolder
 from abawfw.extraction.pipeline.extract import ExtractionReport, extract_video
 from abawfw.extraction.pipeline.feature_store import GrowingStore
+from abawfw.extraction.speech import SpeechRule
 
 FEATURES = [Colour(), Clock()]
 SIZE = (160, 96)
@@ -191,6 +193,41 @@ def test_two_persons(tmp_path: Path) -> None:
     assert 'a: annotated beside another person; taken to be the right one' in report.notes
     alone = extract(path, tmp_path / 'alone', labels=dict.fromkeys(('_left', '_right'), labels['']))
     assert any('only one person was found: no face in any frame' in note for note in alone.notes)
+
+
+class Turns(SpeechRule):
+    """The first person speaks in even frames, the second in odd ones."""
+
+    def speakers(self, recording: Any, audio: Any, tracks: Sequence[Any]) -> NDArray[np.bool_]:
+        return np.stack([np.arange(len(tracks[0].times)) % 2 == k for k in range(len(tracks))])
+
+    def settings(self) -> dict[str, Any]:
+        return {}
+
+    def check(self) -> None:
+        """Nothing is missing."""
+
+
+def test_audio_is_that_of_the_speaker_where_several_faces_are_seen(tmp_path: Path) -> None:
+    path, two = made(tmp_path / 'a.mp4'), MadeDetector(edges=(10, 100))
+    report = extract(path, tmp_path / 'store', faces=two, persons='all', speech=Turns())
+    store = stored(tmp_path / 'store', report)
+    assert [v.video_id for v in store.videos()] == ['a_person1', 'a_person2']
+    ungated = extract(path, tmp_path / 'plain', faces=two, persons='all')
+    rows = stored(tmp_path / 'plain', ungated).read('a_person1', 'clock', 0, 12)
+    for k, name in enumerate(('a_person1', 'a_person2')):
+        mine = np.arange(12) % 2 == k
+        np.testing.assert_array_equal(store.observed(name, 'clock', 0, 12), mine)
+        np.testing.assert_array_equal(store.observed(name, 'colour', 0, 12), True)
+        np.testing.assert_array_equal(store.read(name, 'clock', 0, 12), rows * mine[:, None])
+    assert 'several faces are seen: of 12 frames, the audio is of a_person1 6, a_person2 6' in report.notes
+    assert not any('several faces' in note for note in ungated.notes)
+    # somebody without a trial is somebody all the same
+    one = stored(tmp_path / 'one', extract(path, tmp_path / 'one', faces=two, speech=Turns()))
+    np.testing.assert_array_equal(one.observed('a', 'clock', 0, 12), np.arange(12) % 2 == 0)
+    # alone, everything is heard
+    alone = extract(path, tmp_path / 'alone', persons='all', speech=Turns())
+    assert stored(tmp_path / 'alone', alone).observed('a_person1', 'clock', 0, 12).all()
 
 
 def test_official_crops(tmp_path: Path) -> None:

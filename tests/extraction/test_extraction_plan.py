@@ -62,8 +62,33 @@ def test_faces_only_where_they_are_needed(tmp_path: Path) -> None:
     assert 'faces' not in ExtractionPlan(tmp_path, ('mfcc',), {}).settings()
     crops = ExtractionPlan(tmp_path, ('face48',), {}, crops=tmp_path)
     assert crops.settings()['faces'] == {'detector': 'official crops'}
-    with pytest.raises(ConfigError, match='persons=0: 1 or 2'):
+    with pytest.raises(ConfigError, match="persons=0: 'all', or how many persons"):
         ExtractionPlan(tmp_path, ('mfcc',), {}, persons=0)
+
+
+def test_whose_the_audio_is(tmp_path: Path) -> None:
+    rule = {'speech': {'type': 'MouthMoves', 'window': 0.5}}
+    plan = ExtractionPlan(tmp_path, ('face48', 'mfcc'), rule, persons='all')
+    plan.check()
+    settings = plan.settings()
+    assert settings['faces']['persons'] == 'all'
+    assert settings['speech'] == {
+        'rule': 'MouthMoves', 'vad': 'energy', 'threshold': 0.5, 'pause': 0.2, 'motion': 0.1, 'window': 0.5
+    }  # fmt: skip
+    assert any('speech is what is louder than the background' in note for note in plan.notes)
+    assert pickle.loads(pickle.dumps(plan)).settings() == settings
+    assert 'speech' not in ExtractionPlan(tmp_path, ('face48', 'mfcc'), {}).settings()
+    for features, options, more, told in (
+        (('face48',), rule, {}, 'no feature is made of audio'),
+        (('mfcc',), rule, {}, 'no faces are looked for'),
+        (('face48', 'mfcc'), rule, {'crops': tmp_path}, 'no faces are looked for'),
+        (('face48', 'mfcc'), {'speech': {'type': 'MouthMove'}}, {}, "did you mean 'MouthMoves'"),
+        (('face48', 'mfcc'), {'speech': {'windw': 1}}, {}, "no option 'windw'; did you mean 'window'"),
+        (('face48', 'mfcc'), {'speech': {'window': -1}}, {}, 'speech.window=-1: a number from 0 to 60'),
+    ):
+        with pytest.raises(ConfigError) as error:
+            ExtractionPlan(tmp_path, features, options, **more).settings()
+        assert told in str(error.value)
 
 
 @pytest.mark.parametrize(

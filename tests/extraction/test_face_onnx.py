@@ -70,7 +70,9 @@ def fixed_inside(model: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ('batch', 'change'), [('n', lambda _: None), (1, lambda _: None), ('n', fixed_inside)], ids=str
+    ('batch', 'change'),
+    [('n', lambda _: None), (1, lambda _: None), ('n', fixed_inside)],
+    ids=['free', 'one', 'one inside'],
 )
 def test_any_batch_axis_gives_the_same(batch: int | str, change: Callable, tmp_path: Path) -> None:
     extractor = made(pooled(tmp_path / 'net.onnx', (batch, 3, SIDE, SIDE), change=change))

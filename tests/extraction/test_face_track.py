@@ -7,6 +7,7 @@ import tracemalloc
 import weakref
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,8 +16,8 @@ from made_persons import POINTS, SIZE, Place, SquareDetector, picture
 from made_videos import constant_rate, write_video
 
 from abawfw.errors import DataError
-from abawfw.extraction.faces.detectors import MTCNNDetector
-from abawfw.extraction.faces.track import FaceTrack, aligned, crops, find_faces, shrinkable
+from abawfw.extraction.faces.detectors import Face, MTCNNDetector
+from abawfw.extraction.faces.track import FaceTrack, aligned, crops, find_faces, follow_faces, shrinkable
 from abawfw.extraction.video.recording import Frame, Recording
 
 
@@ -231,9 +232,68 @@ def test_crops_of_another_video(tmp_path: Path) -> None:
         list(crops(recording, other))
 
 
-def test_three_persons_are_too_many(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match='persons=3'):
-        find_faces(video(tmp_path, [[None]]), SquareDetector(), persons=3)
+@pytest.mark.parametrize('persons', [0, -1, True, 'both', 1.5])
+def test_numbers_of_persons_that_are_none(tmp_path: Path, persons: Any) -> None:
+    with pytest.raises(DataError, match=f"persons={persons}: 'all', or how many persons"):
+        find_faces(Recording(tmp_path / 'unread.mp4'), SquareDetector(), persons=persons)
+
+
+def test_everyone_keeps_an_id_through_a_cut_and_absence(tmp_path: Path) -> None:
+    """The second scene shows them elsewhere; one is away for a second, one passes by for three frames."""
+    count = 40
+    red = [('red', 60, 60, 44)] * count + [('red', 190, 60, 44)] * count
+    green = [('green', 130, 60, 36) if not 5 <= i < 35 else None for i in range(count)]
+    green += [('green', 60, 70, 36)] * count
+    blue: list[Place] = [None] * (2 * count)
+    blue[70:73] = [('blue', 120, 50, 20)] * 3
+    shots = list(zip(red, green, blue, strict=True))
+    recording = video(tmp_path, shots)
+    path = recording.path
+    detector = SquareDetector()
+    detector.shortest = 0.5
+    tracks = find_faces(recording, detector, 'all')
+    assert [track.suffix for track in tracks] == ['_person1', '_person2']
+    for track, places in zip(tracks, (red, green), strict=True):
+        assert_follows(track, places)
+    (note,) = recording.notes
+    assert note.startswith('what looks like a face in 3 frames, first in frame 70, is not taken for one')
+    detector.shortest = 0.0
+    three = find_faces(Recording(path), detector, 'all')
+    assert [track.found.sum() for track in three] == [track.found.sum() for track in tracks] + [3]
+    # a number asks for those who are seen in a tenth of the frames of the first
+    recording = Recording(path)
+    assert [track.suffix for track in find_faces(recording, detector, 3)] == ['_person1', '_person2']
+    assert recording.notes == ['2 of 3 persons found']
+    assert [track.suffix for track in find_faces(Recording(path), detector, 2)] == ['_left', '_right']
+    people, others = follow_faces(Recording(path), detector, 1, others=True)
+    assert [track.found.sum() for track in (*people, *others)] == [track.found.sum() for track in three]
+
+
+class Crowd(SquareDetector):
+    """Forty faces in every picture, the later ones larger."""
+
+    def detect(self, rgb: np.ndarray) -> list[Face]:
+        found = []
+        for k in range(40):
+            corner, side = np.array([28 * (k % 8), 26 * (k // 8)], np.float32), 15 + k / 10
+            box = np.concatenate([corner, corner + side]).astype(np.float32)
+            found.append(Face(box, (corner + POINTS * side).astype(np.float32), 0.9))
+        return found
+
+    def refine(self, rgb: np.ndarray, boxes: np.ndarray) -> list[Face | None]:
+        known = {tuple(face.box): face for face in self.detect(rgb)}
+        return [known[tuple(box)] for box in boxes]
+
+
+def test_a_crowd(tmp_path: Path) -> None:
+    recording = video(tmp_path, [[('red', 100, 60, 40)]] * 4)
+    tracks = find_faces(recording, Crowd(), 'all')
+    assert [track.suffix for track in tracks] == [f'_person{k + 1}' for k in range(32)]
+    sides = [float(np.ptp(track.boxes[0, ::2])) for track in tracks]
+    assert sides == sorted(sides, reverse=True)
+    assert sides[-1] == pytest.approx(15.8, abs=0.01)
+    assert recording.notes == ['up to 40 faces in a frame: the 32 largest are followed']
+    assert len(find_faces(recording, Crowd(), 1)) == 1
 
 
 def test_one_frame(tmp_path: Path) -> None:

@@ -30,8 +30,7 @@ LISTEN = """() => {
         const [at, now] = [video.currentTime, performance.now()];
         const coalesced = event.getCoalescedEvents();
         for (const { timeStamp, clientX, clientY } of coalesced.length ? coalesced : [event]) {
-            const age = (now - timeStamp) / 1000;
-            moves.push([timeStamp, clientX, clientY, at - age * video.playbackRate, at]);
+            moves.push([timeStamp, clientX, clientY, at, now]);
         }
     };
     addEventListener('pointermove', listen, true);
@@ -138,11 +137,13 @@ def test_a_path_of_the_pointer_comes_back(opened: Opened) -> None:
     assert header == ['time', 'valence', 'arousal']
     duration = page.evaluate('video.duration')
     np.testing.assert_allclose(table[:, 0], np.arange(math.ceil(duration * 30)) / 30, atol=1e-6)
-    read: dict[tuple[float, ...], list[float]] = {}
-    for stamp, x, y, *at in page.evaluate('moves'):
-        read.setdefault((stamp, x, y), []).extend(at)
-    early = np.array([-1, *map(min, read.values())])
-    late = np.array([*map(max, read.values()), np.inf])  # of the next move, which ends this one
+    read: dict[tuple[float, ...], list[tuple[float, float]]] = {}
+    for stamp, x, y, at, now in page.evaluate('moves'):
+        read.setdefault((stamp, x, y), []).append((at, now))
+    first, last = (np.array([limit(of, axis=0) for of in read.values()]).T for limit in (np.min, np.max))
+    ages = (last[1] - [stamp for stamp, *_ in read]) / 1000
+    early = np.r_[-1, first[0] - ages * SPEED]
+    late = np.r_[last[0], np.inf]  # of the next move, which ends this one
     _, x, y = np.array(list(read)).T
     x, y = (x - box['x']) / box['width'] * 2 - 1, 1 - (y - box['y']) / box['height'] * 2
     held = np.r_[[[0, 0]], np.c_[x, y]].clip(-1, 1)

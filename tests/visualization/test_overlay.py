@@ -15,7 +15,7 @@ from abawfw.extraction.audio.audio import RATE, Audio
 from abawfw.extraction.audio.audio_stream import AudioStream
 from abawfw.extraction.video.recording import Recording
 from abawfw.visualization.overlay import write_overlay
-from abawfw.visualization.overlay_canvas import FOUND, HELD, OverlayCanvas, layout, rgb_of
+from abawfw.visualization.overlay_canvas import FOUND, HELD, SPAN, OverlayCanvas, layout, rgb_of
 
 COUNT = 20
 IRREGULAR = [0.1, 0.14, 0.2, *(0.3 + 0.05 * i for i in range(COUNT - 3))]
@@ -259,3 +259,20 @@ def test_a_word_stands_beside_the_values() -> None:
         if len(rows):
             assert 484 < rows.min() < rows.max() < 524
             assert 440 < columns.min() < columns.max() < 560
+
+
+def test_frames_without_values_leave_gaps() -> None:
+    """As of a network that sees no face in them: no line, no point, and no number."""
+    times = np.arange(60) / 10
+    values = np.where((times >= 2) & (times < 4), np.nan, 0.5)
+    curve = pd.DataFrame({'frame': range(60), 'valence': values}, index=pd.Index(times, name='time'))
+    canvas = OverlayCanvas(curve, 64, 36)
+    strip = canvas._strip
+    image = canvas.draw(30, np.zeros((36, 64, 3), np.uint8), None, False)
+    shown = image[strip.y : strip.y + strip.height, strip.x : strip.x + strip.width].astype(int)
+    reddish = (shown[..., 0] > shown[..., 2] + 30).any(axis=0)
+    seconds = (np.arange(strip.width) / strip.width - 0.5) * SPAN + 3.0
+    there = (seconds > 0) & (seconds < 5.9)
+    np.testing.assert_array_equal(reddish[there & (seconds < 1.8)], True)
+    np.testing.assert_array_equal(reddish[(seconds > 2.05) & (seconds < 3.9)], False)
+    np.testing.assert_array_equal(reddish[there & (seconds > 4.1)], True)

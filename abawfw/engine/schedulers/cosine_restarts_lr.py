@@ -30,6 +30,7 @@ class CosineRestartsLR:
     """
 
     by_epoch = True
+    position = ('epochs',)  # what a resumed run takes over
 
     def __init__(
         self,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from abawfw.errors import DataError
 from abawfw.extraction.faces.detectors.base import FaceDetector, scaled_points
-from abawfw.extraction.faces.tracking import FaceFollower, Tracklet, frames_of, persons_of
+from abawfw.extraction.faces.tracking import MOST, FaceFollower, Tracklet, frames_of, persons_of
 from abawfw.extraction.packages import optional_package
 from abawfw.extraction.video.recording import Frame, Recording
 
@@ -23,6 +23,10 @@ TEMPLATE = np.array(
 )
 """Eyes, nose and corners of the mouth in an image of 112x112, as ArcFace and most others have them."""
 SECOND = 0.1  # of the frames of the first person that a second one must be seen in
+ALL = 'all'
+"""In place of a number of persons: everyone who is taken for one."""
+CROWD = 32  # faces followed at a time where everyone is
+LISTED = 5  # things that are not taken for faces that notes name one by one
 
 
 class FaceView(NamedTuple):
@@ -43,7 +47,8 @@ class FaceTrack:
         scores: (n,) float32: confidence of the detector, 0 where nothing was found.
         found: (n,) bool: the face was found in this frame.
         filled: (n,) bool: it was not, but shortly before and after; box and points are interpolated.
-        suffix: of the name of the person's trial: '', or '_left' and '_right' where two are followed.
+        suffix: of the name of the person's trial: '', or '_left' and '_right' where two are followed, or
+            '_person1', '_person2', ..., where more are.
     """
 
     times: NDArray[np.float64]
@@ -69,7 +74,7 @@ class FaceTrack:
 
 
 def find_faces(
-    recording: Recording, detector: FaceDetector, persons: int = 1, hold: float = 0.5
+    recording: Recording, detector: FaceDetector, persons: int | str = 1, hold: float = 0.5
 ) -> list[FaceTrack]:
     """Read a video once and follow the faces in it.
 
@@ -78,22 +83,36 @@ def find_faces(
         detector: finds the faces.
         persons: 1: the person who is seen largest and longest (sum of the sides of the boxes). 2: the two of
             whom that is true, `_left` the one with the smaller mean x; if no other is seen in a tenth as
-            many frames as the first one, there is one track. A person must be found for as long and as surely
-            as ``detector`` asks for (see `FaceDetector`): a still image needs the score, a clip of 5 frames 3
-            frames with the face.
+            many frames as the first one, there is one track. More: that many, `_person1` seen largest and
+            longest; further ones must be seen as often as a second one. 'all': everyone. A person must be
+            found for as long and as surely as ``detector`` asks for (see `FaceDetector`): a still image needs
+            the score, a clip of 5 frames 3 frames with the face.
         hold: longest time in seconds from one frame with the face to the next over which it is
             interpolated; never over a cut.
 
     Returns:
-        One track, or two; without any face one with nothing found, and a note in the recording. What would
+        A track per person; without any face one with nothing found, and a note in the recording. What would
         have been followed and is not taken for a face is noted as well.
 
     Raises:
-        DataError: the video cannot be read, or another number of persons.
+        DataError: the video cannot be read, or persons is neither 'all' nor a number from 1 on.
     """
-    if persons not in (1, 2):
-        raise DataError(f'persons={persons}: 1 or 2 persons of a video can be followed')
-    follower, times = FaceFollower(detector), []
+    return follow_faces(recording, detector, persons, hold)[0]
+
+
+def follow_faces(
+    recording: Recording,
+    detector: FaceDetector,
+    persons: int | str = 1,
+    hold: float = 0.5,
+    others: bool = False,
+) -> tuple[list[FaceTrack], list[FaceTrack]]:
+    """`find_faces`, and where ``others`` are asked for, the tracks of all others taken for persons."""
+    if problem := wrong_persons(persons):
+        raise DataError(problem)
+    wanted = None if persons == ALL else int(persons)
+    follower = FaceFollower(detector, CROWD if wanted is None else max(wanted, MOST))
+    times = []
     for frame in recording.frames():
         rgb = frame.rgb(detector.longest)
         scale = (np.array(frame.size) / rgb.shape[1::-1]).astype(np.float32)
@@ -102,19 +121,36 @@ def find_faces(
     shown = np.array(times, np.float64)
     ranked = persons_of(follower.tracklets, follower.cuts, shown)
     doubts = [_doubt(person, detector, shown) for person in ranked]
-    for doubt in filter(None, doubts[:persons]):
+    refused = [doubt for doubt in doubts[:wanted] if doubt is not None]
+    for doubt in refused[:LISTED]:
         recording.note(doubt)
-    people = [person for person, doubt in zip(ranked, doubts, strict=True) if doubt is None][:persons]
-    if len(people) == 2 and frames_of(people[1]) < SECOND * frames_of(people[0]):
-        del people[1]
+    if len(refused) > LISTED:
+        recording.note(f'{len(refused) - LISTED} more things that look like faces are not taken for any')
+    if follower.crowd > follower.most and wanted not in (1, 2):
+        recording.note(f'up to {follower.crowd} faces in a frame: the {follower.most} largest are followed')
+    everyone = [person for person, doubt in zip(ranked, doubts, strict=True) if doubt is None]
+    people = everyone[:wanted]
+    if wanted is not None:
+        people = [person for person in people if frames_of(person) >= SECOND * frames_of(people[0])]
+    rest = [_track(p, shown, follower.cuts, hold, '') for p in everyone if others and p not in people]
     if not people:
         recording.note(f'no face in any of the {len(shown)} frames')
-        return [FaceTrack.empty(shown)]
-    if len(people) < persons:
-        recording.note(f'{len(people)} of {persons} persons found')
-    people.sort(key=_mean_x)
-    suffixes = ('_left', '_right') if len(people) == 2 else ('',)
-    return [_track(p, shown, follower.cuts, hold, s) for p, s in zip(people, suffixes, strict=True)]
+        return [FaceTrack.empty(shown)], []
+    if wanted is not None and len(people) < wanted:
+        recording.note(f'{len(people)} of {wanted} persons found')
+    if wanted in (1, 2):
+        people.sort(key=_mean_x)
+        suffixes = ['_left', '_right'] if len(people) == 2 else ['']
+    else:
+        suffixes = [f'_person{k + 1}' for k in range(len(people))]
+    return [_track(p, shown, follower.cuts, hold, s) for p, s in zip(people, suffixes, strict=True)], rest
+
+
+def wrong_persons(persons: Any) -> str | None:
+    """What is wrong with a number of persons; None if nothing."""
+    if persons == ALL or (isinstance(persons, int) and not isinstance(persons, bool) and persons > 0):
+        return None
+    return f"persons={persons}: '{ALL}', or how many persons of a video are followed, from 1 on"
 
 
 def crops(
@@ -141,7 +177,7 @@ def crops(
                 if boxed:
                     yield frame.index, _boxed(frame, track.boxes[frame.index], size)
                 else:
-                    yield frame.index, _crop(frame, track.points[frame.index], size)
+                    yield frame.index, cut_out(frame, track.points[frame.index], size)
             else:
                 yield frame.index, np.zeros((size, size, 3), np.uint8)
         count += 1
@@ -174,7 +210,7 @@ def _doubt(person: Sequence[Tracklet], detector: FaceDetector, times: NDArray[np
     )
 
 
-def _crop(frame: Frame, points: NDArray[np.float32], size: int) -> NDArray[np.uint8]:
+def cut_out(frame: Frame, points: NDArray[np.float32], size: int = SIZE) -> NDArray[np.uint8]:
     """The aligned face of a frame, from no more pixels than it takes."""
     longest = max(frame.size)
     rgb = frame.rgb(longest // shrinkable(points, size))

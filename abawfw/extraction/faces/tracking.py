@@ -103,7 +103,7 @@ def alike(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
 
 
 EVERY = 15  # frames from one full detection to the next
-MOST = 8  # faces followed at a time, the largest ones
+MOST = 8  # faces followed at a time, unless more persons are asked for
 NEAR = 0.3  # overlap from which two boxes may be the same face
 CUT = 20.0  # mean change of a pixel's value (of 255) from one image to the next that is a cut
 
@@ -117,14 +117,17 @@ class FaceFollower:
 
     Args:
         detector: finds the faces.
+        most: faces followed at a time, the largest ones.
 
     Attributes:
         tracklets: in the order of their first frames.
         cuts: indices of frames that begin a new scene.
+        crowd: most faces found in one frame.
+        most: as given.
     """
 
-    def __init__(self, detector: FaceDetector) -> None:
-        self.detector = detector
+    def __init__(self, detector: FaceDetector, most: int = MOST) -> None:
+        self.detector, self.most, self.crowd = detector, most, 0
         self.tracklets: list[Tracklet] = []
         self.cuts: list[int] = []
         self._cv2: Any = optional_package('cv2', 'features', 'following faces')
@@ -160,7 +163,9 @@ class FaceFollower:
     def _search(self, index: int, rgb: NDArray[np.uint8], scale: NDArray[np.float32]) -> None:
         """A full detection."""
         self._searched = index
-        faces = sorted(self.detector.detect(rgb), key=lambda face: -area(face.box))[:MOST]
+        faces = sorted(self.detector.detect(rgb), key=lambda face: -area(face.box))
+        self.crowd = max(self.crowd, len(faces))
+        faces = faces[: self.most]
         seen = [colours(rgb, face.box) for face in faces]
         goes_on, active = self._matches(faces, seen), []
         for k, face in enumerate(faces):

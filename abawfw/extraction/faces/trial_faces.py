@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from abawfw.errors import DataError, nearest
 from abawfw.extraction.faces.detectors.base import FaceDetector
-from abawfw.extraction.faces.track import SIZE, FaceTrack, find_faces
+from abawfw.extraction.faces.track import SIZE, FaceTrack, follow_faces
 from abawfw.extraction.packages import optional_package
 from abawfw.extraction.video.recording import Recording
 from abawfw.extraction.video.source_videos import SUFFIXES, annotated_persons, named
@@ -29,19 +29,22 @@ class TrialTracks:
         times: (frames,) seconds at which each frame is shown.
         tracks: face by suffix of the trial; None where no face was looked for.
         notes: what was missing or assumed, a line each.
+        others: tracks of persons who have no trial, where they were asked for.
     """
 
     times: NDArray[np.float64]
     tracks: dict[str, FaceTrack | None]
     notes: tuple[str, ...] = ()
+    others: tuple[FaceTrack, ...] = ()
 
 
 def find_trials(
     recording: Recording,
     faces: FaceDetector | CropFolder | None,
     annotated: Collection[str] = (),
-    persons: int = 1,
+    persons: int | str = 1,
     hold: float = HOLD,
+    others: bool = False,
 ) -> TrialTracks:
     """Read a video once for the times of its frames and the faces in it.
 
@@ -50,8 +53,9 @@ def find_trials(
         faces: finds the faces, or has official crops; None: only times are read.
         annotated: suffixes of the persons that are annotated; only these get a trial, if there are any. They
             do even without a face, since there is more to a video than faces.
-        persons: 1 or 2, how many are followed if none is annotated.
+        persons: how many are followed if none is annotated, or 'all'; see `find_faces`.
         hold: seconds over which a face is held while it is not found.
+        others: whether tracks of persons without a trial are wanted.
 
     Raises:
         DataError: the video cannot be read, or the crops are not its own.
@@ -62,11 +66,12 @@ def find_trials(
     if isinstance(faces, CropFolder):
         return _from_crops(recording, faces, annotated)
     wanted = annotated_persons(annotated)
-    both = persons == 2 or any(wanted.values())
-    found = {t.suffix: t for t in find_faces(recording, faces, 2 if both else 1, hold)}
-    times = next(iter(found.values())).times
+    if wanted:
+        persons = 2 if persons == 2 or any(wanted.values()) else 1
+    people, rest = follow_faces(recording, faces, persons, hold, others)
+    found, times = {t.suffix: t for t in people}, people[0].times
     if not wanted:
-        return TrialTracks(times, dict(found))
+        return TrialTracks(times, dict(found), (), tuple(rest))
     tracks, notes = dict[str, FaceTrack | None](), []
     for trial, person in wanted.items():
         if person in found:
@@ -80,7 +85,9 @@ def find_trials(
         if trial != person:
             name = recording.path.stem
             notes.append(f'{name}: annotated beside another person; taken to be the {person[1:]} one')
-    return TrialTracks(times, tracks, tuple(notes))
+    taken = [id(track) for track in tracks.values()]
+    rest += [track for track in people if id(track) not in taken]
+    return TrialTracks(times, tracks, tuple(notes), tuple(rest))
 
 
 def _from_crops(recording: Recording, crops: CropFolder, annotated: Collection[str]) -> TrialTracks:

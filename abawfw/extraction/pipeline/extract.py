@@ -23,6 +23,7 @@ from abawfw.extraction.faces.detectors.base import OFFICIAL, FaceDetector
 from abawfw.extraction.faces.track import FaceTrack, FaceView, crops
 from abawfw.extraction.faces.trial_faces import CropFolder, find_trials
 from abawfw.extraction.pipeline.feature_store import FinishedTrial, label_digest
+from abawfw.extraction.speech import SpeechRule, notes_on
 from abawfw.extraction.video.recording import Frame, Recording
 from abawfw.files import Replacement
 
@@ -53,9 +54,10 @@ def extract_video(
     faces: FaceDetector | CropFolder | None,
     out: str | Path,
     labels: Mapping[str, NDArray] | None = None,
-    persons: int = 1,
+    persons: int | str = 1,
     partition: str = 'test',
     progress: Callable[[float], None] | None = None,
+    speech: SpeechRule | None = None,
 ) -> ExtractionReport:
     """Write one folder per person of a video, a trial in the layout of `TrialStore`.
 
@@ -71,9 +73,10 @@ def extract_video(
         out: folder of the trials.
         labels: (rows, 2), NaN where there is none, by ``''``, ``'_left'`` or ``'_right'``, for the persons
             that are annotated; only these get a trial then.
-        persons: 1 or 2, how many get a trial if none is annotated.
+        persons: how many get a trial if none is annotated, or 'all'; see `find_faces`.
         partition: of the trials.
         progress: called now and then with the fraction that is done.
+        speech: says in which frames the audio is observed for whom; without it that is all of it.
 
     Raises:
         DataError: the video cannot be read, an annotation does not fit, an extractor fails, or frames are
@@ -87,26 +90,36 @@ def extract_video(
     of_transcripts = [e for e in extractors if isinstance(e, TranscriptExtractor)]
     if of_faces and faces is None:
         raise DataError(f'{path}: face features need a face detector or a folder of crops')
+    speech = speech if of_audio and of_faces and isinstance(faces, FaceDetector) else None
     recording = WatchedRecording(path, progress, 1 + len(views))
     audio = Audio(path) if of_audio else None  # opened before the long work, decoded after it
-    trials = find_trials(recording, faces if of_faces else None, labels, persons)
-    _check_whole(recording, labels, faces if of_faces else None)
+    source = faces if of_faces else None
+    trials = find_trials(recording, source, labels, persons, others=speech is not None)
+    _check_whole(recording, labels, source)
     times, notes = trials.times, list(trials.notes)
     names = {suffix: path.stem + suffix for suffix in trials.tracks}
+    recording.passes = 1 + len(views) * len(names)
     finished = []
     with ExitStack() as stack:
+        folders = {
+            suffix: TrialFolder(stack.enter_context(Replacement(out / name, folder=True)), times)
+            for suffix, name in names.items()
+        }
         for suffix, track in trials.tracks.items():
-            place = stack.enter_context(Replacement(out / names[suffix], folder=True))
-            folder = TrialFolder(place, times)
             if track is not None:
+                folder = folders[suffix]
                 folder.write_track(track)
                 for view in views:  # a pass over the video each: nearly always there is one
                     cut = _crops(recording, faces, names[suffix], track, view)
                     folder.write_faces([e for e in of_faces if e.view == view], cut, track.observed)
-            for extractor in of_audio:
-                assert audio is not None
-                folder.write(extractor, extractor.extract(audio, times))
-                folder.write_mask(extractor.name, extractor.observed(audio, times))
+        if audio is not None:
+            heard = np.ones((len(folders), len(times)), np.bool_)
+            if speech is not None:
+                people = [track for track in trials.tracks.values() if track is not None]
+                heard = speech.owners(recording, audio, [*people, *trials.others])[: len(folders)]
+                notes += notes_on(list(names.values()), heard)
+            _write_audio(of_audio, audio, list(zip(folders.values(), heard, strict=True)), times)
+        for suffix, folder in folders.items():
             for words in of_transcripts:
                 folder.write(words, words.extract(path.stem, times))
             if suffix in labels:
@@ -134,6 +147,32 @@ def extract_video(
     if isinstance(faces, CropFolder):  # otherwise the notes of the recording say so
         notes += [f'{name}: no face in any frame' for name, (count, _) in seen.items() if not count]
     return ExtractionReport(path.stem, tuple(finished), seen, float(times[-1] - times[0]), tuple(notes))
+
+
+def _write_audio(
+    extractors: Sequence[AudioExtractor],
+    audio: Audio,
+    folders: Sequence[tuple[TrialFolder, NDArray[np.bool_]]],
+    times: NDArray[np.float64],
+) -> None:
+    """Features of audio, made once for all persons; zeros in the frames in which it is not a person's."""
+    for extractor in extractors:
+        with ExitStack() as stack:
+            outs = [(stack.enter_context(f.writer(extractor)), heard) for f, heard in folders]
+            done = 0
+            for piece in extractor.extract(audio, times):
+                start, done = done, done + len(piece)
+                if done > len(times):
+                    break  # refused below
+                folders[0][0].check_rows(extractor, piece, np.arange(start, done))
+                for out, heard in outs:
+                    mine = piece.copy()
+                    mine[~heard[start:done]] = 0
+                    out.write(mine)
+        observed = extractor.observed(audio, times)
+        for folder, heard in folders:
+            folder.check_count(extractor, done)
+            folder.write_mask(extractor.name, observed & heard)
 
 
 def _check_whole(
@@ -217,7 +256,7 @@ class WatchedRecording(Recording):
     def __init__(self, path: str | Path, progress: Callable[[float], None] | None, passes: int) -> None:
         super().__init__(path)
         self._progress = progress
-        self._passes = passes
+        self.passes = passes
         self._read = 0
 
     def frames(self) -> Iterator[Frame]:
@@ -227,7 +266,7 @@ class WatchedRecording(Recording):
             yield frame
             self._read += 1
             if self._progress is not None and stated:
-                self._progress(min(self._read / (stated * self._passes), 1.0))
+                self._progress(min(self._read / (stated * self.passes), 1.0))
 
 
 BATCH = 64
@@ -283,7 +322,7 @@ class TrialFolder:
                 the frames.
         """
         with ExitStack() as stack:
-            outs = [(e, stack.enter_context(self._open(e))) for e in extractors]
+            outs = [(e, stack.enter_context(self.writer(e))) for e in extractors]
             for start, images in _batches(faces):
                 seen = observed[start : start + len(images)]
                 if len(seen) < len(images):
@@ -292,10 +331,10 @@ class TrialFolder:
                     rows = np.zeros((len(seen), *extractor.dims), extractor.dtype)
                     if seen.any():
                         found = extractor.extract(images[seen])
-                        rows[seen] = self._checked(extractor, found, start + np.flatnonzero(seen))
+                        rows[seen] = self.check_rows(extractor, found, start + np.flatnonzero(seen))
                     out.write(rows)
         for extractor, out in outs:
-            self._check_count(extractor, out.rows)
+            self.check_count(extractor, out.rows)
             self.write_mask(extractor.name, observed)
 
     def write(self, extractor: Extractor, rows: Iterable[NDArray]) -> None:
@@ -304,10 +343,10 @@ class TrialFolder:
         Raises:
             DataError: the pieces hold NaN, have another shape, or do not sum to the number of frames.
         """
-        with self._open(extractor) as out:
+        with self.writer(extractor) as out:
             for piece in rows:
-                out.write(self._checked(extractor, piece, out.rows + np.arange(len(piece))))
-        self._check_count(extractor, out.rows)
+                out.write(self.check_rows(extractor, piece, out.rows + np.arange(len(piece))))
+        self.check_count(extractor, out.rows)
 
     def write_mask(self, feature: str, observed: NDArray[np.bool_]) -> None:
         """Write where a feature was observed, (frames,), unless that is everywhere."""
@@ -316,10 +355,12 @@ class TrialFolder:
             info = FeatureInfo((), 'bool')
             write_rows(self.folder / f'{feature}{MASK}.npy', observed, info, f'mask of {feature}')
 
-    def _open(self, extractor: Extractor) -> NpyWriter:
+    def writer(self, extractor: Extractor) -> NpyWriter:
+        """What writes the rows of a feature."""
         return NpyWriter(self.folder / f'{extractor.name}.npy', (None, *extractor.dims), extractor.dtype)
 
-    def _checked(self, extractor: Extractor, rows: NDArray, frames: NDArray) -> NDArray:
+    def check_rows(self, extractor: Extractor, rows: NDArray, frames: NDArray) -> NDArray:
+        """Rows of frames, if they can be stored; see `write` for errors."""
         expected = (len(frames), *extractor.dims)
         if rows.shape != expected or rows.dtype != extractor.dtype:
             raise DataError(
@@ -334,7 +375,8 @@ class TrialFolder:
             )
         return rows
 
-    def _check_count(self, extractor: Extractor, rows: int) -> None:
+    def check_count(self, extractor: Extractor, rows: int) -> None:
+        """Refuse more or fewer rows than frames: DataError."""
         if rows != self._num_frames:
             raise DataError(
                 f'{extractor.name}: {rows} rows for {self._num_frames} frames; is the file in use?'

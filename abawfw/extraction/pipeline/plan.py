@@ -14,9 +14,11 @@ from abawfw.datasets.stores.records import FeatureInfo
 from abawfw.errors import AbawfwError, ConfigError, DataError, counted, nearest
 from abawfw.extraction.extractors import Extractor, FaceExtractor, build_extractor, on_device
 from abawfw.extraction.faces.detectors.base import FACES, OFFICIAL, FaceDetector
+from abawfw.extraction.faces.track import wrong_persons
 from abawfw.extraction.faces.trial_faces import HOLD, CropFolder
 from abawfw.extraction.pipeline.extract import ExtractionReport, extract_video
 from abawfw.extraction.pipeline.worker_processes import Tick
+from abawfw.extraction.speech import SPEECH, SpeechRule, build_speech_rule
 from abawfw.extraction.video.source_videos import SourceVideo
 from abawfw.registry import FACE_DETECTORS
 
@@ -31,9 +33,9 @@ class ExtractionPlan:
         root: folder of the store.
         features: names of extractors.
         options: arguments by feature, and under `FACES` those of the face detector, with its ``type`` unless
-            it is to be `DETECTOR`.
+            it is to be `DETECTOR`; under `SPEECH` those of the rule that says whose the audio is.
         crops: folder of official crops; None: faces are looked for.
-        persons: 1 or 2 who are followed if none is annotated.
+        persons: who are followed if none is annotated; see `find_faces`.
         device: what runs the networks whose options name no device.
 
     Raises:
@@ -45,7 +47,7 @@ class ExtractionPlan:
     features: tuple[str, ...]
     options: Mapping[str, Mapping[str, Any]]
     crops: Path | None = None
-    persons: int = 1
+    persons: int | str = 1
     device: str = 'cpu'
 
     def __post_init__(self) -> None:
@@ -54,12 +56,12 @@ class ExtractionPlan:
         if twice := sorted({name for name in self.features if self.features.count(name) > 1}):
             raise ConfigError(f'feature {", ".join(twice)}: given twice')
         for name in self.options:
-            if name not in (*self.features, FACES):
-                raise ConfigError(f'options of {name!r}: {nearest(name, (*self.features, FACES))}')
+            if name not in (known := (*self.features, FACES, SPEECH)):
+                raise ConfigError(f'options of {name!r}: {nearest(name, known)}')
         if self.crops is not None and FACES in self.options:
             raise ConfigError('options of faces are those of the detector, and crops are used instead of it')
-        if self.persons not in (1, 2):
-            raise ConfigError(f'persons={self.persons}: 1 or 2')
+        if problem := wrong_persons(self.persons):
+            raise ConfigError(problem)
 
     @cached_property
     def extractors(self) -> list[Extractor]:
@@ -94,6 +96,23 @@ class ExtractionPlan:
             return CropFolder(self.crops)
         return _detector(self.device, **self.options.get(FACES, {}))
 
+    @cached_property
+    def speech(self) -> SpeechRule | None:
+        """Says whose the audio is; None where it is everybody's.
+
+        Raises:
+            ConfigError: an unknown rule or option, or one where no faces are looked for, or no audio is used.
+        """
+        if SPEECH not in self.options:
+            return None
+        if not any(extractor.source == 'audio' for extractor in self.extractors):
+            raise ConfigError(f'{SPEECH}: no effect, since no feature is made of audio; omit it')
+        if not isinstance(self.faces, FaceDetector):
+            raise ConfigError(
+                f'{SPEECH}: no effect, since no faces are looked for; add a face feature, or omit it'
+            )
+        return build_speech_rule(**self.options[SPEECH])
+
     def _options_for_faces(self) -> list[str]:
         """What was given that matters only to features of faces."""
         given = [f'{FACES}.{option}' for option in self.options.get(FACES, {})]
@@ -112,7 +131,8 @@ class ExtractionPlan:
     def notes(self) -> list[str]:
         """What is to be known before it begins, a line each."""
         of_faces = self.faces.notes if isinstance(self.faces, FaceDetector) else ()
-        return [*of_faces, *(note for extractor in self.extractors for note in extractor.notes)]
+        of_speech = self.speech.notes if self.speech is not None else ()
+        return [*of_faces, *of_speech, *(note for extractor in self.extractors for note in extractor.notes)]
 
     def check(self) -> None:
         """Say at once whatever is missing for the extractors and the face detector.
@@ -123,6 +143,8 @@ class ExtractionPlan:
         parts: dict[str, Any] = {extractor.name: extractor for extractor in self.extractors}
         if isinstance(self.faces, FaceDetector):
             parts[FACES] = self.faces
+        if self.speech is not None:
+            parts[SPEECH] = self.speech
         problems = []
         for name, part in parts.items():
             try:
@@ -139,18 +161,28 @@ class ExtractionPlan:
             found[FACES] = {'detector': OFFICIAL}
         elif self.faces is not None:
             found[FACES] = {**self.faces.settings(), 'persons': self.persons, 'hold': HOLD}
+        if self.speech is not None:
+            found[SPEECH] = self.speech.settings()
         return found
 
     def __call__(self, video: SourceVideo, tick: Tick) -> ExtractionReport:
         """Extract a video; errors are those of `extract_video`."""
         labels = {suffix: read_annotation(path) for suffix, path in video.annotations.items()}
         return extract_video(
-            video.path, self.extractors, self.faces, self.root, labels, self.persons, video.partition, tick
+            video.path,
+            self.extractors,
+            self.faces,
+            self.root,
+            labels,
+            self.persons,
+            video.partition,
+            tick,
+            self.speech,
         )
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the networks: every process builds its own."""
-        return {n: v for n, v in self.__dict__.items() if n not in ('extractors', 'faces')}
+        return {n: v for n, v in self.__dict__.items() if n not in ('extractors', 'faces', 'speech')}
 
 
 def _detector(device: str, /, type: str = DETECTOR, **options: Any) -> FaceDetector:

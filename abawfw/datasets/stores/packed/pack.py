@@ -73,7 +73,7 @@ def pack_store(
                 source.videos(), infos, masked, str(source.root), 'times' in checksums, checksums
             )
             (temporary / INDEX).write_text(json.dumps(index.to_json(), indent=1), encoding='utf-8')
-            if kept := {n: s for n, s in source.extraction.items() if n in infos or n == 'faces'}:
+            if kept := {n: s for n, s in source.extraction.items() if n in infos or n in ('faces', 'speech')}:
                 write_extraction(temporary, kept)
     except OSError as error:
         if not overwrite and root.exists():  # made by another process meanwhile
