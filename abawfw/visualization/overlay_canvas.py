@@ -175,7 +175,7 @@ class OverlayCanvas:
             text = f'{target} {value:+.2f}'.replace('-', '\N{MINUS SIGN}') if value == value else target
             pen.text((left, y + 10), text, fill=BRIGHT[target], font=font(20))
             left += 200
-        if self._words is not None and self._words[row] is not None:
+        if self._words is not None and isinstance(self._words[row], str):
             pen.text((left, y + 10), self._words[row], fill=INK, font=font(20))
         minutes, seconds = divmod(max(self.times[row], 0.0), 60)
         pen.text(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 
 from abawfw.evaluation.functional.affect_words import CENTRES, NEUTRAL, affect_words
@@ -22,3 +25,9 @@ def test_every_centre_has_its_word_and_every_point_the_nearest() -> None:
 def test_what_is_not_known_has_no_word() -> None:
     assert list(affect_words([np.nan, 0.8, 0.8], [0.5, np.nan, 0.5])) == [None, None, 'happy']
     assert len(affect_words([], [])) == 0
+
+
+def test_the_page_lists_the_same_centres() -> None:
+    page = (Path(__file__).parents[2] / 'docs/your_data.md').read_text()
+    rows = re.findall(r'\| (\w+) \| (-?\.?\d+) \| (-?\.?\d+) (?=\|)', page.partition('### Words')[2])
+    assert {word: (float(v), float(a)) for word, v, a in rows} == CENTRES

@@ -247,6 +247,20 @@ def test_an_interval_lies_between_its_ends() -> None:
     assert np.ptp(columns) == pytest.approx((1280 - 52 - 24) / 12 * (IRREGULAR[-1] - IRREGULAR[0]), abs=3)
 
 
+def test_a_word_stands_beside_the_values() -> None:
+    plain = table(IRREGULAR)
+    words = np.array([None] + ['happy'] * (len(plain) - 1), dtype=object)
+    rgb = np.zeros((360, 640, 3), np.uint8)
+    pictures = [OverlayCanvas(of, 640, 360) for of in (plain, plain.assign(word=words))]
+    for row in (0, 9):
+        without, with_word = (canvas.draw(row, rgb, None, None).astype(int) for canvas in pictures)
+        rows, columns = np.nonzero(np.abs(without - with_word).max(axis=2))
+        assert bool(len(rows)) == (row == 9)
+        if len(rows):
+            assert 484 < rows.min() < rows.max() < 524
+            assert 440 < columns.min() < columns.max() < 560
+
+
 def test_frames_without_values_leave_gaps() -> None:
     """As of a network that sees no face in them: no line, no point, and no number."""
     times = np.arange(60) / 10

@@ -201,6 +201,4 @@ def _places(
     left = np.clip(np.searchsorted(times, grid, 'right') - 1, 0, len(times) - 2)
     span = times[left + 1] - times[left]
     weight = np.divide(grid - times[left], span, out=np.ones_like(grid), where=span > 0)
-    # times that are the same but for rounding are the same: no value is mixed with a trace of the next
-    weight = np.where(np.abs(weight - np.round(weight)) < 1e-6, np.round(weight), weight)
     return left, np.clip(weight, 0, 1)
