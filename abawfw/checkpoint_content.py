@@ -128,6 +128,12 @@ def _finite(value: Any, place: str) -> None:
         raise _wrong(place, value, 'a finite number')
 
 
+def _rate(value: Any, place: str) -> None:
+    _finite(value, place)
+    if value <= 0:
+        raise _wrong(place, value, 'frames per second')
+
+
 def _score(value: Any, place: str) -> None:
     _finite(value, place)
     if not -1 <= value <= 1:
@@ -299,6 +305,7 @@ _META = _record(
         'config': _config,
         'fitted': _either(_none, _list(_mapping(_text, _statistics))),
         'extraction': _mapping(_text, _mapping(_text, _plain)),
+        'fps': _either(_none, _list(_rate, 2, 2)),
         'epoch': _whole(0),
         'iter': _whole(0),
         'batch': _whole(0),

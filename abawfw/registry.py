@@ -89,6 +89,7 @@ PARAM_SCHEDULERS = _registry(
 )  # lr
 LAUNCHERS = _registry('launcher', 'series.launchers')  # how many runs are started, here or on a cluster
 POSTPROCESSORS = _registry('postprocessor', 'evaluation.postprocess')  # raw predictions -> better ones
+RATER_FUSIONS = _registry('rater fusion', 'evaluation.raters')  # ratings of several persons -> one label
 METRICS = _registry('metric', 'evaluation.va_metric', parent=mmengine.METRICS)  # predictions -> numbers
 EVALUATORS = _registry(
     'evaluator', 'mmengine.evaluator', parent=mmengine.EVALUATOR

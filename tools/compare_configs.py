@@ -1,7 +1,9 @@
 """Train and test several configs under one protocol, and compare them: one table, one page.
 
 PROTOCOL.py is a config of its own: data_root = 'data/x', configs = ['a.py', 'b.py'], seeds = [1, 2, 3],
-and maybe folds = [0, 1], epochs = 20, options = ['batch_size=8'], stage = 'raw'.
+and maybe folds = [0, 1], epochs = 20, seconds = 600, options = ['batch_size=8'], stage = 'raw'. In place of
+'a.py' may stand dict(config='a.py', name='overlapping', options=['overlap=2']); what differs in tests alone,
+as that does, is trained once.
 """
 
 from __future__ import annotations

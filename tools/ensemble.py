@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from abawfw.apis.cli import run
+from abawfw.apis.cli import run, waits_for
 from abawfw.errors import ConfigError, DataError, counted
 from abawfw.submission.contribution import Contribution
 from abawfw.submission.ensemble import Ensemble, TargetEnsemble
-from abawfw.submission.formats import FORMATS, SampleFile, check_format, check_output, write_submission
+from abawfw.submission.formats import (
+    FORMATS,
+    SampleFile,
+    check_format,
+    check_output,
+    of_teacher,
+    write_submission,
+)
 from abawfw.submission.weights import FITTED, RULES
+
+if TYPE_CHECKING:
+    from abawfw.apis.soup import TargetSoup
 
 EPILOG = f"""\
 {', '.join(FITTED)} look at labels of val that all runs have. So what they reach is reported cross-validated
@@ -20,6 +31,10 @@ adds: the CCC of all less that of the others, weighted anew.
 mean and centred look at no label. They also take folds, whose runs have different videos in val: every
 video is measured with the runs that validate on it, and a run is compared with the others of its fold, such
 as seeds. In a fold of one run nothing is averaged or centred, so val cannot tell what that does to test.
+
+--weights-average averages weights of networks in place of predictions: runs of one config, best first, each
+kept if the CCC on val does not fall. --out is then a run, for test.py, infer.py and export.py, and the
+submission lies in it. It pays for runs that began from the same weights (load_from, or one randomness.seed).
 
 weights:"""
 
@@ -39,12 +54,24 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         help='work folder of a run, folder of prediction files, folder with predict/extra/TARGET/TRIAL.txt, '
         'or a folder of such folders (folds, seeds)',
     )
-    parser.add_argument('--target', nargs='+', default=['valence', 'arousal'], choices=['valence', 'arousal'])
+    parser.add_argument(
+        '--target', nargs='+', choices=['valence', 'arousal'], help='default: valence and arousal'
+    )
     parser.add_argument(
         '--smoothed', action='store_true', help='average the smoothed predictions instead of the clipped ones'
     )
     parser.add_argument(
         '--weights', default='mean', choices=RULES, help='of the runs, see below (default: mean)'
+    )
+    parser.add_argument(
+        '--weights-average', action='store_true', help='average the weights of the networks, see above'
+    )
+    parser.add_argument(
+        '--partition',
+        default='test',
+        choices=['test', 'train'],
+        help='whose predictions are averaged; train: for a student to learn from, see LoadPredictions '
+        '(default: test)',
     )
     parser.add_argument('--out', required=True, type=Path, help='folder of the submission, submit/NAME')
     parser.add_argument('--format', default='per-target', choices=FORMATS, help='(default: per-target)')
@@ -119,27 +146,83 @@ def notes(found: TargetEnsemble, rule: str) -> list[str]:
     return lines
 
 
+def average_weights(args: argparse.Namespace, sample: SampleFile | None) -> None:
+    """Write the run whose weights are a mean, and print what it reaches on val."""
+    for option, given, why in (
+        ('--target', args.target, 'has all targets of its config'),
+        ('--weights', args.weights != 'mean', 'holds all that are taken alike'),
+        ('--partition', args.partition != 'test', 'predicts train itself, with tools/test.py'),
+    ):
+        if given:
+            raise ConfigError(f'{option} and --weights-average: the mean is a run, which {why}; omit one')
+    waits_for('averaging weights')
+    from abawfw.apis.progress import Progress
+    from abawfw.apis.soup import SUBMISSION, soup
+
+    with Progress() as progress:
+        found = soup(
+            *(args.runs, args.out, args.smoothed, args.format, sample, args.allow_repair, args.overwrite),
+            progress,
+        )
+    for target, of in found.targets.items():
+        print(*soup_lines(target, of), sep='\n')
+    print(f'a run to go on with: {args.out}')
+    if found.submission is None:
+        print('no submission: the store has no test videos')
+        return
+    for line in found.submission.repairs:
+        print(f'repaired: {line}')
+    files = counted(len(found.submission.files), 'file')
+    print(f'{counted(found.submission.rows, "row")} in {files}: {args.out / SUBMISSION}')
+
+
+def soup_lines(target: str, of: TargetSoup) -> list[str]:
+    """What the runs of a target reach on val, each alone and the mean of the weights of some."""
+    width = max(15, *map(len, of.runs))
+    lines = [f'{target}, val, raw predictions']
+    for run_name, ccc, taken in zip(of.runs, of.run_ccc, of.taken, strict=True):
+        lines.append(f'  {run_name:{width}}  ccc {ccc:9.6f}  {"averaged" if taken else "left out"}')
+    lines.append(f'  {"mean of weights":{width}}  ccc {of.ccc:9.6f}')
+    honest = of.cross_validated_ccc
+    text = 'none: there is only one with a label' if honest is None else f'{honest:9.6f}'
+    lines.append(f'  its runs were chosen on these frames; cross-validated over {of.unit}: ccc {text}')
+    if sum(of.taken) == 1:
+        lines.append(
+            '  no mean is better than the best run alone: weights of runs that began from other initial '
+            'weights seldom mix'
+        )
+    return lines
+
+
 def main(argv: list[str] | None = None) -> None:
     """Print what the ensemble reaches on val, then write its test predictions."""
     args = parse_args(argv)
     if args.allow_repair < 0:
         raise ConfigError(f'--allow-repair {args.allow_repair}: a number of frames, 0 or more')
+    sample = SampleFile(args.sample) if args.sample else None
+    if args.weights_average:
+        average_weights(args, sample)
+        return
     for note in check_output(args.out, args.overwrite):
         print(note)
-    sample = SampleFile(args.sample) if args.sample else None
-    targets = list(dict.fromkeys(args.target))
+    targets = list(dict.fromkeys(args.target or ('valence', 'arousal')))
+    if args.partition == 'train' and (sample or args.format != 'per-target'):
+        raise ConfigError('--partition train: nothing is submitted; omit --format and --sample')
     check_format(args.format, targets, sample)
-    ensemble = Ensemble(args.runs, targets, args.smoothed, args.weights)
+    ensemble = Ensemble(args.runs, targets, args.smoothed, args.weights, args.partition)
     for target, found in ensemble.targets.items():
         print(*target_lines(target, found, args.smoothed, args.weights), sep='\n')
-    preds = {t: e.test_preds for t, e in ensemble.targets.items() if e.test_preds is not None}
+    preds = {t: e.preds for t, e in ensemble.targets.items() if e.preds is not None}
     if len(preds) < len(targets):
         lacking = ', '.join(t for t in targets if t not in preds)
         raise DataError(
-            f'the runs have no test predictions of {lacking}, so no submission is written; '
-            'make them with: python tools/test.py RUN --partition test'
+            f'the runs have no {args.partition} predictions of {lacking}, so no submission is written; '
+            f'make them with: python tools/test.py RUN --partition {args.partition}'
         )
-    submission = FORMATS[args.format](preds, sample, args.allow_repair)
+    if args.partition == 'train':
+        submission = of_teacher(preds, args.smoothed)
+    else:
+        submission = FORMATS[args.format](preds, sample, args.allow_repair)
     write_submission(args.out, submission, args.overwrite)
     for line in submission.repairs:
         print(f'repaired: {line}')

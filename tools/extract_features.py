@@ -42,6 +42,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument(
         '--options',
+        '--cfg-options',
         nargs='+',
         default=[],
         metavar='K=V',

@@ -1,8 +1,9 @@
-"""Valence and arousal over time of videos, or of all videos of a store, by a trained run.
+"""Valence and arousal over time of videos, or of all videos of a store, by a trained run or an ONNX network.
 
 python tools/infer.py VIDEO work_dirs/RUN [--overlay]
 python tools/infer.py VIDEO VIDEO FOLDER_OF_VIDEOS work_dirs/RUN
 python tools/infer.py STORE work_dirs/RUN
+python tools/infer.py VIDEO --network FILE.onnx [--cfg-options mean=0.5 std=0.5 output=va]
 """
 
 from __future__ import annotations
@@ -14,11 +15,14 @@ from typing import TYPE_CHECKING
 
 from abawfw.apis.cli import add_computing_options, add_overlap_option, run
 from abawfw.apis.progress import Progress
+from abawfw.config.overrides import Overrides
 from abawfw.devices import check_device
 from abawfw.errors import counted
 
 if TYPE_CHECKING:
     from abawfw.apis.infer import Inferred, Source
+    from abawfw.apis.inferencer import VAInferencer
+    from abawfw.apis.network import NetworkInferencer
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
@@ -33,10 +37,34 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         metavar='VIDEO|FOLDER|STORE',
         help='video files, folders of videos, or folders of stores',
     )
-    parser.add_argument('run', type=Path, metavar='RUN', help='work_dir of a trained run')
-    parser.add_argument('--out', type=Path, help='folder for the files; default: RUN/inferred')
+    parser.add_argument(
+        'run',
+        type=Path,
+        nargs='?',
+        metavar='RUN',
+        help='work_dir of a trained run, unless there is --network',
+    )
+    parser.add_argument(
+        '--network', type=Path, metavar='FILE.onnx', help='a network that gives valence and arousal itself'
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=Overrides,
+        metavar='K=V',
+        help='settings of the network: preset, size, colours, layout, scale, mean, std, face, output, '
+        'columns, range; see configs/own/README.md',
+    )
+    parser.add_argument(
+        '--out', type=Path, help='folder for the files; default: RUN/inferred, or work_dirs/FILE/inferred'
+    )
     parser.add_argument(
         '--overlay', action='store_true', help='also write the video with face box, curves and VA plane'
+    )
+    parser.add_argument(
+        '--words',
+        action='store_true',
+        help='also name the region of the VA plane in a column, such as happy or sad (docs/your_data.md)',
     )
     add_overlap_option(parser)
     add_computing_options(parser)
@@ -47,29 +75,35 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         metavar='K=V',
         help='of extractors, what the run cannot know: face_embedding.weights=FILE',
     )
-    return parser.parse_intermixed_args(argv)
+    args = parser.parse_intermixed_args(argv)
+    if args.network is None:
+        if args.cfg_options is not None:
+            parser.error('--cfg-options are settings of a --network')
+        if args.run is None:  # the paths before it have taken it
+            if len(args.sources) < 2:
+                parser.error('the following arguments are required: RUN')
+            args.run = args.sources.pop()
+    else:
+        if args.run is not None:
+            args.sources.append(args.run)
+        if args.options or args.overlap is not None:
+            parser.error('--options and --overlap are of a run; settings of a --network: --cfg-options')
+    return args
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit code, 1 if one of several videos failed."""
     args = parse(argv)
     check_device(args.device)
-    out = args.out or args.run / 'inferred'
+    out = args.out or (args.run or Path('work_dirs', args.network.stem)) / 'inferred'
     from abawfw.apis.infer import find_sources, infer
-    from abawfw.apis.inferencer import VAInferencer
     from abawfw.config.overrides import parse_options
 
     options = parse_options(args.options)
     sources, notes, refused = find_sources(args.sources)
     for note in notes:
         print(note)
-    inferencer = VAInferencer(
-        args.run, args.device, args.threads, {} if args.overlap is None else {'overlap': args.overlap}
-    )
-    for target, checkpoint in inferencer.checkpoints.items():
-        print(f'{target}: {checkpoint}, then {inferencer.postprocess[target]}', flush=True)
-        if target in inferencer.intervals:
-            print(f'{target}, intervals: {inferencer.intervals[target]}', flush=True)
+    inferencer = _inferencer(args)
 
     bar = Progress()
 
@@ -107,6 +141,30 @@ def main(argv: list[str] | None = None) -> int:
         for video, reason in sorted(failed.items()):
             print(f'  {video}: {reason}', file=sys.stderr)
     return 1 if failed else 0
+
+
+def _inferencer(args: argparse.Namespace) -> VAInferencer | NetworkInferencer:
+    """Of the run or network, which is said."""
+    if args.network is not None:
+        from abawfw.apis.network import NetworkInferencer
+
+        network = NetworkInferencer(args.network, args.cfg_options, args.device, args.threads, args.words)
+        print(f'{", ".join(network.targets)}: {args.network}, not smoothed', flush=True)
+        return network
+    from abawfw.apis.inferencer import VAInferencer
+    from abawfw.datasets.stores.frame_rates import rates_text
+
+    overrides = {} if args.overlap is None else {'overlap': args.overlap}
+    inferencer = VAInferencer(args.run, args.device, args.threads, overrides, args.words)
+    for target, checkpoint in inferencer.checkpoints.items():
+        print(f'{target}: {checkpoint}, then {inferencer.postprocess[target]}', flush=True)
+        if target in inferencer.intervals:
+            print(f'{target}, intervals: {inferencer.intervals[target]}', flush=True)
+    rates = 'an unknown frame rate: videos are taken as they are'
+    if inferencer.fps is not None:
+        rates = rates_text(inferencer.fps)
+    print(f'trained at {rates}', flush=True)
+    return inferencer
 
 
 def _tell(video: Inferred, targets: list[str]) -> None:

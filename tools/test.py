@@ -31,7 +31,12 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         help='work_dirs of runs; or a config file and one checkpoint for all targets',
     )
     parser.add_argument('--data-root', help='folder of the store, instead of data_root of the config')
-    parser.add_argument('--partition', nargs='+', choices=['val', 'test'], help='default: val and test')
+    parser.add_argument(
+        '--partition',
+        nargs='+',
+        choices=['train', 'val', 'test'],
+        help='default: val and test; train: for a student to learn from, see LoadPredictions',
+    )
     parser.add_argument(
         '--target', nargs='+', choices=['valence', 'arousal'], help='default: all that the model has'
     )

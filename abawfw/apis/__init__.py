@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 from abawfw.lazy import lazy
 
 if TYPE_CHECKING:
+    from abawfw.apis.annotate import write_annotation_page
     from abawfw.apis.check import check_config
     from abawfw.apis.check_data import check_data
     from abawfw.apis.compare import compare, comparison_text
+    from abawfw.apis.compare_configs import compare_configs, protocol_text, read_protocol
     from abawfw.apis.convert import (
         convert_rucaim3_checkpoint,
         convert_state_dict,
@@ -18,20 +20,24 @@ if TYPE_CHECKING:
     from abawfw.apis.export import export
     from abawfw.apis.extract_embeddings import extract_embeddings
     from abawfw.apis.extract_features import extract_features
+    from abawfw.apis.fuse_raters import fuse_raters
     from abawfw.apis.infer import infer, infer_store, infer_video
     from abawfw.apis.inferencer import VAInferencer
+    from abawfw.apis.network import NetworkInferencer
     from abawfw.apis.report import write_comparison, write_data_report, write_run_report
     from abawfw.apis.stream import VAStream
-    from abawfw.apis.sweep import sweep
+    from abawfw.apis.sweep import search, sweep
     from abawfw.apis.test import test
     from abawfw.apis.train import train
 
 __all__ = [
+    'NetworkInferencer',
     'VAInferencer',
     'VAStream',
     'check_config',
     'check_data',
     'compare',
+    'compare_configs',
     'comparison_text',
     'convert_rucaim3_checkpoint',
     'convert_state_dict',
@@ -39,12 +45,17 @@ __all__ = [
     'export',
     'extract_embeddings',
     'extract_features',
+    'fuse_raters',
     'infer',
     'infer_store',
     'infer_video',
+    'protocol_text',
+    'read_protocol',
+    'search',
     'sweep',
     'test',
     'train',
+    'write_annotation_page',
     'write_comparison',
     'write_data_report',
     'write_run_report',

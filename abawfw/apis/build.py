@@ -172,3 +172,16 @@ def overlapping(cfg: Config) -> Config:
         'hop': length // overlap,
     }
     return cfg
+
+
+def refuse_overlap(overlap: int, model: Any) -> None:
+    """Refuse clips that overlap for a model that carries state from one to the next.
+
+    Raises:
+        ConfigError: see above.
+    """
+    if overlap > 1 and (carrying := next(iter(model.stateful), None)):
+        raise ConfigError(
+            f'overlap = {overlap}: {type(carrying).__name__} carries state from the end of a clip to the '
+            'next one, so that clips cannot overlap: leave it at 1'
+        )

@@ -24,7 +24,7 @@ from mmengine.runner import ValLoop
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from abawfw.apis.build import model_config
+from abawfw.apis.build import model_config, overlapping, refuse_overlap
 from abawfw.apis.postprocessing import configured
 from abawfw.components import arguments, build, component_of, described
 from abawfw.datasets.clip_request import ClipRequest
@@ -32,6 +32,7 @@ from abawfw.datasets.loader import one_clip
 from abawfw.datasets.samplers.epoch_batch_sampler import EpochBatchSampler
 from abawfw.datasets.stores.base import FeatureStore
 from abawfw.datasets.stores.kinds import with_check_data
+from abawfw.datasets.transforms.load_predictions import teacher_problems
 from abawfw.datasets.transforms.normalize import Normalize, refuse_images
 from abawfw.engine.hooks import (
     EarlyStopHook,
@@ -90,6 +91,7 @@ def build_problems(cfg: Config, store: FeatureStore) -> list[str]:
         model = None
         if 'train_dataloader' in datasets:
             model = _model(cfg, check, datasets['train_dataloader'])
+            check.add(teacher_problems(datasets, None if model is None else model.has_teacher))
         schedules = (
             [] if model is None else check.step('optim_wrapper', partial(_optimisation, cfg, model, check))
         )
@@ -179,6 +181,7 @@ def _model(cfg: Config, check: _BuildCheck, dataset: Any) -> Any:
         is_bytes = {f for f in dataset.features if dataset.store.feature(f).dtype == 'uint8'}
         longest = max(clip.stop - clip.start for clip in dataset.clips)
         check.step('model', lambda: check.add(contract_problems(given, model, longest, is_bytes)))
+        check.step('overlap', lambda: refuse_overlap(overlapping(cfg).get('overlap', 1), model))
     return model
 
 

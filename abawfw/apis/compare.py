@@ -7,10 +7,10 @@ from itertools import combinations
 from pathlib import Path
 
 from abawfw.errors import ConfigError, DataError, counted
+from abawfw.prediction_files import Predictions
 from abawfw.results.agreement import differences
 from abawfw.results.compared_score import level_text
 from abawfw.results.comparison import Comparison, reading
-from abawfw.results.predictions import Predictions
 from abawfw.results.report_table import aligned
 from abawfw.results.run import STAGES, Run
 

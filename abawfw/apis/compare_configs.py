@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,18 +13,38 @@ from abawfw.apis.cross_validate import fold_runs
 from abawfw.config.loading import VAConfig, load_config, resolve
 from abawfw.datasets.splits.build import build_split
 from abawfw.datasets.stores import open_store
-from abawfw.errors import ConfigError, counted, nearest
+from abawfw.datasets.stores.base import FeatureStore
+from abawfw.datasets.stores.checks import plain_name
+from abawfw.errors import ConfigError, DataError, counted, nearest
 from abawfw.files import write_text
 from abawfw.results.compared_score import MEAN, level_text
 from abawfw.results.config_comparison import ConfigComparison
 from abawfw.results.report_table import aligned
-from abawfw.results.run import Run
+from abawfw.results.run import PREDICTIONS, Run
 from abawfw.series.launchers.base import Failure, Launcher, Report
 from abawfw.series.runs import PlannedRun, Row, Series, launch, to_csv
 from abawfw.visualization.config_page import config_page
 
 CSV, PAGE = 'protocol.csv', 'protocol.html'
-KEYS = ('data_root', 'configs', 'seeds', 'folds', 'epochs', 'options', 'stage')
+KEYS = ('data_root', 'configs', 'seeds', 'folds', 'epochs', 'seconds', 'options', 'stage')
+ENTRY_KEYS = ('config', 'name', 'options')
+AT_TEST = ('overlap', 'overlap_weights', 'postprocess')
+"""Values of a config that training does not look at."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A row of the table.
+
+    Attributes:
+        config: file of the config.
+        words: overrides of its runs, as after ``--cfg-options``.
+        tested: overrides of their tests alone.
+    """
+
+    config: Path
+    words: tuple[str, ...] = ()
+    tested: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -33,19 +54,17 @@ class Protocol:
     Attributes:
         path: the file.
         data_root: folder of the store that all configs take.
-        configs: files of the configs, by name.
+        configs: what is compared, by name; the options and the budget of the protocol are among the words.
         seeds: of the runs of each.
         folds: of the data, each with every seed; none for the split of the configs.
-        options: overrides of all runs, as after ``--cfg-options``; the budget in epochs is one of them.
         stage: of the predictions that are compared.
     """
 
     path: Path
     data_root: str
-    configs: dict[str, Path]
+    configs: dict[str, Entry]
     seeds: tuple[int, ...]
     folds: tuple[int, ...] = ()
-    options: tuple[str, ...] = ()
     stage: str = 'raw'
 
     @property
@@ -55,19 +74,33 @@ class Protocol:
             return fold_runs(self.folds, self.seeds)
         return [PlannedRun(f'seed{seed}', {'seed': seed}, (), seed) for seed in self.seeds]
 
-    def series(self, out: Path, tools: Path) -> dict[str, Series]:
-        """The series of runs of each config, by name."""
-        return {
-            name: Series(config, out / name, tools, self.data_root, self.options)
-            for name, config in self.configs.items()
-        }
+    def series(self, out: Path, tools: Path) -> dict[str, tuple[Series, str]]:
+        """The runs of each config, by name, and the folder in each of them that holds its predictions.
+
+        Configs that differ in their tests alone have the same runs, in the folder of the one that is tested
+        as it stands there, or else of the first.
+        """
+        together: dict[tuple[Path, tuple[str, ...]], dict[str, Entry]] = {}
+        for name, entry in self.configs.items():
+            together.setdefault((entry.config.resolve(), entry.words), {})[name] = entry
+        found: dict[str, tuple[Series, str]] = {}
+        for alike in together.values():
+            folders = {n: f'{PREDICTIONS}_{n}' if entry.tested else PREDICTIONS for n, entry in alike.items()}
+            owner = min(alike, key=lambda name: bool(alike[name].tested))
+            entry, tests = alike[owner], {folders[name]: of.tested for name, of in alike.items()}
+            series = Series(entry.config, out / owner, tools, self.data_root, entry.words, tests)
+            found |= {name: (series, folder) for name, folder in folders.items()}
+        return {name: found[name] for name in self.configs}
 
 
 def read_protocol(path: Path) -> Protocol:
     """Read a protocol: a config with ``data_root``, ``configs`` and ``seeds``.
 
-    It may have ``folds``, ``epochs`` (the budget of every run), ``options`` and ``stage``. Configs are named
-    by their path from the protocol's folder, or as shipped ones are (``rucaim3/transformer_demo.py``).
+    It may have ``folds``, ``epochs`` and ``seconds`` (the budget of every run), ``options`` and ``stage``.
+    Configs are named by their path from the protocol's folder, or as shipped ones are
+    (``rucaim3/transformer_demo.py``). In place of a path may stand one with options of its own,
+    ``dict(config=PATH, name=..., options=[...])``. Options that only tests look at, such as ``overlap=2``,
+    are no reason to train again.
 
     Raises:
         ConfigError: the file cannot be read, or what it says is no protocol; all at once.
@@ -75,39 +108,84 @@ def read_protocol(path: Path) -> Protocol:
     given = load_config(path).to_dict()
     problems = [f"unknown key '{key}': {nearest(key, KEYS)}" for key in given if key not in KEYS]
     problems += [f"'{key}' is missing" for key in KEYS[:3] if key not in given]
-    for key, kind in (('seeds', int), ('folds', int), ('configs', str), ('options', str)):
-        values = given.get(key) or []
-        if not isinstance(values, (list, tuple)) or any(type(v) is not kind for v in values):
-            problems.append(f'{key}: a list of {"whole numbers" if kind is int else "texts"}, not {values!r}')
-        elif len(set(values)) < len(values):
-            problems.append(f'{key}: a value stands there twice: {list(values)}')
+    for key, kind in (('seeds', int), ('folds', int), ('options', str)):
+        problems += _list_problems(key, given.get(key) or [], kind)
+    entries = given.get('configs') or []
+    if not isinstance(entries, (list, tuple)):
+        problems.append(f'configs: a list of paths, not {entries!r}')
+        entries = []
+    problems += [line for entry in entries for line in _entry_problems(entry)]
     if not problems:
         problems += [f'{key}: at least one' for key in ('seeds',) if not given[key]]
-        problems += ['configs: at least two'] if len(given['configs']) < 2 else []
-        epochs = given.get('epochs')
+        problems += ['configs: at least two'] if len(entries) < 2 else []
+        epochs, seconds = given.get('epochs'), given.get('seconds')
         if epochs is not None and (type(epochs) is not int or epochs < 1):
             problems.append(f'epochs: a whole number of 1 or more, not {epochs!r}')
+        if seconds is not None and (type(seconds) not in (int, float) or not 0 < seconds < math.inf):
+            problems.append(f'seconds: a number above 0, not {seconds!r}')
         if given.get('stage', 'raw') not in ('raw', 'clipped', 'smoothed'):
             problems.append(f"stage: 'raw', 'clipped' or 'smoothed', not {given['stage']!r}")
-    configs: dict[str, Path] = {}
-    for name in given['configs'] if not problems else ():
-        beside = path.parent / name
-        file = beside if beside.is_file() else Path(name)
-        if file.stem in configs:
-            problems.append(f'configs: two have the name {file.stem}: {configs[file.stem]} and {file}')
-        configs[file.stem] = file
+    configs: dict[str, Entry] = {}
+    for entry in entries if not problems else ():
+        one = {'config': entry} if isinstance(entry, str) else entry
+        beside = path.parent / one['config']
+        file = beside if beside.is_file() else Path(one['config'])
+        name, made = one.get('name', file.stem), _entry(file, given, one.get('options', ()))
+        if name in configs:
+            problems.append(
+                f'configs: two have the name {name}: {configs[name].config} and {file}; give one of them '
+                'another: dict(config=..., name=...)'
+            )
+        elif made in configs.values():
+            other = next(n for n, entry in configs.items() if entry == made)
+            problems.append(f'configs: {name} is the same as {other}')
+        configs[name] = made
     if problems:
         raise ConfigError('\n'.join([f'{path} is no protocol:', *(f'  {p}' for p in problems)]))
-    options = (*given.get('options', ()), *([f'epochs={given["epochs"]}'] if given.get('epochs') else ()))
     return Protocol(
         path,
         str(given['data_root']),
         configs,
         tuple(given['seeds']),
         tuple(given.get('folds') or ()),
-        options,
         given.get('stage', 'raw'),
     )
+
+
+def _list_problems(key: str, values: Any, kind: type) -> list[str]:
+    if not isinstance(values, (list, tuple)) or any(type(v) is not kind for v in values):
+        return [f'{key}: a list of {"whole numbers" if kind is int else "texts"}, not {values!r}']
+    return [f'{key}: a value stands there twice: {list(values)}'] if len(set(values)) < len(values) else []
+
+
+def _entry_problems(entry: Any) -> list[str]:
+    """What is wrong with one of the configs."""
+    if isinstance(entry, str):
+        return []
+    if not isinstance(entry, dict) or not isinstance(entry.get('config'), str):
+        return [f'configs: paths, or dict(config=PATH, name=..., options=[...]), not {entry!r}']
+    problems = [
+        f"configs: {entry['config']}: unknown key '{k}': {nearest(k, ENTRY_KEYS)}"
+        for k in entry
+        if k not in ENTRY_KEYS
+    ]
+    try:
+        plain_name(entry.get('name', 'any'), f'configs: {entry["config"]}: name')
+    except DataError as error:
+        problems.append(str(error))
+    return problems + _list_problems(f'configs: {entry["config"]}: options', entry.get('options', []), str)
+
+
+def _entry(config: Path, protocol: dict[str, Any], options: Sequence[str]) -> Entry:
+    """A config with the options of the protocol and, over them, its own."""
+    words = list(protocol.get('options', ()))
+    if protocol.get('epochs'):
+        words.append(f'epochs={protocol["epochs"]}')
+    if protocol.get('seconds'):
+        words.append(f'default_hooks.time_budget=dict(type=TimeBudgetHook,seconds={protocol["seconds"]})')
+    words += options
+    tested = tuple(word for word in words if word.partition('=')[0].partition('.')[0] in AT_TEST)
+    return Entry(config, tuple(word for word in words if word not in tested), tested)
 
 
 @dataclass(frozen=True)
@@ -148,8 +226,8 @@ def compare_configs(
     series = protocol.series(out, tools)
     _check(protocol, series)
     jobs = []
-    for name, of in series.items():
-        jobs += [replace(job, name=f'{name}/{job.name}') for job in of.plan(protocol.runs)[0]]
+    for of in {of.out: of for of, _ in series.values()}.values():
+        jobs += [replace(job, name=f'{of.out.name}/{job.name}') for job in of.plan(protocol.runs)[0]]
     failures = launch(jobs, launcher, report)
     if failures:
         return ProtocolResult(None, [], failures)
@@ -157,8 +235,10 @@ def compare_configs(
     names = [run.name for run in protocol.runs]
     comparison = ConfigComparison(
         {
-            name: [[Run(of.out / run) for run in names[i : i + size]] for i in range(0, len(names), size)]
-            for name, of in series.items()
+            name: [
+                [Run(of.out / run, folder) for run in names[i : i + size]] for i in range(0, len(names), size)
+            ]
+            for name, (of, folder) in series.items()
         },
         protocol.stage,
     )
@@ -168,28 +248,32 @@ def compare_configs(
     return ProtocolResult(comparison, rows, [])
 
 
-def _check(protocol: Protocol, series: dict[str, Series]) -> None:
+def _check(protocol: Protocol, series: dict[str, tuple[Series, str]]) -> None:
     """Check every config, and that all have the same data and features."""
-    configs = {name: of.load(protocol.runs[0]) for name, of in series.items()}
+    first = protocol.runs[0]
+    configs = {
+        name: of.load(replace(first, words=(*first.words, *of.tests[folder])))
+        for name, (of, folder) in series.items()
+    }
     for cfg in configs.values():
         check_config(cfg, training=True)
-    facts = {name: _data(cfg) for name, cfg in configs.items()}
-    first, *others = facts
+    store = open_store(protocol.data_root)
+    facts = {name: _data(cfg, store) for name, cfg in configs.items()}
+    baseline, *others = facts
     problems = [
-        f'{what}: {first} has {facts[first][what]}, {name} {facts[name][what]}'
+        f'{what}: {baseline} has {facts[baseline][what]}, {name} {facts[name][what]}'
         for name in others
-        for what in facts[first]
-        if facts[name][what] != facts[first][what]
+        for what in facts[baseline]
+        if facts[name][what] != facts[baseline][what]
     ]
     if problems:
         title = f'{protocol.path}: the configs cannot be compared, for they differ in'
         raise ConfigError('\n'.join([title, *(f'  {p}' for p in problems)]))
 
 
-def _data(cfg: VAConfig) -> dict[str, Any]:
+def _data(cfg: VAConfig, store: FeatureStore) -> dict[str, Any]:
     """What configs must have in common, as text."""
     resolved = resolve(cfg)
-    store = open_store(resolved.data_root)
     found: dict[str, Any] = {
         'features': ', '.join(sorted(resolved.features)),
         'targets': ', '.join(resolved.targets),

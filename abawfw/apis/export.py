@@ -283,7 +283,8 @@ def describe(run: LoadedRun, graph: ExportGraph) -> dict[str, Any]:
         afterwards, before it clips; ``intervals``: by target, how far that may be off, of those that were
         tested with intervals: ``reach`` times the root of ``floor`` squared and the variance of the curve
         within ``window`` frames on either side, clipped to [-1, 1]; ``extraction``: settings of the
-        extractors; ``checkpoints``: per target; ``version``.
+        extractors; ``fps``: lowest and highest frames per second of the training videos, or None;
+        ``checkpoints``: per target; ``version``.
     """
     dataset = run.cfg.val_dataloader.dataset
     postprocess = as_tested(run.cfg, run.checkpoints)
@@ -303,6 +304,7 @@ def describe(run: LoadedRun, graph: ExportGraph) -> dict[str, Any]:
         'postprocess': {t: p.settings() for t, p in postprocess.items()},
         'intervals': {t: kept.settings() for t, kept in intervals.items()},
         'extraction': run.meta.get('extraction', {}),
+        'fps': run.meta.get('fps'),
         'checkpoints': {target: checkpoint.name for target, checkpoint in run.checkpoints.items()},
         'version': abawfw.__version__,
     }

@@ -69,7 +69,7 @@ def extractors_of_run(
         device: what runs networks, unless options say otherwise.
 
     Returns:
-        Extractor of each feature, and notes on optional ones that are omitted.
+        Extractor of each feature, and notes: of extractors, and on optional ones that are omitted.
 
     Raises:
         DataError: features that cannot be extracted here, each with the reason.
@@ -78,12 +78,13 @@ def extractors_of_run(
     for name in (*given, *options):
         if name not in features:
             raise DataError(f'{run} knows no feature {name!r}; {nearest(name, features)}')
-    chosen, problems, notes = {}, [], []
+    chosen, problems, notes = dict[str, Extractor](), list[str](), list[str]()
     for name in features:
         try:
             extractor = given.get(name) or _as_trained(name, extraction, options.get(name, {}), device)
             extractor.check()
             chosen[name] = extractor
+            notes += extractor.notes
         except AbawfwError as error:
             if name in optional:
                 notes.append(f'{name} is omitted, which the run can do without: {error}')

@@ -14,6 +14,7 @@ import pandas as pd
 
 from abawfw.apis.face_frames import track_of
 from abawfw.apis.inferencer import VAInferencer
+from abawfw.apis.network import NetworkInferencer
 from abawfw.datasets.stores.base import FeatureStore
 from abawfw.datasets.stores.checks import plain_name
 from abawfw.datasets.stores.kinds import find_store_kind, store_kinds
@@ -75,7 +76,7 @@ class Source:
 
 
 def infer_video(
-    inferencer: VAInferencer,
+    inferencer: VAInferencer | NetworkInferencer,
     video: Path,
     out: Path,
     overlay: bool = False,
@@ -85,7 +86,7 @@ def infer_video(
     """Extract, predict, and write the files of one video.
 
     Args:
-        inferencer: of the run.
+        inferencer: of the run or network.
         video: the file.
         out: folder, made if needed.
         overlay: also write the annotated video.
@@ -163,7 +164,7 @@ def infer_store(
 
 
 def infer(
-    inferencer: VAInferencer,
+    inferencer: VAInferencer | NetworkInferencer,
     sources: Sequence[Source],
     out: Path,
     *,
@@ -177,7 +178,7 @@ def infer(
     Of several, one that fails does not keep the others from it.
 
     Args:
-        inferencer: of the run.
+        inferencer: of the run or network.
         sources: see `find_sources`.
         out: folder, made if needed.
         overlay: also write annotated videos.
@@ -186,7 +187,7 @@ def infer(
         progress: called now and then with a video and the fraction of its extraction that is done.
 
     Raises:
-        ConfigError: an annotated video is asked for of a store.
+        ConfigError: of a store, an annotated video is asked for, or anything by a network.
         DataError, CheckpointError: of the only video; see `infer_video`.
         Interrupted: by Ctrl-C; files that are written stay.
     """
@@ -194,6 +195,9 @@ def infer(
         raise ConfigError(
             f'{stores[0].path}: is a store, which holds features only; --overlay and --options need a video'
         )
+    of_run = inferencer if isinstance(inferencer, VAInferencer) else None
+    if stores := [source for source in sources if source.store is not None and of_run is None]:
+        raise ConfigError(f'{stores[0].path}: is a store, which holds features only; a network needs a video')
     check_folder(out, 'choose another folder with --out')
     done, failed = list[Inferred](), dict[str, str]()
 
@@ -204,9 +208,9 @@ def infer(
     for number, source in enumerate(sources):
         name = source.path.stem
         try:
-            if source.store is not None:
+            if source.store is not None and of_run is not None:
                 name = str(source.path)
-                failed |= infer_store(inferencer, source.store, out, finish).failed
+                failed |= infer_store(of_run, source.store, out, finish).failed
             else:
                 step = partial(progress, source)
                 finish(infer_video(inferencer, source.path, out, overlay, options, step))
@@ -288,7 +292,7 @@ def _check_name(name: str, where: Path, out: Path) -> None:
 
 
 def _write(
-    inferencer: VAInferencer,
+    inferencer: VAInferencer | NetworkInferencer,
     name: str,
     table: pd.DataFrame,
     out: Path,
@@ -312,16 +316,11 @@ def _write(
     return [json_path, csv_path, png_path]
 
 
-def _to_json(inferencer: VAInferencer, name: str, table: pd.DataFrame, notes: tuple[str, ...]) -> str:
+def _to_json(
+    inferencer: VAInferencer | NetworkInferencer, name: str, table: pd.DataFrame, notes: tuple[str, ...]
+) -> str:
     """One line per frame within the list ``frames``; null where something is not known."""
-    head = {
-        'video': name,
-        'run': inferencer.run.name,
-        'checkpoints': {target: path.name for target, path in inferencer.checkpoints.items()},
-        'postprocess': {target: steps.texts() for target, steps in inferencer.postprocess.items()},
-        'intervals': {target: kept.settings() for target, kept in inferencer.intervals.items()},
-        'notes': list(notes),
-    }
+    head = {'video': name, **inferencer.head(), 'notes': list(notes)}
     rows = table.reset_index()[['frame', 'time', *(c for c in table.columns if c != 'frame')]]
     values = rows.astype(object).where(rows.notna(), None)
     frames = [json.dumps(frame, allow_nan=False) for frame in values.to_dict('records')]

@@ -22,8 +22,10 @@ from abawfw.config.loading import load_config, raise_problems, resolve
 from abawfw.datasets.stores import open_store
 from abawfw.datasets.stores.array_store import ArrayStore
 from abawfw.datasets.stores.base import FeatureStore
+from abawfw.datasets.stores.frame_rates import ResampledStore, resampling
 from abawfw.devices import AUTO, find_device
-from abawfw.errors import DataError, nearest
+from abawfw.errors import ConfigError, DataError, nearest
+from abawfw.evaluation.functional.affect_words import SOURCE, affect_words
 from abawfw.files import temporary_files
 from abawfw.results.run import CONFIG
 
@@ -44,13 +46,20 @@ class VAInferencer:
     Where no track of the face is at hand, as for arrays and packed stores, ``face`` is whether the run's
     features of faces were observed, and missing (NA) for a run without any. A run of one target has columns
     of that one. Where the run was tested with ``--intervals``, their ends are in ``valence_low`` and
-    ``valence_high``, ``arousal_low`` and ``arousal_high``, before ``face``.
+    ``valence_high``, ``arousal_low`` and ``arousal_high``, before ``face``. With ``words`` a last column
+    ``word`` names the region of the plane, see ``affect_words``.
+
+    A video whose frames have another rate than those of training is computed at the rate of training: see
+    ``resampling`` for which, and ``ResampledStore`` for how. Post-processing acts there, too, as its windows
+    count frames; then curves go back to the times of the video's own frames, linearly. Numbers of
+    ``tools/test.py``, which takes the frames of a store as they are, differ for such a video.
 
     Args:
         run: work_dir of a trained run.
         device: what computes, networks of extractors included, as ``find_device`` takes it.
         threads: of the CPU; None for what ``computing_with`` finds right.
         overrides: values of the run's config by dotted key, such as ``{'overlap': 2}``.
+        words: also name the region of the plane.
 
     Attributes:
         cfg: the run's config, resolved.
@@ -65,7 +74,7 @@ class VAInferencer:
 
     Raises:
         ConfigError: the run's config is missing or broken, post-processing is to be fitted and the run was
-            not tested, or there is no such device.
+            not tested, there is no such device, or words are asked for of a run of one target.
         CheckpointError: the run has no best checkpoints, or damaged ones.
 
     >>> from abawfw.datasets import open_store
@@ -80,6 +89,7 @@ class VAInferencer:
         device: str = AUTO,
         threads: int | None = None,
         overrides: dict[str, Any] | None = None,
+        words: bool = False,
     ) -> None:
         self.run = Path(run)
         cfg = load_config(self.run / CONFIG, overrides)
@@ -89,6 +99,9 @@ class VAInferencer:
         self.features: list[str] = list(cfg.features)
         self.optional: tuple[str, ...] = tuple(cfg.get('optional') or ())
         self.targets: list[str] = list(cfg.targets)
+        self.words = words
+        if words and len(self.targets) < 2:
+            raise ConfigError(f'{run}: estimates {self.targets[0]} only; words need valence and arousal')
         checkpoints = {target: best_checkpoint(self.run, f'ccc_{target}') for target in self.targets}
         self.postprocess = as_tested(cfg, checkpoints)
         self.intervals = intervals_as_tested(checkpoints, self.postprocess)
@@ -99,10 +112,25 @@ class VAInferencer:
         """The checkpoint of each target."""
         return self.trained.checkpoints
 
+    def head(self) -> dict[str, Any]:
+        """What the JSON file of a video says of what it was made with."""
+        return {
+            'run': self.run.name,
+            'checkpoints': {target: path.name for target, path in self.checkpoints.items()},
+            'postprocess': {target: steps.texts() for target, steps in self.postprocess.items()},
+            'intervals': {target: kept.settings() for target, kept in self.intervals.items()},
+            'trained_fps': self.fps,
+        } | words_head(self.words)
+
     @property
     def extraction(self) -> dict[str, Any]:
         """Extraction settings of the run's training features, by feature; {} where they are unknown."""
         return dict(self.trained.networks[0][0].meta.get('extraction') or {})
+
+    @property
+    def fps(self) -> list[float] | None:
+        """Lowest and highest frames per second of the training videos; None where they are unknown."""
+        return self.trained.networks[0][0].meta.get('fps')
 
     def predict_store(
         self, store: str | Path | FeatureStore, skip: Collection[str] = ()
@@ -126,7 +154,7 @@ class VAInferencer:
         return self._predict(store, skip=skip)
 
     def check_video(self, store: FeatureStore, video: str) -> list[str]:
-        """Notes on features of the run that were observed in no frame of a video.
+        """Notes on features of the run that were observed in no frame of a video, and on its frame rate.
 
         Raises:
             DataError: none of them was, so that there is nothing to predict from.
@@ -134,9 +162,11 @@ class VAInferencer:
         frames = store.video(video).num_frames
         known = set(store.feature_names())
         name = video if isinstance(store, ArrayStore) else f'{store.root}: video {video!r}'
-        return check_observed(
+        notes = check_observed(
             name, {f: store.observed(video, f, 0, frames) for f in self.features if f in known}
         )
+        rate = resampling(store.times(video), self.fps).note
+        return notes if rate is None else [*notes, rate]
 
     def notes_on(self, store: FeatureStore) -> list[str]:
         """What is worth knowing of how a store was extracted, compared with training, a line each.
@@ -151,8 +181,11 @@ class VAInferencer:
     ) -> dict[str, pd.DataFrame]:
         """Tables by video; ``face`` is that of the only video, where a track of it is at hand."""
         curves: dict[str, dict[str, NDArray]] = {target: {} for target in self.targets}
+        plans = {v.video_id: resampling(store.times(v.video_id), self.fps).grid for v in store.videos()}
+        grids = {video: grid for video, grid in plans.items() if grid is not None}
+        seen = ResampledStore(store, grids) if grids else store
         for partition in dict.fromkeys(video.partition for video in store.videos()):
-            for target, (predicted, _) in self.trained.predict(partition, store).items():
+            for target, (predicted, _) in self.trained.predict(partition, seen).items():
                 curves[target] |= predicted
         return {
             video.video_id: self._table(
@@ -160,6 +193,7 @@ class VAInferencer:
                 {target: curves[target][video.video_id] for target in self.targets},
                 store.times(video.video_id),
                 face_frames(store, video.video_id, self.features) if face is None else face,
+                seen,
             )
             for video in store.videos()
             if video.video_id not in skip
@@ -253,18 +287,56 @@ class VAInferencer:
         curves: Mapping[str, NDArray],
         times: NDArray | None,
         face: NDArray[np.bool_] | None,
+        seen: FeatureStore,
     ) -> pd.DataFrame:
-        length = len(curves[self.targets[0]])
-        frames = np.arange(length)
-        index = pd.Index(np.full(length, np.nan) if times is None else times, name='time')
-        columns: dict[str, Any] = {'frame': frames}
-        for t in self.targets:
-            columns[t] = self.postprocess[t].videos({video: curves[t]}, {video: face})[video]
-        columns |= {f'{t}_raw': curves[t] for t in self.targets}
-        for t, kept in self.intervals.items():
-            if kept.found.reach is not None:
-                columns[f'{t}_low'], columns[f'{t}_high'] = kept.found.limits(columns[t])
-        return pd.DataFrame({**columns, 'face': _boolean(face, length)}, index=index)
+        """The table of a video whose curves have the frames of ``seen``, and times and face its own."""
+        moved = seen if isinstance(seen, ResampledStore) and seen.resamples(video) else None
+        there = face if moved is None or face is None else face[moved.nearest(video)]
+        kept = {
+            t: self.postprocess[t].videos({video: curves[t]}, {video: there})[video] for t in self.targets
+        }
+        ends: dict[str, NDArray] = {}
+        for t, of in self.intervals.items():
+            if of.found.reach is not None:
+                ends[f'{t}_low'], ends[f'{t}_high'] = of.found.limits(kept[t])
+        if moved is not None:
+            kept, curves, ends = (
+                {t: moved.back(video, curve) for t, curve in stage.items()} for stage in (kept, curves, ends)
+            )
+        return curve_table(kept, curves, times, face, self.words, ends)
+
+
+def curve_table(
+    kept: Mapping[str, NDArray],
+    raw: Mapping[str, NDArray],
+    times: NDArray | None,
+    face: NDArray[np.bool_] | None,
+    words: bool = False,
+    ends: Mapping[str, NDArray] | None = None,
+) -> pd.DataFrame:
+    """The table of a video, as `VAInferencer` describes it.
+
+    Args:
+        kept: (frames,) of each target, after post-processing.
+        raw: the same before it.
+        times: (frames,) seconds; None where they are unknown.
+        face: (frames,) where a face was detected; None where that is unknown.
+        words: also name the region of the plane.
+        ends: (frames,) of intervals, by name of the column.
+    """
+    length = len(next(iter(kept.values())))
+    index = pd.Index(np.full(length, np.nan) if times is None else times, name='time')
+    columns: dict[str, Any] = {'frame': np.arange(length), **kept}
+    columns |= {f'{target}_raw': raw[target] for target in kept}
+    columns |= {**(ends or {}), 'face': _boolean(face, length)}
+    if words:
+        columns['word'] = affect_words(kept['valence'], kept['arousal'])
+    return pd.DataFrame(columns, index=index)
+
+
+def words_head(words: bool) -> dict[str, str]:
+    """Where words come from, for the JSON file of a video that has them."""
+    return {'words': f'nearest of the centres of {SOURCE}'} if words else {}
 
 
 def _boolean(face: NDArray[np.bool_] | None, length: int) -> Any:

@@ -155,7 +155,8 @@ def stream_obstacles(model: Any) -> list[str]:
 
     A part can if it acts on every frame alone, which it says by ``per_frame = True``, or if it has
     ``stream_state(n, device)`` and ``stream(x, mask, state) -> (y, state)``, the mask being where a modality
-    was observed (encoders) or which frames exist (contexts). Any other says in ``needs`` what it needs.
+    was observed (encoders) or which frames exist (contexts). Any other says in ``needs`` what it needs, and
+    so does one whose arguments make it look at later frames.
     Backbones see every frame alone by definition.
     """
     parts = {f'encoder of {name}': part for name, part in model.encoders.items()}
@@ -163,7 +164,8 @@ def stream_obstacles(model: Any) -> list[str]:
     parts |= {f'context {i}': part for i, part in enumerate(model.context)}
     lines = []
     for place, part in (*parts.items(), ('head', model.head)):
-        if getattr(part, 'per_frame', False) or (hasattr(part, 'stream') and place not in ('fusion', 'head')):
+        streams = hasattr(part, 'stream') and not hasattr(part, 'needs')
+        if getattr(part, 'per_frame', False) or (streams and place not in ('fusion', 'head')):
             continue
         unknown = 'it does not say that it sees no later frames (per_frame, or stream_state and stream)'
         lines.append(f'{place}, {type(part).__name__}: {getattr(part, "needs", unknown)}')

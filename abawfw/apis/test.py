@@ -28,13 +28,16 @@ from abawfw.evaluation.functional import ALPHA, MeanCourse, Moments, frame_inter
 from abawfw.evaluation.postprocess import Pipeline, candidates, tune
 from abawfw.files import check_writable, remove_left_over
 from abawfw.groups import Groups
+from abawfw.prediction_files import PARTITIONS
 from abawfw.results.interval_file import KeptIntervals, remove_intervals, write_intervals
-from abawfw.results.predictions import PARTITIONS, write_predictions, writing
+from abawfw.results.predictions import write_predictions, writing
 from abawfw.results.report_file import REPORT, check_report, digest, record, update_report, write_pipeline
 from abawfw.results.report_table import cross_validated_rows, report_rows
 from abawfw.results.run import PREDICTIONS
 from abawfw.results.side_files import write_faces, write_times, write_val_groups
 from abawfw.results.trial_files import write_trial_files
+
+LEARNED = 'train: the run has learned from these labels, so its scores there say nothing of other videos'
 
 
 @dataclass
@@ -130,6 +133,8 @@ def test(
     mode = compile_mode(cfg)
     predictions = {p: trained.predict(p, progress=progress, mode=mode) for p in partitions}
     report.notes += trained.notes
+    if 'train' in partitions:
+        report.notes.append(LEARNED)
     check_labels(cfg.data_root, {t: labels for t, (_, labels) in predictions.get('val', {}).items()})
     times = {v: store.times(v) for pred, _ in predictions.get('val', {}).values() for v in pred}
     faces = {p: _faces(store, predicted, cfg.features) for p, predicted in predictions.items()}
@@ -152,7 +157,7 @@ def test(
                 labels = label if any(np.isfinite(x).any() for x in label.values()) else None
                 how = report.postprocess[target], faces[partition]
                 report.files += write_predictions(out, PARTITIONS[partition], target, pred, labels, *how)
-                if cfg.get('trial_files', False):
+                if cfg.get('trial_files', False) and partition != 'train':
                     run = out.parent if out.name == PREDICTIONS else out
                     report.files += write_trial_files(run, partition, target, pred)
                 if labels is not None:

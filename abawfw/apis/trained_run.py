@@ -13,7 +13,7 @@ from mmengine.config import Config
 from torch import nn
 from torch.nn.utils import parametrize
 
-from abawfw.apis.build import build_loader, fitted_of, overlapping, restore_model
+from abawfw.apis.build import build_loader, fitted_of, overlapping, refuse_overlap, restore_model
 from abawfw.apis.progress import Report, unseen
 from abawfw.checkpoints import best_checkpoint, load_checkpoint
 from abawfw.config.loading import load_config, resolve
@@ -240,11 +240,8 @@ class TrainedRun:
         for networks in self.networks:
             loader = build_loader(self._cfg, 'val_dataloader', partition, networks[0].fitted, store)
             models = [network.model(loader.dataset.input_dims) for network in networks]
-            if self._overlap > 1 and (carrying := next((c for m in models for c in m.stateful), None)):
-                raise ConfigError(
-                    f'overlap = {self._overlap}: {type(carrying).__name__} carries state from the end of '
-                    'a clip to the next one, so that clips cannot overlap: leave it at 1'
-                )
+            for model in models:
+                refuse_overlap(self._overlap, model)
             with multiplying_in(self._products), computing_with(*self._threads, *models):
                 if mode is not None:
                     self._compile(models, mode, loader)

@@ -50,6 +50,7 @@ class ClipDataset(Dataset):
     ``fit(store, train_videos)``, which is called once with the training videos of the fold. Such a transform
     also has ``fitted()``, what it took from them as a dict of arrays, and ``load(fitted)``.
     A transform that changes the size of frames says so with ``output_dims(input_dims)``.
+    A transform that has something of certain videos refuses others, given the dataset's, in ``check_videos``.
     A transform that acts on some features only names them in its attribute ``features``; None there is set to
     all features of the dataset.
 
@@ -119,6 +120,8 @@ class ClipDataset(Dataset):
         self.pipeline = [build(TRANSFORMS, t, f'pipeline[{i}]') for i, t in enumerate(pipeline)]
         for transform in self.pipeline:
             self._settle_features(transform, set(optional) - set(self.features))
+            if hasattr(transform, 'check_videos'):
+                transform.check_videos(self.videos)
             if hasattr(transform, 'output_dims'):
                 self.input_dims = transform.output_dims(self.input_dims)
         self.on_batch = [t for t in self.pipeline if isinstance(t, BatchTransform)]
@@ -265,7 +268,9 @@ def _emptied(item: dict[str, Any]) -> dict[str, Any]:
     for values in item['inputs'].values():
         values.zero_()
     sample = item['data_sample']
-    sample.gt_va.fill_(math.nan)
+    for labels in (sample.gt_va, sample.teacher_va):
+        if labels is not None:
+            labels.fill_(math.nan)
     sample.valid.fill_(False)
     sample.observed.fill_(False)
     sample.num_frames, sample.starts_video = 0, False

@@ -114,12 +114,13 @@ class CompiledStep:
         frames: Frames,
         before: Sequence[State],
         gt_va: Tensor | None = None,
+        teacher_va: Tensor | None = None,
     ) -> tuple[HeadOutput, list[State], dict[str, Tensor]]:
         """As ``VAEstimator.step``; of the output only the predictions, and these without a graph."""
         n, time = frames.valid.shape
         same = (n, time) == (self.rows, self.frames)
         if n > self.rows or time > self.frames or not (same or gt_va is None or self.pads):
-            return self.model.step(inputs, frames, before, gt_va)
+            return self.model.step(inputs, frames, before, gt_va, teacher_va)
         model = self.model
         sequences, observed = to_vectors(
             inputs, frames, model.input_dims, dict(model.backbones.items()), model.optional
@@ -131,7 +132,7 @@ class CompiledStep:
             {name: self._padded(x) for name, x in observed.items()},
             padded,
             [tuple(_grown(t, self.rows, dim=0) for t in state) for state in before],
-            None if gt_va is None else self._padded(gt_va, math.nan),
+            [None if x is None else self._padded(x, math.nan) for x in (gt_va, teacher_va)],
         )
         # A CUDA graph writes its next results where these are.
         kept = [tuple(t[:n].clone() for t in state) for state in after]
@@ -147,7 +148,8 @@ class CompiledStep:
         }
         shape = self.rows, self.frames
         nothing = torch.zeros(*shape, dtype=torch.bool, device=device)
-        labels = torch.zeros(*shape, 2, device=device) if model.training else None
+        given = (model.training, model.training and model.has_teacher)
+        labels = [torch.zeros(*shape, 2, device=device) if there else None for there in given]
         fresh = [context.initial_state(self.rows, device) for context in model.stateful]
         full = [_whole(context, state) for context, state in zip(model.stateful, fresh, strict=True)]
         buffers = [buffer.clone() for buffer in model.buffers()]
@@ -177,9 +179,9 @@ class CompiledStep:
         observed: dict[str, Tensor],
         frames: Frames,
         before: list[State],
-        gt_va: Tensor | None,
+        labels: list[Tensor | None],
     ) -> tuple[Tensor, list[State], dict[str, Tensor]]:
-        """Piece by piece: predictions, states after the clips, and losses."""
+        """Piece by piece: predictions, states after the clips, and losses; labels are also a teacher's."""
         torch.compiler.cudagraph_mark_step_begin()
         known = frames._replace(lengths=None)  # numbers of the host would be compiled in
         x: Any = sequences
@@ -188,7 +190,7 @@ class CompiledStep:
             stateful = [context for context in contexts if is_stateful(context)]
             states = [_whole(c, s) if _begun(s := waiting.pop(0)) else s for c in stateful]
             with self._parameters_of_lstms:
-                x, found, losses = run(x, observed, known, states, gt_va)
+                x, found, losses = run(x, observed, known, states, labels)
             after += found
             if i < len(self.between):
                 x, found = self.model.through(self.between[i : i + 1], x, frames, waiting[:1])
@@ -201,13 +203,17 @@ class CompiledStep:
         model = self.model
 
         def run(
-            x: Any, observed: dict[str, Tensor], frames: Frames, before: list[State], gt_va: Tensor | None
+            x: Any,
+            observed: dict[str, Tensor],
+            frames: Frames,
+            before: list[State],
+            labels: list[Tensor | None],
         ) -> tuple[Tensor, list[State], dict[str, Tensor]]:
             fused = model.fuse(x, observed, frames.valid) if first else x
             fused, after = model.through(contexts, fused, frames, before)
             if not last:
                 return fused, after, {}
-            output, losses = model.finish(fused, frames, gt_va)
+            output, losses = model.finish(fused, frames, *labels)
             return output.va.detach(), after, losses
 
         return run

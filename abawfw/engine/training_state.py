@@ -13,6 +13,7 @@ from mmengine.device import get_device
 from mmengine.dist import all_gather_object, get_rank, get_world_size
 from mmengine.model import is_model_wrapper
 
+from abawfw.datasets.stores.frame_rates import trained_rates
 from abawfw.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -125,15 +126,16 @@ def run_videos(runner: Runner) -> dict[str, list[str]]:
 
 
 def model_meta(runner: Runner) -> dict[str, Any]:
-    """What a reader of the weights must know: inputs, targets, seed, config, statistics, extraction."""
-    model = bare_model(runner)
+    """What a reader of the weights must know: inputs, targets, seed, config, statistics, extraction, rate."""
+    model, data = bare_model(runner), runner.train_dataloader.dataset
     return {
         'input_dims': dict(model.input_dims),
         'targets': list(model.targets),
         'seed': runner.seed,
         'config': runner.cfg.pretty_text,
-        'fitted': _tensors(runner.train_dataloader.dataset.fitted),
-        'extraction': runner.train_dataloader.dataset.store.extraction,
+        'fitted': _tensors(data.fitted),
+        'extraction': data.store.extraction,
+        'fps': trained_rates(data.store, data.videos),
     }
 
 

@@ -138,9 +138,8 @@ class VAEstimator(BaseModel):
         stateful, lanes = self.stateful, self._lanes[self.training]
         before = lanes.gather(stateful, batch) if stateful else []
         compiled = None if mode == 'tensor' else self.compiled.get(self.training)
-        output, after, losses = (compiled or self.step)(
-            inputs, batch.frames, before, batch.gt_va if mode == 'loss' else None
-        )
+        labels = (batch.gt_va, batch.teacher_va if self.has_teacher else None) if mode == 'loss' else ()
+        output, after, losses = (compiled or self.step)(inputs, batch.frames, before, *labels)
         if stateful:
             lanes.scatter(batch, after)
         if mode == 'tensor':
@@ -154,6 +153,7 @@ class VAEstimator(BaseModel):
         frames: Frames,
         before: Sequence[State],
         gt_va: Tensor | None = None,
+        teacher_va: Tensor | None = None,
     ) -> tuple[Any, list[State], dict[str, Tensor]]:
         """The function from tensors to predictions, states and losses: nothing is read back from the device.
 
@@ -162,12 +162,13 @@ class VAEstimator(BaseModel):
             frames: which of them exist and were observed.
             before: state of each stateful context before the clips, in order.
             gt_va: labels, (batch, time, 2), NaN where there is none; None for no losses.
+            teacher_va: predictions of a teacher, as labels; None without one.
 
         Returns:
             The head's output, the states after the clips, and the losses.
         """
         x, after = self.extract(inputs, frames, before)
-        output, losses = self.finish(x, frames, gt_va)
+        output, losses = self.finish(x, frames, gt_va, teacher_va)
         return output, after, losses
 
     def extract(
@@ -212,7 +213,9 @@ class VAEstimator(BaseModel):
                 x = context(x, frames.valid, **known)
         return x, after
 
-    def finish(self, x: Tensor, frames: Frames, gt_va: Tensor | None) -> tuple[Any, dict[str, Tensor]]:
+    def finish(
+        self, x: Tensor, frames: Frames, gt_va: Tensor | None, teacher_va: Tensor | None = None
+    ) -> tuple[Any, dict[str, Tensor]]:
         """The head's output, and its losses if there are labels."""
         # The head is a small part of the work, and a CCC of values rounded to 8 bits would be another number.
         with torch.autocast(x.device.type, enabled=False):
@@ -221,7 +224,15 @@ class VAEstimator(BaseModel):
             output = self.head(x.float(), known)
             if gt_va is None:
                 return output, {}
-            return output, self.head.loss(output, gt_va[..., self.target_columns], known)
+            given = [gt_va[..., self.target_columns], known]
+            if teacher_va is not None:
+                given.append(teacher_va[..., self.target_columns])
+            return output, self.head.loss(output, *given)
+
+    @property
+    def has_teacher(self) -> bool:
+        """Whether the losses need a teacher's predictions; a head of the user's may not say so."""
+        return getattr(self.head, 'has_teacher', False)
 
     @property
     def stateful(self) -> list[Any]:

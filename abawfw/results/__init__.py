@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from abawfw.lazy import lazy
 
 if TYPE_CHECKING:
+    from abawfw.prediction_files import Predictions, read_predictions
     from abawfw.results.comparison import Comparison
-    from abawfw.results.predictions import Predictions, read_predictions, write_predictions
+    from abawfw.results.predictions import write_predictions
     from abawfw.results.run import Run
 
 __all__ = [

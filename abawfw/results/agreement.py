@@ -8,7 +8,7 @@ import numpy as np
 
 from abawfw.errors import DataError
 from abawfw.groups import Groups
-from abawfw.results.predictions import Predictions
+from abawfw.prediction_files import Predictions
 
 SHOWN = 5  # differences of one kind that are listed by name
 

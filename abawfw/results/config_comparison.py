@@ -7,9 +7,9 @@ from statistics import fmean, stdev
 
 from abawfw.errors import ConfigError, DataError, counted
 from abawfw.evaluation.functional import Interval, Moments, bootstrap_ccc, effective_number
+from abawfw.prediction_files import Predictions
 from abawfw.results.agreement import common_groups, differences
 from abawfw.results.compared_score import ALPHA, MEAN, compared, mean_ccc
-from abawfw.results.predictions import Predictions
 from abawfw.results.run import Run
 
 
@@ -62,7 +62,7 @@ class ConfigComparison:
             for t in self.targets
         }
         self.videos = tuple(self.moments[self.targets[0]][0][0])
-        groups = common_groups([str(run.path) for run in every], [run.groups for run in every])
+        groups = common_groups([str(run.folder) for run in every], [run.groups for run in every])
         groups = groups.among(self.videos)
         self.unit, drawn = groups.unit(self.videos), groups.units(self.videos)
         units = {
@@ -93,7 +93,7 @@ class ConfigComparison:
             t: [Predictions(run.predictions(t, self.stage), run.labels(t)) for run in runs]
             for t in self.targets
         }
-        named = [str(run.path) for run in runs]
+        named = [str(run.folder) for run in runs]
         return [f'{t}: {line}' for t, of in files.items() for line in differences(named, of)]
 
     def _together(self, folds: Sequence[Run], target: str) -> dict[str, Moments]:
@@ -102,7 +102,7 @@ class ConfigComparison:
         for run in folds:
             more = run.moments(target, self.stage)
             if twice := found.keys() & more.keys():
-                raise DataError(f'{run.path}: video {min(twice)!r} is validated in another fold, too')
+                raise DataError(f'{run.folder}: video {min(twice)!r} is validated in another fold, too')
             found |= more
         return found
 

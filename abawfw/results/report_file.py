@@ -85,13 +85,18 @@ def _before(
 
 
 KEY = 'made_with'
-"""Where it stands in report.json: by partition (val, test), then by target."""
+"""Where it stands in report.json: by partition (train, val, test), then by target."""
 
 
 def digest(checkpoint: Path) -> str:
     """Of the bytes of a checkpoint: a run trained anew has other ones of the same name."""
     with checkpoint.open('rb') as file:
         return hashlib.file_digest(file, 'blake2b').hexdigest()
+
+
+def text_digest(text: str) -> str:
+    """Of the text of a config."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def record(folder: Path, checkpoint: Path, config: str | None, text: str) -> dict[str, str | None]:
@@ -111,7 +116,7 @@ def record(folder: Path, checkpoint: Path, config: str | None, text: str) -> dic
         'checkpoint': Path(os.path.relpath(checkpoint.resolve(), folder.resolve())).as_posix(),
         'digest': digest(checkpoint),
         'config': None if config is None else Path(config).name,
-        'config_sha256': hashlib.sha256(text.encode()).hexdigest(),
+        'config_sha256': text_digest(text),
     }
 
 
@@ -138,7 +143,7 @@ def doubts(
         report: content of its report.json, {} without one.
         best: the run's best checkpoints by score, as far as they are known; None where no run is around.
         targets: those that are read.
-        partitions: those that are read, of 'val' and 'test'.
+        partitions: those that are read, of 'train', 'val' and 'test'.
 
     Returns:
         Nothing where everything fits, and for prediction files with neither report nor run around them.

@@ -19,9 +19,9 @@ from abawfw.evaluation.functional import Moments, moments
 from abawfw.files import read_text
 from abawfw.groups import Groups
 from abawfw.json_files import read_json
+from abawfw.prediction_files import KINDS, PARTITIONS, Predictions, file_name, read_predictions
 from abawfw.results.agreement import differences
 from abawfw.results.interval_file import KeptIntervals, intervals_of
-from abawfw.results.predictions import KINDS, PARTITIONS, Predictions, file_name, read_predictions
 from abawfw.results.report_file import REPORT, TestedPipeline, doubts, read_pipeline, recorded
 from abawfw.results.report_table import COUNTED, CROSS_VALIDATED
 from abawfw.results.side_files import number, read_faces, read_times, read_val_groups
@@ -51,11 +51,12 @@ class Run:
     Args:
         path: work_dir of a run; folder of prediction files; or folder with ``predict/`` in it, text files per
             trial without labels, as the reference of TAGF writes it.
+        predictions: which of its folders holds the prediction files, where it was tested in several ways.
 
     Attributes:
         path: as given; it need not exist.
         name: of its folder.
-        folder: where the prediction files lie: ``predictions/``, or the path itself.
+        folder: where the prediction files lie: ``predictions/`` or the like, or the path itself.
 
     >>> run = Run('work_dirs/run')
     >>> run.status, run.targets
@@ -64,10 +65,10 @@ class Run:
     True
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, predictions: str = PREDICTIONS) -> None:
         self.path = Path(path)
         self.name = self.path.resolve().name
-        inner = self.path / PREDICTIONS
+        inner = self.path / predictions
         self.folder = inner if inner.is_dir() else self.path
         self._read: dict[tuple[str, str], Predictions] = {}
 
@@ -264,7 +265,7 @@ class Run:
         return self.doubts_of(self.targets)
 
     def doubts_of(self, targets: Sequence[str], partitions: Sequence[str] = ('val',)) -> list[str]:
-        """The same of some targets and of partitions, 'val' or 'test'.
+        """The same of some targets and of partitions, 'train', 'val' or 'test'.
 
         Raises:
             DataError: report.json is damaged.
@@ -283,9 +284,9 @@ class Run:
         return not any(self.folder.glob(FILES)) and (self.path / FOLDER).is_dir()
 
     def has(self, partition: str, target: str) -> bool:
-        """Whether there are predictions of a target; the partition is 'val' or 'test'."""
+        """Whether there are predictions of a target; the partition is 'train', 'val' or 'test'."""
         if self.texts_only:
-            return has_trial_files(self.path, partition, target)
+            return partition != 'train' and has_trial_files(self.path, partition, target)
         return any(self.folder.glob(f'{PARTITIONS[partition]}_pred_{target}_*.json'))
 
     def estimates(self, target: str) -> bool:
@@ -303,9 +304,9 @@ class Run:
         """One file of predictions as it is, which may be of another test than that of another stage.
 
         Args:
-            partition: 'val' or 'test'.
+            partition: 'train', 'val' or 'test'.
             target: 'valence' or 'arousal'.
-            stage: 'raw' (of val only), 'clipped' or 'smoothed'; text files are clipped.
+            stage: 'raw' (not of test), 'clipped' or 'smoothed'; text files are clipped.
 
         Raises:
             DataError: it is missing or damaged, or text files are asked for another stage.

@@ -7,7 +7,7 @@ import io
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, TypeAlias
@@ -16,7 +16,7 @@ from abawfw.config.diff import config_diff
 from abawfw.config.loading import VAConfig, load_config
 from abawfw.config.overrides import parse_words
 from abawfw.errors import ConfigError
-from abawfw.results.report_file import REPORT
+from abawfw.results.report_file import REPORT, recorded, text_digest
 from abawfw.results.report_table import aligned
 from abawfw.results.run import CONFIG, MEAN, PREDICTIONS, STD, Run
 from abawfw.series.launchers.base import Failure, Job, Launcher, Report
@@ -60,6 +60,8 @@ class Series:
         tools: folder of train.py and test.py.
         data_root: instead of the config's.
         words: overrides of all runs, as after ``--cfg-options``.
+        tests: how each run is tested once it is trained: overrides of the test alone, by the folder of the
+            run that its predictions go to.
     """
 
     config: Path
@@ -67,6 +69,7 @@ class Series:
     tools: Path
     data_root: str | None = None
     words: tuple[str, ...] = ()
+    tests: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: {PREDICTIONS: ()})
 
     def load(self, planned: PlannedRun | None = None) -> VAConfig:
         """The config of a run, or the one that all have in common, as tools/train.py loads it."""
@@ -109,7 +112,7 @@ class Series:
         return found
 
     def job(self, planned: PlannedRun, targets: Sequence[str]) -> Job:
-        """The commands that are left: training and testing, testing, or none."""
+        """The commands that are left: training and tests, tests, or none."""
         work_dir = self.out / planned.name
         train = [sys.executable, str(self.tools / 'train.py'), str(self.config)]
         train += ['--work-dir', str(work_dir), '--resume']
@@ -117,15 +120,17 @@ class Series:
         train += ['--seed', str(planned.seed)] if planned.seed is not None else []
         words = [*self.words, *planned.words]
         train += ['--cfg-options', *words] if words else []
-        test = (sys.executable, str(self.tools / 'test.py'), str(work_dir))
-        run = Run(work_dir)
-        trained = run.status == 'done'
-        commands: tuple[tuple[str, ...], ...] = (test,) if trained else (tuple(train), test)
-        if trained and run.scores(targets) is not None:
-            commands = ()
+        trained = Run(work_dir).status == 'done'
+        commands = [] if trained else [tuple(train)]
+        for folder, tested in self.tests.items():
+            if not (trained and _is_tested(work_dir, folder, tested, targets)):
+                test = [sys.executable, str(self.tools / 'test.py'), str(work_dir)]
+                test += ['--out', str(work_dir / folder)] if folder != PREDICTIONS else []
+                commands.append((*test, *(['--cfg-options', *tested] if tested else [])))
         # on a cluster, the environment of this process is not that of the run
         environment = {k: os.environ[k] for k in ('PYTHONPATH',) if k in os.environ}
-        return Job(planned.name, commands, work_dir, environment, (f'{PREDICTIONS}/{REPORT}',))
+        outputs = tuple(f'{folder}/{REPORT}' for folder in self.tests)
+        return Job(planned.name, tuple(commands), work_dir, environment, outputs)
 
     def _check_unchanged(self, configs: dict[str, VAConfig]) -> None:
         """Refuse to mix runs of two configs in one table."""
@@ -140,6 +145,18 @@ class Series:
                 '\n'.join([f'{self.out} holds runs of another config; it was -> it is now', *problems])
                 + '\nundo the change, choose another folder with --out, or delete these runs'
             )
+
+
+def _is_tested(work_dir: Path, folder: str, words: Sequence[str], targets: Sequence[str]) -> bool:
+    """Whether a folder of a trained run holds its predictions, made with these overrides if there are any."""
+    run = Run(work_dir, folder)
+    if run.scores(targets) is None:
+        return False
+    if not words:  # whatever a user has tested it with
+        return True
+    digest = text_digest(load_config(work_dir / CONFIG, parse_words(words)).pretty_text)
+    found = [recorded(run.report, 'val', target) for target in targets]
+    return all(made is not None and made['config_sha256'] == digest for made in found)
 
 
 def launch(jobs: Sequence[Job], launcher: Launcher, report: Report) -> list[Failure]:

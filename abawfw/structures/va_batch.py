@@ -26,6 +26,7 @@ class VAClip:
         valid: (time,) bool, True where the frame exists, False for padding behind the frames.
         observed: (time, modalities) bool, columns in the order of the inputs: False where there is nothing to
             see of a modality, such as a missing face, and for padding.
+        teacher_va: predictions of a teacher, (time, 2) as labels; None without one.
     """
 
     video_id: str
@@ -37,6 +38,7 @@ class VAClip:
     gt_va: Tensor
     valid: Tensor
     observed: Tensor
+    teacher_va: Tensor | None = None
 
 
 class Frames(NamedTuple):
@@ -72,6 +74,7 @@ class VABatch:
         observed: (batch, time, modalities) bool, columns in the order of the inputs.
         starts: (batch,) bool, ``starts_video`` as a tensor.
         observed_at: places of observed frames, see `Frames`.
+        teacher_va: predictions of a teacher, (batch, time, 2) as labels; None without one.
         pred_va: predictions, (batch, time, number of targets), float32, detached, without meaning for
             padding, on the model's device; None until the estimator has set it.
     """
@@ -87,6 +90,7 @@ class VABatch:
     observed: Tensor
     starts: Tensor
     observed_at: list[Tensor | None]
+    teacher_va: Tensor | None = None
     pred_va: Tensor | None = None
 
     @classmethod
@@ -94,6 +98,7 @@ class VABatch:
         """Stack clips, padded to the longest: without label, not valid, not observed."""
         observed = stack_padded([clip.observed for clip in clips], False)
         starts = [clip.starts_video for clip in clips]
+        taught = [clip.teacher_va for clip in clips if clip.teacher_va is not None]
         return cls(
             video_id=[clip.video_id for clip in clips],
             start=[clip.start for clip in clips],
@@ -106,6 +111,7 @@ class VABatch:
             observed=observed,
             starts=torch.tensor(starts),
             observed_at=places(observed),
+            teacher_va=stack_padded(taught, math.nan) if taught else None,
         )
 
     def __len__(self) -> int:
@@ -120,7 +126,8 @@ class VABatch:
     @property
     def tensors(self) -> list[Tensor]:
         """All tensors."""
-        given = [self.gt_va, self.valid, self.observed, self.starts, *self.observed_at, self.pred_va]
+        given = [self.gt_va, self.valid, self.observed, self.starts, *self.observed_at]
+        given += [self.teacher_va, self.pred_va]
         return [x for x in given if x is not None]
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> VABatch:
@@ -143,8 +150,10 @@ class VABatch:
             name: change(getattr(self, name)) for name in ('gt_va', 'valid', 'observed', 'starts')
         }
         at = [None if x is None else change(x) for x in self.observed_at]
-        pred = None if self.pred_va is None else change(self.pred_va)
-        return replace(self, **changed, observed_at=at, pred_va=pred)
+        for name in ('teacher_va', 'pred_va'):
+            value = getattr(self, name)
+            changed[name] = None if value is None else change(value)
+        return replace(self, **changed, observed_at=at)
 
 
 def stack_padded(clips: Sequence[Tensor], value: float) -> Tensor:

@@ -13,8 +13,8 @@ import numpy as np
 from abawfw.errors import ConfigError, DataError, counted
 from abawfw.evaluation.functional import Moments
 from abawfw.groups import Groups
+from abawfw.prediction_files import PARTITIONS, Predictions
 from abawfw.results.agreement import common_groups, differences, same_videos
-from abawfw.results.predictions import PARTITIONS, Predictions
 from abawfw.results.run import CROSS_VALIDATION, MEAN, STD, Run, is_run
 from abawfw.submission.contribution import Contribution, ValGroup, group_contributions, mean_of_runs
 from abawfw.submission.weights import FITTED, check_rule, find_weights
@@ -32,6 +32,7 @@ class Ensemble:
         targets: to average.
         smoothed: take the smoothed predictions instead of the clipped ones.
         weights: rule, see ``RULES``.
+        partition: 'test' or 'train', whose predictions are averaged; those of val weigh and measure.
 
     Attributes:
         targets: dict of target -> ``TargetEnsemble``.
@@ -50,28 +51,29 @@ class Ensemble:
         targets: Sequence[str] = ('valence', 'arousal'),
         smoothed: bool = False,
         weights: str = 'mean',
+        partition: str = 'test',
     ) -> None:
         if not runs or not targets:
             raise ConfigError('an ensemble needs at least one run and one target')
         check_rule(weights)
-        self.smoothed, self.rule = smoothed, weights
+        self.smoothed, self.rule, self.partition = smoothed, weights, partition
         found = expand(runs)
         # where no run has a target, reading reports what is missing
         chosen = {t: [run for run in found if run.estimates(t)] or found for t in targets}
         files = {t: self._read(chosen[t], t) for t in targets}
-        if problems := [line for t in targets for line in _disagreements(chosen[t], *files[t], t)]:
+        if problems := [x for t in targets for x in _disagreements(chosen[t], *files[t], t, partition)]:
             raise DataError('these runs cannot be averaged:\n  ' + '\n  '.join(problems))
         self.targets = {t: self._average(chosen[t], *files[t], t) for t in targets}
 
     def _read(self, runs: list[Run], target: str) -> tuple[list[Predictions | None], list[Predictions]]:
         stage = 'smoothed' if self.smoothed else 'clipped'
         val = [None if run.texts_only else run.read('val', target, stage) for run in runs]
-        if not any(run.has('test', target) for run in runs):
+        if not any(run.has(self.partition, target) for run in runs):
             return val, []
-        return val, [run.read('test', target, stage) for run in runs]
+        return val, [run.read(self.partition, target, stage) for run in runs]
 
     def _average(
-        self, runs: list[Run], val: list[Predictions | None], tst: list[Predictions], target: str
+        self, runs: list[Run], val: list[Predictions | None], averaged: list[Predictions], target: str
     ) -> TargetEnsemble:
         groups = same_videos(val)
         common = len(groups) == 1 and len(groups[0]) == len(runs)
@@ -100,14 +102,16 @@ class Ensemble:
             folds=len(groups),
             val=Moments.pool(parts) if all(p is not None for p in val) else None,
             cross_validated_ccc=rows[0].together if self.rule in FITTED else None,
-            test_preds={
-                video: mean_of_runs(self.rule, weights, [run.preds[video] for run in tst])
-                for video in (tst[0].preds if tst else ())
+            preds={
+                video: mean_of_runs(self.rule, weights, [run.preds[video] for run in averaged])
+                for video in (averaged[0].preds if averaged else ())
             }
             or None,
             tuned=tuple(run.path for run in runs if self.smoothed and target in run.tuned),
             unit=unit,
-            doubts=tuple(f'{run.path}: {line}' for run in runs for line in _doubts(run, target)),
+            doubts=tuple(
+                f'{run.path}: {line}' for run in runs for line in _doubts(run, target, self.partition)
+            ),
         )
 
 
@@ -129,22 +133,26 @@ def _groups(runs: list[Run], val: list[Predictions | None], indices: list[int]) 
     return common_groups(*zip(*found, strict=True))
 
 
-def _doubts(run: Run, target: str) -> list[str]:
-    """What speaks against the files of a run being those of its best checkpoint, of all partitions there."""
+def _doubts(run: Run, target: str, partition: str) -> list[str]:
+    """What speaks against the files of a run that are read being those of its best checkpoint."""
     if run.texts_only:
         return []
-    return run.doubts_of([target], [part for part in PARTITIONS if run.has(part, target)])
+    return run.doubts_of([target], [part for part in ('val', partition) if run.has(part, target)])
 
 
 def _disagreements(
-    runs: list[Run], val: list[Predictions | None], tst: list[Predictions], target: str
+    runs: list[Run],
+    val: list[Predictions | None],
+    averaged: list[Predictions],
+    target: str,
+    partition: str,
 ) -> list[str]:
     names = [str(run.path) for run in runs]
     lines = []
     for group in same_videos(val):
         members = [p for p in (val[i] for i in group) if p is not None]
         lines += [f'val, {target}: {text}' for text in differences([names[i] for i in group], members)]
-    return lines + [f'tst, {target}: {text}' for text in differences(names, tst)]
+    return lines + [f'{PARTITIONS[partition]}, {target}: {text}' for text in differences(names, averaged)]
 
 
 STATISTICS = (MEAN, STD)  # rows of the table that are no runs
@@ -207,7 +215,7 @@ class TargetEnsemble:
             that did not train on it; None where a run has no val. Weights were found on the same frames.
         cross_validated_ccc: CCC where no video, nor another of its group, took part in finding its own
             weights; None for one video or group, and where weights are not found on labels.
-        test_preds: (frames,) by video; None if no run has test predictions.
+        preds: (frames,) by video, of test or train; None if no run has predictions of them.
         tuned: runs whose smoothed predictions, which are averaged, were tuned on the labels of val.
         unit: what a cross-validation of weights divides, as text; None where weights are not found on
             labels.
@@ -219,7 +227,7 @@ class TargetEnsemble:
     folds: int
     val: Moments | None
     cross_validated_ccc: float | None
-    test_preds: dict[str, np.ndarray] | None
+    preds: dict[str, np.ndarray] | None
     tuned: tuple[Path, ...] = ()
     unit: str | None = None
     doubts: tuple[str, ...] = ()

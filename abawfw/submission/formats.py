@@ -12,6 +12,8 @@ import numpy as np
 
 from abawfw.errors import ConfigError, DataError, counted
 from abawfw.files import Replacement, recover
+from abawfw.prediction_files import file_name
+from abawfw.results.predictions import to_json
 
 HEADER = 'image_location,valence,arousal'
 TOLERANCE = 2  # frames; videos and their labels differ by this much, see docs/challenge.md
@@ -170,6 +172,13 @@ def abaw(preds: TargetPredictions, sample: SampleFile | None, allow_repair: int)
     return Submission({'predictions.txt': '\n'.join(lines) + '\n'}, len(sample.rows), repairs)
 
 
+def of_teacher(preds: TargetPredictions, smoothed: bool) -> Submission:
+    """Prediction files of train, as of a run, from which a student learns (``LoadPredictions``)."""
+    kind = 'smoothed' if smoothed else 'clipped'
+    files = {file_name('train', target, kind): to_json(videos) for target, videos in preds.items()}
+    return Submission(files, sum(len(p) for videos in preds.values() for p in videos.values()))
+
+
 Format: TypeAlias = Callable[[TargetPredictions, SampleFile | None, int], Submission]
 FORMATS: dict[str, Format] = {'per-target': per_target, 'per-video': per_video, 'abaw': abaw}
 
@@ -221,7 +230,8 @@ def check_output(out: Path | str, overwrite: bool = False) -> list[str]:
         What had to be put right after a call that was killed, a line each.
 
     Raises:
-        ConfigError: ``out`` exists and ``overwrite`` is not set, or it holds anything but text files.
+        ConfigError: ``out`` exists and ``overwrite`` is not set, or it holds anything but text files and
+            predictions of train.
     """
     out = Path(out)
     notes = recover(out)
@@ -232,7 +242,9 @@ def check_output(out: Path | str, overwrite: bool = False) -> list[str]:
         raise ConfigError(
             f'{out} exists already; choose another name or replace it with --overwrite{restored}'
         )
-    foreign = next((p for p in out.rglob('*') if not p.is_dir() and p.suffix != '.txt'), None)
+    ours = ('*.txt', file_name('train', '*', 'clipped'), file_name('train', '*', 'smoothed'))
+    files = [p for p in out.rglob('*') if not p.is_dir()]
+    foreign = next((p for p in files if not any(p.match(pattern) for pattern in ours)), None)
     if out.is_symlink() or not out.is_dir() or foreign is not None:
         raise ConfigError(f'{out} is not a submission ({foreign or "no folder"}) and is not overwritten')
     return notes

@@ -165,21 +165,32 @@ def find_weights(rule: str, statistics: Moments) -> np.ndarray:
 def cross_validated_ccc(rule: str, units: Sequence[Moments], folds: int = 5) -> float | None:
     """CCC over all frames where the weights of every unit, a video or a group of them, were found without it.
 
-    Units go to folds in turn. A rule that finds no weights without a fold leaves that fold's runs equal.
+    A rule that finds no weights without a fold leaves that fold's runs equal.
 
     Returns:
         The pooled CCC; None for fewer than two labelled units.
     """
-    units = [u for u in units if u.n]
-    if len(units) < 2:
-        return None
-    folds = min(folds, len(units))
     parts = []
-    for fold in range(folds):
-        kept = [u for i, u in enumerate(units) if i % folds != fold]
+    for kept, held_out in folds_of(units, folds):
+        known = Moments.pool(units[i] for i in kept)
         try:
-            weights = find_weights(rule, Moments.pool(kept))
+            weights = find_weights(rule, known)
         except DataError:
-            weights = find_weights('mean', Moments.pool(kept))
-        parts += [mean_moments(u, weights) for i, u in enumerate(units) if i % folds == fold]
-    return Moments.pool(parts).ccc
+            weights = find_weights('mean', known)
+        parts += [mean_moments(units[i], weights) for i in held_out]
+    return Moments.pool(parts).ccc if parts else None
+
+
+def folds_of(units: Sequence[Moments], folds: int = 5) -> list[tuple[list[int], list[int]]]:
+    """Where labelled units stand, parted into folds, to which they go in turn.
+
+    Returns:
+        Of each fold the units that something is chosen on, and those it is measured on; none for fewer than
+        two labelled units.
+    """
+    labelled = [i for i, unit in enumerate(units) if unit.n]
+    if len(labelled) < 2:
+        return []
+    folds = min(folds, len(labelled))
+    parted = [labelled[fold::folds] for fold in range(folds)]
+    return [([i for i in labelled if i not in held_out], held_out) for held_out in parted]

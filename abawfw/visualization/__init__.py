@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from abawfw.lazy import lazy
 
 if TYPE_CHECKING:
+    from abawfw.visualization.annotation_page import annotation_page
     from abawfw.visualization.comparison_page import ComparisonPage
     from abawfw.visualization.curves import draw_training, draw_videos
     from abawfw.visualization.data_page import data_page
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     'ComparisonPage',
     'Page',
+    'annotation_page',
     'data_page',
     'draw_curves',
     'draw_training',

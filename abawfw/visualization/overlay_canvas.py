@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from abawfw.evaluation.functional import stretches
 from abawfw.visualization.va_figure import COLORS
 
 SIZE = (1280, 720)
@@ -59,6 +60,7 @@ class OverlayCanvas:
             for t in self.targets
             if f'{t}_low' in table
         }
+        self._words = table['word'].to_numpy() if 'word' in table else None
         self._frame, self._plane, self._curves = layout(width, height)
         scale = min(self._frame.width / width, self._frame.height / height)
         self._scale = scale
@@ -109,7 +111,12 @@ class OverlayCanvas:
     def _way(self, canvas: NDArray[np.uint8], row: int) -> None:
         """The last seconds on the plane, fading, and the present."""
         first = int(np.searchsorted(self.times, self.times[row] - TRAIL))
-        points = np.round(self._on_plane(slice(min(first, row), row + 1)) * 16).astype(np.int32)
+        places = self._on_plane(slice(min(first, row), row + 1))
+        known = np.asarray(np.isfinite(places).all(axis=1))
+        if not known[-1]:
+            return
+        unbroken = int(np.cumprod(known[::-1]).sum())
+        points = np.round(places[-unbroken:] * 16).astype(np.int32)
         strengths = np.linspace(0.15, 1, max(len(points) - 1, 1))
         for start, end, strength in zip(points[:-1], points[1:], strengths, strict=False):
             color = tuple(
@@ -136,23 +143,28 @@ class OverlayCanvas:
         strip = canvas[y - 2 : y + height + 2, x : x + width]
         middle = width // 2
         for target, ends in self.ends.items():
-            band = (1 - ends[first:last]) / 2 * height + 2
-            sides = [np.stack([across - x, side], axis=1) for side in band.T]
-            outline = np.round(np.concatenate([sides[0], sides[1][::-1]]) * 16).astype(np.int32)
-            filled = cv2.fillPoly(strip.copy(), [outline], rgb_of(BRIGHT[target]), cv2.LINE_AA, 4)
-            filled = cv2.addWeighted(filled, BAND, strip, 1 - BAND, 0)
-            edged = cv2.polylines(filled.copy(), [outline], True, rgb_of(BRIGHT[target]), 1, cv2.LINE_AA, 4)
-            strip[:] = cv2.addWeighted(edged, EDGE, filled, 1 - EDGE, 0)
+            band = np.stack([across - x, *((1 - ends[first:last].T) / 2 * height + 2)], axis=1)
+            bright = rgb_of(BRIGHT[target])
+            for start, stop in stretches(np.isfinite(band).all(axis=1)):
+                upper, lower = band[start:stop, [0, 2]], band[start:stop, [0, 1]]
+                outline = np.round(np.concatenate([upper, lower[::-1]]) * 16).astype(np.int32)
+                filled = cv2.fillPoly(strip.copy(), [outline], bright, cv2.LINE_AA, 4)
+                filled = cv2.addWeighted(filled, BAND, strip, 1 - BAND, 0)
+                edged = cv2.polylines(filled.copy(), [outline], True, bright, 1, cv2.LINE_AA, 4)
+                strip[:] = cv2.addWeighted(edged, EDGE, filled, 1 - EDGE, 0)
         for target in self.targets:
-            up = (1 - self.values[target][first:last]) / 2 * height + 2
+            values = self.values[target][first:last]
+            known = np.isfinite(values)
+            up = (1 - np.where(known, values, 0)) / 2 * height + 2
             points = np.round(np.stack([across - x, up], axis=1) * 16).astype(np.int32)
             here = row - first
             bright = rgb_of(BRIGHT[target])
             faint = tuple(round(0.45 * c + 0.55 * g) for c, g in zip(bright, rgb_of(PANEL), strict=True))
-            for part, color, thick in ((points[here:], faint, 2), (points[: here + 1], bright, 3)):
-                if len(part) > 1:
-                    cv2.polylines(strip, [part.reshape(-1, 1, 2)], False, color, thick, cv2.LINE_AA, 4)
-            cv2.circle(strip, points[here].tolist(), 5 * 16, bright, -1, cv2.LINE_AA, 4)
+            for part, color, thick in ((slice(here, None), faint, 2), (slice(here + 1), bright, 3)):
+                for line in _stretches(points[part], known[part]):
+                    cv2.polylines(strip, [line.reshape(-1, 1, 2)], False, color, thick, cv2.LINE_AA, 4)
+            if known[here]:
+                cv2.circle(strip, points[here].tolist(), 5 * 16, bright, -1, cv2.LINE_AA, 4)
         cv2.line(strip, (middle, 0), (middle, height + 4), rgb_of(FAINT), 1)
 
     def _texts(self, canvas: NDArray[np.uint8], row: int, faceless: bool) -> NDArray[np.uint8]:
@@ -162,9 +174,12 @@ class OverlayCanvas:
         x, y, width, _ = self._curves
         left = x + 52
         for target in self.targets:
-            text = f'{target} {self.values[target][row]:+.2f}'.replace('-', '\N{MINUS SIGN}')
+            value = self.values[target][row]
+            text = f'{target} {value:+.2f}'.replace('-', '\N{MINUS SIGN}') if value == value else target
             pen.text((left, y + 10), text, fill=BRIGHT[target], font=font(20))
             left += 200
+        if self._words is not None and self._words[row] is not None:
+            pen.text((left, y + 10), self._words[row], fill=INK, font=font(20))
         minutes, seconds = divmod(max(self.times[row], 0.0), 60)
         pen.text(
             (x + width - 24, y + 12), f'{int(minutes)}:{seconds:05.2f}', fill=INK, font=font(18), anchor='ra'
@@ -203,6 +218,13 @@ class OverlayCanvas:
                 anchor='rm',
             )
         return np.asarray(image)
+
+
+def _stretches(points: NDArray[np.int32], known: NDArray[np.bool_]) -> list[NDArray[np.int32]]:
+    """The points that follow one another without one between that is not known, two or more each."""
+    edges = np.flatnonzero(np.diff(known)) + 1
+    parts = zip(np.split(points, edges), np.split(known, edges), strict=True)
+    return [part for part, there in parts if len(part) > 1 and there[0]]
 
 
 def rgb_of(color: str) -> tuple[int, int, int]:

@@ -71,27 +71,10 @@ class Page:
             body = '\n'.join(block.html(f'b{number}-{i}') for i, block in enumerate(blocks))
             title = f'<h2 id="{uid}">{escape(heading)}</h2>'
             sections.append(f'<section aria-labelledby="{uid}">{title}{text}\n{body}</section>')
-        intro = f'<p class="intro">{escape(self.intro)}</p>' if self.intro else ''
-        written = datetime.now(UTC).strftime('%Y-%m-%d %H:%M UTC')
-        return '\n'.join(
-            [
-                '<!DOCTYPE html>',
-                '<html lang="en"><head><meta charset="utf-8">',
-                f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">',
-                '<meta name="viewport" content="width=device-width, initial-scale=1">',
-                '<meta name="color-scheme" content="light dark">',
-                f'<title>{escape(self.title)}</title>',
-                f'<style>{_asset("page.css")}</style></head><body>',
-                f'<header><h1>{escape(self.title)}</h1>{intro}',
-                f'<nav aria-label="Contents"><ul>{"".join(contents)}</ul></nav></header>',
-                f'<main>{"".join(sections)}</main>',
-                f'<footer>Written by abawfw {escape(abawfw.__version__)} on {written}.</footer>',
-                f'<script type="application/json" id="dark-colors">{to_json(DARK)}</script>',
-                f'<script>{_plotly()}</script>',
-                *(f'<script>{_asset(name)}</script>' for name in SCRIPTS),
-                '</body></html>\n',
-            ]
-        )
+        nav = f'<nav aria-label="Contents"><ul>{"".join(contents)}</ul></nav>'
+        dark = f'<script type="application/json" id="dark-colors">{to_json(DARK)}</script>'
+        scripts = [f'<script>{_plotly()}</script>', *(f'<script>{asset(name)}</script>' for name in SCRIPTS)]
+        return document(self.title, self.intro, nav, ''.join(sections), '\n'.join([dark, *scripts]))
 
     def write(self, path: Path) -> None:
         """Write the page, whole or not at all.
@@ -103,8 +86,44 @@ class Page:
         write_text(path, self.render())
 
 
+def document(
+    title: str, intro: str, nav: str, main: str, scripts: str, css: str = '', policy: str = ''
+) -> str:
+    """The frame of every page, around what is particular to it.
+
+    Args:
+        title: heading of the page and name of its tab, plain text.
+        intro: below it, plain text.
+        nav: HTML of the list of contents, or nothing.
+        main: HTML of the page.
+        scripts: script elements.
+        css: beside that of all pages.
+        policy: what the page may load beside what all pages may, in the words of a Content-Security-Policy.
+    """
+    written = datetime.now(UTC).strftime('%Y-%m-%d %H:%M UTC')
+    below = f'<p class="intro">{escape(intro)}</p>' if intro else ''
+    return '\n'.join(
+        [
+            '<!DOCTYPE html>',
+            '<html lang="en"><head><meta charset="utf-8">',
+            f'<meta http-equiv="Content-Security-Policy" content="{POLICY}{policy}">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            '<meta name="color-scheme" content="light dark">',
+            f'<title>{escape(title)}</title>',
+            f'<style>{asset("page.css")}{css}</style></head><body>',
+            f'<header><h1>{escape(title)}</h1>{below}',
+            f'{nav}</header>',
+            f'<main>{main}</main>',
+            f'<footer>Written by abawfw {escape(abawfw.__version__)} on {written}.</footer>',
+            scripts,
+            '</body></html>\n',
+        ]
+    )
+
+
 @cache
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """A file of ``assets/``."""
     return (ASSETS / name).read_text(encoding='utf-8')
 
 

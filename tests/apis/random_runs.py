@@ -15,7 +15,11 @@ from abawfw.registry import MODELS
 
 
 def make_run(
-    folder: Path, config: Path, overrides: dict[str, Any], extraction: dict[str, Any] | None = None
+    folder: Path,
+    config: Path,
+    overrides: dict[str, Any],
+    extraction: dict[str, Any] | None = None,
+    fps: list[float] | None = None,
 ) -> Path:
     """A work_dir as tools/train.py leaves it, with other weights for each target."""
     cfg = load_config(config, overrides)
@@ -32,7 +36,7 @@ def make_run(
             'targets': list(cfg.targets),
             'fitted': _tensors(dataset.fitted),
             'extraction': extraction or {},
-        }
+        } | ({} if fps is None else {'fps': fps})
         save_checkpoint(
             {'meta': meta, 'state_dict': model.state_dict()},
             folder / f'best_ccc_{target}_epoch_{seed + 1}.pth',

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from command_line import ROOT, call, call_apart
 from made_runs import MadeUp
+from tool_here import tool_here
 
 from abawfw.apis.compare_configs import (
     CSV,
@@ -112,7 +114,25 @@ def test_table_and_page(demo_data: Path, tmp_path: Path) -> None:
         ({'seeds': []}, 'seeds: at least one'),
         ({'seeds': ['1']}, 'seeds: a list of whole numbers'),
         ({'configs': CONFIGS[:1]}, 'configs: at least two'),
+        ({'configs': CONFIGS[0]}, "configs: a list of paths, not 'rucaim3/transformer_demo.py'"),
+        (
+            {'configs': [CONFIGS[0], 3]},
+            'configs: paths, or dict(config=PATH, name=..., options=[...]), not 3',
+        ),
+        ({'configs': [CONFIGS[0], {'config': CONFIGS[0]}]}, 'configs: two have the name transformer_demo'),
+        (
+            {'configs': [CONFIGS[0], {'config': CONFIGS[0], 'name': 'b'}]},
+            'configs: b is the same as transformer_demo',
+        ),
+        (
+            {'configs': [CONFIGS[0], {'config': CONFIGS[0], 'option': ['overlap=2']}]},
+            "configs: rucaim3/transformer_demo.py: unknown key 'option': did you mean 'options'?",
+        ),
+        ({'configs': [CONFIGS[0], {'config': CONFIGS[0], 'name': 'a/b'}]}, "'a/b' cannot be a name here"),
+        ({'configs': [CONFIGS[0], {'config': CONFIGS[0], 'options': 'x=1'}]}, 'options: a list of texts'),
         ({'epochs': 0}, 'epochs: a whole number of 1 or more, not 0'),
+        ({'seconds': 0}, 'seconds: a number above 0, not 0'),
+        ({'seconds': '60'}, "seconds: a number above 0, not '60'"),
         ({'stage': 'smooth'}, "stage: 'raw', 'clipped' or 'smoothed', not 'smooth'"),
     ],
 )
@@ -121,6 +141,100 @@ def test_what_is_no_protocol(values: dict[str, Any], message: str, tmp_path: Pat
     with pytest.raises(ConfigError, match='is no protocol') as error:
         read_protocol(path)
     assert message in str(error.value)
+
+
+OVERLAPPING = {'config': CONFIGS[0], 'name': 'overlapping', 'options': ['overlap=2']}
+
+
+def test_what_differs_in_its_test_alone_is_trained_once(tmp_path: Path) -> None:
+    averaged = {
+        'config': CONFIGS[0],
+        'name': 'averaged',
+        'options': ['custom_hooks=[dict(type=EMAHook,decay=0.99)]'],
+    }
+    both = {**averaged, 'name': 'both', 'options': [*averaged['options'], 'overlap=3']}
+    path = protocol_file(
+        tmp_path,
+        tmp_path,
+        configs=[OVERLAPPING, CONFIGS[0], both, averaged],
+        seconds=60,
+        options=['overlap_weights=triangle', 'lr=1e-3'],
+    )
+    series = read_protocol(path).series(tmp_path / 'out', ROOT / 'tools')
+    assert list(series) == ['overlapping', 'transformer_demo', 'both', 'averaged']
+    assert series['overlapping'][0] is series['transformer_demo'][0]
+    assert series['both'][0] is series['averaged'][0] is not series['overlapping'][0]
+    for name, number in (('overlapping', '2'), ('both', '3')):
+        of, folder = series[name]
+        job = of.job(read_protocol(path).runs[0], ['valence'])
+        train, *tests = job.commands
+        assert 'default_hooks.time_budget=dict(type=TimeBudgetHook,seconds=60)' in train
+        assert 'lr=1e-3' in train
+        assert 'overlap' not in ' '.join(train[train.index('--cfg-options') :])
+        mine = next(test for test in tests if str(job.work_dir / folder) in test)
+        assert mine[-3:] == ('--cfg-options', 'overlap_weights=triangle', f'overlap={number}')
+        assert len(tests) == len(job.outputs) == 2
+
+
+class InThisProcess(Predicting):
+    """Tests runs, and trains none."""
+
+    def start(self, job: Job, slot: int) -> Job:
+        self.launched.append(job)
+        for command in job.commands:
+            assert Path(command[1]).name == 'test.py'
+            found = tool_here('test', *command[2:])
+            assert found.returncode == 0, found.stderr
+        return job
+
+
+def test_what_overlap_brings(trained: Path, demo_data: Path, tmp_path: Path) -> None:
+    """A run is tested in two ways, and again where one of them has changed."""
+    out = tmp_path / 'out'
+    shutil.copytree(trained, out / 'plain/seed7', ignore=shutil.ignore_patterns('predictions*'))
+    config = str(trained / 'config.py')
+
+    def compared(overlap: int) -> tuple[list[tuple[str, ...]], list[float]]:
+        """What was started, and CCC of valence."""
+        entry = {**OVERLAPPING, 'config': config, 'options': [f'overlap={overlap}']}
+        path = protocol_file(
+            tmp_path, demo_data, configs=[{'config': config, 'name': 'plain'}, entry], seeds=[7]
+        )
+        launcher = InThisProcess()
+        found = compare_configs(read_protocol(path), out, ROOT / 'tools', launcher, lambda _: None)
+        return (
+            [command for job in launcher.launched for command in job.commands],
+            [row['ccc'] for row in found.rows if row['target'] == 'valence'],
+        )
+
+    def stored(folder: str) -> float:
+        run = Run(out / 'plain/seed7', folder)
+        labels, preds = run.labels('valence'), run.predictions('valence', 'raw')
+        return ccc(np.concatenate(list(labels.values())), np.concatenate([preds[v] for v in labels]))
+
+    started, scores = compared(2)
+    assert ['--out' in command for command in started] == [False, True]
+    assert scores == pytest.approx([stored('predictions'), stored('predictions_overlapping')], abs=1e-6)
+    assert abs(scores[0] - scores[1]) > 1e-4
+    assert compared(2) == ([], scores)
+    started, others = compared(3)
+    assert len(started) == 1
+    assert others[0] == scores[0]
+    assert others[1] == pytest.approx(stored('predictions_overlapping'), abs=1e-6)
+    assert others[1] != scores[1]
+
+
+def test_an_overlap_that_cannot_be(demo_data: Path, tmp_path: Path) -> None:
+    """Known before anything is trained."""
+    for number, (config, problem) in enumerate(
+        ((CONFIGS[0], 'clips have'), (CONFIGS[1], 'LSTMContext carries state from the end of a clip'))
+    ):
+        entry = {'config': config, 'name': 'other', 'options': [f'overlap={(1000, 2)[number]}']}
+        protocol = read_protocol(protocol_file(tmp_path, demo_data, configs=[config, entry]))
+        launcher = Predicting()
+        with pytest.raises(ConfigError, match=problem):
+            compare_configs(protocol, tmp_path / 'out', ROOT / 'tools', launcher, lambda _: None)
+        assert launcher.launched == []
 
 
 def test_configs_of_other_features(

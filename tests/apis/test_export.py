@@ -45,6 +45,15 @@ def description(session: Session) -> dict[str, Any]:
 ONE = {'video_channels': [6], 'audio_channels': [6]}
 ONE_STEP = {**WINDOW, **ONE, 'model.fusion.steps': 1}
 ONE_LAYER = {'hidden': 8, 'heads': 2, 'layers': 1, 'window': 12}
+CONFORMER = {'type': 'ConformerContext', 'layers': 1, 'heads': 2, 'ffn': 8, 'kernel': 3}
+POOLING = {'type': 'AttentionPooling', 'frames': 4, 'hidden': 4}
+# in one graph: behind a GRU the exporter knows no length but the example's, and a Conformer looks at it
+SEQUENCE = [
+    {'type': 'MambaContext', 'layers': 1},
+    {'type': 'GRUContext', 'hidden': 8},
+    {**CONFORMER, 'past': 5},
+    CONFORMER,
+]
 ENCODER = {'type': 'AttentionEncoder', 'dim': 4, 'heads': 2, 'layers': 1}
 
 
@@ -57,9 +66,9 @@ ENCODER = {'type': 'AttentionEncoder', 'dim': 4, 'heads': 2, 'layers': 1}
         ('tagf/rjcma_demo', WORDS, {**ONE_STEP, **TEXT, 'optional': ['bert']}),
         ('tagf/tagf_free_length_demo', VECTORS, ONE_STEP),  # gate: mlp
         ('ras/dcmmoe_demo', VECTORS, {**ONE_LAYER, 'model.encoders': {'audio_embedding': ENCODER}}),
-        ('ras/raav_demo', VECTORS, {**ONE_LAYER, 'ffn': 8}),
+        ('ras/raav_demo', VECTORS, {**ONE_LAYER, 'ffn': 8, 'model.encoders': {'audio_embedding': POOLING}}),
         ('mamba_va/mamba_va_demo', {'video_embedding': 5}, {'channels': [6], 'regressor': [4]}),
-        ('mamba_va/mamba_carried_demo', SOUND, {**TINY_RUCAIM3, 'layers': 1}),
+        ('mamba_va/mamba_carried_demo', SOUND, {**TINY_RUCAIM3, 'model.context': SEQUENCE}),
     ],
     ids=lambda value: value if isinstance(value, str) else '',
 )

@@ -169,6 +169,28 @@ def test_video(run: Path, store: Path, clip: Path, tmp_path: Path, capfd: pytest
     assert overlay.info.audio_streams == 1
 
 
+def test_a_clip_of_variable_rate(run: Path, store: Path, tmp_path: Path) -> None:
+    """Its own frames and times come out, with the face in each, whatever frames the run has seen."""
+    times = np.cumsum(np.r_[0, np.full(22, 0.02), np.full(22, 0.08)])
+    clip = write_video(tmp_path / 'slows.mp4', pictures(45), times.tolist(), voice(2.4))
+    extraction = json.loads((store / 'extraction.json').read_text())
+    options = {**OWN, 'data_root': str(store)}
+    config = ROOT / 'configs/own/pixels_own.py'
+    inferencer = VAInferencer(
+        make_run(tmp_path / 'run', config, options, extraction, [25.0, 25.0]), 'cpu', words=True
+    )
+    found = infer_video(inferencer, clip, tmp_path / 'out', overlay=True)
+    assert any('features were resampled to 25, 56 frames' in note for note in found.notes)
+    np.testing.assert_allclose(found.table.index, times, atol=1e-3)
+    assert not any(face and i % 7 > 4 for i, face in enumerate(found.table.face))
+    assert found.table.word.notna().all()
+    frames = [frame.rgb() for frame in Recording(tmp_path / 'out/slows.va.mp4').frames()]
+    assert len(frames) == 45
+    as_it_is = VAInferencer(run, 'cpu').predict_video(clip)
+    assert not any('resampled' in note for note in as_it_is.notes)
+    assert np.abs(as_it_is.table.valence_raw - found.table.valence_raw).max() > 1e-4
+
+
 def test_store(run: Path, store: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     copied = shutil.copytree(run, tmp_path / 'run')
     found = call(capfd, 'infer', store, copied)

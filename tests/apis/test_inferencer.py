@@ -17,7 +17,7 @@ from abawfw.apis import VAInferencer
 from abawfw.datasets.stores import open_store
 from abawfw.datasets.stores.trials.writer import TrialWriter
 from abawfw.errors import CheckpointError, ConfigError, DataError
-from abawfw.results.predictions import read_predictions
+from abawfw.prediction_files import read_predictions
 
 RUCAIM3 = ['affectnet', 'egemaps']
 SMALL = {'hidden': 16, 'regressor': [8], 'segment_length': 40, 'features': RUCAIM3}

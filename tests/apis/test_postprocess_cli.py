@@ -22,7 +22,7 @@ from abawfw.datasets.stores.trials.writer import TrialWriter
 from abawfw.errors import ConfigError, DataError
 from abawfw.evaluation.functional import ccc
 from abawfw.evaluation.postprocess import Pipeline, candidates
-from abawfw.results.predictions import read_predictions
+from abawfw.prediction_files import read_predictions
 from abawfw.results.side_files import read_faces
 
 CONFIG = ROOT / 'configs/tagf/tagf_embeddings_demo.py'

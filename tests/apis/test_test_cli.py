@@ -19,9 +19,10 @@ from networks import load_model
 from abawfw.apis.build import build_loader
 from abawfw.apis.trained_run import predict
 from abawfw.config.loading import load_config, resolve
+from abawfw.datasets.stores import open_store
 from abawfw.evaluation.functional import ccc
 from abawfw.files import HOST
-from abawfw.results.predictions import read_predictions
+from abawfw.prediction_files import read_predictions
 
 
 @pytest.fixture
@@ -231,9 +232,29 @@ def test_new_videos_are_normalised_as_the_training_videos_were(
 
 
 def test_only_partitions_with_prediction_files(run: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert call(capfd, 'test', run, '--partition', 'train').code == 2
+    assert call(capfd, 'test', run, '--partition', 'all').code == 2
     twice = call(capfd, 'test', run, '--partition', 'val', 'val')
     assert sum(line.startswith('valence  raw') for line in twice.out.splitlines()) == 1
+
+
+def test_what_the_run_has_learned_from(run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Predictions of train, for a student, beside those of val."""
+    found = call(capfd, 'test', run, '--partition', 'train', '--out', tmp_path)
+    assert found.code == 0, found.err
+    assert 'note: train: the run has learned from these labels' in found.out
+    cfg = resolve(load_config(run / 'config.py'))
+    store = open_store(cfg.data_root)
+    videos = [v for v in store.videos() if v.partition == 'train']
+    for column, target in enumerate(('valence', 'arousal')):
+        stages = [read_predictions(tmp_path, 'train', target, raw=raw) for raw in (False, True)]
+        for video in videos:
+            pred, raw = (of.preds[video.video_id] for of in stages)
+            np.testing.assert_array_equal(pred, raw.clip(-1, 1))
+            labels = store.labels(video.video_id, 0, video.num_frames)[:, column]
+            np.testing.assert_allclose(stages[0].labels[video.video_id], labels)
+    assert list(stages[0].preds) == [v.video_id for v in videos]
+    report = json.loads((tmp_path / 'report.json').read_text())
+    assert list(report['rows']) == list(report['made_with']) == ['train']
 
 
 def test_val_without_labels_names_the_way_out(

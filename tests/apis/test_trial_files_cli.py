@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from command_line import call, call_apart
 
-from abawfw.results.predictions import read_predictions
+from abawfw.prediction_files import read_predictions
 from abawfw.results.trial_files import read_trial_files
 
 

@@ -13,9 +13,11 @@ from abawfw.apis.build import build_loader, model_config
 from abawfw.apis.check import check_config
 from abawfw.config.loading import load_config, resolve
 from abawfw.datasets.demo.rucaim3 import make_demo_data
+from abawfw.datasets.stores import open_store
 from abawfw.datasets.stores.rucaim3.writer import RUCAIM3Writer
 from abawfw.datasets.stores.trials.writer import TrialWriter
 from abawfw.registry import MODELS
+from abawfw.results.predictions import write_predictions
 
 # Features that each data set has; sizes play no part, a config never states one.
 FEATURES = {
@@ -49,6 +51,7 @@ TRIAL_TYPES = {'video': 'uint8', 'logmel': 'float16', 'face48': 'uint8'}
 EXTRACTED = {
     'face48': (48, 48, 3),
     'face_embedding': (512,),
+    'face_onnx': (1280,),
     'logmel': (96, 64),
     'egemaps': (88,),
     'mfcc': (39,),
@@ -100,6 +103,16 @@ class DemoStores:
             for i in range(7):  # enough for six folds
                 arrays = {f: np.zeros((3, *dims), types.get(f)) for f, dims in features.items()}
                 writer.add(f'trial_{i}', 'val' if i == 6 else 'train', arrays, labels=np.zeros((3, 2)))
+
+
+def write_teacher(folder: Path, root: Path, seed: int = 0) -> Path:
+    """A run's folder with made-up predictions of the training videos of a store."""
+    rng = np.random.default_rng(seed)
+    videos = {v.video_id: v.num_frames for v in open_store(root).videos() if v.partition == 'train'}
+    for target in ('valence', 'arousal'):
+        preds = {video: rng.uniform(-1, 1, n) for video, n in videos.items()}
+        write_predictions(folder / 'predictions', 'train', target, preds, None, 1)
+    return folder
 
 
 def _constant(weight: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:

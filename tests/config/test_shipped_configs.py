@@ -74,6 +74,18 @@ def test_has_at_most_four_levels_of_dict(path: Path) -> None:
     assert depth(load_config(path).to_dict()) - 1 <= 4
 
 
+@pytest.mark.parametrize('data', ['ceap360vr', 'gump'])
+def test_a_protocol_has_every_config_for_its_data(data: str) -> None:
+    """But those that need a teacher; and all have the same features and targets, or could not be compared."""
+    place = CONFIGS / 'protocols' / f'{data}.py'
+    entries = load_config(place).configs
+    named = {(place.parent / (x if isinstance(x, str) else x.config)).resolve() for x in entries}
+    there = [path for path in CONFIGS.glob(f'*/*_{data}.py') if 'teacher' not in load_config(path)]
+    assert sorted(named) == sorted(there)
+    loaded = [load_config(path) for path in named]
+    assert len({(*sorted(cfg.features), *sorted(cfg.targets), cfg.data_root) for cfg in loaded}) == 1
+
+
 NOT_YET = 'Results: not measured yet.'
 READMES = [path for path in sorted(CONFIGS.glob('*/README.md')) if path.parent.name != 'own']
 

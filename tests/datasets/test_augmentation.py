@@ -16,6 +16,7 @@ from abawfw.datasets.loading.stream import collate_clips
 from abawfw.datasets.stores.records import FeatureInfo
 from abawfw.datasets.transforms import (
     CentreCrop,
+    LabelNoise,
     LoadFeatures,
     ModalityDropout,
     Noise,
@@ -292,6 +293,32 @@ def test_noise_on_bytes_or_of_no_size_is_refused() -> None:
     for std in (-1, np.nan):
         with pytest.raises(ConfigError, match='std='):
             Noise(std)
+
+
+def test_noise_of_labels_has_the_given_deviation_and_stays_within_their_range() -> None:
+    store = MemoryStore([4000], {'audio': (5,)})
+    given = np.stack([np.full(4000, -0.1), np.full(4000, 0.9)], axis=1).astype(np.float32)
+    given[::10] = np.nan
+    store.va['v0'] = given
+    whole = {'clips': {'type': 'Segments', 'length': 4000}}
+    clips = dataset(store, {'type': 'LabelNoise', 'std': 0.2}, {'type': 'PadTo', 'length': 4010}, **whole)
+    batches = [batch_of(clips, seed) for seed in (0, 0, 1)]
+    labels, again, other = (batch['data_samples'].gt_va[0] for batch in batches)
+    assert torch.equal(labels.nan_to_num(9), again.nan_to_num(9))
+    assert not torch.equal(labels.nan_to_num(9), other.nan_to_num(9))
+    np.testing.assert_array_equal(labels[:4000].isnan(), np.isnan(given))
+    assert labels[4000:].isnan().all()
+    noise = labels[:4000, 0].double().numpy()[~np.isnan(given[:, 0])] + 0.1
+    assert abs(noise.mean()) < 0.02
+    assert abs(noise.std() - 0.2) < 0.01
+    assert abs(np.corrcoef(noise[1:], noise[:-1])[0, 1]) < 0.06
+    assert labels[:4000, 1].nan_to_num(0).max() == 1
+    assert abs((labels[:4000, 1] == 1).double().mean() / 0.9 - 0.3085) < 0.03  # half a deviation above
+    assert torch.equal(batches[0]['inputs']['audio'][0, :4000], torch.from_numpy(store.data['v0', 'audio']))
+    np.testing.assert_array_equal(store.va['v0'], given)
+    for std in (-1, np.nan):
+        with pytest.raises(ConfigError, match='std='):
+            LabelNoise(std)
 
 
 CROP, NOISE = RANDOM[0], {'type': 'Noise', 'std': 1.0, 'features': ['audio']}

@@ -12,6 +12,7 @@ import torch
 from apis.command_line import ROOT
 from docs.doc_sandbox import Sandbox, run_tool
 from extraction.face_clips import FRAMES, clip
+from extraction.made_networks import pooled
 
 from abawfw.datasets.demo.rucaim3 import make_demo_data
 from abawfw.datasets.demo.trials import make_demo_trials
@@ -42,6 +43,7 @@ def make_given(root: Path, shared: Path | None) -> None:
     _annotations(root)
     if shared is not None:
         (root / 'data/ceap360vr').symlink_to(shared / 'data/ceap360vr')
+        (root / 'data/gump').symlink_to(shared / 'data/gump')
         (root / 'reference').symlink_to(_reference(root, shared))
         _ceap360vr(root, shared)
         _videos(root, shared)
@@ -148,6 +150,7 @@ def _weights(folder: Path) -> None:
     }
     for name, network in networks.items():
         torch.save(network.state_dict(), folder / f'{name}.pth')
+    pooled(folder / 'face_va.onnx', ('n', 3, 32, 32))
 
 
 def _space(path: Path) -> None:
@@ -187,3 +190,14 @@ def _videos(root: Path, shared: Path) -> None:
         if folder:
             _write_labels(root / f'labels/{folder}/{name}.txt', _labels(rng, VIDEO_FRAMES))
     shutil.copy(root / 'videos/later.mp4', root / 'video.mp4')
+    _ratings(root / 'ratings', rng)
+
+
+def _ratings(folder: Path, rng: np.random.Generator) -> None:
+    """Two persons who rate the labelled videos, 30 times a second."""
+    folder.mkdir()
+    for video in ('first', 'later', 'single'):
+        for rater in ('anna', 'ben'):
+            rows = [f'{k / 30:.4f},{v:.3f},{a:.3f}' for k, (v, a) in enumerate(_labels(rng, VIDEO_FRAMES))]
+            text = '\n'.join(['time,valence,arousal', *rows]) + '\n'
+            (folder / f'{video}.{rater}.1.csv').write_text(text)

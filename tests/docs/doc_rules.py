@@ -16,6 +16,7 @@ PLACEHOLDERS = {
     'VIDEO': 'videos/later.mp4',
     'LABELS_DIR': 'labels',
     'LABELS': 'labels',
+    'RATINGS': 'ratings',
     'ANNOTATIONS': 'annotations',
     'FACE_DIR': 'face',
     'VOICE_DIR': 'voice',
@@ -49,11 +50,12 @@ GIVEN = (
     'work_dirs/other_data',
     *('videos', 'labels', 'video.mp4', 'annotations', 'face', 'voice', 'fps.csv', 'test.txt', 'sample.txt'),
     'official_sample.txt',
+    *('ratings', 'data/gump'),
     *('space.py', 'weights', 'reference', 'CEAP-360VR', 'CEAP-360VR-Dataset'),
 )
 
 # What needs videos with faces or numbers of the reference systems, which not every machine has.
-NEEDS_SHARED = re.compile(r'\bvideos?\b|\bdata/own|_own\b|\bdamaged\b|SRC_DIR|ceap', re.IGNORECASE)
+NEEDS_SHARED = re.compile(r'\bvideos?\b|\bdata/own|_own\b|\bdamaged\b|SRC_DIR|ceap|gump', re.IGNORECASE)
 
 # Sizes and numbers of epochs of trainings: by the name of the config.
 NO_WORKERS = 'train_dataloader.num_workers=0 val_dataloader.num_workers=0'
@@ -77,7 +79,9 @@ SHORTENED = [
     (r'--folds 0 1 2( 3 4 5)?', '--folds 0', 'six runs take minutes'),
     (r'--seeds 0 1 2', '--seeds 0', 'as many times three'),
     (r'--trials 20', '--trials 1', 'twenty runs take minutes'),
+    (r'(train\.py configs/mine/student\.py)$', r'\1 --check-only', 'tests of their own train students'),
     (r'--jobs \d+', '--jobs 1', 'more processes than the tests have cores'),
+    (r'\S+/train_raters\.h5 ', '', 'fifty clips of nine raters take seconds'),
     (
         r'(make_demo_data\.py data/demo)$',
         r'\1 --videos 10 6 2 --scale 0.03',
@@ -94,6 +98,11 @@ SHORTENED = [
         r'\1 face_embedding.backbone.type=IResNet face_embedding.backbone.units=[1,1,1,1] '
         'face_embedding.backbone.width=4',
         'the weights given are those of a small network',
+    ),
+    (
+        r'(?<![\w/])enet_b0_8_va_mtl\.onnx',
+        'weights/face_va.onnx',
+        'that file is not ours to give',
     ),
     (
         r'(extract_embeddings\.py configs/tagf/tagf_affwild2\.py \S+)',

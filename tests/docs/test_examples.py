@@ -22,6 +22,7 @@ CALLED = {
     'datasets': ['ArrayStore', 'make_demo_data', 'open_store', 'pack_store', 'read_facts'],
     'evaluation.functional': [
         *('assemble', 'bootstrap_ccc', 'calibration', 'ccc', 'moments', 'pcc', 'rmse', 'smooth', 'stretches'),
+        *('rater_agreement', 'rater_delays'),
     ],
     'series': ['grid'],
     'submission': ['Ensemble'],

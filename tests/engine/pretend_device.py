@@ -37,9 +37,23 @@ class _Backend(backend_registration._DummyBackendModule):
         return [torch.bfloat16]
 
 
+SHAPES = torch.library.Library('aten', 'IMPL', 'Meta')
+
+
 def register() -> None:
-    """Make the device known to torch."""
+    """Make the device known to torch, and the shapes of a cell of a GRU on a device, which torch lacks."""
     backend_registration._setup_privateuseone_for_python_backend(DEVICE, _Backend())
+    SHAPES.impl('_thnn_fused_gru_cell', _gru_cell)
+    SHAPES.impl('_thnn_fused_gru_cell_backward', _gru_cell_backward)
+
+
+def _gru_cell(gates: Tensor, more: Tensor, before: Tensor, *biases: Tensor | None) -> tuple[Tensor, ...]:
+    return torch.empty_like(before), before.new_empty(len(before), 5 * before.shape[1])
+
+
+def _gru_cell_backward(after: Tensor, workspace: Tensor, has_bias: bool) -> tuple[Tensor, ...]:
+    gates, bias = (after.new_empty(*shape, 3 * after.shape[1]) for shape in ((len(after),), ()))
+    return gates, gates.clone(), torch.empty_like(after), bias, bias.clone()
 
 
 class Waits(TorchDispatchMode):

@@ -123,14 +123,20 @@ def test_what_cannot_be_compiled_runs_as_without(
     assert json.loads((tmp_path / 'run/summary.json').read_text())['compiled'] == summary['compiled']
 
 
-CASES = [('fclstm-xl', 'batch'), ('transformer-attention', 'batch'), ('fclstm-xl', 'clip')]
+CASES = [
+    ('fclstm-xl', 'batch'),
+    ('transformer-attention', 'batch'),
+    ('fclstm-xl', 'clip'),
+    ('fclstm-xl', 'teacher'),
+]
 
 
 @pytest.mark.usefixtures('traced_alone')
 @pytest.mark.parametrize(('name', 'over'), CASES)
 def test_batches_are_padded_where_that_changes_no_number(name: str, over: str) -> None:
     """A CCC per clip counts padding, see `CCCLoss`."""
-    head = {'type': 'RegressionHead', 'layers': [8], 'losses': [{'type': 'CCCLoss', 'over': over}]}
+    loss = {'type': 'DistillationLoss'} if over == 'teacher' else {'type': 'CCCLoss', 'over': over}
+    head = {'type': 'RegressionHead', 'layers': [8], 'losses': [loss]}
     plain, model = (build(name, head=head).train() for _ in range(2))
     for module in (*plain.modules(), *model.modules()):
         if hasattr(module, 'p'):
@@ -148,6 +154,8 @@ def test_batches_are_padded_where_that_changes_no_number(name: str, over: str) -
         found, expected = [], []
         for m, of in ((model, found), (plain, expected)):
             batch = VABatch.of(clips)
+            if over == 'teacher':
+                batch.teacher_va = batch.gt_va.cos()
             m.zero_grad()
             losses = m(split(x), batch, mode='loss')
             sum(losses.values()).backward()

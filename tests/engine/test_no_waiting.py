@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 import torch
-from config.config_stores import DemoStores
+from config.config_stores import DemoStores, write_teacher
 from engine.pretend_device import DEVICE, Waits, fake, in_child, place
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from abawfw.apis.build import build_loader, model_config
 from abawfw.config.loading import load_config, resolve
-from abawfw.datasets.transforms import ModalityDropout, Noise, RandomCropFlip
+from abawfw.datasets.transforms import LabelNoise, ModalityDropout, Noise, RandomCropFlip
 from abawfw.engine.hooks import NonFiniteLossHook, TrainingMetricHook, ValidationLossHook
 from abawfw.evaluation import VAMetric
 from abawfw.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
@@ -67,7 +67,8 @@ def batch(
         starts = step == 0 or (row, step) == (2, 1)
         where = (0 if starts else (step - (row == 2 and step > 0)) * length, frames, 10_000)
         video = f'v{row}' if row < 2 or not step else 'another'
-        clips.append(VAClip(video, *where, row, starts, torch.zeros(length, 2), valid, observed))
+        taught = torch.zeros(length, 2) if model.has_teacher else None
+        clips.append(VAClip(video, *where, row, starts, torch.zeros(length, 2), valid, observed, taught))
     inputs = {}
     for name, dims in model.input_dims.items():
         shape = (ROWS, length, *((dims,) if isinstance(dims, int) else dims))
@@ -143,14 +144,23 @@ def drawing_waits(look: Callable[[Tensor], Any] | None = None) -> dict[str, int]
     generator = torch.Generator().manual_seed(0)
     types = {'video': torch.uint8, 'audio': torch.float16, 'bert': torch.float32}
     mode = FakeTensorMode()
-    given = batch(SimpleNamespace(input_dims=dims), FRAMES, 0, True, types, mode, [dropout], generator)
+    given = batch(
+        SimpleNamespace(input_dims=dims, has_teacher=False),
+        FRAMES,
+        0,
+        True,
+        types,
+        mode,
+        [dropout],
+        generator,
+    )
     inputs, record, spy = given['inputs'], given['data_samples'], Waits()
     hidden = [at is not None for at in record.observed_at]
     assert hidden == [True] * 3
     with mode, spy:
         inputs = {name: x.to(DEVICE) for name, x in inputs.items()}
         record = record.to(DEVICE)
-        for transform in (crop, noise, dropout):
+        for transform in (crop, noise, dropout, LabelNoise(0.1)):
             transform(inputs, record, generator)  # of no device: one that computes nothing has none
         if look is not None:
             look(inputs['video'])
@@ -169,7 +179,7 @@ class Looks(nn.Module):
     def __init__(self, loss: nn.Module, look: Callable[[Tensor], Any]) -> None:
         super().__init__()
         self.loss, self.look = loss, look
-        self.targets, self.on_classes = loss.targets, loss.on_classes
+        self.targets, self.on_classes, self.of_teacher = loss.targets, loss.on_classes, loss.of_teacher
 
     def forward(self, *given: Tensor) -> Tensor:
         value = self.loss(*given)
@@ -216,7 +226,10 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> DemoStores:
 
 def prepared(path: Path, stores: DemoStores) -> Callable[..., dict[str, int]]:
     """`waits` of a config, made shallow, for a change of its model."""
-    cfg = load_config(path, {'data_root': str(stores.of(path))})
+    root = stores.of(path)
+    cfg = load_config(path, {'data_root': str(root)})
+    if 'teacher' in cfg:
+        cfg.teacher = str(write_teacher(stores.root / 'teacher', root))
     for name in SHALLOW.keys() & cfg.keys():
         cfg[name] = SHALLOW[name](cfg[name])
     cfg = resolve(cfg)

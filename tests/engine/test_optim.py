@@ -189,9 +189,30 @@ def test_options_of_parts() -> None:
     }
 
 
+def test_options_of_patterns() -> None:
+    paramwise = {
+        '*.bias': {'weight_decay': 0.0},
+        'backbones.video': {'lr': 0.1},
+        'backbones.*.stem.*': {'lr': 0.2},
+    }
+    assert build_groups(paramwise) == {
+        'backbones.video backbones.*.stem.*': (2, 0.2, 0.5),
+        'backbones.video': (1, 0.1, 0.5),
+        'backbones.video *.bias': (1, 0.1, 0.0),
+        'backbones.logmel': (1, 1.0, 0.5),
+        'backbones.logmel *.bias': (1, 1.0, 0.0),
+        'head': (1, 1.0, 0.5),
+        'head *.bias': (1, 1.0, 0.0),
+    }
+
+
 @pytest.mark.parametrize(
     ('paramwise', 'message'),
     [
+        (
+            {'*.beta': {'lr': 1.0}},
+            r"no parameter is called '\*.beta'; they are called such as backbones.video",
+        ),
         ({'backbones.vidio': {'lr': 1.0}}, "no part 'backbones.vidio' .* did you mean 'backbones.video'"),
         ({'backbones.vid': {'lr': 1.0}}, "no part 'backbones.vid' "),
         ({'head': {'weigth_decay': 1.0}}, "Adam has no option 'weigth_decay'; did you mean 'weight_decay'"),

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from abawfw.errors import DataError
-from abawfw.submission.contribution import ccc_centring
+from abawfw.evaluation.functional import ccc_centring
 
 
 def test_golden(golden_tagf: Path) -> None:

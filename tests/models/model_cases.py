@@ -31,6 +31,11 @@ CONTEXTS: dict[str, list[dict[str, Any]]] = {
         {'type': 'PreNormEncoderContext', 'layers': 2, 'heads': 2, 'ffn': 24},
     ],
     'fclstm-xl': [{'type': 'FeedForward', 'hidden': 16}, {'type': 'LSTMContext', 'hidden': 16}],
+    'gru': [{'type': 'FeedForward', 'hidden': 16}, {'type': 'GRUContext', 'hidden': 16}],
+    'conformer': [{'type': 'ConformerContext', 'layers': 1, 'heads': 2, 'ffn': 12, 'kernel': 4}],
+    'conformer-causal': [
+        {'type': 'ConformerContext', 'layers': 2, 'heads': 2, 'ffn': 12, 'kernel': 3, 'past': 4}
+    ],
     'mamba': [{'type': 'MambaContext', 'layers': 2, 'states': 3, 'expand': 2}],
     'mamba-of-clips': [{'type': 'MambaContext', 'layers': 2, 'kernel': 1, 'carry': False}],
 }

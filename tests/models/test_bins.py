@@ -73,3 +73,32 @@ def test_what_there_are_no_bins_for_is_refused() -> None:
         make_bins('even', TARGETS, ends=True)
     with pytest.raises(ConfigError, match="not for 'dominance'; use 'uniform'"):
         make_bins('weighted', ['dominance'], ends=True)
+
+
+@pytest.mark.parametrize('ends', [True, False])
+@pytest.mark.parametrize('kind', KINDS)
+def test_probabilities_of_bins_around_a_label(kind: str, ends: bool) -> None:
+    """Against counts of a label with a normal error that stays between -1 and 1."""
+    bins = make_bins(kind, TARGETS, ends)
+    label = torch.tensor([[0.33, -0.95], [float('nan'), 1.0]])
+    found = bins.probabilities_of(label, 0.1)
+    assert (found[1, 0] == -1).all()
+    rng = np.random.default_rng(0)
+    for row, column in ((0, 0), (0, 1), (1, 1)):
+        drawn = rng.normal(label[row, column].item(), 0.1, 200_000)
+        drawn = drawn[abs(drawn) <= 1]
+        counts = np.histogram(drawn, bins.bounds[column].double().numpy())[0]
+        np.testing.assert_allclose(found[row, column], counts / len(drawn), rtol=0, atol=0.005)
+        assert found[row, column].sum().item() == pytest.approx(1, abs=1e-6)
+
+
+@given(st.floats(-1, 1, width=32), st.sampled_from(sorted(KINDS)), st.booleans())
+def test_without_an_error_to_speak_of_the_bin_of_the_label_has_all(
+    label: float, kind: str, ends: bool
+) -> None:
+    bins = make_bins(kind, TARGETS, ends)
+    labels = torch.tensor([label, label])
+    apart = (labels[:, None] - bins.bounds[:, 1:-1]).abs().amin(-1)
+    found, classes = bins.probabilities_of(labels, 1e-6), bins.classes_of(labels)
+    for column in (apart > 1e-5).nonzero()[:, 0].tolist():
+        assert found[column, classes[column]].item() == pytest.approx(1, abs=1e-5)

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from abawfw.errors import ConfigError
-from abawfw.models.contexts import FeedForward, LSTMContext, MemoryAttention, TransformerContext
+from abawfw.models.contexts import FeedForward, GRUContext, LSTMContext, MemoryAttention, TransformerContext
 from abawfw.models.convert.rucaim3 import NETS
 from abawfw.models.layers import Dropout
 from abawfw.registry import MODELS
@@ -120,6 +120,25 @@ def test_lstm_carries_its_state(dtype: torch.dtype | None) -> None:
         _, expected = context.rnn(x[row : row + 1, :end])
         for got, true in zip(state, expected, strict=True):
             torch.testing.assert_close(got[row], true[0, 0], **tolerance)
+
+
+@pytest.mark.parametrize('dtype', [None, torch.bfloat16])
+def test_gru_carries_its_state(dtype: torch.dtype | None) -> None:
+    """Rows of which a clip ends earlier, and one that stands still, against torch's GRU row by row."""
+    torch.manual_seed(0)
+    context, gru = GRUContext(4, 8), nn.GRU(4, 8, batch_first=True)
+    gru.load_state_dict({k.removeprefix('rnn.'): v for k, v in context.state_dict().items()})
+    x, state = torch.randn(3, 10, 4), context.initial_state(3)
+    with torch.autocast('cpu', torch.bfloat16, enabled=dtype is not None):
+        first, state = context(x[:, :6], valid_of([6, 4, 6], 6), state)
+        second, (state,) = context(x[:, 6:], valid_of([4, 2, 0], 4), state, lengths=[4, 2, 0])
+    tolerance = {'rtol': 0, 'atol': 1e-6 if dtype is None else 0.02}
+    kept = [list(range(10)), [0, 1, 2, 3, 6, 7], list(range(6))]
+    found = torch.cat([first, second], 1).float()
+    for row, frames in enumerate(kept):
+        expected, last = gru(x[row : row + 1, frames])
+        torch.testing.assert_close(found[row, frames], expected[0], **tolerance)
+        torch.testing.assert_close(state[row].float(), last[0, 0], **tolerance)
 
 
 class PlainMemory:

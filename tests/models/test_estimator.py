@@ -19,7 +19,8 @@ from abawfw.models.layers import Dropout
 from abawfw.registry import BACKBONES, ENCODERS, MODELS
 
 HEAD = {'type': 'RegressionHead', 'layers': [8]}
-STATEFUL = [name for name in CONTEXTS if name not in ('transformer', 'pre-norm', 'mamba-of-clips')]
+OF_CLIPS = ('transformer', 'pre-norm', 'conformer', 'mamba-of-clips')
+STATEFUL = [name for name in CONTEXTS if name not in OF_CLIPS]
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from abawfw.config.loading import load_config, resolve
 from abawfw.errors import CheckpointError, ConfigError
 from abawfw.models.contexts import PreNormEncoderContext
 from abawfw.models.convert.ras import convert_ras
-from abawfw.models.encoders import AttentionEncoder
+from abawfw.models.encoders import AttentionEncoder, AttentionPooling
 from abawfw.models.fusions import DirectedFusion, MixtureOfExpertsFusion, ReliabilityFusion
 from abawfw.models.heads import RegressionHead
 from abawfw.models.layers.positioned_attention import PositionedLayer, positions_like
@@ -210,6 +211,49 @@ def test_mixture_of_experts(golden: Path) -> None:
     torch.testing.assert_close(found[arrays['mask']], arrays['out'][arrays['mask']], **CLOSE)
 
 
+@pytest.mark.parametrize('case', ['stats', 'stats_nomask', 'mean', 'mean_nomask'])
+def test_attention_pooling_of_a_whole_window(golden: Path, case: str) -> None:
+    arrays, pooling = numbers(golden, 'attention_pooling'), pooling_of(golden, 23)
+    x, mask = arrays['x'].requires_grad_(), arrays['mask'].bool()
+    found = pooling(x, torch.ones_like(mask) if 'nomask' in case else mask)
+    assert (found == found[:, :1]).all()
+    found = found[:, 0, : None if 'stats' in case else 8]
+    torch.testing.assert_close(found, arrays[f'out_{case}'], **CLOSE)
+    if f'grad_in_x_{case}' in arrays:
+        (found * arrays[f'R_{case}']).sum().backward()
+        torch.testing.assert_close(x.grad, arrays[f'grad_in_x_{case}'], **CLOSE)
+
+
+@pytest.mark.parametrize('case', ['chunks', 'chunks_short'])
+def test_attention_pooling_of_parts(golden: Path, case: str) -> None:
+    """The reference's four parts of 23 frames, cut by hand; one of which nothing was seen gives zeros."""
+    arrays = numbers(golden, 'attention_pooling')
+    mask = arrays['mask' if case == 'chunks' else 'mask_short'].bool()
+    for i, (start, stop) in enumerate(pairwise(arrays['cuts'].tolist())):
+        x, seen = arrays['x'][:, start:stop], mask[:, start:stop]
+        found = pooling_of(golden, stop - start)(x, seen)[:, 0]
+        some = seen.any(1)
+        torch.testing.assert_close(found[some], arrays[case][some, i], **CLOSE)
+        assert not found[~some].any()
+
+
+def test_attention_pooling_cuts_parts_of_equal_length(golden: Path) -> None:
+    arrays, pooling = numbers(golden, 'attention_pooling'), pooling_of(golden, 9)
+    x, mask = arrays['x'], arrays['mask'].bool()
+    whole = pooling(x, mask)
+    for start, stop in ((0, 9), (9, 18), (18, 23)):
+        part = pooling(x[:, start:stop], mask[:, start:stop])
+        torch.testing.assert_close(whole[:, start:stop], part, **CLOSE)
+        assert (whole[:, start:stop] == whole[:, start : start + 1]).all()
+
+
+def pooling_of(golden: Path, frames: int) -> AttentionPooling:
+    pooling = AttentionPooling(8, frames, hidden=6).eval()
+    weights = fill(parameter_names(golden)['attention_pooling'], 'attention_pooling')
+    pooling.load_state_dict({k.replace('proj.', 'scores.'): v for k, v in weights.items()})
+    return pooling
+
+
 def test_head_of_the_audio_branch(golden: Path) -> None:
     """That of RAAV, with an embedding of another length than its input."""
     arrays = numbers(golden, 'attention_pooling')
@@ -351,6 +395,18 @@ def test_batch_ccc_error_and_smoothness(golden: Path) -> None:
         torch.testing.assert_close(total.detach(), arrays[f'ccc_mse_{case}'].float(), **CLOSE)
         gradient = torch.autograd.grad(total, pred, retain_graph=True)[0]
         torch.testing.assert_close(gradient, arrays[f'grad_ccc_mse_{case}'], **CLOSE)
+
+
+def test_error_alone_of_a_batch_with_few_labels(golden: Path) -> None:
+    """Below four labelled frames the reference's sum of CCC and error is the error; here both stay."""
+    arrays = numbers(golden, 'losses')
+    label, pred = arrays['targets_few'], arrays['pred'].requires_grad_()
+    known = (label != -5).all(-1) & ~label.isnan().any(-1) & arrays['seq_mask']
+    assert known.sum() == 3
+    loss = MSELoss('mean')(pred, label, known)
+    torch.testing.assert_close(loss.detach(), arrays['ccc_mse_mm_few'].float(), **CLOSE)
+    loss.backward()
+    torch.testing.assert_close(pred.grad, arrays['grad_ccc_mse_mm_few'], **CLOSE)
 
 
 def test_unbiased_ccc_of_the_behaviour_model(golden: Path) -> None:

@@ -87,6 +87,32 @@ def test_prediction_is_the_expectation_over_the_centres_of_each_target(golden: P
             torch.testing.assert_close(output.va[..., column].detach(), expected, rtol=1e-5, atol=1e-6)
 
 
+def test_soft_labels_are_learnt_by_cross_entropy_to_their_bins() -> None:
+    """Minus the mean log probability of the bins, weighed by how likely each holds the label."""
+    losses = [
+        {'type': 'BinnedCrossEntropyLoss', 'sigma': 0.15, 'targets': ['arousal'], 'weight': 0.5},
+        {'type': 'BinnedCrossEntropyLoss'},
+    ]
+    head = BinHead(4, BOTH, losses=losses)
+    output = call(head, torch.randn(2, 6, 4))
+    label = torch.rand(2, 6, 2) * 2 - 1
+    mask = torch.ones(2, 6, dtype=torch.bool)
+    label[0, 1], mask[1, 4:] = float('nan'), False
+    found = head.loss(output, label, mask)
+    probabilities = head.bins.probabilities_of(label, 0.15)[:, :, 1]
+    each = -(probabilities * output.logits[:, :, 1].log_softmax(-1)).sum(-1)
+    known = mask & ~label[..., 1].isnan()
+    torch.testing.assert_close(found['loss_ce_arousal'], 0.5 * each[known].mean())
+    classes = head.classes_of(label)[known]
+    hard = -output.logits[known].log_softmax(-1).gather(-1, classes[..., None]).mean()
+    torch.testing.assert_close(found['loss_ce'], hard)
+    nothing = head.loss(output, torch.full_like(label, float('nan')), mask)['loss_ce_arousal']
+    nothing.backward()
+    assert nothing.item() == 0
+    with pytest.raises(ConfigError, match=r'sigma=-0.1'):
+        BinHead(4, BOTH, losses=[{'type': 'BinnedCrossEntropyLoss', 'sigma': -0.1}])
+
+
 @pytest.mark.parametrize('target', BOTH)
 def test_one_target_of_a_bin_head_has_its_own_bins(target: str) -> None:
     one, both = BinHead(4, [target], bins='weighted'), BinHead(4, BOTH, bins='weighted')

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from abawfw.errors import ConfigError
-from abawfw.models.losses import BinnedCrossEntropyLoss, CCCLoss, MSELoss, VALoss
+from abawfw.evaluation.functional import ccc
+from abawfw.models.heads import HeadOutput, RegressionHead
+from abawfw.models.losses import BinnedCrossEntropyLoss, CCCLoss, DistillationLoss, MSELoss, VALoss
 
 # name in the reference -> loss, columns it acts on
 TYPES: dict[str, tuple[VALoss, slice]] = {
@@ -109,7 +111,11 @@ def test_clip_ccc_of_whole_clips_is_the_mean_over_clips() -> None:
     torch.testing.assert_close(CCCLoss(over='clip')(pred, label, whole), torch.stack(each).mean())
 
 
-@pytest.mark.parametrize('loss', [CCCLoss(), CCCLoss(over='clip'), MSELoss()], ids=['batch', 'clip', 'mse'])
+@pytest.mark.parametrize(
+    'loss',
+    [CCCLoss(), CCCLoss(over='clip'), MSELoss(), DistillationLoss(), DistillationLoss('mse')],
+    ids=['batch', 'clip', 'mse', 'distillation', 'distillation_mse'],
+)
 def test_a_missing_label_counts_as_an_invalid_frame(loss: VALoss) -> None:
     pred, label, mask = random_batch(2, 3, 20)
     unlabelled = label.masked_fill(~mask.unsqueeze(-1), float('nan'))
@@ -139,7 +145,7 @@ def test_padding_and_fillers_change_nothing(seed: int, batch: int, time: int, mo
     longer_mask = torch.zeros(batch + 1, time + more, dtype=torch.bool)
     for big, small in zip([*longer, longer_mask], [pred, label, mask], strict=True):
         big[:batch, :time] = small
-    for loss in (CCCLoss(), MSELoss()):
+    for loss in (CCCLoss(), MSELoss(), DistillationLoss(), DistillationLoss('mse')):
         padded = longer[0].clone().requires_grad_()
         plain = pred.clone().requires_grad_()
         value, expected = loss(padded, longer[1], longer_mask), loss(plain, label, mask)
@@ -153,8 +159,8 @@ def test_padding_and_fillers_change_nothing(seed: int, batch: int, time: int, mo
 
 @pytest.mark.parametrize(
     'loss',
-    [CCCLoss(), CCCLoss(over='clip'), MSELoss(), BinnedCrossEntropyLoss()],
-    ids=['batch', 'clip', 'mse', 'ce'],
+    [CCCLoss(), CCCLoss(over='clip'), MSELoss(), BinnedCrossEntropyLoss(), DistillationLoss()],
+    ids=['batch', 'clip', 'mse', 'ce', 'distillation'],
 )
 def test_a_batch_without_a_valid_frame_is_zero_with_a_graph(loss: VALoss) -> None:
     shape = (2, 6, 2, 22) if loss.on_classes else (2, 6, 2)
@@ -183,6 +189,34 @@ def test_computed_in_float32_under_autocast() -> None:
         value = CCCLoss()(pred, label, mask)
     assert value.dtype == torch.float32
     torch.testing.assert_close(value, CCCLoss()(pred.float(), label, mask))
+
+
+def test_a_student_is_held_against_its_teacher() -> None:
+    """Frames count that have a prediction of the teacher, whether they have a label or not; per target."""
+    pred, label, mask = random_batch(5, 2, 30)
+    teacher = random_batch(6, 2, 30)[1]
+    label[0, :20] = float('nan')
+    teacher[1, :9, 1] = float('nan')
+    losses = [
+        {'type': 'CCCLoss'},
+        {'type': 'DistillationLoss', 'measure': 'mse', 'targets': ['arousal'], 'weight': 0.5},
+        {'type': 'DistillationLoss'},
+    ]
+    head = RegressionHead(4, ['valence', 'arousal'], [3], losses=losses)
+    assert head.has_teacher
+    found = head.loss(HeadOutput(pred), label, mask, teacher)
+    assert list(found) == ['loss_ccc', 'loss_distillation_arousal', 'loss_distillation']
+    known = mask & ~teacher[..., 1].isnan()
+    error = (pred[..., 1][known] - teacher[..., 1][known]).double().square().mean()
+    assert found['loss_distillation_arousal'].item() == pytest.approx(0.5 * error.item(), rel=1e-5)
+    each = [(teacher[..., i][m].numpy(), pred[..., i][m].numpy()) for i, m in enumerate((mask, known))]
+    assert found['loss_distillation'].item() == pytest.approx(1 - np.mean([ccc(*x) for x in each]), rel=1e-5)
+    torch.testing.assert_close(found['loss_ccc'], CCCLoss()(pred, label, mask))
+    alone = head.loss(HeadOutput(pred.requires_grad_()), label, mask)  # as in validation
+    assert alone['loss_distillation'].item() == 0
+    assert alone['loss_distillation'].dtype == torch.float32
+    with pytest.raises(ConfigError, match="measure='mae' is unknown; choose 'ccc' or 'mse'"):
+        DistillationLoss('mae')
 
 
 def test_unknown_span_is_refused() -> None:

@@ -49,6 +49,11 @@ CAUSAL: dict[str, dict[str, Any]] = {
         'context': [{'type': 'LSTMContext', 'hidden': 6}],
         'head': HEADS['regression'],
     },
+    'gru': {'context': [{'type': 'GRUContext', 'hidden': 6}] * 2, 'head': HEADS['regression']},
+    'conformer': {
+        'context': [{'type': 'ConformerContext', 'layers': 2, 'heads': 2, 'kernel': 4, 'past': 9}],
+        'head': HEADS['regression'],
+    },
     'mamba': {'context': [{'type': 'MambaContext', 'layers': 2}], 'head': HEADS['regression']},
     'mamba-va': {
         'encoders': {m: {**TCN, 'activation': 'prelu', 'norm': False} for m in DIMS},
@@ -78,6 +83,10 @@ WHOLE: dict[str, tuple[dict[str, Any], str]] = {
         {'encoders': {'a': {'type': 'AttentionEncoder', **SMALL}}},
         'encoder of a, AttentionEncoder: every frame attends to all frames of its clip',
     ),
+    'attention pooling': (
+        {'encoders': {'a': {'type': 'AttentionPooling', 'frames': 5}}},
+        'encoder of a, AttentionPooling: every frame of a part is given what the part sums up to',
+    ),
     'directed': (
         {'fusion': {'type': 'DirectedFusion', **SMALL}},
         'fusion, DirectedFusion: every frame attends to all frames of its clip',
@@ -85,6 +94,10 @@ WHOLE: dict[str, tuple[dict[str, Any], str]] = {
     'reliability with tokens': (
         {'fusion': {'type': 'ReliabilityFusion', 'tokens': 'a', 'dim': 8}},
         'fusion, ReliabilityFusion: every frame attends to all tokens of its clip',
+    ),
+    'conformer': (
+        {'context': [{'type': 'ConformerContext', 'heads': 2}]},
+        'context 0, ConformerContext: every frame attends to all frames of its clip',
     ),
     'pre-norm': (
         {'context': [{'type': 'PreNormEncoderContext', 'heads': 2}]},

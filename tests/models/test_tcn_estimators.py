@@ -23,6 +23,7 @@ FUSIONS: dict[str, dict[str, Any]] = {
     'directed': {'type': 'DirectedFusion', 'query': 'a', 'key': 'b', 'value': 'fusion', **ATTENTION},
     'experts': {'type': 'MixtureOfExpertsFusion', **ATTENTION},
     'reliability': {'type': 'ReliabilityFusion', 'tokens': 'a', 'dim': 8, 'heads': 2},
+    'pooled': {'type': 'ReliabilityFusion', 'tokens': 'a', 'dim': 8, 'heads': 2},
 }
 TCN = {'type': 'TCN', 'channels': (6, 7), 'kernel': 3, 'dropout': 0.0}
 ENCODERS: dict[str, dict[str, Any] | None] = {
@@ -30,6 +31,7 @@ ENCODERS: dict[str, dict[str, Any] | None] = {
     'directed': None,
     'experts': None,
     'reliability': None,
+    'pooled': {'type': 'AttentionPooling', 'frames': 4, 'hidden': 5, 'dropout': 0.0},
 }
 LENGTHS = (12, 9, 3)
 

@@ -9,7 +9,8 @@ import pytest
 from abawfw.errors import ConfigError, DataError
 from abawfw.evaluation.functional import Moments, moments, smooth_and_clip
 from abawfw.evaluation.postprocess import AffineCalibration, GapInterpolation, Pipeline
-from abawfw.results.predictions import read_predictions, write_predictions
+from abawfw.prediction_files import read_predictions
+from abawfw.results.predictions import write_predictions
 
 SYSTEMS = ('transformer', 'transformer_attention_multihead')
 
@@ -116,8 +117,8 @@ def test_nothing_is_written_of_bad_predictions(tmp_path: Path) -> None:
     ):
         with pytest.raises(DataError, match=message):
             write_predictions(tmp_path / 'new', 'val', 'arousal', preds, labels, 2)
-    with pytest.raises(ConfigError, match='train'):
-        write_predictions(tmp_path / 'new', 'train', 'arousal', good, good, 2)
+    with pytest.raises(ConfigError, match=r"no partition 'test'.*train, val, tst"):
+        write_predictions(tmp_path / 'new', 'test', 'arousal', good, good, 2)
     assert not (tmp_path / 'new').exists()
 
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from abawfw.errors import ConfigError, DataError
 from abawfw.evaluation.functional import ccc
-from abawfw.results.predictions import file_name, write_predictions
+from abawfw.prediction_files import file_name
+from abawfw.results.predictions import write_predictions
 from abawfw.results.run import Run
 from abawfw.results.side_files import FACES, read_faces, write_faces
 from abawfw.results.trial_files import write_trial_files

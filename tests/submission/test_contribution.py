@@ -11,9 +11,9 @@ import pytest
 from test_ensemble import ROOT, Curves, command, curves, make_run, noisy
 
 from abawfw.errors import ConfigError, DataError
-from abawfw.evaluation.functional import ccc
+from abawfw.evaluation.functional import ccc, ccc_centring
 from abawfw.results.predictions import write_predictions
-from abawfw.submission.contribution import Contribution, ccc_centring, contributions
+from abawfw.submission.contribution import Contribution, contributions
 from abawfw.submission.ensemble import Ensemble
 from abawfw.submission.weights import FITTED, RULES
 
@@ -198,10 +198,10 @@ def test_centred_val_is_measured_within_the_scale_as_it_is_submitted(tmp_path: P
     assert mean.max() > 1  # at the high level of two runs, the peak of the third
     runs = [make_run(tmp_path / str(i), p, labels, p) for i, p in enumerate(preds)]
     found = Ensemble(runs, ['valence'], weights='centred').targets['valence']
-    assert found.test_preds is not None
+    assert found.preds is not None
     assert found.val is not None
-    np.testing.assert_allclose(found.test_preds['v'], np.clip(mean, -1, 1), atol=1e-12)
-    assert found.val.ccc == pytest.approx(ccc(labels['v'], found.test_preds['v']), rel=1e-9)
+    np.testing.assert_allclose(found.preds['v'], np.clip(mean, -1, 1), atol=1e-12)
+    assert found.val.ccc == pytest.approx(ccc(labels['v'], found.preds['v']), rel=1e-9)
 
 
 def test_command_line_of_greedy(tmp_path: Path) -> None:

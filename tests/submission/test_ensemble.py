@@ -10,6 +10,7 @@ from tool_here import tool_here
 
 from abawfw.errors import ConfigError, DataError
 from abawfw.evaluation.functional import ccc
+from abawfw.prediction_files import read_predictions
 from abawfw.results.predictions import write_predictions
 from abawfw.submission.ensemble import Ensemble
 from abawfw.submission.formats import HEADER
@@ -92,9 +93,9 @@ def test_rules(tmp_path: Path) -> None:
         assert min(e.weights) >= 0
         mixed = sum(w * p for w, p in zip(e.weights, joined, strict=True))
         assert e.val.ccc == pytest.approx(ccc(label, mixed), rel=1e-9)
-        assert e.test_preds is not None
+        assert e.preds is not None
         expected = sum(w * t['v1'] for w, t in zip(e.weights, test, strict=True))
-        np.testing.assert_allclose(e.test_preds['v1'], expected, atol=1e-12)
+        np.testing.assert_allclose(e.preds['v1'], expected, atol=1e-12)
     assert found['mean'].weights == pytest.approx([1 / 3] * 3)
     assert found['mean'].cross_validated_ccc is None
     positive = np.maximum(single, 0)
@@ -113,7 +114,7 @@ def test_cross_validated_gain_is_honest(tmp_path: Path) -> None:
     assert found.val.ccc > 0.2
     assert found.cross_validated_ccc is not None
     assert found.cross_validated_ccc < found.val.ccc - 0.1
-    assert found.test_preds is None
+    assert found.preds is None
 
 
 def test_one_video_cannot_be_cross_validated(tmp_path: Path) -> None:
@@ -199,3 +200,37 @@ def test_a_format_that_cannot_be_written_is_refused_before_anything_is_read(
     assert done.returncode == 2
     assert message in done.stderr
     assert done.stdout == ''
+
+
+def test_predictions_of_train_are_averaged_for_a_student(tmp_path: Path) -> None:
+    """With the weights that val finds, into prediction files as those of a run."""
+    labels, learned = curves(0), curves(1, (9, 4))
+    runs = []
+    for i, noise in enumerate((0.3, 0.4, 2.0)):
+        runs.append(make_run(tmp_path / str(i), noisy(labels, 10 + i, noise), labels))
+        for target in ('valence', 'arousal'):
+            taught = noisy(learned, 20 + i, noise)
+            write_predictions(runs[-1] / 'predictions', 'train', target, taught, learned, 0)
+    out = tmp_path / 'teacher'
+    words = [*runs, '--weights', 'greedy', '--partition', 'train', '--out', out]
+    done = command(*words)
+    assert done.returncode == 0, done.stderr
+    weights = Ensemble(runs, ['valence'], weights='greedy').targets['valence'].weights
+    assert weights[2] == 0 < weights[1]
+    each = [read_predictions(run / 'predictions', 'train', 'valence').preds['v0'] for run in runs]
+    found = read_predictions(out, 'train', 'valence')
+    expected = sum(w * p for w, p in zip(weights, each, strict=True))
+    np.testing.assert_allclose(found.preds['v0'], expected, atol=1e-12)
+    assert found.labels is None
+    assert {p.name for p in out.iterdir()} == {
+        f'train_pred_{target}_nosmooth.json' for target in ('valence', 'arousal')
+    }
+    assert '26 rows in 2 files' in done.stdout
+    assert command(*words, '--overwrite').returncode == 0
+    (out / 'val_pred_valence_nosmooth.json').touch()  # of a run, which nothing replaces
+    refused = command(*words, '--overwrite')
+    assert 'val_pred_valence_nosmooth.json) and is not overwritten' in refused.stderr
+    refused = command(*runs, '--partition', 'train', '--format', 'per-video', '--out', tmp_path / 'other')
+    assert refused.stderr == 'error: --partition train: nothing is submitted; omit --format and --sample\n'
+    (runs[1] / 'predictions/train_pred_valence_nosmooth.json').unlink()
+    assert '--partition train' in command(*words[:-1], tmp_path / 'other').stderr

@@ -11,12 +11,11 @@ import pytest
 from test_ensemble import Curves, command, curves, noisy
 
 from abawfw.errors import ConfigError, DataError
-from abawfw.evaluation.functional import ccc
+from abawfw.evaluation.functional import ccc, ccc_centring
 from abawfw.results.predictions import write_predictions
 from abawfw.results.run import CROSS_VALIDATION
 from abawfw.results.trial_files import write_trial_files
 from abawfw.series.runs import mean_and_std, to_csv
-from abawfw.submission.contribution import ccc_centring
 from abawfw.submission.ensemble import Ensemble
 
 LABELS = curves(0)
@@ -49,8 +48,8 @@ def test_folder_of_folds(tmp_path: Path) -> None:
     assert found.val is not None
     assert found.val.ccc == pytest.approx(expected, rel=1e-9)
     assert found.val.n == sum(map(len, LABELS.values()))
-    assert found.test_preds is not None
-    for video, pred in found.test_preds.items():
+    assert found.preds is not None
+    for video, pred in found.preds.items():
         np.testing.assert_allclose(pred, np.mean([t[video] for _, t in made.values()], axis=0), atol=1e-12)
 
 
@@ -67,8 +66,8 @@ def test_seeds_of_a_fold_are_averaged_before_they_are_measured(tmp_path: Path) -
 def test_centred(tmp_path: Path) -> None:
     made = [make_fold(tmp_path / f'fold{k}', k) for k in FOLDS]
     found = Ensemble([tmp_path], ['valence'], weights='centred').targets['valence']
-    assert found.test_preds is not None
-    for video, pred in found.test_preds.items():
+    assert found.preds is not None
+    for video, pred in found.preds.items():
         expected = ccc_centring([test[video] for _, test in made]).centred.mean(axis=0)
         np.testing.assert_allclose(pred, expected, atol=1e-12)
     assert found.cross_validated_ccc is None
@@ -191,8 +190,8 @@ def test_text_files_count_as_a_run_without_val(tmp_path: Path) -> None:
     assert found.val is None
     assert found.run_ccc[0] is not None
     assert found.run_ccc[1] is None
-    assert found.test_preds is not None
-    np.testing.assert_allclose(found.test_preds['v0'], (test['v0'] + other['v0']) / 2, atol=1e-12)
+    assert found.preds is not None
+    np.testing.assert_allclose(found.preds['v0'], (test['v0'] + other['v0']) / 2, atol=1e-12)
     done = command(*runs, '--out', tmp_path / 'out')
     assert done.returncode == 0, done.stderr
     assert 'cannot be measured: a run has none' in done.stdout

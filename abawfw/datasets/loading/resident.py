@@ -25,7 +25,8 @@ from abawfw.structures.va_batch import places
 CPU = torch.device('cpu')
 PER_CLIP = 1024
 """Bytes of a clip besides its frames: its place and its names, as Python keeps them."""
-MASKS = ('gt_va', 'valid', 'observed')
+LABELS = ('gt_va', 'teacher_va')
+MASKS = (*LABELS, 'valid', 'observed')
 
 Key = tuple[str, str]
 """Which table: ('inputs', feature), or ('record', one of MASKS)."""
@@ -150,7 +151,8 @@ class Resident:
             raise self._refusal(f"{self.dataset.drew} draws for each clip (results['rng']) in every epoch")
         sample = item['data_sample']
         parts: dict[Key, Tensor] = {('inputs', name): x for name, x in item['inputs'].items()}
-        return parts | {('record', name): getattr(sample, name) for name in MASKS}, sample
+        record = {('record', name): getattr(sample, name) for name in MASKS}
+        return parts | {key: x for key, x in record.items() if x is not None}, sample
 
     def _fill(self) -> Key | None:
         """Read the clips; or else, say in which table clips overlap without being alike there."""
@@ -257,7 +259,7 @@ def _overlaps(clips: Sequence[Clip]) -> list[int]:
 
 def _padding(key: Key) -> float:
     """What stands behind the last frame of a clip in a batch."""
-    return math.nan if key[1] == 'gt_va' and key[0] == 'record' else 0
+    return math.nan if key[1] in LABELS and key[0] == 'record' else 0
 
 
 def _same(one: Tensor, other: Tensor) -> bool:

@@ -48,8 +48,9 @@ class BatchTransform(ABC):
     """A transform of a pipeline that draws at random, and acts on the batch in place of each clip.
 
     All of a pipeline act after the transforms of single clips, in their order: first each has its say in
-    which frames count as observed, on the host, then each changes inputs, on the device. Nothing may be read
-    back from there. Frames that are not observed, such as padding, are zero before and have to be after.
+    which frames count as observed, on the host, then each changes inputs or labels, on the device. Nothing
+    may be read back from there. Frames that are not observed, such as padding, are zero before and have to be
+    after.
 
     Attributes:
         features: names of the features it acts on; None for all, which the dataset fills in.
@@ -75,12 +76,12 @@ class BatchTransform(ABC):
 
     @abstractmethod
     def __call__(self, inputs: dict[str, Tensor], batch: VABatch, generator: torch.Generator) -> None:
-        """Change the inputs of a batch.
+        """Change the inputs, or the labels, of a batch.
 
         Args:
             inputs: ``{feature: (batch, time, *dims)}`` on the device; the dict and its tensors are the
                 batch's own and may be changed.
-            batch: its masks, on the device.
+            batch: its masks and labels, on the device; ``gt_va`` may be replaced.
             generator: of random numbers, on the device.
         """
 

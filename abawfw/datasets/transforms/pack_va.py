@@ -17,8 +17,8 @@ class PackVA:
     """Make tensors, and a ``VAClip`` that says where they come from.
 
     Returns inputs {feature: (time, *dims)}, zero where not observed, and data_sample with gt_va (time, 2),
-    valid (time,) and observed (time, features). Inputs are float32; pixels (uint8) and float16 stay as they
-    are, to be converted on the model's device.
+    teacher_va (time, 2) where there is a teacher, valid (time,) and observed (time, features). Inputs are
+    float32; pixels (uint8) and float16 stay as they are, to be converted on the model's device.
     """
 
     changes_values = False
@@ -37,6 +37,7 @@ class PackVA:
             gt_va=_tensor(results['gt_va']),
             valid=torch.from_numpy(results['valid']),
             observed=torch.from_numpy(np.stack([observed[f] for f in results['inputs']], axis=1)),
+            teacher_va=_tensor(results['teacher_va']) if 'teacher_va' in results else None,
         )
         inputs = {f: _tensor(values) for f, values in results['inputs'].items()}
         for feature, values in inputs.items():

@@ -33,7 +33,7 @@ class PadTo:
         self.length = length
 
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Make inputs, gt_va, valid and observed longer."""
+        """Make inputs, labels, valid and observed longer."""
         missing = self.length - len(results['valid'])
         if missing < 0:
             raise ConfigError(
@@ -44,7 +44,8 @@ class PadTo:
             for name in ('inputs', 'observed'):
                 results[name] = {f: _padded(values, missing, 0) for f, values in results[name].items()}
             results['valid'] = _padded(results['valid'], missing, False)
-            results['gt_va'] = _padded(results['gt_va'], missing, np.nan)
+            for name in results.keys() & {'gt_va', 'teacher_va'}:
+                results[name] = _padded(results[name], missing, np.nan)
         return results
 
 

@@ -13,6 +13,7 @@ from abawfw.engine.hooks.progress_hook import ProgressHook
 from abawfw.engine.hooks.pruning_hook import PruningHook
 from abawfw.engine.hooks.reload_best_hook import ReloadBestHook
 from abawfw.engine.hooks.summary_hook import SummaryHook
+from abawfw.engine.hooks.time_budget_hook import TimeBudgetHook
 from abawfw.engine.hooks.training_log_hook import TrainingLogHook
 from abawfw.engine.hooks.training_metric_hook import TrainingMetricHook
 from abawfw.engine.hooks.validation_loss_hook import ValidationLossHook
@@ -29,6 +30,7 @@ __all__ = [
     'PruningHook',
     'ReloadBestHook',
     'SummaryHook',
+    'TimeBudgetHook',
     'TrainingLogHook',
     'TrainingMetricHook',
     'VACheckpointHook',

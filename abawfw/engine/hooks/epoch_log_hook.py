@@ -32,6 +32,11 @@ class EpochLogHook(Hook):
         self.rows: list[dict[str, float]] = []
         self.recording = True
 
+    @property
+    def seconds(self) -> float:
+        """Of training and validation so far, over all parts of a resumed run."""
+        return sum(row['train_seconds'] + row.get('val_seconds', 0.0) for row in self.rows)
+
     def before_train(self, runner: Runner) -> None:
         """Say how the lines of the log are read."""
         runner.logger.info('a line per epoch: mean loss, CCC in training/validation, seconds of training')

@@ -22,6 +22,7 @@ from abawfw.config.diff import config_changes
 from abawfw.devices import matmul_precision
 from abawfw.engine.hooks.checkpoint_hook import VACheckpointHook
 from abawfw.engine.hooks.epoch_log_hook import EpochLogHook
+from abawfw.engine.hooks.time_budget_hook import TimeBudgetHook
 from abawfw.files import write_text
 from abawfw.registry import HOOKS
 from abawfw.results.run import SUMMARY
@@ -35,7 +36,8 @@ class SummaryHook(Hook):
     done and planned, ``best`` (per key: score, epoch, file), ``seed``, ``config_sha256``, ``versions``,
     ``device``, ``precision`` of forward passes and ``matmul_precision`` (null on a CPU), ``compiled`` (see
     ``VARunner.compiled``), ``processes``,
-    ``seconds`` of training and validation, ``frames_per_second`` of the last epoch, ``config_file`` that
+    ``seconds`` of training and validation, their ``budget``: ``seconds``, and whether they are ``used_up``
+    (null without one, see ``TimeBudgetHook``), ``frames_per_second`` of the last epoch, ``config_file`` that
     the run was started from (null without one), and ``peak_memory``: ``process``, and ``gpu`` of
     PyTorch's tensors, in bytes (null where it is unknown). ``git``: ``commit`` and ``dirty`` of the code
     as it was when this process began (null outside of a checkout); ``machine``, see ``machine``;
@@ -73,7 +75,9 @@ class SummaryHook(Hook):
     def _write(self, runner: Runner, status: str) -> None:
         if runner.rank != 0:
             return
-        rows = next((h.rows for h in runner.hooks if isinstance(h, EpochLogHook)), [])
+        log = next((h for h in runner.hooks if isinstance(h, EpochLogHook)), EpochLogHook())
+        budgets = [h for h in runner.hooks if isinstance(h, TimeBudgetHook)]
+        budget = min(budgets, key=lambda h: h.seconds, default=None)
         best = next((h.best for h in runner.hooks if isinstance(h, VACheckpointHook)), {})
         summary = {
             'status': status,
@@ -96,8 +100,9 @@ class SummaryHook(Hook):
             'compiled': runner.compiled,
             'threads': torch.get_num_threads(),
             'processes': runner.world_size,
-            'seconds': round(sum(r['train_seconds'] + r.get('val_seconds', 0.0) for r in rows), 3),
-            'frames_per_second': rows[-1]['frames_per_second'] if rows else None,
+            'seconds': round(log.seconds, 3),
+            'budget': None if budget is None else {'seconds': budget.seconds, 'used_up': budget.used_up},
+            'frames_per_second': log.rows[-1]['frames_per_second'] if log.rows else None,
             'config_file': str(Path(runner.cfg.filename).resolve()) if runner.cfg.filename else None,
             'peak_memory': {
                 'process': _peak_memory(),

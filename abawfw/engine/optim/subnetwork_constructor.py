@@ -1,7 +1,8 @@
-"""One parameter group per sub-network, and per part with its own options."""
+"""One parameter group per sub-network, and per part, or pattern of names, with its own options."""
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
@@ -36,18 +37,21 @@ class SubnetworkConstructor:
     ) -> None:
         self.cfg = dict(optim_wrapper_cfg)
         self.options = dict(paramwise_cfg or {})
+        self.patterns = [name for name in self.options if '*' in name]
 
     def __call__(self, model: torch.nn.Module) -> OptimWrapper:
         """Build the wrapper for a model that lists its sub-networks."""
         bare: Any = model.module if is_model_wrapper(model) else model
         self._check_parts(bare)
-        groups: dict[tuple[str, str], dict[str, Any]] = {}
+        groups: dict[tuple[str, str, str], dict[str, Any]] = {}
         for network, module in bare.subnetworks().items():
             for name, parameter in module.named_parameters(prefix=network):
                 part = max((p for p in self.options if f'{name}.'.startswith(f'{p}.')), key=len, default='')
-                title = part if part.startswith(f'{network}.') else network
-                empty = {'name': title, 'params': [], **self.options.get(part, {})}
-                groups.setdefault((network, part), empty)['params'].append(parameter)
+                pattern = next((p for p in reversed(self.patterns) if fnmatchcase(name, p)), '')
+                title = f'{part if part.startswith(f"{network}.") else network} {pattern}'.rstrip()
+                options = {**self.options.get(part, {}), **self.options.get(pattern, {})}
+                empty = {'name': title, 'params': [], **options}
+                groups.setdefault((network, part, pattern), empty)['params'].append(parameter)
         optimizer = OPTIMIZERS.build(
             self.cfg.pop('optimizer'), default_args={'params': list(groups.values())}
         )
@@ -59,7 +63,13 @@ class SubnetworkConstructor:
         parameters = [name for name, _ in model.named_parameters()]
         known = {'.'.join(name.split('.')[:i]) for name in parameters for i in range(1, name.count('.') + 1)}
         for part in self.options:
-            if part not in known:
+            if part in self.patterns:
+                if not any(fnmatchcase(name, part) for name in parameters):
+                    raise ConfigError(
+                        f'optim_wrapper.paramwise_cfg: no parameter is called {part!r}; they are called such '
+                        f'as {parameters[0]}'
+                    )
+            elif part not in known:
                 raise ConfigError(
                     f'optim_wrapper.paramwise_cfg: the model has no part {part!r} with parameters; '
                     f'{nearest(part, known)}'

@@ -13,8 +13,10 @@ from abawfw.extraction.extractors.compare import ComParE
 from abawfw.extraction.extractors.egemaps import EGeMAPS
 from abawfw.extraction.extractors.face48 import Face48
 from abawfw.extraction.extractors.face_embedding import FaceEmbedding
+from abawfw.extraction.extractors.face_onnx import FaceOnnx
 from abawfw.extraction.extractors.logmel import LogMel
 from abawfw.extraction.extractors.mfcc import MFCC
+from abawfw.extraction.extractors.sound_onnx import SoundOnnx
 from abawfw.extraction.extractors.vggish import VGGishFeature
 from abawfw.extraction.extractors.wav2vec2 import Wav2Vec2
 from abawfw.registry import EXTRACTORS
@@ -29,7 +31,9 @@ __all__ = [
     'Face48',
     'FaceEmbedding',
     'FaceExtractor',
+    'FaceOnnx',
     'LogMel',
+    'SoundOnnx',
     'TranscriptExtractor',
     'VGGishFeature',
     'Wav2Vec2',

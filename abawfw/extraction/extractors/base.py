@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from abawfw.datasets.stores.checks import disorder
 from abawfw.errors import DataError
 from abawfw.extraction.audio.audio import RATE, Audio
+from abawfw.extraction.faces.track import FaceView
 
 BLOCK = 1000
 """Most rows in a piece of zeros."""
@@ -42,6 +43,11 @@ class Extractor(ABC):
         """Plain values that decide what comes out; kept in the store, so that a change is noticed."""
         return {}
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is to be known of how it runs here, a line each."""
+        return ()
+
     def check(self) -> None:  # noqa: B027  # many need nothing
         """Say what is missing before hours of work.
 
@@ -52,16 +58,21 @@ class Extractor(ABC):
 
 
 class FaceExtractor(Extractor):
-    """Makes a feature of aligned faces, of each face alone."""
+    """Makes a feature of faces, of each face alone."""
 
     source = 'face'
+
+    @property
+    def view(self) -> FaceView:
+        """How the faces that it gets are cut out."""
+        return FaceView()
 
     @abstractmethod
     def extract(self, faces: NDArray[np.uint8]) -> NDArray:
         """One row per face.
 
         Args:
-            faces: (n, 112, 112, 3) RGB; only frames in which the face was observed.
+            faces: (n, side, side, 3) RGB, as `view` says; only frames in which the face was observed.
 
         Returns:
             (n, *dims).

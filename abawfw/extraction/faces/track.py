@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,13 @@ TEMPLATE = np.array(
 )
 """Eyes, nose and corners of the mouth in an image of 112x112, as ArcFace and most others have them."""
 SECOND = 0.1  # of the frames of the first person that a second one must be seen in
+
+
+class FaceView(NamedTuple):
+    """How a face is cut out of a frame: the side of its image, and whether it is its box, or else aligned."""
+
+    size: int = SIZE
+    boxed: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,7 +118,7 @@ def find_faces(
 
 
 def crops(
-    recording: Recording, track: FaceTrack, size: int = SIZE
+    recording: Recording, track: FaceTrack, size: int = SIZE, boxed: bool = False
 ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
     """Read a video again and cut out the face of each frame.
 
@@ -119,9 +126,10 @@ def crops(
         recording: the video that the track is of.
         track: where the face is.
         size: side of the images.
+        boxed: cut out what lies in the box, stretched to a square, instead of the aligned face.
 
     Yields:
-        Index of the frame and the aligned face (size, size, 3), zeros where it is not observed.
+        Index of the frame and the face (size, size, 3), zeros where it is not observed.
 
     Raises:
         DataError: the video has another number of frames than the track.
@@ -130,7 +138,10 @@ def crops(
     for frame in recording.frames():
         if frame.index < len(observed):
             if observed[frame.index]:
-                yield frame.index, _crop(frame, track.points[frame.index], size)
+                if boxed:
+                    yield frame.index, _boxed(frame, track.boxes[frame.index], size)
+                else:
+                    yield frame.index, _crop(frame, track.points[frame.index], size)
             else:
                 yield frame.index, np.zeros((size, size, 3), np.uint8)
         count += 1
@@ -168,6 +179,19 @@ def _crop(frame: Frame, points: NDArray[np.float32], size: int) -> NDArray[np.ui
     longest = max(frame.size)
     rgb = frame.rgb(longest // shrinkable(points, size))
     return aligned(rgb, scaled_points(points, np.array(rgb.shape[1::-1]) / frame.size), size)
+
+
+def _boxed(frame: Frame, box: NDArray[np.float32], size: int) -> NDArray[np.uint8]:
+    """What of a box lies in the frame, stretched to a square; by area where it shrinks."""
+    cv2: Any = optional_package('cv2', 'features', 'cutting out faces')
+    finer = max(1, int(min(box[2] - box[0], box[3] - box[1]) / (2 * size)))
+    rgb = frame.rgb(max(frame.size) // finer)
+    height, width = rgb.shape[:2]
+    left, top, right, bottom = (box.reshape(2, 2) * (np.array([width, height]) / frame.size)).ravel()
+    x, y = (min(max(round(float(low)), 0), end - 1) for low, end in ((left, width), (top, height)))
+    face = rgb[y : max(round(float(bottom)), y + 1), x : max(round(float(right)), x + 1)]
+    shrinks = face.shape[0] > size or face.shape[1] > size
+    return cv2.resize(face, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
 def _mean_x(person: Sequence[Tracklet]) -> float:

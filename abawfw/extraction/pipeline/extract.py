@@ -20,7 +20,7 @@ from abawfw.errors import DataError, counted
 from abawfw.extraction.audio.audio import Audio
 from abawfw.extraction.extractors.base import AudioExtractor, Extractor, FaceExtractor, TranscriptExtractor
 from abawfw.extraction.faces.detectors.base import OFFICIAL, FaceDetector
-from abawfw.extraction.faces.track import FaceTrack, crops
+from abawfw.extraction.faces.track import FaceTrack, FaceView, crops
 from abawfw.extraction.faces.trial_faces import CropFolder, find_trials
 from abawfw.extraction.pipeline.feature_store import FinishedTrial, label_digest
 from abawfw.extraction.video.recording import Frame, Recording
@@ -82,11 +82,12 @@ def extract_video(
     """
     path, out, labels = Path(path), Path(out), labels or {}
     of_faces = [e for e in extractors if isinstance(e, FaceExtractor)]
+    views = list(dict.fromkeys(e.view for e in of_faces))
     of_audio = [e for e in extractors if isinstance(e, AudioExtractor)]
     of_transcripts = [e for e in extractors if isinstance(e, TranscriptExtractor)]
     if of_faces and faces is None:
         raise DataError(f'{path}: face features need a face detector or a folder of crops')
-    recording = WatchedRecording(path, progress, 1 + bool(of_faces))
+    recording = WatchedRecording(path, progress, 1 + len(views))
     audio = Audio(path) if of_audio else None  # opened before the long work, decoded after it
     trials = find_trials(recording, faces if of_faces else None, labels, persons)
     _check_whole(recording, labels, faces if of_faces else None)
@@ -99,7 +100,9 @@ def extract_video(
             folder = TrialFolder(place, times)
             if track is not None:
                 folder.write_track(track)
-                folder.write_faces(of_faces, _crops(recording, faces, names[suffix], track), track.observed)
+                for view in views:  # a pass over the video each: nearly always there is one
+                    cut = _crops(recording, faces, names[suffix], track, view)
+                    folder.write_faces([e for e in of_faces if e.view == view], cut, track.observed)
             for extractor in of_audio:
                 assert audio is not None
                 folder.write(extractor, extractor.extract(audio, times))
@@ -153,11 +156,11 @@ def _check_name(folder: Path, video: str) -> None:
         raise DataError(f'{folder}: is a trial of video {there!r}; rename one of {there!r} and {video!r}')
 
 
-def _crops(recording: Recording, faces: Any, name: str, track: Any) -> Any:
-    """Index and aligned face of every frame."""
+def _crops(recording: Recording, faces: Any, name: str, track: Any, view: FaceView) -> Any:
+    """Index and face of every frame."""
     if isinstance(faces, CropFolder):
-        return faces.crops(name, len(track.times))
-    return crops(recording, track)
+        return faces.crops(name, len(track.times), view.size)
+    return crops(recording, track, *view)
 
 
 def _mean_rate(times: NDArray[np.float64]) -> float | None:
@@ -268,11 +271,11 @@ class TrialFolder:
         faces: Iterable[tuple[int, NDArray[np.uint8]]],
         observed: NDArray[np.bool_],
     ) -> None:
-        """Write the features of faces, all in one pass over them; zeros where no face was observed.
+        """Write features of faces, all in one pass over them; zeros where no face was observed.
 
         Args:
-            extractors: of faces.
-            faces: index of every frame in order, and its aligned face (112, 112, 3).
+            extractors: of faces cut out in one way.
+            faces: index of every frame in order, and its face (side, side, 3), as the extractors look at it.
             observed: (frames,), where there is a face.
 
         Raises:

@@ -12,7 +12,7 @@ from typing import Any
 from abawfw.datasets.importers.affwild2_files import read_annotation
 from abawfw.datasets.stores.records import FeatureInfo
 from abawfw.errors import AbawfwError, ConfigError, DataError, counted, nearest
-from abawfw.extraction.extractors import Extractor, build_extractor, on_device
+from abawfw.extraction.extractors import Extractor, FaceExtractor, build_extractor, on_device
 from abawfw.extraction.faces.detectors.base import FACES, OFFICIAL, FaceDetector
 from abawfw.extraction.faces.trial_faces import HOLD, CropFolder
 from abawfw.extraction.pipeline.extract import ExtractionReport, extract_video
@@ -86,6 +86,11 @@ class ExtractionPlan:
                 )
             return None
         if self.crops is not None:
+            if boxed := [e.name for e in self.extractors if isinstance(e, FaceExtractor) and e.view.boxed]:
+                raise ConfigError(
+                    f'{", ".join(boxed)}: takes the boxes of faces, and crops {self.crops} are aligned; give '
+                    f'{boxed[0]}.face=aligned, or no crops'
+                )
             return CropFolder(self.crops)
         return _detector(self.device, **self.options.get(FACES, {}))
 
@@ -106,7 +111,8 @@ class ExtractionPlan:
     @property
     def notes(self) -> list[str]:
         """What is to be known before it begins, a line each."""
-        return list(self.faces.notes) if isinstance(self.faces, FaceDetector) else []
+        of_faces = self.faces.notes if isinstance(self.faces, FaceDetector) else ()
+        return [*of_faces, *(note for extractor in self.extractors for note in extractor.notes)]
 
     def check(self) -> None:
         """Say at once whatever is missing for the extractors and the face detector.

@@ -81,6 +81,21 @@ class Bins(NamedTuple):
         classes = (label.unsqueeze(-1) >= self.bounds[:, 1:-1]).sum(-1)
         return classes.masked_fill(label.isnan(), -1)
 
+    def probabilities_of(self, label: Tensor, sigma: float) -> Tensor:
+        """Return the probability of each class if labels ``(..., targets)`` are off by a normal error.
+
+        Args:
+            label: labels, from -1 to 1.
+            sigma: standard deviation of the error; what it leaves between -1 and 1 adds up to 1.
+
+        Returns:
+            ``(..., targets, classes)``; -1 where the label is NaN.
+        """
+        places = (self.bounds - label.clamp(-1, 1).unsqueeze(-1)) / (sigma * 2**0.5)
+        below = torch.erf(places)
+        inside = below.diff(dim=-1) / (below[..., -1:] - below[..., :1])
+        return inside.masked_fill(label.isnan().unsqueeze(-1), -1)
+
 
 def make_bins(kind: str, targets: Sequence[str], ends: bool) -> Bins:
     """Lay out the bins of each target over [-1, 1].
@@ -172,3 +187,7 @@ class BinHead(VAHead):
     def classes_of(self, label: Tensor) -> Tensor:
         """Return the class of each label ``(batch, time, targets)``; -1 where there is none."""
         return self.bins.classes_of(label)
+
+    def probabilities_of(self, label: Tensor, sigma: float) -> Tensor:
+        """Return the probabilities of the classes around each label; -1 where there is none."""
+        return self.bins.probabilities_of(label, sigma)

@@ -128,13 +128,25 @@ class VAHead(nn.Module, ABC):
         """Return the class of each label ``(batch, time, targets)``; -1 where there is none."""
         raise NotImplementedError(f'{type(self).__name__} has no classes')
 
-    def loss(self, output: HeadOutput, gt: Tensor, mask: Tensor) -> dict[str, Tensor]:
+    def probabilities_of(self, label: Tensor, sigma: float) -> Tensor:
+        """Return those of each class, ``(batch, time, targets, classes)``, around a label; -1 without one."""
+        raise NotImplementedError(f'{type(self).__name__} has no classes')
+
+    @property
+    def has_teacher(self) -> bool:
+        """Whether one of the losses needs a teacher's predictions."""
+        return any(loss.of_teacher for loss in self.losses.values())
+
+    def loss(
+        self, output: HeadOutput, gt: Tensor, mask: Tensor, teacher: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """Return every loss, weighted, as float32 scalars with a graph.
 
         Args:
             output: what `forward` returned.
             gt: labels ``(batch, time, targets)``, NaN where there is none.
             mask: ``(batch, time)`` bool, False on padding and wherever a frame must not count.
+            teacher: predictions of a teacher, as ``gt``; None where there are none, as in validation.
 
         Returns:
             ``loss_{name}``, followed by the loss's targets where it names some (``loss_ccc_valence``), and by
@@ -143,7 +155,11 @@ class VAHead(nn.Module, ABC):
         values = {}
         for key, loss in self.losses.items():
             if loss.on_classes and output.logits is not None:
-                pred, label = output.logits, self.classes_of(gt)
+                pred = output.logits
+                sigma = getattr(loss, 'sigma', 0.0)
+                label = self.probabilities_of(gt, sigma) if sigma else self.classes_of(gt)
+            elif loss.of_teacher:
+                pred, label = output.va, torch.full_like(gt, torch.nan) if teacher is None else teacher
             else:
                 pred, label = output.va, gt
             columns = self._columns[key]

@@ -20,6 +20,10 @@ class MaskedBatchNorm(nn.Module):
 
     Args:
         dim: number of channels.
+
+    Attributes:
+        momentum: how much of the running statistics a batch replaces; None for the mean over all batches, as
+            in ``nn.BatchNorm1d``.
     """
 
     running_mean: Tensor
@@ -28,11 +32,18 @@ class MaskedBatchNorm(nn.Module):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
+        self.momentum: float | None = MOMENTUM
         self.weight = nn.Parameter(torch.ones(dim))
         self.bias = nn.Parameter(torch.zeros(dim))
         self.register_buffer('running_mean', torch.zeros(dim))
         self.register_buffer('running_var', torch.ones(dim))
         self.register_buffer('num_batches_tracked', torch.tensor(0))
+
+    def reset_running_stats(self) -> None:
+        """Begin the running statistics anew."""
+        self.running_mean.zero_()
+        self.running_var.fill_(1.0)
+        self.num_batches_tracked.zero_()
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Normalise each channel.
@@ -64,7 +75,10 @@ class MaskedBatchNorm(nn.Module):
             var = part @ centred.square()
             with torch.no_grad():
                 self.num_batches_tracked += enough
-                weight = MOMENTUM * enough.to(values.dtype)
+                part_of = (
+                    1 / self.num_batches_tracked.clamp(min=1) if self.momentum is None else self.momentum
+                )
+                weight = part_of * enough.to(values.dtype)
                 self.running_mean.lerp_(mean, weight)
                 self.running_var.lerp_(var * (count / (count - 1).clamp(min=1)), weight)
             var = torch.where(enough, var, self.running_var)

@@ -20,17 +20,29 @@ def projection(in_dim: int, dim: int, dropout: float) -> nn.Sequential:
     return nn.Sequential(Linear(in_dim, dim), nn.LayerNorm(dim), Dropout(dropout))
 
 
+def waves(places: Tensor, dim: int) -> Tensor:
+    """Sinusoids of places: column 2 i is the sine and 2 i + 1 the cosine of place / 10000^(2 i / dim).
+
+    Args:
+        places: (n,) float32, of either sign.
+        dim: number of columns.
+
+    Returns:
+        (n, dim)
+    """
+    column = torch.arange(0, dim, 2, device=places.device, dtype=torch.float32)
+    angle = places[:, None] * torch.exp(column * (-math.log(10000.0) / dim))
+    return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(-2)[:, :dim]
+
+
 def positions_like(x: Tensor) -> Tensor:
     """Sinusoidal positions (time, dim) of a sequence ``x``, (batch, time, dim).
 
-    Column 2 i is the sine and 2 i + 1 the cosine of t / 10000^(2 i / dim), for any number of frames; frame 0
-    has 0, 1, 0, 1, ... Computed in float32, as by the reference: 2e-5 off at frame 400.
+    Those of :func:`waves`, for any number of frames; frame 0 has 0, 1, 0, 1, ... Computed in float32, as by
+    the reference: 2e-5 off at frame 400.
     """
     time, dim = x.shape[-2:]
-    frame = torch.arange(time, device=x.device, dtype=torch.float32)[:, None]
-    column = torch.arange(0, dim, 2, device=x.device, dtype=torch.float32)
-    angle = frame * torch.exp(column * (-math.log(10000.0) / dim))
-    return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(-2)[:, :dim].to(x.dtype)
+    return waves(torch.arange(time, device=x.device, dtype=torch.float32), dim).to(x.dtype)
 
 
 class PositionedLayer(nn.Module):

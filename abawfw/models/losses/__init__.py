@@ -2,6 +2,7 @@
 
 from abawfw.models.losses.binned_cross_entropy_loss import BinnedCrossEntropyLoss
 from abawfw.models.losses.ccc_loss import CCCLoss
+from abawfw.models.losses.distillation_loss import DistillationLoss
 from abawfw.models.losses.mse_loss import MSELoss
 from abawfw.models.losses.plain_loss import PlainLoss, build_loss
 from abawfw.models.losses.smoothness_loss import SmoothnessLoss
@@ -11,6 +12,7 @@ from abawfw.models.losses.window_ccc_loss import WindowCCCLoss
 __all__ = [
     'BinnedCrossEntropyLoss',
     'CCCLoss',
+    'DistillationLoss',
     'MSELoss',
     'PlainLoss',
     'SmoothnessLoss',

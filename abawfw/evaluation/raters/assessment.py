@@ -1,0 +1,130 @@
+"""Everything that is known of the raters of one target: agreement, delays, and what is fused of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from abawfw.errors import counted
+from abawfw.evaluation.functional import Agreement, Delay, VideoRatings, rater_agreement, rater_delays
+from abawfw.evaluation.functional.ratings import raters_of
+from abawfw.evaluation.raters.base import FusedRatings, RaterFusion
+from abawfw.groups import Groups
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """Of the raters of one target.
+
+    Attributes:
+        target: 'valence' or 'arousal'.
+        videos: the ratings.
+        fused: what a rule makes of them.
+        agreement: over all videos.
+        by_video: agreement of each video that several have rated.
+        delays: by rater.
+        unit: what intervals are drawn over, 'video' or 'group'.
+        unit_text: the same with numbers.
+    """
+
+    target: str
+    videos: Mapping[str, VideoRatings]
+    fused: FusedRatings
+    agreement: Agreement
+    by_video: Mapping[str, Agreement]
+    delays: Mapping[str, Delay]
+    unit: str
+    unit_text: str
+
+    @property
+    def raters(self) -> list[str]:
+        """All of them."""
+        return raters_of(self.videos)
+
+    def warnings(self) -> list[str]:
+        """What somebody should know before using the label, a line each; nobody is left out for it."""
+        lines = [*self._alone(), *self._unmoved(), *self._disagreeing()]
+        lines += [f'{r}: {d.warning}' for r, d in self.delays.items() if d.warning]
+        parted = {
+            name: int(video.rated.sum() - video.common.sum())
+            for name, video in self.videos.items()
+            if len(video.raters) > 1
+        }
+        if some := {name: frames for name, frames in parted.items() if frames}:
+            frames = counted(sum(some.values()), 'frame')
+            lines.append(
+                f'{frames} of {_few([*some])} rated by some of their raters only: there '
+                'the label is that of those, and may jump where one begins or ends'
+            )
+        return [f'{self.target}: {line}' for line in lines]
+
+    def _alone(self) -> list[str]:
+        alone: dict[str, list[str]] = {}
+        for name, video in self.videos.items():
+            if len(video.raters) == 1:
+                alone.setdefault(video.raters[0], []).append(name)
+        return [
+            f'one rater, {rater}, of {_few(names)}: the label is that rating as it is, and no agreement can '
+            'be measured; add the file of a second rater'
+            for rater, names in alone.items()
+        ]
+
+    def _unmoved(self) -> list[str]:
+        lines = []
+        for rater in self.raters:
+            of = [v.values[v.raters.index(rater)] for v in self.videos.values() if rater in v.raters]
+            said = np.concatenate(of)
+            said = said[np.isfinite(said)]
+            if len(said) and np.ptp(said) == 0:
+                lines.append(
+                    f'{rater} never moves: {said[0]:g} in {counted(len(said), "frame")}; it counts as it is, '
+                    'remove the files of this rater if it was no rating'
+                )
+        return lines
+
+    def _disagreeing(self) -> list[str]:
+        panels = self.agreement.panels
+        lines = []
+        for rater, of in self.agreement.raters.items():
+            whole = panels[0].alpha.value if rater in panels[0].raters else None
+            if of.ccc.value is not None and of.ccc.value <= 0:
+                lines.append(f'{rater} disagrees: CCC {of.ccc.value:.2f} with the mean of the others')
+            elif whole is not None and of.alpha_without is not None and of.alpha_without > whole:
+                lines.append(
+                    f'{rater} disagrees: without this rater alpha rises from {whole:.3f} to '
+                    f'{of.alpha_without:.3f}; CCC with the mean of the others {of.ccc.value:.2f}'
+                )
+        return lines
+
+
+def assess(
+    target: str, videos: Mapping[str, VideoRatings], fusion: RaterFusion, bound: float, groups: Groups
+) -> Assessment:
+    """Measure the raters of a target, and fuse their ratings.
+
+    Args:
+        target: 'valence' or 'arousal'.
+        videos: the ratings.
+        fusion: the rule.
+        bound: seconds, the largest delay that is looked for.
+        groups: videos that depend on one another.
+    """
+    units, unit = groups.units(videos), groups.unit(videos)
+    several = {name: video for name, video in videos.items() if len(video.raters) > 1}
+    return Assessment(
+        target,
+        videos,
+        fusion(videos),
+        rater_agreement(videos, units, unit),
+        {name: rater_agreement({name: video}) for name, video in several.items()},
+        rater_delays(videos, bound, units, unit),
+        unit,
+        groups.text(videos),
+    )
+
+
+def _few(names: list[str]) -> str:
+    more = f' and {len(names) - 5} more' if len(names) > 5 else ''
+    return ', '.join(names[:5]) + more

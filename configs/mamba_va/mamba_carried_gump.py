@@ -1,0 +1,11 @@
+_base_ = [
+    '../_base_/datasets/gump.py',
+    '../_base_/models/mamba_carried.py',
+    '../_base_/schedules/mamba_va_short.py',
+    '../_base_/default_runtime.py',
+]
+segment_length = 150  # 30 s
+hidden = 32  # 92 inputs, but only 50 clips to learn from
+layers = 1
+regressor = [32]
+train_sampler = dict(lanes=8)

@@ -1,0 +1,8 @@
+_base_ = [
+    '../_base_/datasets/demo.py',
+    '../_base_/models/gru.py',
+    '../_base_/schedules/adamw_cosine_short.py',
+    '../_base_/default_runtime.py',
+]
+hidden = 64  # trains in a minute
+regressor = [64]
