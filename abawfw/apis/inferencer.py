@@ -323,16 +323,13 @@ class VAInferencer:
         kept = {
             t: self.postprocess[t].videos({video: curves[t]}, {video: there})[video] for t in self.targets
         }
-        ends = {
-            f'{t}_{side}': values
-            for t, of in self.intervals.items()
-            if of.found.reach is not None
-            for side, values in zip(('low', 'high'), of.found.limits(kept[t]), strict=True)
-        }
+        ends: dict[str, NDArray] = {}
+        for t, of in self.intervals.items():
+            if of.found.reach is not None:
+                ends[f'{t}_low'], ends[f'{t}_high'] = of.found.limits(kept[t])
         if moved is not None:
             kept, curves, ends = (
-                {name: moved.back(video, curve) for name, curve in stage.items()}
-                for stage in (kept, curves, ends)
+                {t: moved.back(video, curve) for t, curve in stage.items()} for stage in (kept, curves, ends)
             )
         return curve_table(kept, curves, times, face, self.words, ends)
 
@@ -353,14 +350,13 @@ def curve_table(
         times: (frames,) seconds; None where they are unknown.
         face: (frames,) where a face was detected; None where that is unknown.
         words: also name the region of the plane.
-        ends: of intervals, (frames,) by the name of their column.
+        ends: (frames,) of intervals, by name of the column.
     """
     length = len(next(iter(kept.values())))
     index = pd.Index(np.full(length, np.nan) if times is None else times, name='time')
     columns: dict[str, Any] = {'frame': np.arange(length), **kept}
     columns |= {f'{target}_raw': raw[target] for target in kept}
-    columns |= ends or {}
-    columns['face'] = _boolean(face, length)
+    columns |= {**(ends or {}), 'face': _boolean(face, length)}
     if words:
         columns['word'] = affect_words(kept['valence'], kept['arousal'])
     return pd.DataFrame(columns, index=index)

@@ -42,7 +42,7 @@ class NetworkInferencer:
     Attributes:
         targets: what it estimates.
         postprocess: of each target: nothing but clipping.
-        intervals: none, since there is no run that they were found with.
+        intervals: none, as nothing was validated.
         notes: what was assumed, a line each.
 
     Raises:

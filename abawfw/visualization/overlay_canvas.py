@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from abawfw.evaluation.functional import stretches
 from abawfw.visualization.va_figure import COLORS
 
 SIZE = (1280, 720)
@@ -54,12 +55,12 @@ class OverlayCanvas:
         self.targets = [target for target in COLORS if target in table]
         self.times = table.index.to_numpy(dtype=np.float64)
         self.values = {t: table[t].to_numpy(dtype=np.float64) for t in self.targets}
-        self._words = table['word'].to_numpy() if 'word' in table else None
         self.ends = {
             t: table[[f'{t}_low', f'{t}_high']].to_numpy(dtype=np.float64)
             for t in self.targets
             if f'{t}_low' in table
         }
+        self._words = table['word'].to_numpy() if 'word' in table else None
         self._frame, self._plane, self._curves = layout(width, height)
         scale = min(self._frame.width / width, self._frame.height / height)
         self._scale = scale
@@ -142,13 +143,15 @@ class OverlayCanvas:
         strip = canvas[y - 2 : y + height + 2, x : x + width]
         middle = width // 2
         for target, ends in self.ends.items():
-            band = (1 - ends[first:last]) / 2 * height + 2
-            sides = [np.stack([across - x, side], axis=1) for side in band.T]
-            outline = np.round(np.concatenate([sides[0], sides[1][::-1]]) * 16).astype(np.int32)
-            filled = cv2.fillPoly(strip.copy(), [outline], rgb_of(BRIGHT[target]), cv2.LINE_AA, 4)
-            filled = cv2.addWeighted(filled, BAND, strip, 1 - BAND, 0)
-            edged = cv2.polylines(filled.copy(), [outline], True, rgb_of(BRIGHT[target]), 1, cv2.LINE_AA, 4)
-            strip[:] = cv2.addWeighted(edged, EDGE, filled, 1 - EDGE, 0)
+            band = np.stack([across - x, *((1 - ends[first:last].T) / 2 * height + 2)], axis=1)
+            bright = rgb_of(BRIGHT[target])
+            for start, stop in stretches(np.isfinite(band).all(axis=1)):
+                upper, lower = band[start:stop, [0, 2]], band[start:stop, [0, 1]]
+                outline = np.round(np.concatenate([upper, lower[::-1]]) * 16).astype(np.int32)
+                filled = cv2.fillPoly(strip.copy(), [outline], bright, cv2.LINE_AA, 4)
+                filled = cv2.addWeighted(filled, BAND, strip, 1 - BAND, 0)
+                edged = cv2.polylines(filled.copy(), [outline], True, bright, 1, cv2.LINE_AA, 4)
+                strip[:] = cv2.addWeighted(edged, EDGE, filled, 1 - EDGE, 0)
         for target in self.targets:
             values = self.values[target][first:last]
             known = np.isfinite(values)
@@ -158,8 +161,9 @@ class OverlayCanvas:
             bright = rgb_of(BRIGHT[target])
             faint = tuple(round(0.45 * c + 0.55 * g) for c, g in zip(bright, rgb_of(PANEL), strict=True))
             for part, color, thick in ((slice(here, None), faint, 2), (slice(here + 1), bright, 3)):
-                for line in stretches(points[part], known[part]):
-                    cv2.polylines(strip, [line.reshape(-1, 1, 2)], False, color, thick, cv2.LINE_AA, 4)
+                for start, stop in stretches(known[part]):
+                    line = points[part][start:stop].reshape(-1, 1, 2)
+                    cv2.polylines(strip, [line], False, color, thick, cv2.LINE_AA, 4)
             if known[here]:
                 cv2.circle(strip, points[here].tolist(), 5 * 16, bright, -1, cv2.LINE_AA, 4)
         cv2.line(strip, (middle, 0), (middle, height + 4), rgb_of(FAINT), 1)
@@ -215,13 +219,6 @@ class OverlayCanvas:
                 anchor='rm',
             )
         return np.asarray(image)
-
-
-def stretches(points: NDArray[np.int32], known: NDArray[np.bool_]) -> list[NDArray[np.int32]]:
-    """The points that follow one another without one between that is not known, two or more each."""
-    edges = np.flatnonzero(np.diff(known)) + 1
-    parts = zip(np.split(points, edges), np.split(known, edges), strict=True)
-    return [part for part, there in parts if len(part) > 1 and there[0]]
 
 
 def rgb_of(color: str) -> tuple[int, int, int]:

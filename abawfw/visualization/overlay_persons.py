@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from abawfw.evaluation.functional import stretches
 from abawfw.visualization.overlay_canvas import (
     FAINT,
     INK,
@@ -21,7 +22,6 @@ from abawfw.visualization.overlay_canvas import (
     OverlayCanvas,
     font,
     rgb_of,
-    stretches,
 )
 
 PERSONS = ('#ffb454', '#6db3ff', '#7ee081', '#ff7a6b', '#c79bff', '#f2e14e', '#5fd6cf', '#ff9fd0')
@@ -120,8 +120,9 @@ class PersonsCanvas(OverlayCanvas):
         points = np.stack([across, (1 - np.where(known, part, 0)) / 2 * height], axis=1)
         fixed = np.round(points * 16).astype(np.int32)
         image = canvas[y : y + height + 1, x : x + width]
-        for line in stretches(fixed, known):
-            cv2.polylines(image, [line.reshape(-1, 1, 2)], False, colour, 2, cv2.LINE_AA, 4)
+        for start, stop in stretches(known):
+            line = fixed[start:stop].reshape(-1, 1, 2)
+            cv2.polylines(image, [line], False, colour, 2, cv2.LINE_AA, 4)
         if known[row - first]:
             cv2.circle(image, fixed[row - first].tolist(), 4 * 16, colour, -1, cv2.LINE_AA, 4)
 

@@ -134,7 +134,7 @@ def test_new_videos_are_covered_as_promised() -> None:
     fractions, own = [], []
     for seed in range(500):
         rng = np.random.default_rng([seed, 11])
-        lengths = np.array(made.lengths(rng, 76 + 2)) // 4 + 5
+        lengths = np.array(made.lengths(rng, 76 + 2)) // 10 + 5
         drawn = made.predicted_together(rng, made.labels_together(rng, lengths), lengths)
         videos = [(np.clip(pred, -1, 1), np.clip(label, -1, 1)) for label, pred in drawn.videos()]
         found = frame_intervals([[video] for video in videos[:76]])
