@@ -22,13 +22,13 @@ CONFORMER = {'type': 'ConformerContext', 'layers': 1, 'heads': 2, 'ffn': 8, 'ker
 MORE = {
     'fclstm_xl': {
         'model.context': [
-            {'type': 'FeedForward', 'hidden': 8},
+            {'type': 'FeedForward', 'hidden': '${hidden}'},
             {'type': 'LSTMContext', 'hidden': 8},
             {'type': 'GRUContext', 'hidden': 8},
             {'type': 'MambaContext', 'layers': 1},
             CONFORMER,
         ],
-        'param_scheduler': [{'type': 'CosineRestartsLR', 'warmup': 1, 'period': 2}],
+        'param_scheduler': [{'type': 'CosineRestartsLR', 'warmup': '${constant_epochs}', 'period': 2}],
     }
 }
 PER_CLIP = [*NOISY[:2], {'type': 'NoiseForTests'}, *NOISY[2:]]
