@@ -97,11 +97,12 @@ def extract_features(
     with GrowingStore(root, plan.infos, plan.settings(), resume) as store:
         kept = [video for video in found.videos if _is_kept(store, video)]
         waiting, failed = [], dict(found.refused)
+        suffix = '_right' if persons in (1, 2) else '_person99'
         for video in found.videos:
             name = video.video_id
             if video in kept:
                 continue
-            if problem := not_creatable(store.root, name, f'{name}_person99'):
+            if problem := not_creatable(store.root, name, f'{name}{suffix}'):
                 failed[name] = problem
             else:
                 waiting.append(video)

@@ -526,7 +526,10 @@ def test_refused(
         ([clip, run, '--out', tmp_path / 'file/out'], 'cannot be written (Not a directory); choose another'),
         ([clip, run, '--options', 'face48'], '--options'),
         ([clip, run, '--options', 'face48.side=3'], "has no option 'side'"),
-        ([store, run, '--overlay'], 'store: is a store, which holds features only; --overlay and'),
+        (
+            [store, run, '--overlay'],
+            'store: is a store, which holds features only; --overlay, --options and --persons',
+        ),
         ([clip, store, run], "both have a video 'new', and the files of one would replace those of"),
     ):
         out = [] if '--out' in arguments else ['--out', tmp_path / 'out']
@@ -576,7 +579,7 @@ def test_an_annotated_video_without_its_sound(tmp_path: Path, monkeypatch: pytes
     face = pd.array([None] * 5, dtype='boolean')
     columns = {'frame': range(5), 'valence': 0.1, 'valence_raw': 0.1, 'face': face}
     predicted = VideoPrediction(pd.DataFrame(columns, index=times), None, ())
-    stand_in: Any = SimpleNamespace(head=dict, predict_video=lambda *_, **__: predicted)
+    stand_in: Any = SimpleNamespace(head=dict, intervals={}, predict_video=lambda *_, **__: predicted)
     done = infer_video(stand_in, path, tmp_path / 'out', overlay=True)
     (note,) = done.notes
     assert note.startswith(f'the annotated video has no audio: {path}: there is no decoder for its audio')
