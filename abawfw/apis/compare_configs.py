@@ -115,6 +115,7 @@ def read_protocol(path: Path) -> Protocol:
         problems.append(f'configs: a list of paths, not {entries!r}')
         entries = []
     problems += [line for entry in entries for line in _entry_problems(entry)]
+    problems += _decided(given, [given, *(entry for entry in entries if isinstance(entry, dict))])
     if not problems:
         problems += [f'{key}: at least one' for key in ('seeds',) if not given[key]]
         problems += ['configs: at least two'] if len(entries) < 2 else []
@@ -131,7 +132,9 @@ def read_protocol(path: Path) -> Protocol:
         beside = path.parent / one['config']
         file = beside if beside.is_file() else Path(one['config'])
         name, made = one.get('name', file.stem), _entry(file, given, one.get('options', ()))
-        if name in configs:
+        if name in (CSV, PAGE):
+            problems.append(f'configs: {name} is the name of a file of the protocol; choose another name')
+        elif name in configs:
             problems.append(
                 f'configs: two have the name {name}: {configs[name].config} and {file}; give one of them '
                 'another: dict(config=..., name=...)'
@@ -150,6 +153,23 @@ def read_protocol(path: Path) -> Protocol:
         tuple(given.get('folds') or ()),
         given.get('stage', 'raw'),
     )
+
+
+def _decided(protocol: dict[str, Any], givers: Sequence[dict[str, Any]]) -> list[str]:
+    """Options of what is the same for all runs, or of what the protocol sets itself."""
+    own = {'seed': 'seeds', 'randomness.seed': 'seeds', 'data_root': 'data_root', 'epochs': 'epochs'}
+    problems = []
+    for giver in givers:
+        for option in giver.get('options') or ():
+            key = str(option).partition('=')[0]
+            if key in own and (key != 'epochs' or protocol.get('epochs')):
+                of = f'{giver["config"]}: ' if 'config' in giver else ''
+                problems.append(
+                    f'configs: {of}option {option}: {own[key]} of the protocol says so for all runs'
+                )
+            elif key == 'postprocess' and protocol.get('stage', 'raw') == 'raw':
+                problems.append(f"option {option} changes nothing of raw predictions: set stage = 'smoothed'")
+    return problems
 
 
 def _list_problems(key: str, values: Any, kind: type) -> list[str]:

@@ -68,8 +68,11 @@ def frames_of_store(path: str | Path, fps: float | None = None) -> FindFrames:
         fps: frames per second of videos whose rate the store does not know.
 
     Raises:
+        ConfigError: a rate that no video has.
         DataError: there is no store of a known kind.
     """
+    if fps is not None and not 1 <= fps <= 1000:
+        raise ConfigError(f'--fps {fps:g}: a rate from 1 to 1,000')
     store = open_store(path)
     videos = {video.video_id: video for video in store.videos()}
 
@@ -93,8 +96,6 @@ def frames_at_rate(fps: float, frames: int) -> FindFrames:
     Raises:
         ConfigError: a rate or a number that is not above 0.
     """
-    if not 0 < fps <= 1000 or frames < 1:
-        raise ConfigError(
-            f'--fps {fps:g} --frames {frames}: a rate above 0, up to 1,000, and 1 frame or more'
-        )
+    if not 1 <= fps <= 1000 or frames < 1:
+        raise ConfigError(f'--fps {fps:g} --frames {frames}: a rate from 1 to 1,000, and 1 frame or more')
     return lambda name: VideoFrames(np.arange(frames) / fps)

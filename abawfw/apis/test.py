@@ -143,13 +143,13 @@ def test(
         t: tune(pipelines, *predictions['val'][t], faces['val'], groups['val'])
         for t, pipelines in tried.items()
     }
+    report.postprocess |= {t: of.pipeline for t, of in tuned.items()}
     found: dict[str, KeptIntervals] = {}
     for target, checkpoint in checkpoints.items() if intervals else ():
         pipeline, alpha = report.postprocess[target], cfg.get('intervals', {}).get('alpha', ALPHA)
         of_val = (*predictions['val'][target], faces['val'], groups['val'])
         found[target] = find_intervals(checkpoint, pipeline, *of_val, alpha)
     bounds = lower_bounds(cfg, store, {t: labels for t, (_, labels) in predictions.get('val', {}).items()})
-    report.postprocess |= {t: found.pipeline for t, found in tuned.items()}
     parts = [(PARTITIONS[partition], target) for partition in partitions for target in checkpoints]
     with writing(out, parts):
         for partition in partitions:

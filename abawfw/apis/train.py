@@ -122,6 +122,11 @@ def _check_work_dir(work_dir: Path, resume: bool | Path) -> None:
     """Refuse to mix two runs in one folder."""
     if isinstance(resume, Path) and not resume.is_file():
         raise CheckpointError(f'--resume {resume}: no such checkpoint')
+    if 'soup' in Run(work_dir).summary:
+        raise TrainingError(
+            f'{work_dir} is a mean of weights, which cannot be resumed: train elsewhere, and go on from it '
+            f'with load_from={str(work_dir / "best_ccc_TARGET_epoch_N.pth")!r}'
+        )
     ours = isinstance(resume, Path) and resume.resolve().parent == work_dir.resolve()
     if resume is not True and not ours and resumable_checkpoints(work_dir):
         raise TrainingError(

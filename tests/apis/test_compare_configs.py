@@ -105,6 +105,9 @@ def test_table_and_page(demo_data: Path, tmp_path: Path) -> None:
     assert lines[-1] == '4 of 4 runs are done already'
 
 
+ONE = {'config': CONFIGS[0], 'name': 'one'}
+
+
 @pytest.mark.parametrize(
     ('values', 'message'),
     [
@@ -134,6 +137,20 @@ def test_table_and_page(demo_data: Path, tmp_path: Path) -> None:
         ({'seconds': 0}, 'seconds: a number above 0, not 0'),
         ({'seconds': '60'}, "seconds: a number above 0, not '60'"),
         ({'stage': 'smooth'}, "stage: 'raw', 'clipped' or 'smoothed', not 'smooth'"),
+        ({'configs': [CONFIGS[0], {**ONE, 'name': 'protocol.csv'}]}, 'protocol.csv is the name of a file of'),
+        ({'options': ['seed=9']}, 'option seed=9: seeds of the protocol says so for all runs'),
+        (
+            {'configs': [CONFIGS[0], {**ONE, 'options': ['data_root=x']}]},
+            f'{CONFIGS[0]}: option data_root=x: data_root of the protocol says so for all runs',
+        ),
+        (
+            {'epochs': 1, 'configs': [CONFIGS[0], {**ONE, 'options': ['epochs=3']}]},
+            f'{CONFIGS[0]}: option epochs=3: epochs of the protocol says so for all runs',
+        ),
+        (
+            {'stage': 'raw', 'configs': [CONFIGS[0], {**ONE, 'options': ['postprocess=[]']}]},
+            "option postprocess=[] changes nothing of raw predictions: set stage = 'smoothed'",
+        ),
     ],
 )
 def test_what_is_no_protocol(values: dict[str, Any], message: str, tmp_path: Path) -> None:

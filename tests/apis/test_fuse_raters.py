@@ -226,8 +226,9 @@ def test_frames_that_nobody_rated_have_no_label(tmp_path: Path, fuse) -> None:
         (('--fps', 0, '--frames', 5), 'when are the frames of these videos?'),
         (
             ('--fps', -1, '--frames', 5),
-            '--fps -1 --frames 5: a rate above 0, up to 1,000',
+            '--fps -1 --frames 5: a rate from 1 to 1,000',
         ),
+        (('--fps', 1e-9, '--frames', 5), '--fps 1e-09 --frames 5: a rate from 1 to 1,000'),
         (('--videos', 'x', '--store', 'y'), 'name one of both: --videos or --store'),
         ((*AT_RATE, '--fusion', 'RaterMeen'), "--fusion RaterMeen: no such rule; did you mean 'RaterMean'?"),
         ((*AT_RATE, '--max-delay', 0.1), 'a largest delay of 0.1 s: it must be from 1 to 60 s'),

@@ -68,6 +68,23 @@ def test_they_are_those_of_the_delivered_predictions(found: Path) -> None:
         assert content['checkpoint'] == best_checkpoint(found, f'ccc_{target}').name
 
 
+def test_what_a_search_finds_or_val_is_fitted_to_is_delivered_too(run: Path) -> None:
+    cfg = load_config(
+        run / 'config.py',
+        {
+            'intervals.alpha': 0.5,
+            'postprocess': [{'type': 'MeanSmoothing', 'window': 3}, {'type': 'AffineCalibration'}],
+        },
+    )
+    best = {t: best_checkpoint(run, f'ccc_{t}') for t in TARGETS}
+    for search in (None, ['MedianSmoothing', 'AffineCalibration']):
+        report = run_test(cfg, best, run / 'predictions', search=search, intervals=True)
+        for target in TARGETS:
+            assert Run(run).intervals(target) is not None
+            assert kept(run, target)['postprocess'] == report.postprocess[target].settings()
+        assert set(VAInferencer(run, 'cpu').intervals) == set(TARGETS)
+
+
 def test_inference_gives_them_in_every_file(
     found: Path, demo_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -65,6 +65,11 @@ def test_command_line(members: list[Path], tmp_path: Path, capfd: pytest.Capture
     summary = json.loads((out / 'summary.json').read_text())
     loaded = load_run(out)
     assert loaded.targets == TARGETS
+    before = {path.name: path.read_bytes() for path in out.glob('*.pth')}
+    for options in ((), ('--resume',)):
+        refused = call(capfd, 'train', out / 'config.py', '--work-dir', out, *options)
+        assert (refused.code, 'is a mean of weights, which cannot be resumed' in refused.err) == (2, True)
+    assert {path.name: path.read_bytes() for path in out.glob('*.pth')} == before
     taken = {target: sum(of['taken']) for target, of in summary['soup'].items()}
     target = max(taken, key=lambda name: taken[name])
     assert taken[target] == 2, 'the case that is meant'

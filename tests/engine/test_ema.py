@@ -86,6 +86,7 @@ def test_resumed_it_ends_alike(whole: Path, train, tmp_path: Path) -> None:
             {'custom_hooks': [{'type': 'EMAHook', 'decay': 0.9}, {'type': 'ReloadBestHook'}]},
             'EMAHook and ReloadBestHook',
         ),
+        ({'custom_hooks': [{'type': 'EMAHook', 'decay': x} for x in (0.9, 0.5)]}, 'EMAHook stands twice'),
     ],
 )
 def test_what_is_refused(settings: dict[str, Any], message: str, train, tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ class EMAHook(Hook):
         """Compare a resumed average with the model.
 
         Raises:
-            ConfigError: another hook reloads the best weights, to which no average belongs.
+            ConfigError: another hook reloads the best weights, to which no average belongs, or there are two.
             CheckpointError: the average is that of another model.
         """
         for hook in runner.hooks:
@@ -62,6 +62,10 @@ class EMAHook(Hook):
                     f'EMAHook and {type(hook).__name__}: the second continues from the best weights, which '
                     'would be an average; use one of them'
                 )
+        if sum(isinstance(hook, EMAHook) for hook in runner.hooks) > 1:
+            raise ConfigError(
+                'EMAHook stands twice among the hooks, and one would average the other: keep one'
+            )
         own = list(bare_model(runner).parameters())
         if self.average and [x.shape for x in self.average] != [p.shape for p in own]:
             raise CheckpointError(
