@@ -79,7 +79,7 @@ class ClipDataset(Dataset):
     Raises:
         DataError: a feature that the store does not have, no video in the partition, an empty video.
         ConfigError: no feature, the same feature twice, a transform for a feature that is not loaded, one of
-            single clips behind one of batches where the order matters.
+            single clips behind one of batches where the order matters, or one that draws outside of training.
     """
 
     def __init__(
@@ -126,6 +126,9 @@ class ClipDataset(Dataset):
                 self.input_dims = transform.output_dims(self.input_dims)
         self.on_batch = [t for t in self.pipeline if isinstance(t, BatchTransform)]
         self._on_clip = [t for t in self.pipeline if not isinstance(t, BatchTransform)]
+        if self.on_batch and partition != 'train':
+            names = ', '.join(type(t).__name__ for t in self.on_batch)
+            raise ConfigError(f'pipeline: {names}: what draws at random is for training; remove it here')
         _check_order(self.pipeline)
         if fit:
             self._fit(_first_of_each_fold(fold, self.store, 'train', debug), fitted)

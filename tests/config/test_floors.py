@@ -58,7 +58,6 @@ TREES = {module_of(path): ast.parse(path.read_text()) for path in FILES}
 LINES = {module_of(path): len(path.read_text().splitlines()) for path in FILES}
 MOST_LINES = 400
 ONE_CLIENT = {
-    'abawfw.extraction.pipeline.plan': 'what is extracted of which video: an idea of the pipeline',
     'abawfw.extraction.speech.voice': 'that speech is heard, whoever speaks',
     'abawfw.models.convert.mamba_va': 'checkpoints of one system, as the files beside it',
     'abawfw.models.convert.ras': 'the same',

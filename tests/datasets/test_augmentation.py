@@ -53,7 +53,7 @@ def results(frames: int = 5, store: MemoryStore | None = None) -> dict[str, Any]
 def dataset(store: MemoryStore, *transforms: dict, **kwargs: Any) -> ClipDataset:
     pipeline = [{'type': 'LoadFeatures', 'masked': True}, *transforms, {'type': 'PackVA'}]
     arguments = {'features': list(store.dims), 'clips': {'type': 'SlidingWindow', 'length': 6, 'hop': 4}}
-    return ClipDataset(store, partition='train', pipeline=pipeline, **(arguments | kwargs))
+    return ClipDataset(store, pipeline=pipeline, **({'partition': 'train'} | arguments | kwargs))
 
 
 def batch_of(clips: ClipDataset, seed: int = 0, requests: list[ClipRequest] | None = None) -> dict[str, Any]:
@@ -353,6 +353,12 @@ def test_what_would_see_what_was_drawn_may_not_stand_behind_it(
         ways = [batch_of(dataset(store, *pair)) for pair in ((drawing, later), (later, drawing))]
         if later is not CROP:
             assert same(*([[*way['inputs'].values(), way['data_samples'].observed]] for way in ways))
+
+
+def test_what_draws_may_not_stand_where_nothing_is_trained() -> None:
+    store = MemoryStore([6], partitions=['val'])
+    with pytest.raises(ConfigError, match='pipeline: LabelNoise: what draws at random is for training'):
+        dataset(store, {'type': 'LabelNoise', 'std': 0.1}, partition='val')
 
 
 def test_padding_is_nothing_that_was_observed_valid_or_labelled() -> None:
