@@ -8,8 +8,8 @@ BIN := $(VENV)/bin
 DEMO_DATA := data/demo
 DEMO_RUN := work_dirs/demo
 DEMO_CONFIG := configs/rucaim3/transformer_demo.py
-# Two processes share the tests; one thread each, or they slow one another down.
-TEST_ARGS ?= -n 2 --dist worksteal
+# Three processes share the tests, since some wait for others; one thread each, or they slow one another down.
+TEST_ARGS ?= -n 3 --dist worksteal
 
 .PHONY: venv test lint docs demo gpu-check clean
 

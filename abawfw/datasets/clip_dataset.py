@@ -128,7 +128,10 @@ class ClipDataset(Dataset):
         self._on_clip = [t for t in self.pipeline if not isinstance(t, BatchTransform)]
         if self.on_batch and partition != 'train':
             names = ', '.join(type(t).__name__ for t in self.on_batch)
-            raise ConfigError(f'pipeline: {names}: what draws at random is for training; remove it here')
+            raise ConfigError(
+                f'pipeline: {names}: what draws at random is for training: let it stand in '
+                'train_dataloader.dataset.pipeline alone'
+            )
         _check_order(self.pipeline)
         if fit:
             self._fit(_first_of_each_fold(fold, self.store, 'train', debug), fitted)

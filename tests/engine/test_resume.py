@@ -59,7 +59,7 @@ def test_killed_many_times(
     """
     options = {
         'epochs': 2,
-        'pipeline': pipeline,
+        'train_dataloader.dataset.pipeline': pipeline,
         'train_dataloader.loading.type': policies[0],
         'default_hooks.checkpoint.batches': every,
         'train_dataloader.num_workers': workers,
