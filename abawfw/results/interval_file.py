@@ -147,6 +147,9 @@ def _found(content: Mapping[str, Any]) -> FrameIntervals:
         isinstance(content['window'], int) and content['window'] >= 0,
         isinstance(found.obstacle, str) if found.reach is None else there,
         (found.covered is None) == (found.lowest is None),
+        found.units >= 0,
+        found.width is None or 0 <= found.width <= 2,
+        all(share is None or 0 <= share <= 1 for share in (found.covered, found.lowest)),
     ]
     if not all(fine):
         raise ValueError(f'intervals that cannot be: {found}')

@@ -213,6 +213,7 @@ def test_frames_that_nobody_rated_have_no_label(tmp_path: Path, fuse) -> None:
     write(folder, 'v', 'b', part[:100], start=6)
     done = fuse(*AT_RATE)
     assert '100 frames of v rated by some of their raters only' in done.out
+    assert '300 of 500 frames rated by nobody, in v: they have no label' in done.out
     label = pd.read_csv(tmp_path / 'fused/Train_Set/v.txt').to_numpy()
     assert (label[:100] == -5).all()
     assert (label[100:300] == 0.5).all()

@@ -201,6 +201,9 @@ def test_another_test_of_val_removes_them_and_one_of_test_does_not(
         {'floor': 0},
         {'reach': None},
         {'unit': 3},
+        {'units': -3},
+        {'width': -7.0},
+        {'covered': 7.3},
         {'postprocess': [{'type': 'x'}]},
     ],
 )

@@ -88,6 +88,7 @@ def test_what_has_no_peak_has_no_delay() -> None:
     assert all(of.warning.startswith('flat peak') and of.seconds is None for of in flat.values())
     still = rater_delays({'v': VideoRatings(('a', 'b'), np.zeros((2, 100)), np.arange(100) / 5)})
     assert still['a'].seconds is None
+    assert 'no window in which this rater and others rate, and move' in still['a'].warning
     assert still['a'].curve.tolist() == [0.0] * 51
 
 

@@ -211,7 +211,9 @@ def _peak(curve: np.ndarray) -> tuple[float, str]:
     best, height = int(curve.argmax()), float(curve.max())
     wide = np.count_nonzero(curve >= 0.9 * height) / RATE
     warning = ''
-    if height < LEAST:
+    if not curve.any():
+        warning = 'no delay can be found: no window in which this rater and others rate, and move'
+    elif height < LEAST:
         warning = f'its correlation with the others is {height:.2f} at most: no delay can be found'
     elif best in (0, len(curve) - 1):
         end = abs(best - len(curve) // 2) / RATE

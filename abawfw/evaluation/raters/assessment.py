@@ -58,6 +58,13 @@ class Assessment:
                 f'{frames} of {_few([*some])} rated by some of their raters only: there '
                 'the label is that of those, and may jump where one begins or ends'
             )
+        unrated = {name: int((~video.rated).sum()) for name, video in self.videos.items()}
+        if some := {name: frames for name, frames in unrated.items() if frames}:
+            total = sum(len(video.rated) for video in self.videos.values())
+            lines.append(
+                f'{sum(some.values()):,} of {counted(total, "frame")} rated by nobody, in {_few([*some])}: '
+                'they have no label'
+            )
         return [f'{self.target}: {line}' for line in lines]
 
     def _alone(self) -> list[str]:
