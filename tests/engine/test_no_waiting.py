@@ -180,6 +180,7 @@ class Looks(nn.Module):
         super().__init__()
         self.loss, self.look = loss, look
         self.targets, self.on_classes, self.of_teacher = loss.targets, loss.on_classes, loss.of_teacher
+        self.sigma = loss.sigma
 
     def forward(self, *given: Tensor) -> Tensor:
         value = self.loss(*given)
