@@ -135,6 +135,7 @@ def infer_video(
         )
         notes += [note for note in (*silent, *more) if note not in notes]
         files.append(path)
+    notes += _earlier(out, video.stem, files)
     held = {person: int(track.filled.sum()) for person, track in tracks.items()} or None
     return Inferred(video.stem, table, tuple(files), tuple(notes), held)
 
@@ -349,6 +350,16 @@ def _write(
         except MemoryError as error:
             raise DataError(f'{path}: not enough memory to make it') from error
     return list(writers)
+
+
+def _earlier(out: Path, video: str, files: Sequence[Path]) -> list[str]:
+    """A note on files of this video that an earlier call has left; another video has its own JSON file."""
+    names = []
+    for path in sorted(set(out.glob('*.va.*')) - {*files}):
+        name = path.name.rpartition('.va.')[0]
+        if name == video or (session_of(name) == video and not (out / f'{name}.va.json').is_file()):
+            names.append(path.name)
+    return [f'of an earlier call, and not of this one: {", ".join(names)} in {out}'] if names else []
 
 
 def _to_json(

@@ -90,6 +90,21 @@ def test_a_curve_per_person(
             assert np.abs(edge - rgb_of(colour)).max(1).min() < 60
 
 
+def test_files_of_an_earlier_call_are_named(
+    net: Path, video: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """But not those of another video, whose name looks like that of a person."""
+    for name in ('two_person7.va.png', 'two_left.va.png', 'two_left.va.json', 'twofold.va.png'):
+        (tmp_path / name).touch()
+    words = [video, '--network', net, '--device', 'cpu', '--out', tmp_path]
+    for more, earlier in (
+        ([], 'two_person7.va.png'),
+        (['--persons', 'all'], 'two.va.png, two_person7.va.png'),
+    ):
+        found = call(capfd, 'infer', *words, *more)
+        assert f'of an earlier call, and not of this one: {earlier} in {tmp_path}' in found.out
+
+
 def test_what_persons_cannot_be_of(
     net: Path, video: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
