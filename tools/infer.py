@@ -94,6 +94,8 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     else:
         if args.run is not None:
             args.sources.append(args.run)
+        if runs := [path for path in args.sources if (path / 'config.py').is_file()]:
+            parser.error(f'{runs[0]} is a run, and --network stands in place of one: omit one of both')
         if args.options or args.overlap is not None:
             parser.error('--options and --overlap are of a run; settings of a --network: --cfg-options')
     return args

@@ -181,9 +181,12 @@ def test_command_lines_that_mix_run_and_network(
 ) -> None:
     with TrialWriter(tmp_path / 'store', {'face48': (2,)}) as writer:
         writer.add('a', 'test', {'face48': np.zeros((3, 2))})
+    (tmp_path / 'run').mkdir()
+    (tmp_path / 'run/config.py').touch()
     for words, told in (
         ([video], 'the following arguments are required: RUN'),
         ([video, tmp_path, '--cfg-options', 'mean=0.5'], '--cfg-options are settings of a --network'),
+        ([video, tmp_path / 'run', '--network', net], 'run is a run, and --network stands in place of one'),
         ([video, '--network', net, '--overlap', '2'], '--options and --overlap are of a run'),
         ([tmp_path / 'store', '--network', net, '--cfg-options', 'output=va'], 'a network needs a video'),
         ([video, '--network', tmp_path / 'gone.onnx'], 'gone.onnx: no such file'),
