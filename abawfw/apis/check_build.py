@@ -36,6 +36,7 @@ from abawfw.datasets.transforms.load_predictions import teacher_problems
 from abawfw.datasets.transforms.normalize import Normalize, refuse_images
 from abawfw.engine.hooks import (
     EarlyStopHook,
+    EMAHook,
     GradualReleaseHook,
     ParamSchedulerHook,
     ReloadBestHook,
@@ -360,6 +361,9 @@ def _hooks(cfg: Config, check: _BuildCheck, model: Any, schedules: list[Any]) ->
     for kind in needed:
         if not any(isinstance(hook, kind) for hook in built.values()) and None not in built.values():
             check.add([f'default_hooks: a run needs {kind.__name__}: see configs/_base_/default_runtime.py'])
+    for place, hook in built.items():
+        if isinstance(hook, EMAHook):
+            check.step(place, partial(hook.check_hooks, list(built.values())))
     if model is None:
         return
     watching = {**built, **{f'param_scheduler[{i}]': schedule for i, schedule in enumerate(schedules)}}

@@ -94,3 +94,4 @@ def test_what_is_refused(settings: dict[str, Any], message: str, train, tmp_path
     assert found['codes'] != [0]
     assert message in found['output']
     assert 'Traceback' not in found['output']
+    assert not (tmp_path / 'run/config.py').exists()  # said before anything is written

@@ -49,23 +49,31 @@ class EMAHook(Hook):
         self.average: list[Tensor] = []
         self._trained: list[Tensor] = []
 
-    def before_train(self, runner: Runner) -> None:
-        """Compare a resumed average with the model.
+    def check_hooks(self, hooks: Sequence[Any]) -> None:
+        """Look at the hooks of a run.
 
         Raises:
             ConfigError: another hook reloads the best weights, to which no average belongs, or there are two.
-            CheckpointError: the average is that of another model.
         """
-        for hook in runner.hooks:
+        for hook in hooks:
             if isinstance(hook, (ReloadBestHook, GradualReleaseHook)):
                 raise ConfigError(
                     f'EMAHook and {type(hook).__name__}: the second continues from the best weights, which '
                     'would be an average; use one of them'
                 )
-        if sum(isinstance(hook, EMAHook) for hook in runner.hooks) > 1:
+        if sum(isinstance(hook, EMAHook) for hook in hooks) > 1:
             raise ConfigError(
                 'EMAHook stands twice among the hooks, and one would average the other: keep one'
             )
+
+    def before_train(self, runner: Runner) -> None:
+        """Compare a resumed average with the model.
+
+        Raises:
+            ConfigError: see ``check_hooks``.
+            CheckpointError: the average is that of another model.
+        """
+        self.check_hooks(runner.hooks)
         own = list(bare_model(runner).parameters())
         if self.average and [x.shape for x in self.average] != [p.shape for p in own]:
             raise CheckpointError(

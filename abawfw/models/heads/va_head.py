@@ -156,7 +156,8 @@ class VAHead(nn.Module, ABC):
         for key, loss in self.losses.items():
             if loss.on_classes and output.logits is not None:
                 pred = output.logits
-                label = self.probabilities_of(gt, loss.sigma) if loss.sigma else self.classes_of(gt)
+                sigma: Any = loss.sigma
+                label = self.probabilities_of(gt, sigma) if sigma else self.classes_of(gt)
             elif loss.of_teacher:
                 pred, label = output.va, torch.full_like(gt, torch.nan) if teacher is None else teacher
             else:
