@@ -16,17 +16,28 @@ MAX_BYTES = 512 << 20
 _ODD = re.compile(rb'\\u(?:0000|[dD][89a-fA-F])')
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, way_out: str = '') -> Any:
     """Content of a JSON file.
 
     ``NaN`` and ``Infinity`` are read as Python's ``json`` does; who needs whole numbers takes them with
     `whole_number`.
+
+    Args:
+        path: of the file.
+        way_out: what its reader does where it is damaged, such as 'write it again'; ends every error.
 
     Raises:
         DataError: there is no such file, it is no plain file or too large, is no JSON, nests too deeply, has
             a key twice in one object, or holds text with a NUL or half a surrogate pair, which can be the
             name of nothing.
     """
+    try:
+        return _read(path)
+    except DataError as error:
+        raise DataError(f'{error}; {way_out}' if way_out else str(error)) from None
+
+
+def _read(path: Path) -> Any:
     check_plain(path)
     try:
         size = path.stat().st_size

@@ -33,10 +33,7 @@ class Predictions(NamedTuple):
             DataError: it is no JSON of the expected structure, or holds values that cannot be; names video,
                 frame and value.
         """
-        try:
-            content = read_json(path)
-        except DataError as error:
-            raise DataError(f'{error}; {AGAIN}') from None
+        content = read_json(path, AGAIN)
         if not isinstance(content, dict):
             raise DataError(
                 f'{path} is no prediction file: it holds a {type(content).__name__} where an object with a '
@@ -123,9 +120,11 @@ def read_predictions(
     path = Path(folder) / file_name(partition, target, kind)
     if not path.is_file():
         option = {'val': '', 'tst': ' --partition test', 'train': ' --partition train'}[partition]
+        others = [k for k in KINDS if (path.parent / file_name(partition, target, k)).is_file()]
+        there = f' Instead of {kind} predictions, there are {" and ".join(others)} ones.' if others else ''
         raise DataError(
-            f'{path} is missing; it is made by: python tools/test.py RUN{option}. An ensemble of runs of the '
-            f'other target alone omits {target} with --target'
+            f'{path} is missing; it is made by: python tools/test.py RUN{option}.{there} '
+            f'An ensemble of runs of the other target alone omits {target} with --target'
         )
     check_complete(path.parent, partition, target)
     return Predictions.read(path, clipped=kind != 'raw')

@@ -2,8 +2,8 @@
 
 command_lines.md from the options of every tool, components.md from the registries, public_names.md from what
 each room lists. Tables between ``<!-- NAME -->`` and ``<!-- end -->``: in README.md what the shipped models
-can do; in the pages of the systems how far the tests are from the numbers of the reference, where these
-numbers are.
+can do; in results.md what protocols came to; in the pages of the systems how far the tests are from the
+numbers of the reference, where these numbers are.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ sys.path[:0] = [str(DOCS), str(ROOT)]
 
 import abilities  # noqa: E402
 import equivalence  # noqa: E402
+import results  # noqa: E402
 from mmengine.registry import Registry  # noqa: E402
 
 from abawfw import registry as registries  # noqa: E402
@@ -186,6 +187,8 @@ def main() -> None:
         (DOCS / name).write_text(make(), encoding='utf-8')
     table = abilities.abilities_table(abilities.shipped_abilities(ROOT / 'configs'))
     write_table(ROOT / 'README.md', 'abilities', f'{table}\n')
+    for path in sorted(results.KEPT.glob('*.csv')):
+        write_table(DOCS / 'results.md', path.stem, results.results_table(path.stem))
     if not equivalence.reference_numbers().is_dir():
         sys.stderr.write('the numbers of the reference systems are not here: their tables stay as they are\n')
         return

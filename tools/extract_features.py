@@ -41,9 +41,10 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         help='aligned faces VIDEO/00001.jpg, instead of looking for faces',
     )
     parser.add_argument(
-        '--options',
         '--cfg-options',
+        '--options',
         nargs='+',
+        action='extend',
         default=[],
         metavar='K=V',
         help='of extractors, of the face detector, and of the rule that says who speaks: '
@@ -81,7 +82,7 @@ def main(argv: list[str] | None = None) -> int:
             args.features,
             annotations=args.annotations,
             crops=args.crops,
-            options=parse_options(args.options),
+            options=parse_options(args.cfg_options),
             persons=args.persons,
             jobs=args.jobs,
             resume=args.resume,

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 from abawfw.apis.cli import add_computing_options, add_overlap_option, persons, run
 from abawfw.apis.progress import Progress
-from abawfw.config.overrides import Overrides
 from abawfw.devices import check_device
 from abawfw.errors import counted
 
@@ -49,11 +48,14 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument(
         '--cfg-options',
+        '--options',
         nargs='+',
-        action=Overrides,
+        action='extend',
+        default=[],
         metavar='K=V',
-        help='settings of the network: preset, size, colours, layout, scale, mean, std, face, output, '
-        'columns, range; see configs/own/README.md',
+        help='of a run, what it cannot know of its extractors: face_embedding.weights=FILE; and whose the '
+        'audio is: speech.type=MouthMoves. Of a network, its settings: preset, size, colours, layout, scale, '
+        'mean, std, face, output, columns, range; see configs/own/README.md',
     )
     parser.add_argument(
         '--out', type=Path, help='folder for the files; default: RUN/inferred, or work_dirs/FILE/inferred'
@@ -75,18 +77,8 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     )
     add_overlap_option(parser)
     add_computing_options(parser)
-    parser.add_argument(
-        '--options',
-        nargs='+',
-        default=[],
-        metavar='K=V',
-        help='of extractors, what the run cannot know: face_embedding.weights=FILE; and whose the audio is: '
-        'speech.type=MouthMoves',
-    )
     args = parser.parse_intermixed_args(argv)
     if args.network is None:
-        if args.cfg_options is not None:
-            parser.error('--cfg-options are settings of a --network')
         if args.run is None:  # the paths before it have taken it
             if len(args.sources) < 2:
                 parser.error('the following arguments are required: RUN')
@@ -96,8 +88,8 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
             args.sources.append(args.run)
         if runs := [path for path in args.sources if (path / 'config.py').is_file()]:
             parser.error(f'{runs[0]} is a run, and --network stands in place of one: omit one of both')
-        if args.options or args.overlap is not None:
-            parser.error('--options and --overlap are of a run; settings of a --network: --cfg-options')
+        if args.overlap is not None:
+            parser.error('--overlap is of a run: a --network sees a frame at a time')
     return args
 
 
@@ -109,7 +101,7 @@ def main(argv: list[str] | None = None) -> int:
     from abawfw.apis.infer import find_sources, infer
     from abawfw.config.overrides import parse_options
 
-    options = parse_options(args.options)
+    options = {} if args.network else parse_options(args.cfg_options)
     sources, notes, refused = find_sources(args.sources)
     for note in notes:
         print(note)
@@ -158,8 +150,10 @@ def _inferencer(args: argparse.Namespace) -> VAInferencer | NetworkInferencer:
     """Of the run or network, which is said."""
     if args.network is not None:
         from abawfw.apis.network import NetworkInferencer
+        from abawfw.config.overrides import parse_words
 
-        network = NetworkInferencer(args.network, args.cfg_options, args.device, args.threads, args.words)
+        settings = parse_words(args.cfg_options)
+        network = NetworkInferencer(args.network, settings, args.device, args.threads, args.words)
         print(f'{", ".join(network.targets)}: {args.network}, not smoothed', flush=True)
         return network
     from abawfw.apis.inferencer import VAInferencer

@@ -363,7 +363,7 @@ def _hooks(cfg: Config, check: _BuildCheck, model: Any, schedules: list[Any]) ->
             check.add([f'default_hooks: a run needs {kind.__name__}: see configs/_base_/default_runtime.py'])
     for place, hook in built.items():
         if isinstance(hook, EMAHook):
-            check.step(place, partial(hook.check_hooks, list(built.values())))
+            check.step(place, partial(hook.check_run, list(built.values()), cfg.train_cfg.max_epochs))
     if model is None:
         return
     watching = {**built, **{f'param_scheduler[{i}]': schedule for i, schedule in enumerate(schedules)}}

@@ -132,12 +132,17 @@ def read_protocol(path: Path) -> Protocol:
         beside = path.parent / one['config']
         file = beside if beside.is_file() else Path(one['config'])
         name, made = one.get('name', file.stem), _entry(file, given, one.get('options', ()))
-        if name in (CSV, PAGE):
+        if name.casefold() in (CSV, PAGE):
             problems.append(f'configs: {name} is the name of a file of the protocol; choose another name')
-        elif name in configs:
+        elif other := next((n for n in configs if n.casefold() == name.casefold()), None):
+            alike = (
+                f'the name {name}'
+                if other == name
+                else f'names that differ in case alone, {other} and {name}'
+            )
             problems.append(
-                f'configs: two have the name {name}: {configs[name].config} and {file}; give one of them '
-                'another: dict(config=..., name=...)'
+                f'configs: two have {alike}: {configs[other].config} and {file}; give one of them another: '
+                'dict(config=..., name=...)'
             )
         elif made in configs.values():
             other = next(n for n, entry in configs.items() if entry == made)
@@ -245,10 +250,12 @@ def compare_configs(
     """
     series = protocol.series(out, tools)
     _check(protocol, series)
-    jobs = []
-    for of in {of.out: of for of, _ in series.values()}.values():
-        jobs += [replace(job, name=f'{of.out.name}/{job.name}') for job in of.plan(protocol.runs)[0]]
-    failures = launch(jobs, launcher, report)
+    plans = [
+        [replace(job, name=f'{of.out.name}/{job.name}') for job in of.plan(protocol.runs)[0]]
+        for of in {of.out: of for of, _ in series.values()}.values()
+    ]
+    # a seed of every config before the next seed: what is stopped early has something of each
+    failures = launch([job for jobs in zip(*plans, strict=True) for job in jobs], launcher, report)
     if failures:
         return ProtocolResult(None, [], failures)
     size = max(1, len(protocol.folds))
@@ -275,8 +282,11 @@ def _check(protocol: Protocol, series: dict[str, tuple[Series, str]]) -> None:
         name: of.load(replace(first, words=(*first.words, *of.tests[folder])))
         for name, (of, folder) in series.items()
     }
-    for cfg in configs.values():
-        check_config(cfg, training=True)
+    for name, cfg in configs.items():
+        try:
+            check_config(cfg, training=True)
+        except ConfigError as error:
+            raise ConfigError(f'{protocol.path}, {name}: {error}') from None
     store = open_store(protocol.data_root)
     facts = {name: _data(cfg, store) for name, cfg in configs.items()}
     baseline, *others = facts

@@ -219,8 +219,8 @@ def infer(
     of_videos = overlay or options or persons != 1
     if stores := [source for source in sources if source.store is not None and of_videos]:
         raise ConfigError(
-            f'{stores[0].path}: is a store, which holds features only; --overlay, --options and --persons '
-            'need a video'
+            f'{stores[0].path}: is a store, which holds features only; --overlay, --cfg-options and '
+            '--persons need a video'
         )
     names = {source.path.stem for source in sources} if persons != 1 else set()
     if twice := sorted(name for name in names if session_of(name) in names - {name}):

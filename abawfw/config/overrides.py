@@ -221,10 +221,10 @@ def parse_options(words: Sequence[str]) -> dict[str, dict[str, Any]]:
     """
     options: dict[str, dict[str, Any]] = {}
     for word in words:
-        ((key, value),) = parse_words([word], '--options').items()
+        ((key, value),) = parse_words([word]).items()
         feature, *path = key.split('.')
         if not path or not all((feature, *path)):
-            raise ConfigError(f'--options {key}=...: give FEATURE.OPTION=VALUE')
+            raise ConfigError(f'--cfg-options {key}=...: give FEATURE.OPTION=VALUE')
         place = options.setdefault(feature, {})
         for name in path[:-1]:
             place = place.setdefault(name, {})

@@ -107,14 +107,14 @@ def read_intervals(folder: Path, target: str) -> KeptIntervals | None:
     path = folder / _file(target)
     if not path.is_file():
         return None
+    content = read_json(path, AGAIN)
     try:
-        content = read_json(path)
         Pipeline.build(content['postprocess'])
         texts = {key: content[key] for key in ('unit', 'checkpoint', 'digest')}
         if not all(isinstance(text, str) for text in texts.values()):
             raise ValueError(f'{texts} where texts are expected')
         return KeptIntervals(_found(content), postprocess=content['postprocess'], **texts)
-    except (DataError, ConfigError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ConfigError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f'{path} is damaged ({error}); {AGAIN}') from error
 
 

@@ -13,6 +13,7 @@ from abawfw.errors import ConfigError, DataError
 from abawfw.evaluation.postprocess import Pipeline
 from abawfw.files import write_text
 from abawfw.json_files import read_json
+from abawfw.prediction_files import AGAIN
 
 REPORT = 'report.json'
 
@@ -225,17 +226,12 @@ def read_pipeline(folder: Path, target: str) -> TestedPipeline | None:
     path = folder / _pipeline_file(target)
     if not path.is_file():
         return None
-    try:
-        content = read_json(path)
-    except DataError as error:
-        raise DataError(f'{error}; write it again with: python tools/test.py RUN') from None
+    content = read_json(path, AGAIN)
     try:
         pipeline = Pipeline.build(content['postprocess'])
         return TestedPipeline(pipeline, content['configured'], content['checkpoint'], content['digest'])
     except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
-        raise DataError(
-            f'{path} is damaged ({error}); write it again with: python tools/test.py RUN'
-        ) from error
+        raise DataError(f'{path} is damaged ({error}); {AGAIN}') from error
 
 
 def _pipeline_file(target: str) -> str:

@@ -361,10 +361,7 @@ def _read_object(path: Path) -> dict[str, Any]:
     """A JSON object; {} where there is no file."""
     if not path.is_file():
         return {}
-    try:
-        content = read_json(path)
-    except DataError as error:
-        raise DataError(f'{error}; move it away to go on without it') from None
+    content = read_json(path, 'move it away to go on without it')
     if not isinstance(content, dict):
         raise DataError(
             f'{path} is damaged: it holds a {type(content).__name__}, not an object; move it away to go on '

@@ -16,6 +16,7 @@ from abawfw.evaluation.functional import stretches
 from abawfw.files import write_text
 from abawfw.groups import Groups
 from abawfw.json_files import read_json
+from abawfw.prediction_files import AGAIN
 
 
 def write_or_remove(path: Path, text: str | None) -> list[Path]:
@@ -42,7 +43,6 @@ def number(value: Any) -> float | None:
 
 
 FACES = 'val_faces.json'
-AGAIN = 'write it again with: python tools/test.py RUN'
 
 
 def write_faces(folder: Path | str, faces: Mapping[str, np.ndarray]) -> list[Path]:
@@ -78,7 +78,7 @@ def read_faces(folder: Path | str, frames: Mapping[str, int]) -> dict[str, np.nd
     if not path.is_file():
         return None
     faces = {}
-    content = _read(path)
+    content = read_json(path, AGAIN)
     try:
         for video, entry in content.items():
             length = frames.get(video)
@@ -101,13 +101,6 @@ def read_faces(folder: Path | str, frames: Mapping[str, int]) -> dict[str, np.nd
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise DataError(f'{path} is damaged or of another test ({error}); {AGAIN}') from error
     return faces
-
-
-def _read(path: Path) -> Any:
-    try:
-        return read_json(path)
-    except DataError as error:
-        raise DataError(f'{error}; {AGAIN}') from None
 
 
 GROUPS = 'val_groups.csv'
@@ -198,8 +191,9 @@ def read_times(folder: Path | str, frames: Mapping[str, int]) -> dict[str, NDArr
     if not path.is_file():
         return {}
     found = {}
+    content = read_json(path, AGAIN)
     try:
-        for video, entry in read_json(path).items():
+        for video, entry in content.items():
             length = frames.get(video)
             if length is None:
                 continue
@@ -208,10 +202,8 @@ def read_times(folder: Path | str, frames: Mapping[str, int]) -> dict[str, NDArr
                     f'{entry["frames"]} frames of video {video}, whose predictions have {length}'
                 )
             found[video] = _times(video, length, entry)
-    except (DataError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise DataError(
-            f'{path} is damaged or of another test ({error}); write it again with: python tools/test.py RUN'
-        ) from error
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise DataError(f'{path} is damaged or of another test ({error}); {AGAIN}') from error
     return found
 
 

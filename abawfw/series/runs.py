@@ -95,8 +95,11 @@ class Series:
         """What is to be started, and the targets of each run by name.
 
         Raises:
-            ConfigError: runs in ``out`` were started with another config.
+            ConfigError: runs in ``out`` were started with another config; or ``out`` can be no folder.
         """
+        there = next(path for path in (self.out, *self.out.parents) if path.exists())
+        if not there.is_dir():
+            raise ConfigError(f'{there} is a file: choose another folder for the runs with --out')
         configs = {planned.name: self.load(planned) for planned in runs}
         self._check_unchanged(configs)
         targets = {name: cfg.targets for name, cfg in configs.items()}

@@ -80,7 +80,7 @@ def test_table_and_page(demo_data: Path, tmp_path: Path) -> None:
     launcher, lines = Predicting(), list[str]()
     found = compare_configs(protocol, tmp_path / 'out', ROOT / 'tools', launcher, lines.append)
     assert [job.name for job in launcher.launched] == [
-        f'{name}/seed{seed}' for name in ('transformer_demo', 'fclstm_xl_demo') for seed in (1, 2)
+        f'{name}/seed{seed}' for seed in (1, 2) for name in ('transformer_demo', 'fclstm_xl_demo')
     ]
     assert all('epochs=3' in job.commands[0] for job in launcher.launched)
     assert found.comparison is not None
@@ -123,6 +123,10 @@ ONE = {'config': CONFIGS[0], 'name': 'one'}
             'configs: paths, or dict(config=PATH, name=..., options=[...]), not 3',
         ),
         ({'configs': [CONFIGS[0], {'config': CONFIGS[0]}]}, 'configs: two have the name transformer_demo'),
+        (
+            {'configs': [ONE, {'config': CONFIGS[1], 'name': 'One'}]},
+            'configs: two have names that differ in case alone, one and One: ',
+        ),
         (
             {'configs': [CONFIGS[0], {'config': CONFIGS[0], 'name': 'b'}]},
             'configs: b is the same as transformer_demo',
@@ -249,9 +253,15 @@ def test_an_overlap_that_cannot_be(demo_data: Path, tmp_path: Path) -> None:
         entry = {'config': config, 'name': 'other', 'options': [f'overlap={(1000, 2)[number]}']}
         protocol = read_protocol(protocol_file(tmp_path, demo_data, configs=[config, entry]))
         launcher = Predicting()
-        with pytest.raises(ConfigError, match=problem):
+        with pytest.raises(ConfigError, match=rf'mine\.py, other: .*(?s:.*){problem}'):
             compare_configs(protocol, tmp_path / 'out', ROOT / 'tools', launcher, lambda _: None)
         assert launcher.launched == []
+
+
+def test_a_file_in_place_of_the_folder(demo_data: Path, tmp_path: Path) -> None:
+    protocol = read_protocol(protocol_file(tmp_path, demo_data))
+    with pytest.raises(ConfigError, match=r'mine\.py is a file: choose another folder .* with --out'):
+        compare_configs(protocol, protocol.path, ROOT / 'tools', Predicting(), lambda _: None)
 
 
 def test_configs_of_other_features(

@@ -153,7 +153,7 @@ def test_bad_videos_do_not_keep_the_others(tmp_path: Path, capfd: pytest.Capture
     assert 'no face in 20 of 20 frames' in table.out
     for name in ('empty', 'text', 'cut', 'sound'):
         (videos / f'{name}.mp4').unlink()
-    options = ['--resume', '--options', 'faces.min_face=30']
+    options = ['--resume', '--cfg-options', 'faces.min_face=30']
     found = call(capfd, 'extract_features', videos, store, '--features', 'face48', 'logmel', *options)
     assert found.code == 2
     assert 'faces: min_face is 40 in the store, 30 now' in found.err
@@ -184,20 +184,23 @@ def test_names_are_looked_at_before_the_work(tmp_path: Path, capfd: pytest.Captu
     [
         (['--features', 'logmle'], "feature 'logmle' cannot be extracted; did you mean 'logmel'?"),
         (['--features', 'logmel', 'logmel'], 'feature logmel: given twice'),
-        ([*SOUND, '--options', 'mfcc.stpe=3'], "feature 'mfcc' has no option 'stpe'"),
+        ([*SOUND, '--cfg-options', 'mfcc.stpe=3'], "feature 'mfcc' has no option 'stpe'"),
         (
-            [*SOUND, '--options', 'egemaps.mode=window'],
+            [*SOUND, '--cfg-options', 'egemaps.mode=window'],
             "options of 'egemaps': there are: faces, logmel, mfcc",
         ),
-        ([*SOUND, '--options', 'mfcc=3'], '--options mfcc=...: give FEATURE.OPTION=VALUE'),
-        ([*SOUND, '--options', 'mfcc'], '--options mfcc: give KEY=VALUE'),
+        ([*SOUND, '--cfg-options', 'mfcc=3'], '--cfg-options mfcc=...: give FEATURE.OPTION=VALUE'),
+        ([*SOUND, '--cfg-options', 'mfcc'], '--cfg-options mfcc: give KEY=VALUE'),
         ([*SOUND, '--jobs', '0'], 'jobs=0: 1 or more'),
         ([*SOUND, '--persons', '3'], 'persons=3: no effect, since no feature looks at faces'),
         (['--features', 'face48', '--persons', '0'], '--persons: must be largest, all, or a whole number'),
         (['--features', 'face48', '--crops', 'gone'], 'gone: no such folder of crops'),
-        (['--features', 'face48', '--crops', '.', '--options', 'faces.min_face=9'], 'crops are used instead'),
-        (['--features', 'face48', '--options', 'faces.min_fase=9'], "did you mean 'min_face'?"),
-        (['--features', 'face48', '--options', 'faces.type=MTCN'], "face detector 'MTCN'"),
+        (
+            ['--features', 'face48', '--crops', '.', '--cfg-options', 'faces.min_face=9'],
+            'crops are used instead',
+        ),
+        (['--features', 'face48', '--cfg-options', 'faces.min_fase=9'], "did you mean 'min_face'?"),
+        (['--features', 'face48', '--cfg-options', 'faces.type=MTCN'], "face detector 'MTCN'"),
         (['--features', 'logmel', 'face_embedding'], 'face_embedding: '),
         ([*SOUND, '--annotations', 'gone'], 'gone: no such folder'),
     ],

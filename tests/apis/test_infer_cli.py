@@ -524,11 +524,11 @@ def test_refused(
         ([tmp_path / 'folder', run], 'and it is no store of a known kind (packed, rucaim3, trials)'),
         ([clip, tmp_path / 'folder'], 'no such config file'),
         ([clip, run, '--out', tmp_path / 'file/out'], 'cannot be written (Not a directory); choose another'),
-        ([clip, run, '--options', 'face48'], '--options'),
-        ([clip, run, '--options', 'face48.side=3'], "has no option 'side'"),
+        ([clip, run, '--cfg-options', 'face48'], '--cfg-options'),
+        ([clip, run, '--cfg-options', 'face48.side=3'], "has no option 'side'"),
         (
             [store, run, '--overlay'],
-            'store: is a store, which holds features only; --overlay, --options and --persons',
+            'store: is a store, which holds features only; --overlay, --cfg-options and --persons',
         ),
         ([clip, store, run], "both have a video 'new', and the files of one would replace those of"),
     ):

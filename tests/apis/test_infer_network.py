@@ -185,9 +185,9 @@ def test_command_lines_that_mix_run_and_network(
     (tmp_path / 'run/config.py').touch()
     for words, told in (
         ([video], 'the following arguments are required: RUN'),
-        ([video, tmp_path, '--cfg-options', 'mean=0.5'], '--cfg-options are settings of a --network'),
+        ([video, tmp_path, '--cfg-options', 'mean=0.5'], '--cfg-options mean=...: give FEATURE.OPTION=VALUE'),
         ([video, tmp_path / 'run', '--network', net], 'run is a run, and --network stands in place of one'),
-        ([video, '--network', net, '--overlap', '2'], '--options and --overlap are of a run'),
+        ([video, '--network', net, '--overlap', '2'], '--overlap is of a run'),
         ([tmp_path / 'store', '--network', net, '--cfg-options', 'output=va'], 'a network needs a video'),
         ([video, '--network', tmp_path / 'gone.onnx'], 'gone.onnx: no such file'),
     ):

@@ -117,7 +117,7 @@ def test_what_persons_cannot_be_of(
     for words, told in (
         ([video, '--persons', '0'], "must be largest, all, or a whole number of 1 or above, not '0'"),
         ([video, '--persons', 'both'], "not 'both'"),
-        ([tmp_path / 'store', '--persons', 'all'], '--overlay, --options and --persons need a video'),
+        ([tmp_path / 'store', '--persons', 'all'], '--overlay, --cfg-options and --persons need a video'),
         ([video, other, '--persons', 'all'], "two_person1: another video is called 'two'"),
         ([video, '--persons', '2', '--cfg-options', 'type=sound_onnx'], 'is no face, so persons are unknown'),
         ([dark, '--persons', 'all'], 'no face in any of its 4 frames'),

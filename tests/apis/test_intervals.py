@@ -210,8 +210,11 @@ def test_another_test_of_val_removes_them_and_one_of_test_does_not(
 def test_a_damaged_file_is_named(run: Path, change: Any) -> None:
     path = run / 'predictions/intervals_valence.json'
     path.write_text(change if isinstance(change, str) else json.dumps({**kept(run), **change}))
-    with pytest.raises(DataError, match=r'intervals_valence\.json is damaged .*; write it again with'):
+    with pytest.raises(
+        DataError, match=r'intervals_valence\.json is damaged.*; write it again with'
+    ) as error:
         Run(run).intervals('valence')
+    assert str(error.value).count(' is damaged') == 1
 
 
 @pytest.mark.parametrize(

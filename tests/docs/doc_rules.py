@@ -119,6 +119,11 @@ CHECKED = [
     (r'make [\w-]+', 'make', 'runs all tests or installs; the target must be one of the Makefile'),
     (r'tensorboard --logdir work_dirs', 'nothing', 'serves until it is stopped; what it reads has tests'),
     (r'git clone .*', 'clone', 'no network; what it brings is given'),
+    (
+        r'python tools/compare_configs\.py configs/protocols/(gump|ceap360vr)\.py --jobs 2',
+        'protocol',
+        'dozens of runs take minutes to hours; the file must be a protocol of configs that are there',
+    ),
     (r'(python )?tools/benchmark\.py .*', 'usage', 'measures for minutes; has tests of its own'),
     (r'(python )?tools/convert_checkpoint\.py --system (?!rucaim3).*', 'usage', 'its checkpoint is not ours'),
     (r'tools/\w+\.sh .*', 'script', 'needs several GPUs or a cluster; the arguments must be its usage'),

@@ -14,6 +14,9 @@ import forked_python
 from apis.command_line import ROOT
 from docs.doc_rules import CHECKED, GIVEN, PLACEHOLDERS, PLACEHOLDERS_OF, SHORTENED, TINY
 
+from abawfw.apis.compare_configs import read_protocol
+from abawfw.config.loading import load_config
+
 COPIED = ('configs', 'tools', 'setup.py', 'constraints.txt', 'Makefile', 'README.md', 'docs')
 # Tools whose last path is a folder that they make.
 MAKERS = (
@@ -168,6 +171,14 @@ def check_usage(command: str) -> Outcome:
     words = re.findall(r"--[\w-]+|(?<![\w/.'-])[a-z]+(?=[|\s]|$)", command.partition('.py ')[2])
     unknown = [word for word in words if f"'{word}'" not in text]
     return Outcome(int(bool(unknown)), f'it knows no {", ".join(unknown)}' if unknown else '')
+
+
+def check_protocol(command: str) -> Outcome:
+    """``tools/compare_configs.py PROTOCOL``: a protocol, whose configs can be read."""
+    protocol = read_protocol(ROOT / command.split()[2])
+    for entry in protocol.configs.values():
+        load_config(entry.config)
+    return Outcome(0, '')
 
 
 def check_script(command: str) -> Outcome:

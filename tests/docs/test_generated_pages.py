@@ -39,6 +39,14 @@ def test_the_page_is_what_the_code_says(generate: ModuleType, name: str) -> None
     assert (ROOT / 'docs' / name).read_text() == generate.PAGES[name](), AGAIN
 
 
+def test_the_tables_of_results_are_those_that_were_measured(generate: ModuleType) -> None:
+    page = (ROOT / 'docs/results.md').read_text()
+    names = [path.stem for path in generate.results.KEPT.glob('*.csv')]
+    assert names
+    for name in names:
+        assert generate.with_table(page, name, generate.results.results_table(name)) == page, AGAIN
+
+
 def test_every_tool_has_its_help(generate: ModuleType) -> None:
     page = (ROOT / 'docs/command_lines.md').read_text()
     for path in ROOT.glob('tools/**/*.py'):

@@ -25,7 +25,7 @@ def test_the_numbers_of_the_reference(golden_2025: Path, name: str) -> None:
         golden = {k: torch.from_numpy(v) for k, v in stored.items()}
     model = nn.Linear(3, 1, bias=False)
     hook = EMAHook(decay=0.9, **SETTINGS[name])
-    runner: Any = SimpleNamespace(model=model, hooks=[hook], epoch=0, iter=0)
+    runner: Any = SimpleNamespace(model=model, hooks=[hook], epoch=0, iter=0, max_epochs=3)
     hook.before_train(runner)
     for epoch in range(3):
         for _ in range(4):
@@ -87,6 +87,7 @@ def test_resumed_it_ends_alike(whole: Path, train, tmp_path: Path) -> None:
             'EMAHook and ReloadBestHook',
         ),
         ({'custom_hooks': [{'type': 'EMAHook', 'decay': x} for x in (0.9, 0.5)]}, 'EMAHook stands twice'),
+        (ema(decay=0.9, start=9), 'training ends after 3 epochs, before the average begins'),
     ],
 )
 def test_what_is_refused(settings: dict[str, Any], message: str, train, tmp_path: Path) -> None:
@@ -95,3 +96,9 @@ def test_what_is_refused(settings: dict[str, Any], message: str, train, tmp_path
     assert message in found['output']
     assert 'Traceback' not in found['output']
     assert not (tmp_path / 'run/config.py').exists()  # said before anything is written
+
+
+def test_an_average_that_never_begins_is_said(train, tmp_path: Path) -> None:
+    found = train(tmp_path / 'run', **ema(decay=0.9, every=100000))
+    assert found['codes'] == [0]
+    assert 'EMAHook(every=100000, start=1): training ended after' in found['output']

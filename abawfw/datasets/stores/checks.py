@@ -113,7 +113,7 @@ def plain_name(name: object, where: object) -> str:
         or not name
         or Path(name).name != name
         or name == '..'
-        or any(c in '\\\0' or '\ud800' <= c <= '\udfff' for c in name)
+        or any(c in '\\\x7f' or c < ' ' or '\ud800' <= c <= '\udfff' for c in name)
     ):
         shown = ascii(name) if isinstance(name, str) else type(name).__name__
         raise DataError(f'{where}: {shown} cannot be a name here: it must be that of one file or folder')

@@ -109,10 +109,7 @@ def read_extraction(root: Path) -> dict[str, Any]:
     path = root / EXTRACTION
     if not path.exists():
         return {}
-    try:
-        data = read_json(path)
-    except DataError as error:
-        raise DataError(f'{error}; extract the features again') from None
+    data = read_json(path, 'extract the features again')
     if not isinstance(data, dict) or not all(isinstance(settings, dict) for settings in data.values()):
         raise DataError(f'{path}: expected settings by feature; extract the features again')
     return data

@@ -43,7 +43,7 @@ class LoadPredictions:
 
     def __init__(
         self,
-        teacher: str,
+        teacher: Annotated[str, MinLen(1)],
         targets: Annotated[Sequence[Literal['valence', 'arousal']], MinLen(1)],
         stage: Literal['raw', 'clipped', 'smoothed'] = 'clipped',
     ) -> None:

@@ -14,7 +14,7 @@ from abawfw.components import Count, Probability
 from abawfw.engine.hooks.gradual_release_hook import GradualReleaseHook
 from abawfw.engine.hooks.reload_best_hook import ReloadBestHook
 from abawfw.engine.training_state import bare_model
-from abawfw.errors import CheckpointError, ConfigError
+from abawfw.errors import CheckpointError, ConfigError, counted
 from abawfw.registry import HOOKS
 
 
@@ -49,12 +49,18 @@ class EMAHook(Hook):
         self.average: list[Tensor] = []
         self._trained: list[Tensor] = []
 
-    def check_hooks(self, hooks: Sequence[Any]) -> None:
-        """Look at the hooks of a run.
+    def check_run(self, hooks: Sequence[Any], epochs: int) -> None:
+        """Look at the hooks of a run, and at its length.
 
         Raises:
-            ConfigError: another hook reloads the best weights, to which no average belongs, or there are two.
+            ConfigError: another hook reloads the best weights, to which no average belongs, or there are two;
+                or the run ends before the average begins.
         """
+        if self.start > epochs:
+            raise ConfigError(
+                f'EMAHook(start={self.start}): training ends after {counted(epochs, "epoch")}, before the '
+                'average begins: lower start, or raise epochs'
+            )
         for hook in hooks:
             if isinstance(hook, (ReloadBestHook, GradualReleaseHook)):
                 raise ConfigError(
@@ -70,10 +76,10 @@ class EMAHook(Hook):
         """Compare a resumed average with the model.
 
         Raises:
-            ConfigError: see ``check_hooks``.
+            ConfigError: see ``check_run``.
             CheckpointError: the average is that of another model.
         """
-        self.check_hooks(runner.hooks)
+        self.check_run(runner.hooks, runner.max_epochs)
         own = list(bare_model(runner).parameters())
         if self.average and [x.shape for x in self.average] != [p.shape for p in own]:
             raise CheckpointError(
@@ -105,6 +111,14 @@ class EMAHook(Hook):
         if self._trained:
             _put(list(bare_model(runner).parameters()), self._trained)
             self._trained = []
+
+    def after_train(self, runner: Runner) -> None:
+        """Say that there is no average, where training was too short for one."""
+        if not self.average:
+            runner.logger.warning(
+                f'EMAHook(every={self.every}, start={self.start}): training ended after {runner.iter} steps, '
+                'before the average began; the best weights are those of training itself'
+            )
 
     def state_dict(self) -> dict[str, Any]:
         """The average, in the order of the model's parameters."""

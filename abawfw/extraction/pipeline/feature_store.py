@@ -237,8 +237,9 @@ class FinishedTrial:
             DataError: it is damaged, or that of another trial.
         """
         path = folder / TRIAL
+        way_out = f'remove the folder {folder} and extract its video again'
+        data: dict[str, Any] = read_json(path, way_out)
         try:
-            data: dict[str, Any] = read_json(path)
             fps = None if data['fps'] is None else float(data['fps'])
             info = VideoInfo(
                 str(data['trial']), str(data['partition']), int(data['length']), fps, bool(data['labels'])
@@ -246,10 +247,8 @@ class FinishedTrial:
             annotation = None if data['annotation'] is None else str(data['annotation'])
             masked, siblings = frozenset(map(str, data['valid'])), tuple(map(str, data['siblings']))
             found = cls(info, masked, str(data['video']), siblings, int(data['size']), annotation)
-        except (DataError, ValueError, KeyError, TypeError, OverflowError) as error:
-            raise DataError(
-                f'{path}: damaged ({error!r}); remove the folder {folder} and extract its video again'
-            ) from error
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
+            raise DataError(f'{path}: damaged ({error!r}); {way_out}') from error
         if info.video_id != folder.name or info.partition not in PARTITIONS or info.num_frames < 1:
             raise DataError(
                 f'{path}: is of trial {info.video_id!r}, {info.num_frames} frames, in {info.partition!r}; '

@@ -37,7 +37,7 @@ class Launcher(ABC):
 
     def __init__(self, jobs: int | None = None) -> None:
         if jobs is not None and jobs < 1:
-            raise ConfigError(f'{type(self).__name__}(jobs={jobs}): it must be 1 or more')
+            raise ConfigError(f'jobs={jobs}: the number of runs at a time must be 1 or more')
         self.jobs = jobs
 
     def launch(self, jobs: Iterable[Job], report: Report, total: int | None = None) -> list[Failure]:

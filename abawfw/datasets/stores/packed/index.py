@@ -80,10 +80,7 @@ class PackedIndex:
         path = root / INDEX
         if not path.exists():
             raise DataError(f'{path}: no such file; {root} is no packed store (tools/pack_features.py)')
-        try:
-            data = read_json(path)
-        except DataError as error:
-            raise DataError(f'{error}; pack the store again') from None
+        data = read_json(path, 'pack the store again')
         found = data.get('format') if isinstance(data, dict) else type(data).__name__
         if found != FORMAT:
             raise DataError(f'{path}: format {found!r} instead of {FORMAT!r}; this is no packed store')

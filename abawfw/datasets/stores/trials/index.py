@@ -91,10 +91,7 @@ class TrialIndex:
 
     @classmethod
     def _from_json(cls, root: Path, path: Path) -> TrialIndex:
-        try:
-            data = read_json(path)
-        except DataError as error:
-            raise DataError(f'{error}; write the data set again') from None
+        data = read_json(path, 'write the data set again')
         found = (data.get('format'), data.get('version')) if isinstance(data, dict) else type(data).__name__
         if found != (FORMAT, VERSION):
             raise DataError(
