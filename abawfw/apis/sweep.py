@@ -95,6 +95,7 @@ def search(
 
     launcher.jobs = launcher.jobs or 1  # all at once would learn nothing from one another
     failures = launcher.launch(study.jobs(trials, make), report)
+    study.note()
     for failure in failures:
         study.give_up(int(failure.job.name.partition(',')[0]))
     ended = study.ended

@@ -43,6 +43,7 @@ class Study:
         self, folder: Path, space: Mapping[str, Any], sampler: str, seed: int, config: str, targets: list[str]
     ) -> None:
         self.space, self.sampler, self.seed, self.targets = space, sampler, seed, targets
+        self._open: dict[int, Job] = {}
         self._bounds = {key: _bounds(key, choices) for key, choices in space.items()}
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / STUDY
@@ -77,21 +78,24 @@ class Study:
 
         Between two, what has ended is noted, so that the next one learns from it.
         """
-        open_jobs = {t.number: make(t.number, self._values(t)) for t in self._trials('RUNNING')}
-        self.note(open_jobs)
-        yield from list(open_jobs.values())
+        self._open = {t.number: make(t.number, self._values(t)) for t in self._trials('RUNNING')}
+        self.note()
+        yield from list(self._open.values())
         while True:
-            self.note(open_jobs)
+            self.note()
             if len(self._trials('RUNNING', 'COMPLETE', 'PRUNED')) >= trials:
                 return
             number, values = self._ask()
-            open_jobs[number] = make(number, values)
-            yield open_jobs[number]
+            self._open[number] = make(number, values)
+            yield self._open[number]
 
-    def note(self, jobs: dict[int, Job]) -> None:
-        """Note what trials have ended with, and forget their runs."""
-        for number in [n for n, job in jobs.items() if job.done()]:
-            scores = Run(jobs.pop(number).work_dir).scores(self.targets)
+    def note(self) -> None:
+        """Note what trials have ended with, and forget their runs.
+
+        Called once more when all have ended: of several at a time, the last end when no other is asked for.
+        """
+        for number in [n for n, job in self._open.items() if job.done()]:
+            scores = Run(self._open.pop(number).work_dir).scores(self.targets)
             if scores is None:
                 continue
             if 'pruned' in self.study.trials[number].user_attrs:

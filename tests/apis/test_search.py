@@ -50,11 +50,36 @@ class Quick(MadeUp):
         if len(self.launched) == self.after:
             raise KeyboardInterrupt
         self.launched.append(job)
+        self.finish(job)
+        return job
+
+    def finish(self, job: Job) -> None:
         job.work_dir.mkdir()
         best = {key: {'score': value} for key, value in self.score(job.work_dir).items()}
         (job.work_dir / 'summary.json').write_text(json.dumps({'status': 'done', 'best': best}))
         made_runs.tested(job.work_dir)
+
+
+class Two(Quick):
+    """Two runs at a time; every other one takes longer than two that begin after it."""
+
+    def __init__(self, after: int = 1000) -> None:
+        super().__init__(after=after)
+        self.jobs, self.looks = 2, dict[Path, int]()
+
+    def start(self, job: Job, slot: int) -> Job:
+        if len(self.launched) == self.after:
+            raise KeyboardInterrupt
+        self.launched.append(job)
+        self.looks[job.work_dir] = 3 if len(self.launched) % 2 else 1
         return job
+
+    def outcome(self, handle: Job) -> Any:
+        self.looks[handle.work_dir] -= 1
+        if self.looks[handle.work_dir]:
+            return None
+        self.finish(handle)
+        return ''
 
 
 def run_search(series: Series, trials: int, launcher: Any, **more: Any) -> SeriesResult:
@@ -73,6 +98,21 @@ def test_a_stopped_search_ends_as_if_it_had_not_been(series: Series, tmp_path: P
     assert found.rows == whole.rows
     assert len(last.launched) == 3  # those that are done are not started again
     assert run_search(other, 14, Quick()).rows == whole.rows
+
+
+def test_two_at_a_time_lose_no_trial(series: Series) -> None:
+    done = set[str]()
+    for after in (4, 3, 1000):
+        launcher = Two(after)
+        if after < 1000:
+            with pytest.raises(Interrupted):
+                run_search(series, 9, launcher)
+        else:
+            found = run_search(series, 9, launcher)
+        assert not done & {job.name for job in launcher.launched}  # what is done is not started again
+        done |= {job.name for job in launcher.launched if job.done()}
+    assert {row['run'] for row in found.rows} == done
+    assert len(done) == 9
 
 
 def test_later_trials_learn(series: Series) -> None:

@@ -103,8 +103,8 @@ CASES = {
     'other length in one': 'video v1: predictions of train differ between targets: only 4 frames of valence',
     'other video in one': 'video v3: predictions of train differ between targets: only 6 frames of arousal',
     'half-written': 'a test was interrupted while it wrote valence of train',
-    'missing': 'nosmooth.json is missing; it is made by: python tools/test.py RUN --partition train. Instead of '
-    'clipped predictions, there are raw and smoothed ones.',
+    'missing': 'nosmooth.json is missing; it is made by: python tools/test.py RUN --partition train. '
+    'Instead of clipped predictions, there are raw and smoothed ones.',
     'other videos': 'predictions of train are of other videos: 2 videos of 8 not among them: v6, v7;',
     'other lengths': 'other numbers of frames than the data: v0 (22 there, 21 in the data), v4 (2 there,',
 }

@@ -1,0 +1,3 @@
+_base_ = './conformer_demo.py'
+past = 250
+context = ['${enter}', '${conformer}']
