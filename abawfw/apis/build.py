@@ -174,6 +174,14 @@ def overlapping(cfg: Config) -> Config:
     return cfg
 
 
+def clips_of(cfg: Config) -> dict[str, Any]:
+    """How videos are cut for predictions: settings of the rule, and ``weights`` where clips overlap by it."""
+    found: dict[str, Any] = overlapping(cfg).val_dataloader.dataset.clips.to_dict()
+    if cfg.get('overlap', 1) > 1:
+        found['weights'] = cfg.get('overlap_weights', 'uniform')
+    return found
+
+
 def refuse_overlap(overlap: int, model: Any) -> None:
     """Refuse clips that overlap for a model that carries state from one to the next.
 

@@ -288,7 +288,7 @@ def describe(run: LoadedRun, graph: ExportGraph) -> dict[str, Any]:
     """
     dataset = run.cfg.val_dataloader.dataset
     postprocess = as_tested(run.cfg, run.checkpoints)
-    intervals = intervals_as_tested(run.checkpoints, postprocess)
+    intervals = intervals_as_tested(run.checkpoints, postprocess, dataset.clips.to_dict())
     return {
         'features': {
             name: {'dims': list(dims), 'dtype': 'uint8' if len(dims) == 3 else 'float32'}

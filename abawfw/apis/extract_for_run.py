@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from abawfw.apis.face_frames import shows_faces
+from abawfw.apis.face_frames import shows_faces, source_of
 from abawfw.datasets.stores.base import FeatureStore
 from abawfw.errors import AbawfwError, ConfigError, DataError, nearest
 from abawfw.extraction.extractors import AudioExtractor, Extractor, FaceExtractor, build_extractor, on_device
 from abawfw.extraction.faces.detectors.base import FACES, recorded
-from abawfw.extraction.speech import SPEECH, build_speech_rule
+from abawfw.extraction.speech import SPEECH, SpeechRule
 from abawfw.registry import EXTRACTORS, FACE_DETECTORS
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def extract_for_run(
     progress: Callable[[float], None] | None = None,
     device: str = 'cpu',
     persons: int | str = 1,
-    speech: Mapping[str, Any] | None = None,
+    speech: SpeechRule | None = None,
 ) -> list[ExtractedVideo]:
     """Extract features of persons of a video.
 
@@ -156,7 +156,7 @@ def extract_for_run(
         progress: called now and then with the fraction that is done.
         device: what looks for faces.
         persons: 1 for the one seen largest and longest (sum of the sides of the boxes), or see `find_faces`.
-        speech: options of the rule that says whose the audio is; None: everybody's.
+        speech: the rule that says whose the audio is; None: everybody's.
 
     Returns:
         One per person.
@@ -178,14 +178,13 @@ def extract_for_run(
         detector = component(**on_device(component, _arguments(component, faces), device))
         detector.check()
         notes += [*detector.notes, *_other_faces(detector, faces)]
-    rule = None if speech is None else build_speech_rule(**speech)
-    if rule is not None:
+    if speech is not None:
         if not (looks_at_faces and any(isinstance(e, AudioExtractor) for e in extractors.values())):
             raise ConfigError(f'{path}: {SPEECH}: no effect without features of faces and of audio; omit it')
-        rule.check()
-        notes += rule.notes
+        speech.check()
+        notes += speech.notes
     report = extract_video(
-        path, list(extractors.values()), detector, folder, persons=persons, progress=progress, speech=rule
+        path, list(extractors.values()), detector, folder, persons=persons, progress=progress, speech=speech
     )
     return [
         _extracted(folder / trial.info.video_id, extractors, looks_at_faces, (*report.notes, *notes), path)
@@ -238,8 +237,9 @@ def compare_extraction(store: FeatureStore, features: Sequence[str], trained: Ma
         trained: settings by feature, and under ``faces``, as the run's checkpoint has them.
 
     Returns:
-        Notes: faces found in another way, for a run that looks at them, and features whose settings only one
-        side records. Where one side records none at all, there is nothing to compare.
+        Notes: faces found in another way, for a run that looks at them; another rule of whose the audio is,
+        for one that hears it; and features whose settings only one side records. Where one side records none
+        at all, there is nothing to compare.
 
     Raises:
         DataError: a feature was extracted with other settings.
@@ -262,7 +262,19 @@ def compare_extraction(store: FeatureStore, features: Sequence[str], trained: Ma
     looks = any(f in names and shows_faces(f) for f in features)
     if looks and (changes := _differences(recorded(trained.get(FACES, {})), recorded(here.get(FACES, {})))):
         notes.append(f'faces were found in another way for training: {"; ".join(changes)}')
+    if any(f in names and source_of(f) == 'audio' for f in features):
+        notes += speech_notes(trained.get(SPEECH, {}), here.get(SPEECH, {}))
     return notes
+
+
+def speech_notes(trained: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
+    """Whether audio is given to who speaks as it was for training; settings of the rule, {} for none."""
+    if not here and trained:
+        return [f"for training, the audio was that of who speaks ({dict(trained)}), here everybody's"]
+    if here and not trained:
+        return [f"the audio is that of who speaks ({dict(here)}), for training it was everybody's"]
+    changes = _differences(trained, here)
+    return [f'who speaks was found in another way for training: {"; ".join(changes)}'] if changes else []
 
 
 def _differences(trained: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:

@@ -61,7 +61,7 @@ def face_text(found: int, held: int) -> str:
 
 def shows_faces(feature: str) -> bool:
     """Whether a feature is made of faces, by its name."""
-    return _source(feature) == 'face'
+    return source_of(feature) == 'face'
 
 
 def check_observed(video: str, observed: Mapping[str, NDArray[np.bool_]]) -> list[str]:
@@ -80,14 +80,14 @@ def check_observed(video: str, observed: Mapping[str, NDArray[np.bool_]]) -> lis
     absent = [feature for feature, mask in observed.items() if not mask.any()]
     if not absent:
         return []
-    why = ', '.join(f'no {source}' for source in dict.fromkeys(map(_source, absent)))
+    why = ', '.join(f'no {source}' for source in dict.fromkeys(map(source_of, absent)))
     frames = len(observed[absent[0]])
     if len(absent) == len(observed):
         raise DataError(f'{video}: {why} in any of its {frames} frames, so there is nothing to predict from')
     return [f'{why} in any of the {frames} frames: the curves come from the other features alone']
 
 
-def _source(feature: str) -> str:
+def source_of(feature: str) -> str:
     """What a feature is made of: face, audio or transcript; where its name does not say that, the name."""
     component = EXTRACTORS.get(feature)
     if component is not None:

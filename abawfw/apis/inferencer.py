@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from abawfw.apis.extract_for_run import compare_extraction
+from abawfw.apis.build import clips_of
+from abawfw.apis.extract_for_run import compare_extraction, speech_notes
 from abawfw.apis.face_frames import check_observed, face_frames
 from abawfw.apis.postprocessing import as_tested, intervals_as_tested
 from abawfw.apis.trained_run import TrainedRun
@@ -26,7 +27,7 @@ from abawfw.datasets.stores.frame_rates import ResampledStore, resampling
 from abawfw.devices import AUTO, find_device
 from abawfw.errors import ConfigError, DataError, nearest
 from abawfw.evaluation.functional.affect_words import SOURCE, affect_words
-from abawfw.extraction.speech import SPEECH
+from abawfw.extraction.speech import SPEECH, build_speech_rule
 from abawfw.files import temporary_files
 from abawfw.results.run import CONFIG
 
@@ -105,7 +106,7 @@ class VAInferencer:
             raise ConfigError(f'{run}: estimates {self.targets[0]} only; words need valence and arousal')
         checkpoints = {target: best_checkpoint(self.run, f'ccc_{target}') for target in self.targets}
         self.postprocess = as_tested(cfg, checkpoints)
-        self.intervals = intervals_as_tested(checkpoints, self.postprocess)
+        self.intervals = intervals_as_tested(checkpoints, self.postprocess, clips_of(cfg))
         self.trained = TrainedRun(cfg, checkpoints, self.device, threads)
 
     @property
@@ -286,12 +287,12 @@ class VAInferencer:
         from abawfw.apis.extract_for_run import extract_for_run, extractors_of_run
 
         options = dict(options or {})
-        speech = options.pop(SPEECH, None)
+        asked = options.pop(SPEECH, None)
+        speech = None if asked is None else build_speech_rule(**asked)
         chosen, notes = extractors_of_run(
             self.run, self.features, self.optional, self.extraction, extractors, options, self.device
         )
-        if (then := self.extraction.get(SPEECH)) and speech is None:
-            notes.append(f"for training, the audio was that of who speaks ({then}), here everybody's")
+        notes += speech_notes(self.extraction.get(SPEECH, {}), {} if speech is None else speech.settings())
         done = []
         with temporary_files(), TemporaryDirectory(prefix='abawfw-') as folder:
             faces = self.extraction.get('faces')

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 
@@ -79,13 +80,14 @@ def as_tested(cfg: Config, checkpoints: Mapping[str, Path]) -> dict[str, Pipelin
 
 
 def intervals_as_tested(
-    checkpoints: Mapping[str, Path], postprocess: Mapping[str, Pipeline]
+    checkpoints: Mapping[str, Path], postprocess: Mapping[str, Pipeline], clips: Mapping[str, Any]
 ) -> dict[str, KeptIntervals]:
-    """The intervals that a test left of these checkpoints and this post-processing, beside them.
+    """The intervals that a test left of these checkpoints, clips and this post-processing, beside them.
 
     Args:
         checkpoints: of each target.
         postprocess: of each target.
+        clips: as ``clips_of`` gives them.
 
     Returns:
         By target, without those that were tested without intervals; where they were found for other
@@ -99,7 +101,7 @@ def intervals_as_tested(
         for folder in (predictions_of(checkpoint), checkpoint.parent):
             kept = read_intervals(Run(folder).folder, target)
             if kept is not None:
-                kept = kept.belonging(digest(checkpoint), postprocess[target])
+                kept = kept.belonging(digest(checkpoint), postprocess[target], clips)
                 if target not in found or kept.found.reach is not None:
                     found[target] = kept
     return found

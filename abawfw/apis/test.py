@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from mmengine.config import Config
 
-from abawfw.apis.build import compile_mode
+from abawfw.apis.build import clips_of, compile_mode
 from abawfw.apis.check import check_config
 from abawfw.apis.face_frames import face_frames
 from abawfw.apis.postprocessing import as_validated, configured
@@ -148,7 +148,7 @@ def test(
     for target, checkpoint in checkpoints.items() if intervals else ():
         pipeline, alpha = report.postprocess[target], cfg.get('intervals', {}).get('alpha', ALPHA)
         of_val = (*predictions['val'][target], faces['val'], groups['val'])
-        found[target] = find_intervals(checkpoint, pipeline, *of_val, alpha)
+        found[target] = find_intervals(checkpoint, pipeline, *of_val, alpha, clips_of(cfg))
     bounds = lower_bounds(cfg, store, {t: labels for t, (_, labels) in predictions.get('val', {}).items()})
     parts = [(PARTITIONS[partition], target) for partition in partitions for target in checkpoints]
     with writing(out, parts):
@@ -195,6 +195,7 @@ def find_intervals(
     faces: Mapping[str, np.ndarray | None],
     groups: Groups,
     alpha: float,
+    clips: dict[str, Any],
 ) -> KeptIntervals:
     """How far post-processed predictions may be from labels; see ``frame_intervals``.
 
@@ -206,12 +207,13 @@ def find_intervals(
         faces: where a face was found, None where that is unknown.
         groups: of the videos, as far as they are known.
         alpha: fraction of the frames of a new video that may lie outside.
+        clips: as ``clips_of`` gives them.
     """
     done = pipeline.videos(preds, faces)
     labelled = [video for video in done if np.isfinite(labels[video]).any()]
     units = [[(done[video], labels[video]) for video in unit] for unit in groups.units(labelled)]
     found = frame_intervals(units, alpha, groups.unit(labelled))
-    made_with = pipeline.settings(), checkpoint.name, digest(checkpoint)
+    made_with = pipeline.settings(), checkpoint.name, digest(checkpoint), clips
     return KeptIntervals(found, groups.text(labelled), *made_with)
 
 

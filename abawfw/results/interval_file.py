@@ -28,6 +28,7 @@ class KeptIntervals(NamedTuple):
         postprocess: settings of what made the predictions that they belong to.
         checkpoint: name of the file that predicted these.
         digest: of its bytes.
+        clips: settings of the rule that cut the videos for it, and what frames count where clips overlap.
     """
 
     found: FrameIntervals
@@ -35,16 +36,20 @@ class KeptIntervals(NamedTuple):
     postprocess: list[dict[str, Any]]
     checkpoint: str
     digest: str
+    clips: dict[str, Any]
 
-    def belonging(self, digest: str, postprocess: Pipeline) -> KeptIntervals:
+    def belonging(self, digest: str, postprocess: Pipeline, clips: Mapping[str, Any]) -> KeptIntervals:
         """The same where predictions were made with that; none where they were not, with the reason.
 
         Args:
             digest: of the checkpoint that made them.
             postprocess: what they were post-processed with.
+            clips: as the attribute.
         """
         if self.digest != digest:
             misfit = 'they were found for other weights'
+        elif self.clips != clips:
+            misfit = f'they were found with clips {_text(self.clips)}, not {_text(clips)}'
         elif self.postprocess != postprocess.settings():
             misfit = f'they were found after {Pipeline.build(self.postprocess)}, not after {postprocess}'
         else:
@@ -113,7 +118,8 @@ def read_intervals(folder: Path, target: str) -> KeptIntervals | None:
         texts = {key: content[key] for key in ('unit', 'checkpoint', 'digest')}
         if not all(isinstance(text, str) for text in texts.values()):
             raise ValueError(f'{texts} where texts are expected')
-        return KeptIntervals(_found(content), postprocess=content['postprocess'], **texts)
+        made_with = {key: content[key] for key in ('postprocess', 'clips')}
+        return KeptIntervals(_found(content), **made_with, **texts)
     except (ConfigError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f'{path} is damaged ({error}); {AGAIN}') from error
 
@@ -134,7 +140,7 @@ def intervals_of(folder: Path, report: Mapping[str, Any], target: str) -> KeptIn
         return None
     made = recorded(report, 'val', target)
     pipeline = Pipeline() if tested is None else tested.pipeline
-    return kept.belonging('' if made is None else made['digest'], pipeline)
+    return kept.belonging('' if made is None else made['digest'], pipeline, kept.clips)
 
 
 def _found(content: Mapping[str, Any]) -> FrameIntervals:
@@ -154,6 +160,10 @@ def _found(content: Mapping[str, Any]) -> FrameIntervals:
     if not all(fine):
         raise ValueError(f'intervals that cannot be: {found}')
     return found
+
+
+def _text(clips: Mapping[str, Any]) -> str:
+    return f'{clips["type"]}({", ".join(f"{k}={v}" for k, v in clips.items() if k != "type")})'
 
 
 def _file(target: str) -> str:

@@ -43,6 +43,7 @@ class PersonsCanvas(OverlayCanvas):
         self, tables: Mapping[str, pd.DataFrame], boxes: Mapping[str, NDArray], width: int, height: int
     ) -> None:
         self.names = list(tables)
+        self._label = 58 if any('word' in table for table in tables.values()) else 40  # pixels above a box
         super().__init__(tables[self.names[0]], width, height)
         self.boxes = dict(boxes)
         self.found = {p: t['face'].fillna(True).to_numpy(dtype=bool) for p, t in tables.items()}
@@ -50,6 +51,7 @@ class PersonsCanvas(OverlayCanvas):
             person: {t: table[t].to_numpy(dtype=np.float64) for t in self.targets}
             for person, table in tables.items()
         }
+        self.words = {p: t['word'].to_numpy() if 'word' in t else [None] * len(t) for p, t in tables.items()}
         self.colours = {p: PERSONS[k % len(PERSONS)] for k, p in enumerate(self.names)}
 
     def draw_persons(self, row: int, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -84,7 +86,9 @@ class PersonsCanvas(OverlayCanvas):
         thick = 2 if self.found[person][row] else 1
         cv2.rectangle(image, corners[:2].tolist(), corners[2:].tolist(), colour, thick, cv2.LINE_AA, 4)
         left, top = (corners[:2] // 16).tolist()
-        return self._image.x + min(max(left, 0), self._image.width - 120), self._image.y + max(top - 40, 2)
+        return self._image.x + min(max(left, 0), self._image.width - 120), self._image.y + max(
+            top - self._label, 2
+        )
 
     def _place(self, canvas: NDArray[np.uint8], row: int, person: str) -> None:
         """A person's present on the plane."""
@@ -134,6 +138,8 @@ class PersonsCanvas(OverlayCanvas):
         pen = ImageDraw.Draw(image)
         for person, (left, top) in labels:
             text = f'{person}\n' + '  '.join(self._value(person, target, row) for target in self.targets)
+            if isinstance(word := self.words[person][row], str):
+                text = f'{text}\n{word}'
             pen.multiline_text(
                 (left, top), text, fill=self.colours[person], font=font(14), stroke_width=2,
                 stroke_fill=PANEL, spacing=2,

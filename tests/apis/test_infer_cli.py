@@ -669,6 +669,9 @@ def test_persons_and_whose_the_audio_is(run: Path, tmp_path: Path, monkeypatch: 
         assert np.abs(one.table.valence_raw - other.table.valence_raw).max() > 1e-6
         told = 'several faces are seen: of 20 frames, the audio is of two_person1 0, two_person2 0'
         assert told in other.notes
+        assert any(
+            note.startswith("the audio is that of who speaks ({'rule': 'MouthMoves'") for note in other.notes
+        )
         assert any('speech is what is louder than the background' in note for note in other.notes)
         assert any(note.startswith('no audio in any of the 20 frames') for note in other.notes)
     with pytest.raises(ConfigError, match="did you mean 'MouthMoves'"):

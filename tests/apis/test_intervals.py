@@ -174,6 +174,23 @@ def test_they_belong_to_weights_and_post_processing(run: Path) -> None:
     assert f'arousal: there are no intervals: {arousal.found.obstacle}.' in run_page(Run(run)).render()
 
 
+def test_they_belong_to_the_clips_that_were_predicted(run: Path) -> None:
+    assert VAInferencer(run, device='cpu').intervals['valence'].found.reach is not None
+    other = VAInferencer(run, device='cpu', overrides={'overlap': 2}).intervals['valence'].found
+    assert other.reach is None
+    cut = 'Segments(length=40), not SlidingWindow(length=40, hop=20, weights=uniform)'
+    assert other.obstacle == f'they were found with clips {cut}'
+    cfg = load_config(run / 'config.py', {'intervals.alpha': 0.5, 'overlap': 2})
+    best = {t: best_checkpoint(run, f'ccc_{t}') for t in TARGETS}
+    run_test(cfg, best, run / 'predictions', intervals=True)
+    overlapping = {'overlap': 2, 'overlap_weights': 'uniform'}
+    assert VAInferencer(run, device='cpu', overrides=overlapping).intervals['valence'].found.reach is not None
+    for overrides in ({}, {'overlap': 2, 'overlap_weights': 'triangle'}):
+        assert VAInferencer(run, device='cpu', overrides=overrides).intervals['valence'].found.reach is None
+    loaded = load_run(run)  # a network is given clips one by one
+    assert describe(loaded, ExportGraph(loaded))['intervals']['valence']['reach'] is None
+
+
 def test_another_test_of_val_removes_them_and_one_of_test_does_not(
     run: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

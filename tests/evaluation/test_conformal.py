@@ -199,3 +199,20 @@ def test_participants_left_out_are_covered_on_real_labels(
     assert found.lowest == pytest.approx(min(covered), abs=1e-4)
     assert found.width is not None
     assert 1.2 < found.width < 1.8  # wide: one curve for all people knows little of one of them
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.integers(10, 14), st.booleans())
+def test_what_was_found_can_be_read(seed: int, count: int, wide: bool) -> None:
+    """Sums of weights round: of a unit that is not covered at all, and of intervals from -1 to 1."""
+    rng = np.random.default_rng(seed)
+    units = [[(np.zeros(n), rng.uniform(-1, 1, n))] for n in rng.integers(3, 300, count)]
+    units[0] = [(np.full(50, -1.0), np.full(50, 1.0))]
+    if wide:
+        units = [[(pred, np.where(pred > -2, 1.0, label))] for unit in units for pred, label in unit]
+    found = frame_intervals(units, 0.1)
+    if found.reach is not None:
+        assert found.width is not None
+        assert 0 <= found.width <= 2
+    if found.covered is not None and found.lowest is not None:
+        assert 0 <= found.lowest <= found.covered <= 1

@@ -16,6 +16,7 @@ from abawfw.extraction.audio.audio_stream import AudioStream
 from abawfw.extraction.video.recording import Recording
 from abawfw.visualization.overlay import write_overlay
 from abawfw.visualization.overlay_canvas import FOUND, HELD, SPAN, OverlayCanvas, layout, rgb_of
+from abawfw.visualization.overlay_persons import PersonsCanvas
 
 COUNT = 20
 IRREGULAR = [0.1, 0.14, 0.2, *(0.3 + 0.05 * i for i in range(COUNT - 3))]
@@ -276,3 +277,20 @@ def test_frames_without_values_leave_gaps() -> None:
     np.testing.assert_array_equal(reddish[there & (seconds < 1.8)], True)
     np.testing.assert_array_equal(reddish[(seconds > 2.05) & (seconds < 3.9)], False)
     np.testing.assert_array_equal(reddish[there & (seconds > 4.1)], True)
+
+
+def test_words_stand_at_the_boxes_of_several_persons() -> None:
+    people = {name: table(constant_rate(COUNT, 30)) for name in ('person1', 'person2')}
+    spoken = {
+        name: of.assign(word=word) for (name, of), word in zip(people.items(), ('happy', 'sad'), strict=True)
+    }
+    where = {'person1': boxes() + np.float32(200), 'person2': boxes() + np.float32([400, 200, 400, 200])}
+    frame = np.full((480, 640, 3), 90, np.uint8)
+    without, given = (PersonsCanvas(of, where, 640, 480).draw_persons(5, frame) for of in (people, spoken))
+    changed = np.argwhere((without != given).any(axis=2))
+    assert len(changed) > 100
+    tops = np.array([210, 210]) * 484 / 480  # of the boxes in the image, which is 484 pixels high
+    assert changed[:, 0].max() < tops.max() + 10
+    assert changed[:, 0].min() > tops.min() - 80
+    same = dict.fromkeys(people, spoken['person1'])
+    assert (PersonsCanvas(same, where, 640, 480).draw_persons(5, frame) != given).any()

@@ -139,7 +139,7 @@ def frame_intervals(units: Sequence[Unit], alpha: float = ALPHA, unit: str = 'vi
         WINDOW,
         FLOOR,
         count,
-        float(weight @ width / count),
+        min(float(weight @ width / count), 2.0),  # which sums of weights may pass by rounding
         None if covered is None else float(covered.mean()),
         None if covered is None else float(covered.min()),
     )
@@ -169,7 +169,8 @@ def _left_out(ranked: np.ndarray, weights: np.ndarray, owners: np.ndarray, alpha
         middle = (low + high) // 2
         enough = totals[middle] - up_to(middle) >= (1 - alpha) * count - ROUNDING
         low, high = np.where(enough, low, middle + 1), np.where(enough, middle, high)
-    return up_to(np.searchsorted(ranked, ranked[low], side='right') - 1)  # what is as high is within, too
+    covered = up_to(np.searchsorted(ranked, ranked[low], side='right') - 1)  # what is as high is within, too
+    return np.where(covered < ROUNDING, 0.0, np.minimum(covered, 1.0))  # as exact sums give them
 
 
 def _too_few(count: int, alpha: float, unit: str) -> str | None:
