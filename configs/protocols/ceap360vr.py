@@ -1,4 +1,4 @@
-# Every system on CEAP-360VR (python tools/dataset_converters/ceap360vr.py CEAP-360VR data/ceap360vr).
+# Every config for CEAP-360VR (python tools/dataset_converters/ceap360vr.py CEAP-360VR data/ceap360vr).
 data_root = 'data/ceap360vr'
 configs = [
     '../rucaim3/transformer_ceap360vr.py',
@@ -22,6 +22,7 @@ configs = [
     '../ras/raav_reference_ceap360vr.py',
     '../sequence/gru_ceap360vr.py',
     '../sequence/conformer_ceap360vr.py',
+    '../sequence/conformer_causal_ceap360vr.py',
     # what overlap at test time and an average of the weights bring, alone and together
     dict(config='../rucaim3/transformer_ceap360vr.py', name='transformer_overlap', options=['overlap=2']),
     dict(

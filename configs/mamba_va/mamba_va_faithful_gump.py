@@ -1,0 +1,3 @@
+_base_ = './mamba_va_gump.py'
+initial = 'authors'
+period_unit = 'batch'

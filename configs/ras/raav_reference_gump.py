@@ -1,0 +1,2 @@
+_base_ = './raav_gump.py'
+repaired = False

@@ -1,0 +1,3 @@
+_base_ = './conformer_ceap360vr.py'
+past = 250
+context = ['${enter}', '${conformer}']

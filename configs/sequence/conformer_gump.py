@@ -1,0 +1,11 @@
+_base_ = [
+    '../_base_/datasets/gump.py',
+    '../_base_/models/conformer.py',
+    '../_base_/schedules/adamw_cosine_short.py',
+    '../_base_/default_runtime.py',
+]
+segment_length = 150  # 30 s
+hidden = 32  # 92 inputs, but only 50 clips to learn from
+regressor = [32]
+layers = 1
+ffn = 64
