@@ -40,7 +40,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
             f'--system {args.system} takes {"SRC_DIR PREFIX OUT.pth" if rucaim3 else "SRC.pth OUT.pth"}'
         )
     if rucaim3 and (args.config or args.cfg_options):
-        parser.error('--system rucaim3 writes its config from train_opt.conf: leave --config away')
+        parser.error('--system rucaim3 writes its config from train_opt.conf: omit --config')
     one_target = '' if args.system in ('mamba_va', 'ras') else ', for one target'
     if not rucaim3 and not args.config:
         parser.error(f'--system {args.system} needs --config: a config of this system' + one_target)

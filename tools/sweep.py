@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.trials is None and (args.pruner or args.sampler not in (None, 'grid')):
         raise ConfigError('--sampler and --pruner learn from trial to trial: say how many, --trials N')
     if args.trials is not None and args.sampler == 'grid':
-        raise ConfigError('--sampler grid runs the whole grid: leave --trials away')
+        raise ConfigError('--sampler grid runs the whole grid: omit --trials')
     from abawfw.apis.sweep import CSV, search, sweep
     from abawfw.series.runs import READING, to_text
     from abawfw.series.sweep_space import draw, grid, read_space

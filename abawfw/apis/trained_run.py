@@ -316,23 +316,6 @@ def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:
     )
 
 
-def predict(model: Any, loader: Any, device: str = AUTO) -> dict[str, AssembledVideo]:
-    """Run a model over every clip of a loader.
-
-    Args:
-        model: an estimator; moved to the device.
-        loader: ``DataLoader`` of an evaluation partition, as ``build_loader`` makes it.
-        device: what computes, as ``find_device`` takes it.
-
-    Returns:
-        By video, in the order of the store: raw predictions and labels, each (frames, targets).
-
-    Raises:
-        DataError: a video or a frame got no prediction, or one that is not finite.
-    """
-    return predict_together([model], loader, device)[0]
-
-
 def predict_together(
     models: Sequence[Any],
     loader: Any,

@@ -340,7 +340,7 @@ class _Check:
         stated = {**own, **taken_out, **RANGES.get(registry.name, {})}
         for key, value in given.items():
             if key in supplied - taken_out.keys():
-                self.problems.append(f'{place}.{key}: is set by what {name} is built from; leave it away')
+                self.problems.append(f'{place}.{key}: is set by what {name} is built from; omit it')
             elif key not in known.keys() | taken_out:
                 hint = nearest(str(key), known.keys() - supplied)
                 self.problems.append(f'{place}.{key}: {name} has no such argument: {hint}')

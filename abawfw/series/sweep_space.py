@@ -83,7 +83,7 @@ def draw(space: Mapping[str, Any], trials: int, seed: int) -> list[Values]:
     sizes = [math.inf if is_distribution(v) else len(v) for v in space.values()]
     if trials > math.prod(sizes):
         raise ConfigError(
-            f'--trials {trials}: the space has {math.prod(sizes)} combinations; leave it away for all'
+            f'--trials {trials}: the space has {math.prod(sizes)} combinations; omit it for all'
         )
     rng, found = np.random.default_rng(seed), dict[str, Values]()
     for _ in range(DRAWS * trials):

@@ -321,7 +321,7 @@ def test_paths_and_options(convert: Conversion, tmp_path: Path, capfd: pytest.Ca
         (['--system', 'tagf', 'a', 'b'], '--system tagf needs --config'),
         (['--system', 'tagf', 'a', 'b', 'c', '--config', 'd'], '--system tagf takes SRC.pth OUT.pth'),
         (['--system', 'rucaim3', 'a', 'b'], '--system rucaim3 takes SRC_DIR PREFIX OUT.pth'),
-        (['--system', 'rucaim3', 'a', 'b', 'c', '--config', 'd'], 'leave --config away'),
+        (['--system', 'rucaim3', 'a', 'b', 'c', '--config', 'd'], 'omit --config'),
     ):
         found = call(capfd, 'convert_checkpoint', *arguments)
         assert found.code == 2

@@ -14,7 +14,7 @@ from saved_runs import TINY_CHANNELS, TINY_PIXELS, TINY_RUCAIM3, TINY_TRANSFORME
 
 from abawfw.apis.build import build_loader
 from abawfw.apis.stream import VAStream
-from abawfw.apis.trained_run import load_run, predict
+from abawfw.apis.trained_run import load_run, predict_together
 from abawfw.datasets.stores.array_store import ArrayStore
 from abawfw.errors import ConfigError, DataError
 
@@ -62,7 +62,7 @@ def offline(run: Path, values: dict[str, np.ndarray], observed: dict[str, np.nda
     loader = build_loader(loaded.cfg, 'val_dataloader', 'test', loaded.fitted, store)
     parts = []
     for network in loaded.networks:
-        (video,) = predict(network.model, loader).values()
+        (video,) = predict_together([network.model], loader)[0].values()
         parts.append(video.pred[:, network.columns])
     return np.concatenate(parts, axis=1)
 

@@ -17,7 +17,7 @@ from killed import dead_process
 from networks import load_model
 
 from abawfw.apis.build import build_loader
-from abawfw.apis.trained_run import predict
+from abawfw.apis.trained_run import predict_together
 from abawfw.config.loading import load_config, resolve
 from abawfw.datasets.stores import open_store
 from abawfw.evaluation.functional import ccc
@@ -57,7 +57,7 @@ def test_files_and_table(run: Path, capfd: pytest.CaptureFixture[str]) -> None:
     for column, target in enumerate(('valence', 'arousal')):
         model = load_model(cfg, best_of(run, target), loader.dataset.input_dims)
         with torch.autocast('cpu', torch.bfloat16):  # as it is trained and validated
-            videos = predict(model, loader)
+            videos = predict_together([model], loader)[0]
         true = np.concatenate([v.label[:, column] for v in videos.values()])
         pred = np.concatenate([v.pred[:, column] for v in videos.values()])
         known = np.isfinite(true)

@@ -77,11 +77,11 @@ MISTAKES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     ),
     'argument that the builder supplies': (
         lambda c: c['model'].update(input_dims={'a': 3}),
-        'model.input_dims: is set by what VAEstimator is built from; leave it away',
+        'model.input_dims: is set by what VAEstimator is built from; omit it',
     ),
     'argument that a part is told': (
         lambda c: c['model']['head'].update(in_dim=3),
-        'model.head.in_dim: is set by what RegressionHead is built from; leave it away',
+        'model.head.in_dim: is set by what RegressionHead is built from; omit it',
     ),
     'unknown setting': (
         lambda c: c['train_dataloader'].update(num_worker=2),
@@ -93,7 +93,7 @@ MISTAKES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     ),
     'argument that a loading policy is told': (
         lambda c: c['val_dataloader'].update(loading={'type': 'Resident', 'within': 0.5}),
-        'val_dataloader.loading.within: is set by what Resident is built from; leave it away',
+        'val_dataloader.loading.within: is set by what Resident is built from; omit it',
     ),
     'component where none belongs': (
         lambda c: c['randomness'].update(seed={'type': 'Adam'}),

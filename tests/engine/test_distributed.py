@@ -18,7 +18,7 @@ from same_run import assert_same_run, differences, rows
 from tiny_runs import ROOT, tiny_config, tiny_overrides
 
 from abawfw.apis.build import build_loader
-from abawfw.apis.trained_run import predict
+from abawfw.apis.trained_run import predict_together
 from abawfw.config.loading import load_config, resolve
 from abawfw.engine.distributed import init_distributed
 from abawfw.errors import ConfigError
@@ -38,7 +38,9 @@ def test_ranks_agree_and_every_frame_counts_once(train, tiny_data: Path, tmp_pat
 
     cfg = resolve(load_config(tiny_config(model), tiny_overrides(model, tiny_data)))
     loader = build_loader(cfg, 'val_dataloader')
-    one = predict(load_model(cfg, tmp_path / 'run/epoch_2.pth', loader.dataset.input_dims), loader)
+    one = predict_together(
+        [load_model(cfg, tmp_path / 'run/epoch_2.pth', loader.dataset.input_dims)], loader
+    )[0]
     row = rows(tmp_path / 'run')[-1]
     for k, target in enumerate(('valence', 'arousal')):
         alone = Moments.pool(moments(v.label[:, k], v.pred[:, k]) for v in one.values()).ccc

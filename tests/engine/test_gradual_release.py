@@ -20,7 +20,7 @@ from same_run import assert_same_run, differences
 
 from abawfw.apis.build import build_loader
 from abawfw.apis.train import train as train_here
-from abawfw.apis.trained_run import predict
+from abawfw.apis.trained_run import predict_together
 from abawfw.checkpoints import load_checkpoint
 from abawfw.config.loading import load_config, resolve
 from abawfw.errors import AbawfwError
@@ -327,7 +327,7 @@ def test_two_processes_release_together(staged: Run, tiny_data: Path, tmp_path: 
     cfg = resolve(load_config(CONFIG, {'data_root': str(tiny_data)}))
     loader = build_loader(cfg, 'val_dataloader')
     model = load_model(cfg, run / f'epoch_{len(rows)}.pth', loader.dataset.input_dims)
-    videos = predict(model, loader)
+    videos = predict_together([model], loader)[0]
     label, pred = (np.concatenate([getattr(v, n) for v in videos.values()]) for n in ('label', 'pred'))
     alone = [ccc(label[:, k], pred[:, k]) for k in (0, 1)]
     assert rows[-1]['val_ccc'] == pytest.approx(sum(alone) / 2, abs=1e-6)

@@ -21,7 +21,7 @@ from same_run import assert_same_run
 from tiny_runs import tiny_config, tiny_overrides
 
 from abawfw.apis.build import build_loader
-from abawfw.apis.trained_run import predict
+from abawfw.apis.trained_run import predict_together
 from abawfw.config.loading import load_config, resolve
 from abawfw.engine.hooks import EpochLogHook, InterruptHook, TrainingMetricHook, progress_hook
 from abawfw.errors import TrainingError
@@ -152,7 +152,9 @@ def test_training_figures(train, tiny_data: Path, tmp_path: Path, model: str) ->
     assert found['codes'] == [0], found['output']
     cfg = resolve(load_config(tiny_config(model), tiny_overrides(model, tiny_data, **still)))
     loader = build_loader(cfg, 'val_dataloader', 'train')
-    videos = predict(load_model(cfg, tmp_path / 'run/epoch_1.pth', loader.dataset.input_dims), loader)
+    videos = predict_together(
+        [load_model(cfg, tmp_path / 'run/epoch_1.pth', loader.dataset.input_dims)], loader
+    )[0]
     (row,) = rows(tmp_path / 'run')
     for k, target in enumerate(('valence', 'arousal')):
         expected = Moments.pool(moments(v.label[:, k], v.pred[:, k]) for v in videos.values())

@@ -17,7 +17,7 @@ from scipy import stats
 from tiny_runs import tiny_config, tiny_overrides
 
 from abawfw.apis.build import build_loader
-from abawfw.apis.trained_run import predict
+from abawfw.apis.trained_run import predict_together
 from abawfw.config.loading import load_config, resolve
 from abawfw.evaluation.functional import ccc, pcc_p_value, rmse
 
@@ -68,7 +68,7 @@ def test_figures(train, tiny_data: Path, tmp_path: Path, targets: list[str]) -> 
     for short, partition in (('tr', 'train'), ('val', 'val')):
         loader = build_loader(cfg, 'val_dataloader', partition)
         model = load_model(cfg, tmp_path / 'run/epoch_1.pth', loader.dataset.input_dims)
-        videos = predict(model, loader)
+        videos = predict_together([model], loader)[0]
         per_target = []
         for k in range(len(targets)):
             label = np.concatenate([v.label[:, k] for v in videos.values()])

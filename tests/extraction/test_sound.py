@@ -45,17 +45,6 @@ def test_outside_there_is_silence_or_the_last_sample(tmp_path: Path) -> None:
     np.testing.assert_array_equal(sound.read(-7, -3, edge=True), np.zeros(4))
 
 
-def test_chunks_are_the_whole(tmp_path: Path) -> None:
-    samples = noise(1.7)
-    sound = Audio(write_sound(tmp_path / 'a.mkv', samples, RATE, 'pcm_s16le'))
-    chunks = list(sound.chunks(0.5))
-    assert [c.start for c in chunks] == [0, 8000, 16000, 24000]
-    assert [c.stop for c in chunks] == [8000, 16000, 24000, 27200]
-    np.testing.assert_array_equal(np.concatenate([c.samples for c in chunks]), as_int16(samples))
-    for chunk in sound.chunks(0.5, before=0.1, after=0.2):
-        np.testing.assert_array_equal(chunk.samples, sound.read(chunk.start - 1600, chunk.stop + 3200))
-
-
 @pytest.mark.parametrize('rate', [8000, 44100, 48000])
 def test_other_rates_keep_time_and_loudness(tmp_path: Path, rate: int) -> None:
     """A tone burst from .5 s on stays where it is, and as loud as it was."""
@@ -120,7 +109,6 @@ def test_no_sound(tmp_path: Path) -> None:
     assert not sound.present
     assert (sound.num_samples, sound.duration) == (0, 0)
     assert sound.notes == ['no audio']
-    assert list(sound.chunks()) == []
     np.testing.assert_array_equal(sound.read(-5, 5, edge=True), np.zeros(10))
     assert not sound.covers(np.array([0.0, 1.0])).any()
 
@@ -309,12 +297,13 @@ def test_a_missing_file(tmp_path: Path) -> None:
 
 
 def test_memory_does_not_grow_with_length(tmp_path: Path) -> None:
-    """Ten minutes, of which no more than a chunk is held at a time."""
+    """Ten minutes, of which no more than ten seconds are held at a time."""
     import tracemalloc
 
     path = write_sound(tmp_path / 'a.mkv', np.zeros(600 * RATE, np.float32), RATE, 'pcm_s16le')
     tracemalloc.start()
-    total = sum(len(chunk.samples) for chunk in Audio(path).chunks(10))
+    sound = Audio(path)
+    total = sum(len(sound.read(start, start + 10 * RATE)) for start in range(0, sound.num_samples, 10 * RATE))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert total == 600 * RATE

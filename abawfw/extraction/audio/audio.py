@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import tempfile
 import weakref
-from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,20 +19,6 @@ MISSING = 0.25
 BLOCK = 30 * RATE  # samples of a gap written at a time
 OPPOSED = 0.1
 """Fraction of the power of left and right; where their mean has less, one of them is taken instead."""
-
-
-class Chunk(NamedTuple):
-    """A part of the audio.
-
-    Attributes:
-        start: sample at which the chunk begins, without the context before it.
-        stop: sample at which the next one begins.
-        samples: float32 within [-1, 1), with what was asked for before ``start`` and after ``stop``.
-    """
-
-    start: int
-    stop: int
-    samples: NDArray[np.float32]
 
 
 class Audio:
@@ -124,19 +109,6 @@ class Audio:
         if edge and length and stop > length:
             samples[max(length - start, 0) :] = self._from_file(file, length - 1, length)
         return samples
-
-    def chunks(self, seconds: float = 30, before: float = 0, after: float = 0) -> Iterator[Chunk]:
-        """The whole audio, chunk by chunk.
-
-        Args:
-            seconds: length of a chunk.
-            before: seconds of audio from before its start that each has as well, zeros where there are none.
-            after: the same after its end.
-        """
-        step, ahead, behind = round(seconds * RATE), round(before * RATE), round(after * RATE)
-        for start in range(0, self.num_samples, step):
-            stop = min(start + step, self.num_samples)
-            yield Chunk(start, stop, self.read(start - ahead, stop + behind))
 
     def _from_file(self, file: IO[bytes], first: int, last: int) -> NDArray[np.float32]:
         file.seek(2 * first)

@@ -38,7 +38,7 @@ class RecordingInfo:
         height: of the upright image.
         rotation: degrees, 0 to 270, by which stored images are turned counter-clockwise to stand upright.
         mirrored: whether left and right of stored images are swapped before that.
-        sound_streams: number of audio streams.
+        audio_streams: number of audio streams.
     """
 
     frames: int | None
