@@ -39,6 +39,8 @@ def main(argv: list[str] | None = None) -> int:
         check_writable(path, path.name, '--out')
     for path, figure in zip(paths, figures.values(), strict=True):
         save_figure(figure, path, DPI)
+    for doubt in tested.doubts:
+        print(f'note: {doubt}')
     print(f'written: {", ".join(map(str, paths))}')
     return 0
 

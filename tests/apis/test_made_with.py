@@ -143,6 +143,8 @@ def test_everybody_who_reads_predictions_says_what_did_not_make_them(
     page = (run / 'report.html').read_text()
     assert f'<p class=warning>{said[0].upper()}{said[1:]}'.replace("'", '&#x27;') in page
 
+    assert f'note: {doubt}\n' in call(capfd, 'plot_curves', run).out
+
     found_by_ensemble = Ensemble([tested, run], ['valence'], smoothed=True).targets['valence'].doubts
     assert len(found_by_ensemble) == 1
     assert found_by_ensemble[0].startswith(f'{run}: {said.partition(" of val")[0]} of val')
