@@ -81,10 +81,12 @@ def _on_frames(
     wide = float(np.median(np.diff(frames))) if len(frames) > 1 else step
     if step < 0.75 * wide:
         first, last = (np.searchsorted(times, frames + side * wide / 2) for side in (-1, 1))
-        sums = np.append(0, np.cumsum(np.where(known, values, 0.0)))
+        one = values[known.argmax()]  # sums about it leave no rounding of one who never moves
+        sums = np.append(0, np.cumsum(np.where(known, values - one, 0.0)))
         counts = np.append(0, np.cumsum(known))
         count = counts[last] - counts[first]
         np.divide(sums[last] - sums[first], count, out=found, where=count > 0)
+        found[count > 0] += one
     gaps = np.flatnonzero(np.diff(times) > max(GAP, 3 * step))
     for start, stop in zip(times[gaps], times[gaps + 1], strict=True):
         found[(frames > start) & (frames < stop)] = np.nan
