@@ -22,9 +22,9 @@ from abawfw.datasets.stores.labels import COLUMNS, NO_LABEL
 from abawfw.errors import ConfigError, DataError, counted, nearest
 from abawfw.evaluation.functional import Agreement, Delay, VideoRatings
 from abawfw.evaluation.functional.rater_agreement import Measure
-from abawfw.evaluation.functional.rater_delays import BOUND
+from abawfw.evaluation.functional.rater_delays import BOUND, check_bound
 from abawfw.evaluation.raters import RaterFusion
-from abawfw.evaluation.raters.assessment import Assessment, assess
+from abawfw.evaluation.raters.assessment import Assessment, assess, few
 from abawfw.files import FolderWriter
 from abawfw.groups import known_groups
 from abawfw.registry import RATER_FUSIONS
@@ -108,12 +108,7 @@ def fuse_raters(
             found.append(assess(target, of, rule, max_delay, groups))
         partitions = _partitions(frames, notes)
         warnings = [line for assessment in found for line in assessment.warnings()]
-        warnings += [
-            f'{missing}: rated by nobody. Its column is {NO_LABEL:g}, and a frame counts as one without any '
-            'label where either is: rate it too before you train'
-            for missing in COLUMNS
-            if missing not in videos
-        ]
+        warnings += _half_labelled(found, frames)
         progress('writing', 0, 1)
         report = FusedReport(Path(out), found, partitions, warnings, notes)
         folder.write(report, frames, type(rule).__name__)
@@ -121,11 +116,12 @@ def fuse_raters(
 
 
 def build_fusion(name: str, max_delay: float) -> RaterFusion:
-    """The rule of this name.
+    """The rule of this name, which may look for delays up to so many seconds.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: there is none, or no delay of this size can be looked for.
     """
+    check_bound(max_delay)
     if name not in RATER_FUSIONS.module_dict:
         raise ConfigError(f'--fusion {name}: no such rule; {nearest(name, RATER_FUSIONS.module_dict)}')
     component = RATER_FUSIONS.module_dict[name]
@@ -213,6 +209,11 @@ def _partitions(frames: Mapping[str, VideoFrames], notes: list[str]) -> dict[str
             by.setdefault(folders[str(of.partition)], []).append(name)
         if TEST in by:
             notes.append(f'{TEST}: labels of videos that the store has for testing; the importer omits them')
+        notes += [
+            f'{folder}: missing, for no video that the store has there is rated; the importer needs one too'
+            for folder in FOLDERS.values()
+            if folder not in by
+        ]
         return by
     units = known_groups({name: of.group for name, of in frames.items()}).units(frames)
     held = max(1, len(units) // 5) if len(units) > 1 else 0
@@ -224,6 +225,34 @@ def _partitions(frames: Mapping[str, VideoFrames], notes: list[str]) -> dict[str
         else f'{FOLDERS["val"]}: missing, for there is one video or group; the importer needs one there too'
     )
     return {FOLDERS['train']: train, **({FOLDERS['val']: val} if val else {})}
+
+
+def _half_labelled(targets: Sequence[Assessment], frames: Mapping[str, VideoFrames]) -> list[str]:
+    """Frames that have a label of one target only, which stores and extraction take for none, a line each."""
+    rule = f'A frame counts as one without any label where either is {NO_LABEL:g}'
+    labels = {of.target: of.fused.labels for of in targets}
+    if missing := [target for target in COLUMNS if target not in labels]:
+        return [
+            f'{target}: rated by nobody. Its column is {NO_LABEL:g}. {rule}: rate it too before you train'
+            for target in missing
+        ]
+    there = {
+        target: {
+            name: np.isfinite(of[name]) if name in of else np.zeros(len(video.times), np.bool_)
+            for name, video in frames.items()
+        }
+        for target, of in labels.items()
+    }
+    lines = []
+    for target, other in (COLUMNS, COLUMNS[::-1]):
+        alone = {name: int((there[target][name] & ~there[other][name]).sum()) for name in frames}
+        if some := {name: count for name, count in alone.items() if count}:
+            each = few([f'{name} ({n:,} of {len(frames[name].times):,})' for name, n in some.items()])
+            lines.append(
+                f'{target} without {other} in {counted(sum(some.values()), "frame")} of '
+                f'{counted(len(some), "video")}, {each}. {rule}: rate {other} there too before you train'
+            )
+    return lines
 
 
 class _FusedFolder(FolderWriter):
@@ -239,7 +268,9 @@ class _FusedFolder(FolderWriter):
                 columns = [self._label(report, target, name, len(frames[name].times)) for target in COLUMNS]
                 rows = [','.join(f'{value:.6g}' for value in row) for row in zip(*columns, strict=True)]
                 text = '\n'.join([HEADER, *rows]) + '\n'
-                (self._folder / folder / f'{name}.txt').write_text(text, encoding='utf-8')
+                (self._folder / folder / f'{frames[name].name or name}.txt').write_text(
+                    text, encoding='utf-8'
+                )
         (self._folder / TABLE).write_text(to_csv(report), encoding='utf-8')
         title = f'Raters of {counted(len(frames), "video")}'
         page = rater_page(title, rule, report.targets, report.warnings, report.notes)
@@ -325,6 +356,7 @@ def raters_text(report: FusedReport) -> str:
             )
         parts.append(f'{of.target}, each rater with the mean of the others; intervals over {of.unit_text}')
         parts += aligned(lines, left=(0,)) if len(lines) > 1 else ['no two raters of one frame']
+        parts += [f'weight: fraction that the rater counts for {of.fused.weighed}'] if weights else []
         for panel in of.agreement.panels:
             parts.append(
                 f'{counted(len(panel.raters), "rater")}, {counted(panel.videos, "video")}: alpha '

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 from numpy.typing import NDArray
 
 from abawfw.datasets.stores.kinds import open_store
+from abawfw.datasets.stores.records import VideoInfo
 from abawfw.errors import ConfigError, DataError, nearest
 from abawfw.extraction.video.recording import Recording
-from abawfw.extraction.video.source_videos import ENDINGS, find_videos
+from abawfw.extraction.video.source_videos import ENDINGS, SUFFIXES, find_videos
 from abawfw.groups import session_of
 
 
@@ -22,11 +24,13 @@ class VideoFrames:
 
     Attributes:
         times: (frames,) seconds at which each is shown.
+        name: of the video, in the Unicode form that it has where it lies; None where nothing says it.
         partition: 'train', 'val' or 'test'; None where nothing says which.
         group: of videos that depend on one another, as far as it is known.
     """
 
     times: NDArray[np.float64]
+    name: str | None = None
     partition: str | None = None
     group: str | None = None
 
@@ -38,19 +42,36 @@ FindFrames = Callable[[str], VideoFrames]
 def frames_of_videos(path: str | Path) -> FindFrames:
     """Frames of video files, each shown at its own time; a person's label is that of the whole video.
 
+    Persons are the left and the right one of two, as extraction takes labels of them.
+
     Args:
         path: a folder of videos, or one of them.
 
     Raises:
         DataError: there is no such folder, or no video in it.
     """
-    videos = {video.video_id: video.path for video in find_videos(Path(path)).videos}
+    found = find_videos(Path(path))
+    videos = {normalize('NFC', video.video_id): video for video in found.videos}
 
     def find(name: str) -> VideoFrames:
-        file = videos.get(name) or videos.get(session_of(name))
-        if file is None:
-            raise DataError(f'rates the video {name!r}, which is not in {path}; {nearest(name, videos)}')
-        return VideoFrames(np.array([frame.time for frame in Recording(file).frames()]))
+        form = normalize('NFC', name)
+        session = session_of(form)
+        for video in (form, session):
+            if video in found.refused:
+                raise DataError(f'rates the video {name!r}, which cannot be used: {found.refused[video]}')
+            if video in videos:
+                break
+        else:
+            raise DataError(f'rates the video {name!r}, which is not in {path}; {nearest(form, videos)}')
+        person = form[len(video) :]
+        if person not in SUFFIXES:
+            raise DataError(
+                f'rates {name!r}, one of the persons of {video!r}: extract_features.py cannot use labels of '
+                f'{person!r}. Call the left and the right one of two {video}_left and {video}_right, in the '
+                'name of the file and in its "# video:" line, or give a store that has this person: --store'
+            )
+        times = np.array([frame.time for frame in Recording(videos[video].path).frames()])
+        return VideoFrames(times, videos[video].video_id + person)
 
     return find
 
@@ -74,18 +95,25 @@ def frames_of_store(path: str | Path, fps: float | None = None) -> FindFrames:
     if fps is not None and not 1 <= fps <= 1000:
         raise ConfigError(f'--fps {fps:g}: a rate from 1 to 1,000')
     store = open_store(path)
-    videos = {video.video_id: video for video in store.videos()}
+    videos: dict[str, list[VideoInfo]] = {}
+    for of_store in store.videos():
+        videos.setdefault(normalize('NFC', of_store.video_id), []).append(of_store)
 
     def find(name: str) -> VideoFrames:
-        if name not in videos:
-            raise DataError(f'rates the video {name!r}, which is not in {path}; {nearest(name, videos)}')
-        video = videos[name]
-        times = store.times(name)
+        form = normalize('NFC', name)
+        if form not in videos:
+            raise DataError(f'rates the video {name!r}, which is not in {path}; {nearest(form, videos)}')
+        video, *others = videos[form]
+        if others:
+            raise DataError(
+                f'rates the video {name!r}, a name that {path} has in two Unicode forms; rename one of both'
+            )
+        times = store.times(video.video_id)
         if times is None:
             if fps is None:
                 raise DataError(f'rates the video {name!r}, whose rate {path} does not know: give --fps')
             times = np.arange(video.num_frames) / fps
-        return VideoFrames(np.asarray(times, dtype=np.float64), video.partition, video.group)
+        return VideoFrames(np.asarray(times, dtype=np.float64), video.video_id, video.partition, video.group)
 
     return find
 

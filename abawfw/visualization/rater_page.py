@@ -89,7 +89,8 @@ def _agreement(of: Assessment) -> list[Block]:
         columns += [Column(name, '.3f'), Column('low', '.3f', name), Column('high', '.3f', name)]
     columns += [Column('alpha without', '.3f')]
     weights = of.fused.weights
-    columns += [Column('weight', '.3f', hint='fraction that the rule gives to the rater')] if weights else []
+    weight = f'fraction that the rater counts for {of.fused.weighed}'
+    columns += [Column('weight', '.3f', hint=weight)] if weights else []
     rows = []
     for rater, found in of.agreement.raters.items():
         row: list[Any] = [rater, found.frames]
@@ -116,6 +117,7 @@ def _agreement(of: Assessment) -> list[Block]:
     name = of.target.capitalize()
     return [
         Table(f'{name}: each rater', columns, rows, sort=(2, True)),
+        *([Paragraph(f'{name}: weight: {weight}.')] if weights else []),
         Table(f'{name}: all raters of the same videos', together, panels),
         *(Paragraph(f'{name}: no interval: {text}') for text in missing),
     ]

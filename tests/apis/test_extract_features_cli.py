@@ -62,6 +62,8 @@ def test_partitions_labels_and_options(tmp_path: Path, capfd: pytest.CaptureFixt
     for name in 'abc':
         made(videos / f'{name}.mp4')
     labels = annotate(tmp_path / 'labels', Train_Set={'a': 21, 'x': 3}, Validation_Set={'b': 19})
+    half = labels / 'Validation_Set/b.txt'
+    half.write_text(half.read_text().replace('0.050,-0.050', '0.050,-5'))
     options = ['--annotations', labels, '--jobs', 2]
     found = call(capfd, 'extract_features', videos, store, *SOUND, *options)
     assert found.code == 0, found.err
@@ -75,6 +77,7 @@ def test_partitions_labels_and_options(tmp_path: Path, capfd: pytest.CaptureFixt
     ]
     assert '  annotation of a: 21 rows for 20 frames: the last 1 omitted' in lines
     assert '  annotation of b: 19 rows for 20 frames: no label for the last 1 frame' in lines
+    assert f'  {half}: 1 frame with only one of valence and arousal used for neither, first 5' in lines
     assert found.err == ''  # done before the first line about progress is due
     assert lines[-1] == f'{store}: 3 trials (train 1, val 1, test 1), 60 frames'
     opened = open_store(store)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import h5py
@@ -13,10 +14,13 @@ from evaluation.made_ratings import course
 from extraction.made_videos import constant_rate, plain, write_video
 from tool_here import tool_here
 
+from abawfw.apis.fuse_raters import fuse_raters
+from abawfw.apis.rater_frames import VideoFrames
 from abawfw.datasets.importers.affwild2 import convert_affwild2
 from abawfw.datasets.importers.affwild2_files import read_annotation
 from abawfw.datasets.stores import RUCAIM3Store
 from abawfw.datasets.stores.rucaim3.writer import RUCAIM3Writer
+from abawfw.errors import ConfigError
 
 FPS, FRAMES = 25, 500
 AT_RATE = ('--fps', FPS, '--frames', FRAMES)
@@ -218,6 +222,118 @@ def test_frames_that_nobody_rated_have_no_label(tmp_path: Path, fuse) -> None:
     assert (label[:100] == -5).all()
     assert (label[100:300] == 0.5).all()
     assert (label[300:] == -5).all()
+
+
+def test_frames_of_one_target_only_are_listed(tmp_path: Path, fuse) -> None:
+    folder = tmp_path / 'ratings'
+    both = np.full((FRAMES, 2), 0.5)
+    write(folder, 'one', 'a', both[:, :1])
+    write(folder, 'whole', 'a', both)
+    write(folder, 'part', 'a', both[:100])
+    path = write(folder, 'part', 'a', both[:400, :1], 2, start=4)
+    path.write_text(path.read_text().replace('valence', 'arousal'))
+    done = fuse(*AT_RATE)
+    assert (
+        'warning: valence without arousal in 500 frames of 1 video, one (500 of 500). A frame counts as one '
+        'without any label where either is -5: rate arousal there too'
+    ) in done.out
+    assert 'warning: arousal without valence in 400 frames of 1 video, part (400 of 500). ' in done.out
+    first = (tmp_path / 'fused/Train_Set/one.txt').read_text().splitlines()[1]
+    assert first == '0.5,-5'
+
+
+def test_rated_frames_that_a_rule_leaves_without_a_label(tmp_path: Path, fuse) -> None:
+    folder = tmp_path / 'ratings'
+    rng = np.random.default_rng(0)
+    true = 0.8 * course(rng, FRAMES, FPS)[:, None]
+    for rater in 'abc':
+        write(folder, 'v', rater, true[:300])
+    against = write(folder, 'v', 'd', -true)
+    weighed = fuse(*AT_RATE, '--fusion', 'EvaluatorWeightedMean')
+    label = pd.read_csv(tmp_path / 'fused/Train_Set/v.txt').valence
+    assert (label[301:] == -5).all()
+    lost = int((label == -5).sum())
+    assert f'warning: valence: {lost} rated frames without a label, in v ({lost} of 500): ' in weighed.out
+    assert 'rated by some' not in weighed.out
+    assert 'rated frames without' not in fuse(*AT_RATE, out='mean').out
+    # who is late elsewhere is moved where it is alone, too
+    against.unlink()
+    late = 0.8 * course(rng, FRAMES + 50, FPS)[:, None]
+    for rater in 'abcd':
+        write(folder, 'v', rater, late[50:] if rater != 'd' else late[:-50])
+    write(folder, 'w', 'd', true)
+    moved = fuse(*AT_RATE, '--fusion', 'DelayCorrectedMean', out='moved')
+    label = pd.concat([pd.read_csv(path).valence for path in (tmp_path / 'moved').rglob('w.txt')])
+    lost = int((label == -5).sum())
+    assert 40 < lost < 60
+    assert f'warning: valence: {lost} rated frames without a label, in w ({lost} of 500): ' in moved.out
+    assert 'one rater, d, of w: the label is that rating as the rule changes it, and no' in moved.out
+    weight = fuse(*AT_RATE, '--fusion', 'CCCCentredMean', out='level').out
+    assert 'weight: fraction that the rater counts for the level of each video only' in weight
+
+
+def test_persons_that_extraction_knows(tmp_path: Path, fuse) -> None:
+    folder = rated(tmp_path / 'ratings', videos=1, raters='a')
+    write_video(folder / 'v.mp4', plain(FRAMES, (32, 32)), constant_rate(FRAMES, FPS))
+    first = folder / 'v_left.a.1.csv'
+    (folder / 'v0.a.1.csv').rename(first)
+    assert fuse().code == 0
+    assert (tmp_path / 'fused/Train_Set/v_left.txt').is_file()
+    shutil.rmtree(tmp_path / 'fused')
+    second = first.rename(folder / 'v_person1.a.1.csv')
+    text = wrong(fuse(), tmp_path)
+    assert text.startswith(f"{second}: rates 'v_person1', one of the persons of 'v': extract_features.py can")
+    assert 'v_left and v_right, in the name of the file and in its "# video:" line, or give a store' in text
+    with RUCAIM3Writer(tmp_path / 'store', {'face': (1,)}) as writer:
+        for name in ('v_person1', 'v_person2'):
+            writer.add(name, 'val', {'face': np.zeros((FRAMES, 1))}, fps=FPS)
+    done = fuse('--store', tmp_path / 'store')
+    assert done.code == 0
+    assert (
+        'note: Train_Set: missing, for no video that the store has there is rated; the importer' in done.out
+    )
+
+
+def test_one_name_in_two_unicode_forms_is_one_video(tmp_path: Path, fuse) -> None:
+    folder = tmp_path / 'ratings'
+    both = np.full((FRAMES, 2), 0.5)
+    composed, decomposed = 'caf\u00e9', 'cafe\u0301'
+    write(folder, composed, composed, both)
+    path = write(folder, decomposed, 'b', -both)
+    path.write_text(f'# video: {composed}\n{path.read_text()}')
+    write(folder, decomposed, decomposed, both[:100], 2, start=20.04)
+    longer = ('--fps', FPS, '--frames', 601)
+    assert fuse(*longer).code == 0
+    assert [p.name for p in (tmp_path / 'fused').rglob('*.txt')] == [f'{composed}.txt']
+    table = pd.read_csv(tmp_path / 'fused/agreement.csv')
+    assert set(table.rater) == {composed, 'b', f'b {composed}'}
+    with RUCAIM3Writer(tmp_path / 'store', {'face': (1,)}) as writer:
+        writer.add(decomposed, 'train', {'face': np.zeros((601, 1))}, fps=FPS)
+    assert fuse('--store', tmp_path / 'store', out='of_store').code == 0
+    assert (tmp_path / f'of_store/Train_Set/{decomposed}.txt').is_file()  # as the store has it
+    write_video(tmp_path / f'{decomposed}.mp4', plain(601, (32, 32)), constant_rate(601, FPS))
+    assert fuse('--videos', tmp_path / f'{decomposed}.mp4', out='of_video').code == 0
+    assert (tmp_path / f'of_video/Train_Set/{decomposed}.txt').is_file()
+
+
+def test_why_a_rated_video_cannot_be_used(tmp_path: Path, fuse) -> None:
+    folder = rated(tmp_path / 'ratings', videos=1, raters='a')
+    for name in ('v0.mkv', 'v0.mp4', 'other.mp4'):
+        (folder / name).touch()
+    text = wrong(fuse(), tmp_path)
+    assert text.startswith(f"{folder / 'v0.a.1.csv'}: rates the video 'v0', which cannot be used: ")
+    assert text.endswith(
+        "two videos of the name 'v0'; rename one of them, since the name identifies the video"
+    )
+
+
+def test_a_delay_that_cannot_be_looked_for_is_refused_first(tmp_path: Path) -> None:
+    def find(name: str) -> VideoFrames:
+        raise AssertionError(f'{name} is decoded')
+
+    rated(tmp_path / 'ratings', videos=1, raters='a')
+    with pytest.raises(ConfigError, match='a largest delay of 61 s: it must be from 1 to 60 s'):
+        fuse_raters(tmp_path / 'ratings', tmp_path / 'fused', find, max_delay=61)
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,8 @@ def test_several_ratings_a_frame_are_averaged(tmp_path: Path) -> None:
     jitter = np.where(np.arange(2000) % 2, 0.3, -0.3)
     found = trace(tmp_path, times, jitter).on_frames(np.arange(50) / 25)['valence']
     assert np.abs(found).max() < 0.02
+    still = trace(tmp_path, times, np.full(2000, 0.1)).on_frames(np.arange(50) / 25)['valence']
+    assert (still == 0.1).all()  # and no rounding: it would look like a movement
 
 
 def test_ratings_at_the_times_of_frames_stay_as_they_are(tmp_path: Path) -> None:

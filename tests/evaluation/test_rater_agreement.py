@@ -130,3 +130,39 @@ def test_who_never_moves_and_who_is_alone() -> None:
     assert found.panels[0].alpha.value is None
     assert found.panels[0].alpha.interval.obstacle == 'no rating varies'
     assert rater_agreement({'v': VideoRatings(('a',), np.zeros((1, 8)), np.arange(8.0))}) == ({}, [])
+
+
+def rated(*rows: object, frames: int = 50) -> VideoRatings:
+    """Raters a, b, ... with a level or a course each."""
+    values = np.stack([np.broadcast_to(np.asarray(row, np.float64), frames) for row in rows])
+    return VideoRatings(tuple('abcd'[: len(rows)]), values, np.arange(float(frames)))
+
+
+# numbers that binary fractions do not hold, so that means and differences of them leave rounding
+@pytest.mark.parametrize('levels', [(0.1, 0.3, 0.7), (0.1, 0.1, 0.1), (0.1, 0.3), (0.1, -0.7)])
+def test_levels_that_never_move_have_no_agreement(levels: tuple[float, ...]) -> None:
+    found = rater_agreement({str(i): rated(*levels, frames=50 + i) for i in range(6)})
+    for measure in (found.panels[0].alpha, found.panels[0].icc):
+        assert measure == (None, (None, None, 'no rating varies'))
+    for of in found.raters.values():
+        assert (of.ccc.value, of.pcc.value, of.alpha_without) == (0, 0, None)
+
+
+def test_one_who_moves_among_those_who_never_do() -> None:
+    courses = np.random.default_rng(0).normal(size=(6, 50))
+    found = rater_agreement({str(i): rated(0.1, course, -0.1) for i, course in enumerate(courses)})
+    assert found.raters['b'].alpha_without is None
+    assert [found.raters[rater].pcc.value for rater in 'abc'] == [0, 0, 0]
+    for value in (found.panels[0].alpha.value, found.panels[0].icc.value, found.raters['a'].alpha_without):
+        assert value == pytest.approx(0, abs=1e-12)
+
+
+def test_opposite_and_equal_raters() -> None:
+    courses = np.random.default_rng(0).normal(size=(6, 50))
+    against = rater_agreement({str(i): rated(course, 0.3 - course) for i, course in enumerate(courses)})
+    for measure in (against.panels[0].alpha, against.panels[0].icc):
+        assert measure == (None, (None, None, 'the mean of the raters does not vary'))
+    equal = rater_agreement({str(i): rated(course, course, course) for i, course in enumerate(courses)})
+    for measure in (equal.panels[0].alpha, equal.panels[0].icc, equal.raters['a'].pcc):
+        assert measure.value == pytest.approx(1)
+        assert measure.interval.obstacle == 'the raters are equal, or do not vary'

@@ -105,6 +105,33 @@ def test_a_rater_of_noise_has_the_lowest_weight(shared: Path, name: str) -> None
     assert found['noise'] < 0.5 * sorted(found.values())[1]
 
 
+@pytest.mark.parametrize('name', WEIGHTED)
+def test_what_somebody_rates_alone_says_nothing_of_a_weight(name: str) -> None:
+    together = {
+        v: of._replace(values=0.5 * of.values) for v, of in ratings([0, 0, np.nan], seconds=20).items()
+    }
+    noise = {f'n{v}': VideoRatings(('c',), of.values[2:], of.times) for v, of in together.items()}
+    stranger = {'s': VideoRatings(('d',), together['v0'].values[:1], together['v0'].times)}
+    found = rule(name)({**noise, **together, **stranger})
+    assert found.weights == pytest.approx(rule(name)(together).weights)
+    assert min(found.weights, key=found.weights.get) == 'c'
+    for video, of in (*noise.items(), *stranger.items()):
+        np.testing.assert_allclose(found.labels[video], of.values[0], atol=1e-12)
+    assert rule(name)(noise).weights == {}
+
+
+def test_who_shares_no_frame_with_others_counts_like_them() -> None:
+    video = ratings([0, 0, 0], videos=1, seconds=20)['v0']
+    apart = video.values[1:].copy()
+    apart[0, :250], apart[1, 250:] = np.nan, np.nan
+    found = EvaluatorWeightedMean()(
+        {'both': VideoRatings(('a', 'b'), video.values[:2], video.times),
+         'apart': VideoRatings(('b', 'c'), apart, video.times)}
+    )  # fmt: skip
+    assert list(found.weights) == ['a', 'b']
+    np.testing.assert_allclose(found.labels['apart'], np.nansum(apart, axis=0))
+
+
 def test_who_contradicts_has_no_weight_and_where_all_do_they_are_alike() -> None:
     video = ratings([0, 0, 0], videos=1)['v0']
     against = np.vstack([video.values, -video.values[:1]])

@@ -11,7 +11,7 @@ from evaluation.made_ratings import ratings
 from visualization.test_data_page import cells, headings
 
 from abawfw.evaluation.functional import VideoRatings
-from abawfw.evaluation.raters import EvaluatorWeightedMean, RaterMean
+from abawfw.evaluation.raters import CCCCentredMean, EvaluatorWeightedMean, RaterMean
 from abawfw.evaluation.raters.assessment import Assessment, assess
 from abawfw.groups import Groups
 from abawfw.visualization.rater_page import rater_page
@@ -52,6 +52,7 @@ def test_what_stands_on_the_page(page: str, found: list[Assessment]) -> None:
     of = found[0].agreement.raters['anna']
     assert rows['anna'][1:3] == ['4,500', f'{of.ccc.value:.3f}']
     assert rows['anna'][-1] == f'{found[0].fused.weights["anna"]:.3f}'
+    assert 'Valence: weight: fraction that the rater counts for the label.' in page
     (panel,) = cells(page, 'Valence: all raters of the same videos')
     assert panel[1:4] == ['6', '4,500', f'{found[0].agreement.panels[0].alpha.value:.3f}']
     assert len(cells(page, 'Delays')) == 6
@@ -65,6 +66,18 @@ def test_one_rater_of_one_video_has_a_page_too() -> None:
     page = rater_page('One', 'RaterMean', [alone], alone.warnings(), []).render()
     assert headings(page) == ['Overview', 'Warnings', 'Agreement', 'Videos']
     assert 'valence: no frame has two raters.' in page
+
+
+def test_what_a_weight_weighs_where_it_is_not_the_label() -> None:
+    videos = ratings([0, 0, np.nan], videos=1, seconds=10)
+    found = assess('valence', videos, CCCCentredMean(), 3, Groups())
+    page = rater_page('Level', 'CCCCentredMean', [found], [], []).render()
+    said = (
+        'weight: fraction that the rater counts for the level of each video only; the course of the label is'
+    )
+    assert said in page
+    level, plain = found.fused.labels['v0'], videos['v0'].values.mean(axis=0)
+    np.testing.assert_allclose(level - level.mean(), plain - plain.mean(), atol=1e-9)
 
 
 @pytest.mark.slow

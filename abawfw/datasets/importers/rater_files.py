@@ -6,6 +6,7 @@ import csv
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,8 +35,8 @@ class RaterFile:
 
     Attributes:
         path: the file.
-        video: its name.
-        rater: who.
+        video: its name, in the Unicode form NFC.
+        rater: who, likewise.
         number: of the pass, as it is written.
         times: (rows,) seconds; None where row k is frame k of the video.
         values: (rows,) by target, NaN where there is no rating.
@@ -81,10 +82,12 @@ def _on_frames(
     wide = float(np.median(np.diff(frames))) if len(frames) > 1 else step
     if step < 0.75 * wide:
         first, last = (np.searchsorted(times, frames + side * wide / 2) for side in (-1, 1))
-        sums = np.append(0, np.cumsum(np.where(known, values, 0.0)))
+        one = values[known.argmax()]  # sums about it leave no rounding of one who never moves
+        sums = np.append(0, np.cumsum(np.where(known, values - one, 0.0)))
         counts = np.append(0, np.cumsum(known))
         count = counts[last] - counts[first]
         np.divide(sums[last] - sums[first], count, out=found, where=count > 0)
+        found[count > 0] += one
     gaps = np.flatnonzero(np.diff(times) > max(GAP, 3 * step))
     for start, stop in zip(times[gaps], times[gaps + 1], strict=True):
         found[(frames > start) & (frames < stop)] = np.nan
@@ -148,11 +151,14 @@ def _read(path: Path) -> RaterFile:
 
 
 def _names(path: Path, about: dict[str, str]) -> tuple[str, str, str]:
-    """Video, rater and pass, from the name of the file, or else from the lines that begin it with #."""
-    parts = path.stem.rsplit('.', 2)
+    """Video, rater and pass, from the name of the file, or else from the lines that begin it with #.
+
+    In one Unicode form: systems differ in the one they give to names of files.
+    """
+    parts = normalize('NFC', path.stem).rsplit('.', 2)
     named = dict(zip(('video', 'rater', 'pass'), parts, strict=True)) if len(parts) == 3 else {}
     for key in ('video', 'rater'):
-        said = about.get(key, '')
+        said = about[key] = normalize('NFC', about.get(key, ''))
         if not (said or named.get(key)):
             raise DataError(
                 f'{path}: of which {key} is it? Name it {NAMED}, or begin it with "# {key}: NAME"'

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from abawfw.evaluation.functional.ccc import Moments, moments
+from abawfw.evaluation.functional.ccc import Moments, is_constant, moments
 from abawfw.evaluation.functional.ratings import VideoRatings
 from abawfw.evaluation.functional.resampling import (
     ROUNDING,
@@ -37,7 +37,7 @@ class RaterAgreement(NamedTuple):
         ccc: concordance correlation.
         pcc: Pearson correlation.
         alpha_without: Cronbach's alpha of the others, over the videos of the panel that has most frames;
-            None where these are fewer than two, or the rater is not among them.
+            None where these are fewer than two, or their mean does not vary, or the rater is not among them.
     """
 
     videos: int
@@ -119,11 +119,10 @@ def rater_agreement(
     by_raters: dict[frozenset[str], list[str]] = {}
     for name, video in together.items():
         by_raters.setdefault(frozenset(video.raters), []).append(name)
-    panels, sums = [], {}
-    for of in by_raters.values():
-        names = together[of[0]].raters
-        sums[names] = {name: _panel_sums(together[name], names) for name in of}
-        panels.append(_panel(names, sums[names], drawn, unit, draws, seed))
+    panels = [
+        _panel(together[of[0]].raters, {name: together[name] for name in of}, drawn, unit, draws, seed)
+        for of in by_raters.values()
+    ]
     panels.sort(key=lambda panel: -panel.frames)
     largest = panels[0].raters if panels else ()
     raters = {}
@@ -134,9 +133,9 @@ def rater_agreement(
         without = None
         if rater in largest and len(largest) > 2:
             others = tuple(r for r in largest if r != rater)
-            of_others = [_panel_sums(together[name], others) for name in sums[largest]]
-            with np.errstate(all='ignore'):
-                without = _known(_alpha(np.sum(of_others, axis=0)))
+            of_panel = [together[name] for name in by_raters[frozenset(largest)]]
+            means = _means(of_panel, others)
+            without = _known(_alpha(np.sum([_panel_sums(v, others, means) for v in of_panel], axis=0), means))
         total = Moments.pool(pooled)
         ccc = Measure(total.ccc, bootstrap_ccc(pooled, draws, seed, unit))
         raters[rater] = RaterAgreement(
@@ -155,59 +154,93 @@ def _pair(video: VideoRatings, rater: str) -> Moments:
     return moments(video.others_mean()[at], video.values[at])
 
 
-def _panel_sums(video: VideoRatings, raters: Sequence[str]) -> np.ndarray:
+def _panel_sums(video: VideoRatings, raters: Sequence[str], means: np.ndarray) -> np.ndarray:
     """Frames, sum of each rater, sum of all squares, and of the squares of sums over raters, (raters + 3,).
 
-    These are all that alpha and ICC need of a video.
+    These are all that alpha and ICC need of a video. Values are taken about the means over all videos,
+    (raters,): what is then left of a rater who never moves is 0, and long videos lose no digits.
     """
-    x = video.values[[video.raters.index(rater) for rater in raters]]
+    x = _of_raters(video, raters) - means[:, None]
     return np.array([x.shape[1], *x.sum(axis=1), np.sum(x * x), np.sum(x.sum(axis=0) ** 2)])
+
+
+def _of_raters(video: VideoRatings, raters: Sequence[str]) -> np.ndarray:
+    return video.values[[video.raters.index(rater) for rater in raters]]
+
+
+def _means(videos: Sequence[VideoRatings], raters: Sequence[str]) -> np.ndarray:
+    """Of each rater over all frames, (raters,)."""
+    return np.asarray(np.concatenate([_of_raters(video, raters) for video in videos], axis=1).mean(axis=1))
 
 
 def _panel(
     raters: tuple[str, ...],
-    sums: Mapping[str, np.ndarray],
+    videos: Mapping[str, VideoRatings],
     units: Sequence[Sequence[str]],
     unit: str,
     draws: int,
     seed: int,
 ) -> PanelAgreement:
+    means = _means([*videos.values()], raters)
+    sums = {name: _panel_sums(video, raters, means) for name, video in videos.items()}
     of_units = [[sums[v] for v in of if v in sums] for of in units]
     rows = np.stack([np.sum(of, axis=0) for of in of_units if of])
     total = rows.sum(axis=0)
 
-    def measured(of: Callable[[np.ndarray], np.ndarray]) -> Measure:
-        with np.errstate(all='ignore'):  # where nobody moves
-            value = _known(of(total))
+    def measured(of: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Measure:
+        value = _known(of(total, means))
         if value is None:
-            return Measure(None, Interval(None, None, 'no rating varies'))
-        ends = _interval(rows, lambda t: np.log(1 - of(t)), lambda z: 1 - float(np.exp(z)), unit, draws, seed)
-        return Measure(value, ends)
+            still = is_constant(np.sqrt(np.sum(means**2)), total[-2] / total[0])
+            reason = 'no rating varies' if still else 'the mean of the raters does not vary'
+            return Measure(None, Interval(None, None, reason))
+
+        def transformed(sums: np.ndarray) -> np.ndarray:
+            return np.asarray(np.log(_above(1 - of(sums, means), ROUNDING)))
+
+        return Measure(value, _interval(rows, transformed, lambda z: 1 - float(np.exp(z)), unit, draws, seed))
 
     return PanelAgreement(raters, len(sums), int(total[0]), measured(_alpha), measured(_icc))
 
 
-def _alpha(sums: np.ndarray) -> np.ndarray:
-    """Cronbach's alpha of sums (..., raters + 3)."""
-    n, each, squares, of_sum = _parts(sums)
-    k = each.shape[-1]
-    variances = squares - (each**2).sum(axis=-1) / n
-    return k / (k - 1) * (1 - variances / (of_sum - each.sum(axis=-1) ** 2 / n))
+def _alpha(sums: np.ndarray, means: np.ndarray) -> np.ndarray:
+    """Cronbach's alpha of sums (..., raters + 3) about means (raters,); NaN where it is not defined."""
+    _, _, variances, of_sum = _parts(sums, means)
+    k = len(means)
+    with np.errstate(all='ignore'):
+        return np.asarray(k / (k - 1) * (1 - variances / of_sum))
 
 
-def _icc(sums: np.ndarray) -> np.ndarray:
-    """ICC(2,k) of sums (..., raters + 3)."""
-    n, each, squares, of_sum = _parts(sums)
-    k = each.shape[-1]
-    middle = each.sum(axis=-1) ** 2 / (n * k)
-    between_frames, between_raters = of_sum / k - middle, (each**2).sum(axis=-1) / n - middle
-    left = squares - middle - between_frames - between_raters
-    msr, msc, mse = between_frames / (n - 1), between_raters / (k - 1), left / ((n - 1) * (k - 1))
-    return (msr - mse) / (msr + (msc - mse) / n)
+def _icc(sums: np.ndarray, means: np.ndarray) -> np.ndarray:
+    """ICC(2,k) of sums (..., raters + 3) about means (raters,); NaN where it is not defined."""
+    n, levels, variances, of_sum = _parts(sums, means)
+    k = len(means)
+    between_raters = np.sum((levels - levels.mean(axis=-1, keepdims=True)) ** 2, axis=-1)
+    with np.errstate(all='ignore'):
+        msr, msc = n * of_sum / k / (n - 1), n * between_raters / (k - 1)
+        mse = n * (variances - of_sum / k) / ((n - 1) * (k - 1))
+        return np.asarray((msr - mse) / (msr + (msc - mse) / n))
 
 
-def _parts(sums: np.ndarray) -> tuple[np.ndarray, ...]:
-    return sums[..., 0], sums[..., 1:-2], sums[..., -2], sums[..., -1]
+def _parts(sums: np.ndarray, means: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Frames, mean of each rater, the sum of the raters' variances, and the variance of their sum.
+
+    The latter is NaN where it is constant: nothing is then left to divide by but rounding.
+    """
+    n, each = sums[..., 0], sums[..., 1:-2] / sums[..., :1]
+    variances = sums[..., -2] / n - (each**2).sum(axis=-1)
+    size = np.sqrt(np.sum(means**2) + np.maximum(variances.real, 0))
+    of_sum = _variance(sums[..., -1] / n, each.sum(axis=-1))
+    return n, means + each, variances, np.where(is_constant(size, of_sum.real), np.nan, of_sum)
+
+
+def _variance(square: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """Of the mean square and the mean; NaN where it is rounding, as in draws of videos where nobody moves."""
+    return _above(square - mean**2, ROUNDING * square.real)
+
+
+def _above(values: np.ndarray, least: float | np.ndarray) -> np.ndarray:
+    """Values, NaN where they are at most ``least``."""
+    return np.where(values.real <= least, np.nan, values)
 
 
 def _correlation(units: Sequence[Moments], unit: str, draws: int, seed: int) -> Measure:
@@ -215,8 +248,9 @@ def _correlation(units: Sequence[Moments], unit: str, draws: int, seed: int) -> 
     rows = VideoSums(units).sums
 
     def transformed(sums: np.ndarray) -> np.ndarray:
-        n, x, y, xx, yy, xy = np.moveaxis(sums, -1, 0)
-        return np.arctanh((xy - x * y / n) / np.sqrt((xx - x * x / n) * (yy - y * y / n)))
+        x, y, xx, yy, xy = np.moveaxis(sums[..., 1:] / sums[..., :1], -1, 0)
+        r = (xy - x * y) / np.sqrt(_variance(xx, x) * _variance(yy, y))
+        return np.asarray(np.log(_above(1 + r, ROUNDING)) - np.log(_above(1 - r, ROUNDING))) / 2  # arctanh
 
     if total.constant:
         return Measure(total.pcc, Interval(None, None, 'one of both does not vary'))

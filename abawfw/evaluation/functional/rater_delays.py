@@ -92,8 +92,7 @@ def rater_delays(
     >>> {rater: round(delay.seconds, 1) for rater, delay in rater_delays(videos).items()}
     {'anna': 0.0, 'ben': 2.0, 'carl': 0.0}
     """
-    if not 1 <= bound <= 60:
-        raise ConfigError(f'a largest delay of {bound:g} s: it must be from 1 to 60 s')
+    check_bound(bound)
     units = [[name] for name in videos] if units is None else units
     reach = round(bound * RATE)
     even = {name: _evenly(video) for name, video in videos.items() if len(video.raters) > 1}
@@ -124,6 +123,12 @@ def rater_delays(
         low, high = (None, None) if obstacle else (drawn[rater] + shifts[rater]).tolist()
         found[rater] = Delay(shifts[rater], low, high, curve, '', obstacle)
     return found
+
+
+def check_bound(bound: float) -> None:
+    """Refuse a largest delay, in seconds, that cannot be looked for: ConfigError."""
+    if not 1 <= bound <= 60:
+        raise ConfigError(f'a largest delay of {bound:g} s: it must be from 1 to 60 s')
 
 
 def at_other_times(values: np.ndarray, times: np.ndarray, wanted: np.ndarray) -> np.ndarray:

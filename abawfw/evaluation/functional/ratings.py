@@ -32,8 +32,11 @@ class VideoRatings(NamedTuple):
         return np.asarray(np.isfinite(self.values).any(axis=0))
 
     def others_mean(self) -> np.ndarray:
-        """For each rater the mean of the others, (raters, frames); NaN where one of them says nothing."""
-        return (self.values.sum(axis=0) - self.values) / (len(self.raters) - 1)
+        """For each rater the mean of the others, (raters, frames); NaN where one of them says nothing.
+
+        The sum of all less one would leave rounding that varies where the others never do.
+        """
+        return np.stack([np.delete(self.values, i, axis=0).mean(axis=0) for i in range(len(self.raters))])
 
 
 def raters_of(videos: Mapping[str, VideoRatings]) -> list[str]:

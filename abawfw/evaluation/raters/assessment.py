@@ -47,35 +47,43 @@ class Assessment:
         """What somebody should know before using the label, a line each; nobody is left out for it."""
         lines = [*self._alone(), *self._unmoved(), *self._disagreeing()]
         lines += [f'{r}: {d.warning}' for r, d in self.delays.items() if d.warning]
-        parted = {
-            name: int(video.rated.sum() - video.common.sum())
-            for name, video in self.videos.items()
-            if len(video.raters) > 1
-        }
-        if some := {name: frames for name, frames in parted.items() if frames}:
+        labelled = {name: np.isfinite(self.fused.labels[name]) for name in self.videos}
+        parted = {n: v.rated & ~v.common & labelled[n] for n, v in self.videos.items()}
+        if some := {name: int(frames.sum()) for name, frames in parted.items() if frames.any()}:
             frames = counted(sum(some.values()), 'frame')
             lines.append(
-                f'{frames} of {_few([*some])} rated by some of their raters only: there '
+                f'{frames} of {few([*some])} rated by some of their raters only: there '
                 'the label is that of those, and may jump where one begins or ends'
             )
-        unrated = {name: int((~video.rated).sum()) for name, video in self.videos.items()}
-        if some := {name: frames for name, frames in unrated.items() if frames}:
+        lost = {n: v.rated & ~labelled[n] for n, v in self.videos.items()}
+        if some := {name: int(frames.sum()) for name, frames in lost.items() if frames.any()}:
+            each = few([f'{name} ({frames:,} of {len(lost[name]):,})' for name, frames in some.items()])
+            lines.append(
+                f'{counted(sum(some.values()), "rated frame")} without a label, in {each}: by this rule who '
+                'rated them does not count, or was moved away in time; --fusion RaterMean labels them'
+            )
+        unrated = {n: ~v.rated & ~labelled[n] for n, v in self.videos.items()}
+        if some := {name: int(frames.sum()) for name, frames in unrated.items() if frames.any()}:
             total = sum(len(video.rated) for video in self.videos.values())
             lines.append(
-                f'{sum(some.values()):,} of {counted(total, "frame")} rated by nobody, in {_few([*some])}: '
+                f'{sum(some.values()):,} of {counted(total, "frame")} rated by nobody, in {few([*some])}: '
                 'they have no label'
             )
         return [f'{self.target}: {line}' for line in lines]
 
     def _alone(self) -> list[str]:
-        alone: dict[str, list[str]] = {}
+        alone: dict[tuple[str, bool], list[str]] = {}
         for name, video in self.videos.items():
             if len(video.raters) == 1:
-                alone.setdefault(video.raters[0], []).append(name)
+                label = self.fused.labels[name]
+                # files have six digits
+                kept = np.allclose(label, video.values[0], rtol=0, atol=1e-6, equal_nan=True)
+                alone.setdefault((video.raters[0], kept), []).append(name)
         return [
-            f'one rater, {rater}, of {_few(names)}: the label is that rating as it is, and no agreement can '
-            'be measured; add the file of a second rater'
-            for rater, names in alone.items()
+            f'one rater, {rater}, of {few(names)}: the label is that rating as '
+            f'{"it is" if kept else "the rule changes it"}, and no agreement can be measured; add the file '
+            'of a second rater'
+            for (rater, kept), names in alone.items()
         ]
 
     def _unmoved(self) -> list[str]:
@@ -85,9 +93,10 @@ class Assessment:
             said = np.concatenate(of)
             said = said[np.isfinite(said)]
             if len(said) and np.ptp(said) == 0:
+                counts = 'its weight is 0' if self.fused.weights.get(rater) == 0 else 'it counts as it is'
                 lines.append(
-                    f'{rater} never moves: {said[0]:g} in {counted(len(said), "frame")}; it counts as it is, '
-                    'remove the files of this rater if it was no rating'
+                    f'{rater} never moves: {said[0]:g} in {counted(len(said), "frame")}; {counts}, remove '
+                    'the files of this rater if it was no rating'
                 )
         return lines
 
@@ -132,6 +141,7 @@ def assess(
     )
 
 
-def _few(names: list[str]) -> str:
+def few(names: list[str]) -> str:
+    """The first five of some names, and how many more there are."""
     more = f' and {len(names) - 5} more' if len(names) > 5 else ''
     return ', '.join(names[:5]) + more

@@ -16,11 +16,14 @@ class FusedRatings(NamedTuple):
 
     Attributes:
         labels: (frames,) by video, NaN where nobody who counts says anything.
-        weights: fraction that each rater counts, by name; empty where a rule has no weights.
+        weights: fraction that each rater counts, by name, of those who have rated with others: who is always
+            alone can be compared with nobody. Empty where a rule has no weights.
+        weighed: what it is that they weigh.
     """
 
     labels: dict[str, np.ndarray]
     weights: dict[str, float]
+    weighed: str = 'the label'
 
 
 class RaterFusion(ABC):

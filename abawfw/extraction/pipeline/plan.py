@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -167,8 +167,9 @@ class ExtractionPlan:
 
     def __call__(self, video: SourceVideo, tick: Tick) -> ExtractionReport:
         """Extract a video; errors are those of `extract_video`."""
-        labels = {suffix: read_annotation(path) for suffix, path in video.annotations.items()}
-        return extract_video(
+        notes: list[str] = []
+        labels = {suffix: read_annotation(path, notes) for suffix, path in video.annotations.items()}
+        report = extract_video(
             video.path,
             self.extractors,
             self.faces,
@@ -179,6 +180,7 @@ class ExtractionPlan:
             tick,
             self.speech,
         )
+        return replace(report, notes=(*notes, *report.notes))
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the networks: every process builds its own."""
