@@ -294,15 +294,15 @@ def test_a_recording_whose_length_is_unknown(opened: Opened) -> None:
     page.evaluate('video.playbackRate = 1')
     put(opened, 'valence', 0.5)
     page.locator('#rate').click()
-    until(opened, 'video.currentTime > 0.6')
-    page.locator('#position').fill('0.4')
-    assert page.evaluate('[String(video.duration), video.currentTime]') == ['Infinity', 0.4]
+    until(opened, 'video.currentTime > 0.4')
+    page.locator('#position').fill('0.2')
+    assert page.evaluate('[String(video.duration), video.currentTime]') == ['Infinity', 0.2]
     put(opened, 'valence', -0.25)
-    page.evaluate(f'video.playbackRate = {SPEED}')
+    page.evaluate(f'video.playbackRate = {2 * SPEED}')
     rate_to_the_end(opened)
     times, valence = saved(opened)[3].T
     assert len(times) == math.ceil(page.evaluate('video.duration') * 30) > 140
-    np.testing.assert_array_equal(valence, np.where(times < 0.4 - 1e-6, 0.5, -0.25))
+    np.testing.assert_array_equal(valence, np.where(times < 0.2 - 1e-6, 0.5, -0.25))
     assert page.locator('#alert').is_hidden()
 
 
@@ -319,14 +319,14 @@ def test_what_is_not_played_is_not_rated(opened: Opened) -> None:
     page.locator('#rate').click()
     until(opened, 'video.currentTime > 9.1')
     page.locator('#rate').click()
-    second = page.evaluate('[video.currentTime, video.currentTime = 19.2][0]')  # while it is paused
+    second = page.evaluate('[video.currentTime, video.currentTime = 19.5][0]')  # while it is paused
     until(opened, '!video.seeking')
     rate_to_the_end(opened)
     times, valence = saved(opened)[3].T
     gaps = np.isnan(valence)
     assert gaps[(times > first + 0.1) & (times < 9 - 1e-6)].all()
-    assert gaps[(times > second) & (times < 19.2 - 1e-6)].all()
-    assert (valence[(times < 0.2) | ((times >= 9) & (times < 9.1)) | (times >= 19.2)] == 0.5).all()
+    assert gaps[(times > second) & (times < 19.5 - 1e-6)].all()
+    assert (valence[(times < 0.2) | ((times >= 9) & (times < 9.1)) | (times >= 19.5)] == 0.5).all()
     begin(opened, 'cut.webm', targets='valence')
     rate_to_the_end(opened)
     assert 'to 0:03.0, which this page did not ask for' in alert(opened)
