@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -78,11 +79,25 @@ def _rated(name: str, path: Path, out: Path) -> RatedVideo:
     with MediaFile(path) as file:
         stream = file.video()
         problem = _problem(file, stream)
-        seconds = (file.container.duration or 0) / 1e6
+        seconds = _seconds(file, stream)
         width, height = stream.codec_context.width, stream.codec_context.height
     address = quote(os.fsencode(os.path.relpath(path.resolve(), out.resolve().parent)))
     command = _command(name, path, width, height)
     return RatedVideo(name, path.name, address, path.stat().st_size, seconds, problem, command)
+
+
+def _seconds(file: MediaFile, stream: Any) -> float:
+    """Duration as the container states it, else until the last frame ends, as in what a browser records."""
+    if file.container.duration:
+        return file.container.duration / 1e6
+    from av.error import FFmpegError
+
+    end = file.start
+    with suppress(FFmpegError):  # a damaged file plays until there
+        for packet in file.container.demux(stream):
+            if packet.pts is not None:
+                end = max(end, (packet.pts + (packet.duration or 0)) * stream.time_base)
+    return float(end - file.start)
 
 
 def _problem(file: MediaFile, stream: Any) -> str:

@@ -9,7 +9,7 @@ from abawfw.visualization.embed import to_json
 from abawfw.visualization.page import asset, document
 from abawfw.visualization.palette import DARK, TARGETS
 
-SCRIPTS = ('label_passes.js', 'rating_drawing.js', 'rating_input.js', 'annotate.js')
+SCRIPTS = ('label_passes.js', 'rating_clock.js', 'rating_drawing.js', 'rating_input.js', 'annotate.js')
 MEDIA = "; media-src 'self' file: blob:"
 """Videos beside the page and those that the reader picks, but none from the network."""
 
@@ -22,7 +22,7 @@ class RatedVideo(NamedTuple):
         file: name of its file.
         path: of the file as an address, relative to the page.
         bytes: size of the file; passes belong to a video of this name and size.
-        seconds: its duration, 0 if the file does not say.
+        seconds: its duration, 0 if that is unknown.
         problem: why a browser may not play it; empty if all do.
         command: that converts it to what all browsers play.
     """

@@ -11,7 +11,7 @@ import av
 import numpy as np
 import pytest
 from command_line import call
-from extraction.made_videos import constant_rate, plain, write_sound, write_video
+from extraction.made_videos import constant_rate, plain, write_sound, write_video, write_webm
 
 
 def listed(page: Path) -> list[dict[str, Any]]:
@@ -49,6 +49,18 @@ def test_the_page_finds_its_videos(videos: Path, tmp_path: Path, capfd: pytest.C
     assert second['command'].endswith("""'playable/b #1% "é".mp4'""")
     text = (tmp_path / 'pages/labels.html').read_text()
     assert not re.search(r'(src|href)="(?!#)|url\(|https?:', text)
+
+
+def test_the_length_of_a_recording_that_states_none(videos: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    live = write_webm(videos / 'live.webm', plain(40), live=True)
+    (videos / 'cut.webm').write_bytes(live.read_bytes()[:-100])
+    with av.open(str(live)) as file:
+        assert file.duration is None
+    done = call(capfd, 'annotate', videos / 'live.webm', videos / 'cut.webm')
+    assert (done.code, done.out) == (0, 'written: labels.html; open it in a browser\n')
+    whole, cut = (video['seconds'] for video in listed(Path('labels.html')))
+    assert whole == pytest.approx(40 / 30, abs=0.002)  # a WebM has times in milliseconds
+    assert 0.5 < cut < whole
 
 
 def rewritten(source: Path, path: Path, codec: str, pixels: str = 'yuv420p') -> Path:

@@ -85,6 +85,24 @@ def write_video(
     return path
 
 
+def write_webm(path: Path, pictures: Sequence[NDArray[np.uint8]], *, live: bool = False) -> Path:
+    """VP8 at 30 frames per second in WebM.
+
+    Args:
+        path: where to.
+        pictures: (height, width, 3) RGB each, all of one size.
+        live: as a browser records it: without a duration and an index.
+    """
+    with av.open(str(path), 'w', container_options={'live': '1'} if live else {}) as file:
+        stream = file.add_stream('libvpx', rate=30)
+        stream.height, stream.width = pictures[0].shape[:2]
+        stream.options = {'deadline': 'realtime', 'cpu-used': '8'}
+        for picture in pictures:
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format='rgb24')))
+        file.mux(stream.encode(None))
+    return path
+
+
 def remuxed(
     path: Path,
     *sources: Path,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from extraction.made_videos import constant_rate, plain, write_video
+from extraction.made_videos import constant_rate, plain, write_video, write_webm
 
 from abawfw.apis.annotate import write_annotation_page
 
@@ -40,14 +40,18 @@ LISTEN = """() => {
 
 @pytest.fixture(scope='module')
 def labels(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A page of two clips, one in a format that the browser does not know, and one that is there no more."""
+    """A page of two clips, a format the browser does not know, a file that is gone, and odd recordings."""
     folder = tmp_path_factory.mktemp('labels')
     videos = [shutil.copy(shared / f'media/{name}.mp4', folder) for name in (LONG, SHORT)]
     videos.append(write_video(folder / 'old.avi', plain(8), constant_rate(8)))
     videos.append(shutil.copy(shared / f'media/{SHORT}.mp4', folder / "moved 'away'#1.mp4"))
+    videos.append(write_webm(folder / 'live.webm', plain(60), live=True))
+    videos.append(write_webm(folder / 'cut.webm', plain(90)))
     page = write_annotation_page(videos, folder / 'labels.html')
+    write_webm(videos[-2], plain(150), live=True)  # the recording went on
+    videos[-1].write_bytes(videos[-1].read_bytes()[: videos[-1].stat().st_size // 2])
     (folder / 'elsewhere').mkdir()
-    Path(videos[-1]).rename(folder / 'elsewhere' / Path(videos[-1]).name)
+    Path(videos[3]).rename(folder / 'elsewhere' / Path(videos[3]).name)
     return page
 
 
@@ -74,7 +78,7 @@ def until(opened: Opened, what: str) -> None:
 def begin(opened: Opened, video: str, rater: str = 'anna', targets: str = 'valence,arousal') -> None:
     """Choose what is rated, at the speed of the tests."""
     page = opened.page
-    page.locator('#choice').select_option(label=f'{video}.mp4')
+    page.locator('#choice').select_option(label=video if '.' in video else f'{video}.mp4')
     until(opened, 'video.readyState >= 3')
     page.locator('#rater').fill(rater)
     page.locator('#targets').select_option(targets)
@@ -283,6 +287,52 @@ def test_what_is_replaced_is_said_and_a_closed_tab_loses_nothing(opened: Opened)
     assert page.evaluate('video.paused')
 
 
+def test_a_recording_whose_length_is_unknown(opened: Opened) -> None:
+    """Nothing is lost, and nothing gets the rating of a later moment once the browser learns the length."""
+    page = opened.page
+    begin(opened, 'live.webm', targets='valence')
+    page.evaluate('video.playbackRate = 1')
+    put(opened, 'valence', 0.5)
+    page.locator('#rate').click()
+    until(opened, 'video.currentTime > 0.4')
+    page.locator('#position').fill('0.2')
+    assert page.evaluate('[String(video.duration), video.currentTime]') == ['Infinity', 0.2]
+    put(opened, 'valence', -0.25)
+    page.evaluate(f'video.playbackRate = {2 * SPEED}')
+    rate_to_the_end(opened)
+    times, valence = saved(opened)[3].T
+    assert len(times) == math.ceil(page.evaluate('video.duration') * 30) > 140
+    np.testing.assert_array_equal(valence, np.where(times < 0.2 - 1e-6, 0.5, -0.25))
+    assert page.locator('#alert').is_hidden()
+
+
+def test_what_is_not_played_is_not_rated(opened: Opened) -> None:
+    """The browser's own controls move the video; a file ends before the time that it states."""
+    page = opened.page
+    begin(opened, LONG, targets='valence')
+    page.evaluate('video.playbackRate = 1')
+    put(opened, 'valence', 0.5)
+    page.locator('#rate').click()
+    until(opened, 'video.currentTime > 0.3')
+    first = page.evaluate('[video.currentTime, video.currentTime = 9][0]')
+    assert 'to 0:09.0, which this page did not ask for' in alert(opened)
+    page.locator('#rate').click()
+    until(opened, 'video.currentTime > 9.1')
+    page.locator('#rate').click()
+    second = page.evaluate('[video.currentTime, video.currentTime = 19.5][0]')  # while it is paused
+    until(opened, '!video.seeking')
+    rate_to_the_end(opened)
+    times, valence = saved(opened)[3].T
+    gaps = np.isnan(valence)
+    assert gaps[(times > first + 0.1) & (times < 9 - 1e-6)].all()
+    assert gaps[(times > second) & (times < 19.5 - 1e-6)].all()
+    assert (valence[(times < 0.2) | ((times >= 9) & (times < 9.1)) | (times >= 19.5)] == 0.5).all()
+    begin(opened, 'cut.webm', targets='valence')
+    rate_to_the_end(opened)
+    assert 'to 0:03.0, which this page did not ask for' in alert(opened)
+    assert 0.2 < saved(opened)[3][-1, 0] < 2  # the first by name
+
+
 BUTTONS = 'buttons: [{pressed: false}, {pressed: false}]'
 PAD = f"{{index: 0, id: 'Pad', connected: true, axes: [0.5, -0.25], {BUTTONS}}}"
 
@@ -294,13 +344,19 @@ def test_a_gamepad_that_disappears(opened: Opened) -> None:
         "dispatchEvent(new Event('gamepadconnected'))"
     )
     until(opened, 'document.getElementById("status").textContent.includes("left stick of Pad")')
-    begin(opened, LONG)
+    begin(opened, LONG, 'ben')
+    page.locator('#new').click()
+    page.locator('#rater').click()
+    page.keyboard.press('Control+a')
+    page.keyboard.type('anna')  # and the field is not left
     page.evaluate('pads[0].buttons[0].pressed = true')
     until(opened, 'video.currentTime > 0.5')
     page.evaluate('pads = []')
     assert alert(opened).startswith('The gamepad is gone: paused at 0:0')
     assert page.evaluate('video.paused')
-    assert (saved(opened)[3][:, 1:] == [0.5, 0.25]).all()
+    _, comments, _, table = saved(opened)
+    assert '# rater: anna' in comments
+    assert (table[:, 1:] == [0.5, 0.25]).all()
 
 
 def test_videos_that_cannot_be_played(opened: Opened, labels: Path) -> None:
@@ -325,7 +381,7 @@ def test_videos_that_cannot_be_played(opened: Opened, labels: Path) -> None:
     assert f'is not the {SHORT}.mp4 of this page' in alert(opened)
 
 
-def test_a_browser_that_keeps_nothing(opened: Opened) -> None:
+def test_a_browser_that_keeps_nothing(opened: Opened, labels: Path) -> None:
     page = opened.page
     begin(opened, SHORT, '')
     page.locator('#rate').click()
@@ -343,7 +399,25 @@ def test_a_browser_that_keeps_nothing(opened: Opened) -> None:
     )
     until(opened, 'video.ended')
     assert page.locator('#kept').text_content().startswith('Not kept')
-    assert len(saved(opened)[3]) == math.ceil(page.evaluate('video.duration') * 30)
+    whole = math.ceil(page.evaluate('video.duration') * 30)
+    assert len(saved(opened)[3]) == whole
+    page.evaluate(
+        """() => {
+            const [one] = passes.all.values();
+            const empty = { base: null, from: 0, tail: { valence: '', arousal: '' } };
+            for (const bytes of [one.bytes, 5]) {
+                const kept = { ...one, bytes, versions: [empty], changed: 1 };
+                localStorage[passes.keyOf(kept)] = JSON.stringify(kept);
+            }
+        }"""
+    )
+    other = write_video(labels.parent / 'elsewhere/other.mp4', plain(8), constant_rate(8))
+    page.locator('#file').set_input_files(other)
+    until(opened, 'video.currentSrc.startsWith("blob:")')
+    assert len(saved(opened)[3]) == whole  # and not what was kept earlier
+    opened.load()
+    assert f'also keeps passes of {SHORT}.mp4 of 5 bytes' in page.locator('#kept').text_content()
+    assert page.locator('#passes li').count() == 1
 
 
 def test_two_tabs(opened: Opened) -> None:

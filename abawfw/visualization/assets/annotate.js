@@ -6,12 +6,10 @@
     ['H.264 in MP4', 'video/mp4; codecs="avc1.640028"'], ['HEVC in MP4', 'video/mp4; codecs="hvc1.1.6.L93.B0"'], ['AV1 in MP4', 'video/mp4; codecs="av01.0.04M.08"'],
     ['VP9 in WebM', 'video/webm; codecs="vp9"'], ['VP8 in WebM', 'video/webm; codecs="vp8"'],
   ];
-  const KEPT = 'Kept in this browser as they grow; a download is a copy.';
   const $ = (id) => document.getElementById(id);
   const video = $('video');
   const listed = JSON.parse($('videos').textContent);
   const items = new WeakMap(); // of the list of passes
-  const unsaved = new Set();
   const value = { valence: 0, arousal: 0 };
   let shown = listed[0]; // the video
   let pass = null; // the pass that is rated, drawn and undone
@@ -19,7 +17,6 @@
   let mode = ''; // 'rate' or 'watch' while the video plays
   let resumes = false; // whether rating goes on where it paused, nothing having moved since
   let begun = 0; // number of samples when the video was set going
-  let read = { at: 0, wall: 0 }; // the player's time, and when it was read
   let savedAt = 0;
   let awake = false;
   let elsewhere = false; // the page was opened in another tab, which has the work now
@@ -32,21 +29,19 @@
   function save() {
     if (!pass || elsewhere) return;
     savedAt = performance.now();
-    const key = passes.keyOf(pass);
+    const all = !passes.unsaved.size;
     try {
       passes.keep(pass, trace);
-      unsaved.delete(key);
     } catch (error) {
-      if (!unsaved.size) warn(`This browser keeps no more of this work (${error.name}): download the passes before you close the page.`);
-      unsaved.add(key);
+      if (all) warn(`This browser keeps no more of this work (${error.name}): download the passes before you close the page.`);
     }
-    $('kept').textContent = unsaved.size ? 'Not kept: download the passes before you close the page.' : KEPT;
+    $('kept').textContent = passes.place();
   }
 
   /* Take up what the browser has kept of these videos; what the reader should know of it. */
   function restore() {
     try {
-      const wrong = passes.keys().filter((key) => !passes.restore(key, listed));
+      const wrong = passes.restoreAll(listed);
       return wrong.length ? `What this browser has kept as ${wrong.join(', ')} cannot be read, and is left as it is.` : '';
     } catch (error) {
       return `This browser keeps nothing for this page (${error.name}): download the passes before you close it.`;
@@ -75,6 +70,8 @@
       $('rater').focus();
       return false;
     }
+    stop();
+    restore(); // another page may have begun a pass of this number
     open(passes.make(shown, rater, $('targets').value));
     save();
     return true;
@@ -93,17 +90,13 @@
 
   /* ---- the clock of the video, and the samples on it ---- */
 
-  const lasts = () => (Number.isFinite(video.duration) ? video.duration : shown.seconds || 0);
-
-  /* The moment of the video at a moment of the wall, a little ago: that of the player, less what has passed since. */
-  function clock(wall) {
-    const at = video.currentTime; // browsers do not read it anew within one event, so the time of reading is kept with it
-    if (at !== read.at) read = { at, wall: performance.now() };
-    return video.paused || video.ended ? at : at - (Math.max(0, read.wall - wall) / 1000) * video.playbackRate;
-  }
+  /* The length of the video; as long as the browser knows none, that which was measured, or more if more was played or rated. */
+  const known = () => Number.isFinite(video.duration) || shown.seconds > 0;
+  const lasts = () => (Number.isFinite(video.duration) ? video.duration : Math.max(shown.seconds, video.currentTime, lengthOf(trace) / RATE));
 
   function fill(t) {
-    const last = Math.min(Math.floor(t * RATE + 1e-6), Math.ceil(lasts() * RATE) - 1);
+    const end = Number.isFinite(video.duration) ? Math.ceil(video.duration * RATE) : Infinity; // a file may have grown since it was measured
+    const last = Math.min(Math.floor(t * RATE + 1e-6), end - 1);
     for (const target of targetsOf(pass)) {
       const number = Math.round(value[target] * SCALE);
       while (trace[target].length <= last) trace[target].push(number);
@@ -113,7 +106,7 @@
   /* The rating moves: until then it was where it stood; samples after that are taken anew. */
   function move(to, wall = performance.now()) {
     if (mode === 'rate') {
-      const t = clock(wall); // before now where the browser was busy when the pointer moved
+      const t = clock.at(wall); // before now where the browser was busy when the pointer moved
       fill(t);
       const known = Math.max(begun, Math.floor(t * RATE + 1e-6) + 1);
       for (const target of targetsOf(pass)) trace[target].length = Math.min(trace[target].length, known);
@@ -145,9 +138,11 @@
     if (how === 'rate') {
       $('alert').hidden = true;
       if (video.ended) return say('The video is over: go back to the moment from which you want to rate.');
+      if (pass && (pass.rater !== $('rater').value || pass.targets !== $('targets').value)) choose(); // typed, and the field not left yet
       if (!pass && !begin()) return;
       cut();
     } else resumes = false;
+    clock.start();
     mode = how;
     describe();
     $('rating').scrollIntoView({ block: 'nearest' });
@@ -162,13 +157,15 @@
   function stop() {
     if (!mode) return;
     const rated = mode === 'rate';
-    if (rated) fill(video.ended ? lasts() : clock(performance.now()));
+    const jumped = clock.jumped();
+    if (rated) fill(video.ended && !jumped ? lasts() : clock.at(performance.now()));
     mode = '';
     video.pause();
-    resumes = rated;
+    resumes = rated && !jumped;
     if (rated) {
       save();
       say(video.ended ? 'The video is over; download the pass below, or begin another one.' : `Paused at ${seconds(video.currentTime)}.`);
+      if (jumped) warn(`The video jumped from ${seconds(clock.last())} to ${seconds(video.currentTime)}, which this page did not ask for: rating has stopped at ${seconds(clock.last())}.`);
     }
     describe();
   }
@@ -176,7 +173,7 @@
   function seek(t) {
     stop();
     resumes = false;
-    video.currentTime = Math.max(0, Math.min(lasts(), t));
+    video.currentTime = Math.max(0, Math.min(known() ? lasts() : Infinity, t));
     follow(video.currentTime);
     wake();
   }
@@ -224,6 +221,7 @@
   }
 
   function list() {
+    $('kept').textContent = passes.place();
     const all = [...passes.all.values()].sort((a, b) => passes.keyOf(a).localeCompare(passes.keyOf(b), undefined, { numeric: true }));
     const nodes = all.map((one) => {
       if (!items.has(one)) items.set(one, passes.item(one, { Open: reopen, Download: download, Delete: remove }));
@@ -243,15 +241,16 @@
       $(target).value = value[target];
       $(target).nextElementSibling.textContent = value[target].toFixed(2).replace('-', '−');
     }
-    $('position').value = now;
-    $('clock').textContent = `${seconds(now)} / ${seconds(lasts())}`;
+    Object.assign($('position'), { max: lasts(), value: now });
+    $('clock').textContent = `${seconds(now)} / ${known() ? seconds(lasts()) : 'unknown'}`;
     drawing.pad($('pad'), rated(), value);
     drawing.curve($('trace'), trace, now, lasts() || 1);
   }
 
   function tick(wall) {
     const again = look(wall);
-    const now = mode ? Math.max(0, clock(wall)) : video.currentTime;
+    if (clock.jumped()) (mode === 'rate' ? stop : clock.start)();
+    const now = mode ? Math.max(0, clock.at(wall)) : video.currentTime;
     if (mode === 'rate') {
       fill(now);
       if (wall - savedAt > 1000) save();
@@ -321,7 +320,6 @@
   function remove(one) {
     if (!confirm(`Delete ${passes.name(one)}? It cannot be brought back.`)) return;
     stop();
-    unsaved.delete(passes.keyOf(one));
     try { passes.remove(one); } catch { /* it was never kept */ }
     if (one === pass) choose();
     else list();
@@ -344,7 +342,7 @@
   on($('ahead'), 'click', () => by(5));
   on($('undo'), 'click', () => undo(-1));
   on($('redo'), 'click', () => undo(1));
-  on($('speed'), 'change', () => { video.playbackRate = video.defaultPlaybackRate = Number($('speed').value); });
+  on($('speed'), 'change', () => clock.run(Number($('speed').value)));
   on($('position'), 'input', () => seek(Number($('position').value)));
   on($('trace'), 'click', (event) => {
     const [from, to] = drawing.span(video.currentTime, lasts());
@@ -356,10 +354,11 @@
   on(window, 'resize', wake);
   on(matchMedia('(prefers-color-scheme: dark)'), 'change', wake);
   on(video, 'pause', stop);
-  on(video, 'seeked loadeddata', wake);
+  on(video, 'seeking', () => { resumes = false; });
+  on(video, 'seeked loadeddata durationchange', wake);
   on(video, 'loadedmetadata', () => {
-    $('position').max = lasts();
     if (!video.videoWidth) unplayable('this browser decodes no image of it');
+    else if (shown.seconds && Math.abs(lasts() - shown.seconds) > 1) warn(`${shown.file} lasts ${seconds(lasts())} here, and lasted ${seconds(shown.seconds)} when this page was written: if it was replaced, write the page anew.`);
     wake();
   });
   on(video, 'error', () => {
@@ -372,16 +371,18 @@
     warn(`Paused at ${seconds(video.currentTime)}, since the page was out of sight.`);
   });
   on(window, 'pagehide', stop);
-  on(window, 'beforeunload', (event) => { if (unsaved.size) event.preventDefault(); });
+  on(window, 'beforeunload', (event) => { if (passes.unsaved.size) event.preventDefault(); });
   on(window, 'storage', ({ key }) => {
     if (key === `open ${location.pathname}`) {
       stop();
       elsewhere = true;
       warn('This page was opened in another tab, where the work goes on. Load this one again to go on here.');
     } else if (key?.startsWith(passes.PREFIX) && !elsewhere && !mode) {
-      passes.all.clear();
       restore();
-      choose();
+      const same = pass && passes.all.get(passes.keyOf(pass));
+      if (!same) choose();
+      else if (same !== pass) open(same);
+      else list();
     }
   });
 
@@ -390,7 +391,6 @@
   $('choice').append(...listed.map((one, i) => new Option(one.file, String(i))));
   const last = [...passes.all.values()].sort((a, b) => a.changed - b.changed).at(-1);
   if (last) [$('rater').value, $('targets').value] = [last.rater, last.targets];
-  $('kept').textContent = KEPT;
   load(last ? listed.find((v) => v.id === last.video && v.bytes === last.bytes) : shown);
   if (wrong) warn(wrong);
   document.documentElement.dataset.drawn = 'true';

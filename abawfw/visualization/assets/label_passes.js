@@ -7,6 +7,8 @@ const passes = (() => {
   const PREFIX = 'abawfw-labels/1/';
   const RATINGS = ['valence,arousal', 'valence', 'arousal'];
   const all = new Map(); // by key in the browser's storage
+  const unsaved = new Set(); // keys of those that are newer than what the browser keeps
+  const others = new Set(); // files of the same names and other sizes, of which the browser keeps passes
 
   const targetsOf = (one) => one.targets.split(',');
 
@@ -50,16 +52,21 @@ const passes = (() => {
     const { from, tail } = one.versions[one.shown];
     for (const target of targetsOf(one)) tail[target] = encode(samples[target].slice(from));
     one.changed = Date.now();
+    unsaved.add(keyOf(one));
     localStorage.setItem(keyOf(one), JSON.stringify(one));
+    unsaved.delete(keyOf(one));
   }
 
-  /* Take up what the browser has kept under a key, if it is of one of these videos; false where it cannot be read. */
+  /* Take up what the browser has kept under a key, if it is of one of these videos and not here yet; false where it cannot be read. */
   function restore(key, videos) {
+    if (unsaved.has(key)) return true;
     try {
       const one = JSON.parse(localStorage.getItem(key));
       if (!RATINGS.includes(one.targets) || keyOf(one) !== key || !one.versions[one.shown]) return false;
       one.versions.forEach((_, i) => samplesOf(one, i));
-      if (videos.some((v) => v.id === one.video && v.bytes === one.bytes)) all.set(key, one);
+      const named = videos.filter((v) => v.id === one.video);
+      if (!named.some((v) => v.bytes === one.bytes)) named.forEach(() => others.add(`${one.file} of ${one.bytes} bytes`));
+      else if (all.get(key)?.changed !== one.changed) all.set(key, one);
       return true;
     } catch {
       return false;
@@ -68,9 +75,25 @@ const passes = (() => {
 
   const keys = () => Array.from({ length: localStorage.length }, (_, i) => localStorage.key(i)).filter((key) => key.startsWith(PREFIX));
 
+  /* The same for every key; those that cannot be read. */
+  function restoreAll(videos) {
+    const kept = keys();
+    for (const key of all.keys()) if (!kept.includes(key) && !unsaved.has(key)) all.delete(key);
+    others.clear();
+    return kept.filter((key) => !restore(key, videos));
+  }
+
   function remove(one) {
     all.delete(keyOf(one));
+    unsaved.delete(keyOf(one));
     localStorage.removeItem(keyOf(one));
+  }
+
+  /* Where the passes are, in words. */
+  function place() {
+    if (unsaved.size) return 'Not kept: download the passes before you close the page.';
+    const more = others.size ? ` It also keeps passes of ${[...others].join(', ')}: pick that file above to see them.` : '';
+    return `Kept in this browser as they grow; a download is a copy.${more}`;
   }
 
   /* What is rated in a pass, in words. */
@@ -110,5 +133,5 @@ const passes = (() => {
     setTimeout(() => URL.revokeObjectURL(link.href), 10000);
   }
 
-  return { RATE, SCALE, NONE, PREFIX, all, targetsOf, version, samplesOf, keyOf, ofVideo, make, keep, restore, keys, remove, text, name, item, download };
+  return { RATE, SCALE, NONE, PREFIX, all, unsaved, targetsOf, version, samplesOf, keyOf, ofVideo, make, keep, restoreAll, remove, place, text, name, item, download };
 })();
