@@ -16,6 +16,7 @@ from abawfw.config.diff import config_diff
 from abawfw.config.loading import VAConfig, load_config
 from abawfw.config.overrides import parse_words
 from abawfw.errors import ConfigError, DataError
+from abawfw.prediction_files import marked
 from abawfw.results.report_file import REPORT, TestedPipeline, digest, recorded, text_digest
 from abawfw.results.report_table import aligned
 from abawfw.results.run import CONFIG, MEAN, PREDICTIONS, STD, Run
@@ -155,8 +156,9 @@ class Series:
 
 
 def _is_tested(work_dir: Path, folder: str, targets: Sequence[str]) -> bool:
-    """Whether a folder of a trained run holds predictions of its best checkpoints."""
-    return Run(work_dir, folder).scores(targets) is not None
+    """Whether a folder of a trained run holds predictions of its best checkpoints, written to their end."""
+    run = Run(work_dir, folder)
+    return run.scores(targets) is not None and marked(run.folder).isdisjoint(f'val {t}' for t in targets)
 
 
 def _made_otherwise(work_dir: Path, folder: str, words: Sequence[str], targets: Sequence[str]) -> str | None:
