@@ -16,6 +16,7 @@ from abawfw.config.diff import config_diff
 from abawfw.config.loading import VAConfig, load_config
 from abawfw.config.overrides import parse_words
 from abawfw.errors import ConfigError, DataError
+from abawfw.evaluation.postprocess import Pipeline
 from abawfw.prediction_files import marked
 from abawfw.results.report_file import REPORT, TestedPipeline, digest, recorded, text_digest
 from abawfw.results.report_table import aligned
@@ -131,7 +132,7 @@ class Series:
             if trained and _is_tested(work_dir, folder, targets):
                 if not (other := _made_otherwise(work_dir, folder, tested, targets)):
                     continue
-                notes.append(f'{folder} was made with {other}: it is tested again')
+                notes.append(f'what {folder}/ holds was made with {other}: it is tested again')
             test = [sys.executable, str(self.tools / 'test.py'), str(work_dir)]
             test += ['--out', str(work_dir / folder)] if folder != PREDICTIONS else []
             commands.append((*test, *(['--cfg-options', *tested] if tested else [])))
@@ -177,16 +178,16 @@ def _made_otherwise(work_dir: Path, folder: str, words: Sequence[str], targets: 
     if any(path.is_file() and digest(path) != then for path, then in files):
         return 'other weights'
     try:
-        pipelines = [run.post_processing(target) for target in targets]
-    except DataError:
+        tested = [made for target in targets if (made := run.post_processing(target)) is not None]
+        searched = not all(map(_as_configured, tested))
+    except (DataError, ConfigError):
         return 'unknown post-processing'
-    searched = any(made and not _as_configured(made) for made in pipelines)
     return 'post-processing that was searched for' if searched else None
 
 
 def _as_configured(made: TestedPipeline) -> bool:
-    """Whether the steps are those of the config; what it leaves to be fitted is None there."""
-    steps = made.configured, made.pipeline.settings()
+    """Whether the steps are those of the config, which leaves out what is to be fitted."""
+    steps = Pipeline.build(made.configured).settings(), made.pipeline.settings()
     return len(steps[0]) == len(steps[1]) and all(
         given == {key: applied.get(key) for key in given} for given, applied in zip(*steps, strict=True)
     )
