@@ -182,7 +182,7 @@ def _made_otherwise(work_dir: Path, folder: str, words: Sequence[str], targets: 
         searched = not all(map(_as_configured, tested))
     except (DataError, ConfigError):
         return 'unknown post-processing'
-    return 'post-processing that was searched for' if searched else None
+    return 'searched post-processing' if searched else None
 
 
 def _as_configured(made: TestedPipeline) -> bool:

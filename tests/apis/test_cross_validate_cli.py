@@ -139,7 +139,7 @@ def test_what_a_user_has_tested_otherwise_is_tested_again(series: Series) -> Non
     assert [line for line in lines if 'tested again' in line] == [
         'fold0: what predictions/ holds was made with other settings: it is tested again',
         'fold2: what predictions/ holds was made with other weights: it is tested again',
-        'fold3: what predictions/ holds was made with post-processing that was searched for: it is tested again',
+        'fold3: what predictions/ holds was made with searched post-processing: it is tested again',
     ]
 
 
