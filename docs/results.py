@@ -20,7 +20,8 @@ def results_table(name: str) -> str:
         for row in csv.DictReader(file):
             by_config.setdefault(row['config'], {})[row['target']] = row
     first, *_ = by_config
-    header = ['config', *TARGETS, *(f'{target}, to {first}' for target in TARGETS), 'parameters', 'seconds']
+    costs = {'parameters': 'parameters', 'seconds': 'seconds', 'frames_per_second': 'frames per second'}
+    header = ['config', *TARGETS, *(f'{target}, to {first}' for target in TARGETS), *costs.values()]
     lines = [header, ['---'] * len(header)]
     for config, rows in by_config.items():
         lines.append(
@@ -28,8 +29,7 @@ def results_table(name: str) -> str:
                 config,
                 *(_score(rows[target]) for target in TARGETS),
                 *(_difference(rows[target]) for target in TARGETS),
-                f'{float(rows["mean"]["parameters"]):,.0f}',
-                f'{float(rows["mean"]["seconds"]):,.0f}',
+                *(f'{float(rows["mean"][key]):,.0f}' for key in costs),
             ]
         )
     return '\n'.join(f'| {" | ".join(line)} |' for line in lines) + '\n'

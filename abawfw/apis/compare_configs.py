@@ -316,6 +316,10 @@ def _data(cfg: VAConfig, store: FeatureStore) -> dict[str, Any]:
     return found
 
 
+COSTS = {'parameters': ',.0f', 'seconds': ',.1f', 'frames_per_second': ',.0f'}
+"""Columns of what a config costs, and how they are printed."""
+
+
 def rows_of(comparison: ConfigComparison) -> list[Row]:
     """The table: a row per config and target, and for the mean of the targets.
 
@@ -343,7 +347,7 @@ def rows_of(comparison: ConfigComparison) -> list[Row]:
                     'difference_high': score.difference.high if score else None,
                     'p_corrected': score.corrected if score else None,
                     'verdict': score.verdict if score else 'baseline',
-                    **{key: c.summary(k, key) for key in ('parameters', 'seconds', 'frames_per_second')},
+                    **{key: c.summary(k, key) for key in COSTS},
                 }
             )
     return rows
@@ -352,6 +356,7 @@ def rows_of(comparison: ConfigComparison) -> list[Row]:
 def protocol_text(comparison: ConfigComparison, rows: Sequence[Row]) -> str:
     """The table as aligned text, and how to read it."""
     header = ['config', 'target', 'CCC', 'std', '95 % interval', 'difference', 'interval', 'p', '']
+    header += ['parameters', 'seconds', 'frames/s']
     lines = [
         [
             *(row['config'], row['target'], _number(row['ccc'], '.4f'), _number(row['std'], '.4f')),
@@ -360,19 +365,21 @@ def protocol_text(comparison: ConfigComparison, rows: Sequence[Row]) -> str:
             _range(row['difference_low'], row['difference_high'], '+.4f'),
             _number(row['p_corrected'], '.4f'),
             row['verdict'],
+            *(_number(row[key], form) for key, form in COSTS.items()),
         ]
         for row in rows
     ]
     seeds = len(comparison.by_seed[MEAN][0])
     return '\n'.join(
         [
-            *aligned([header, *lines], left=(0, 1, len(header) - 1)),
+            *aligned([header, *lines], left=(0, 1, header.index(''))),
             '',
             f'{comparison.stage} predictions of val; CCC: mean over {counted(seeds, "seed")}, std: over them '
             '(n - 1)',
             f'intervals and tests: over {comparison.unit_text}, for these seeds',
             f'difference to {comparison.names[0]}: {level_text(comparison.level)} interval, p corrected for '
             f'{counted(comparison.scores[0].comparisons, "comparison")}; not significant does not mean equal',
+            'seconds: training with its validations; frames/s: training in the last epoch; means over runs',
         ]
     )
 

@@ -82,7 +82,7 @@ def search(
         raise ConfigError(f'--trials {trials}: it must be 1 or more')
     _check(series, extremes(space))
     config = series.load()
-    study = Study(series.out, space, sampler, seed, config.pretty_text, list(config.targets))
+    study = Study(series.out, space, sampler, seed, config.pretty_text, list(config.targets), pruner)
     if study.mended:
         report(study.mended)
 
@@ -98,13 +98,16 @@ def search(
     study.note()
     for failure in failures:
         study.give_up(int(failure.job.name.partition(',')[0]))
-    ended = study.ended
-    runs = [planned(number, values) for number, (values, _) in ended.items()]
-    found = series.rows(runs, {run.name: list(config.targets) for run in runs})
+    ended = [make(number, values) for number, (values, _) in study.ended.items()]
+    unlike = launcher.launch([job for job in ended if job.note], report)  # a user has tested them otherwise
+    runs = [(planned(number, values), epoch) for number, (values, epoch) in study.ended.items()]
+    epochs = {run.name: epoch for run, epoch in runs}
+    claimed = [run for run, _ in runs if run.name not in {failure.job.name for failure in unlike}]
+    found = series.rows(claimed, {run.name: list(config.targets) for run in claimed})
     for row in found:
-        if (epoch := ended[int(row['run'].partition(',')[0])][1]) is not None:
+        if (epoch := epochs[row['run']]) is not None:
             row['pruned'] = epoch
-    return _sorted(series, SeriesResult(found, failures))
+    return _sorted(series, SeriesResult(found, [*unlike, *failures]))
 
 
 def choice(series: Series, rows: Sequence[Row]) -> Selection | None:

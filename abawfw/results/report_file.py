@@ -229,7 +229,8 @@ def read_pipeline(folder: Path, target: str) -> TestedPipeline | None:
     content = read_json(path, AGAIN)
     try:
         pipeline = Pipeline.build(content['postprocess'])
-        return TestedPipeline(pipeline, content['configured'], content['checkpoint'], content['digest'])
+        configured = [dict(step) for step in content['configured']]
+        return TestedPipeline(pipeline, configured, content['checkpoint'], content['digest'])
     except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
         raise DataError(f'{path} is damaged ({error}); {AGAIN}') from error
 

@@ -15,8 +15,10 @@ from typing import Any, TypeAlias
 from abawfw.config.diff import config_diff
 from abawfw.config.loading import VAConfig, load_config
 from abawfw.config.overrides import parse_words
-from abawfw.errors import ConfigError
-from abawfw.results.report_file import REPORT, recorded, text_digest
+from abawfw.errors import ConfigError, DataError
+from abawfw.evaluation.postprocess import Pipeline
+from abawfw.prediction_files import marked
+from abawfw.results.report_file import REPORT, TestedPipeline, digest, recorded, text_digest
 from abawfw.results.report_table import aligned
 from abawfw.results.run import CONFIG, MEAN, PREDICTIONS, STD, Run
 from abawfw.series.launchers.base import Failure, Job, Launcher, Report
@@ -125,15 +127,19 @@ class Series:
         train += ['--cfg-options', *words] if words else []
         trained = Run(work_dir).status == 'done'
         commands = [] if trained else [tuple(train)]
+        notes = []
         for folder, tested in self.tests.items():
-            if not (trained and _is_tested(work_dir, folder, tested, targets)):
-                test = [sys.executable, str(self.tools / 'test.py'), str(work_dir)]
-                test += ['--out', str(work_dir / folder)] if folder != PREDICTIONS else []
-                commands.append((*test, *(['--cfg-options', *tested] if tested else [])))
+            if trained and _is_tested(work_dir, folder, targets):
+                if not (other := _made_otherwise(work_dir, folder, tested, targets)):
+                    continue
+                notes.append(f'what {folder}/ holds was made with {other}: it is tested again')
+            test = [sys.executable, str(self.tools / 'test.py'), str(work_dir)]
+            test += ['--out', str(work_dir / folder)] if folder != PREDICTIONS else []
+            commands.append((*test, *(['--cfg-options', *tested] if tested else [])))
         # on a cluster, the environment of this process is not that of the run
         environment = {k: os.environ[k] for k in ('PYTHONPATH',) if k in os.environ}
         outputs = tuple(f'{folder}/{REPORT}' for folder in self.tests)
-        return Job(planned.name, tuple(commands), work_dir, environment, outputs)
+        return Job(planned.name, tuple(commands), work_dir, environment, outputs, note='; '.join(notes))
 
     def _check_unchanged(self, configs: dict[str, VAConfig]) -> None:
         """Refuse to mix runs of two configs in one table."""
@@ -150,16 +156,41 @@ class Series:
             )
 
 
-def _is_tested(work_dir: Path, folder: str, words: Sequence[str], targets: Sequence[str]) -> bool:
-    """Whether a folder of a trained run holds its predictions, made with these overrides if there are any."""
+def _is_tested(work_dir: Path, folder: str, targets: Sequence[str]) -> bool:
+    """Whether a folder of a trained run holds predictions of its best checkpoints, written to their end."""
     run = Run(work_dir, folder)
-    if run.scores(targets) is None:
-        return False
-    if not words:  # whatever a user has tested it with
-        return True
-    digest = text_digest(load_config(work_dir / CONFIG, parse_words(words)).pretty_text)
+    return run.scores(targets) is not None and marked(run.folder).isdisjoint(f'val {t}' for t in targets)
+
+
+def _made_otherwise(work_dir: Path, folder: str, words: Sequence[str], targets: Sequence[str]) -> str | None:
+    """In what the predictions of a run are not those of its config with these overrides; None for nothing.
+
+    A user may have tested it in other ways, and a table claims the config. What a version before 0.2 has
+    tested says nothing of this, and is taken where there are no overrides.
+    """
+    run = Run(work_dir, folder)
     found = [recorded(run.report, 'val', target) for target in targets]
-    return all(made is not None and made['config_sha256'] == digest for made in found)
+    if words or any(found):
+        config = text_digest(load_config(work_dir / CONFIG, parse_words(words)).pretty_text)
+        if any(made is None or made.get('config_sha256') != config for made in found):
+            return 'other settings'
+    files = [(run.folder / made['checkpoint'], made['digest']) for made in found if made]
+    if any(path.is_file() and digest(path) != then for path, then in files):
+        return 'other weights'
+    try:
+        tested = [made for target in targets if (made := run.post_processing(target)) is not None]
+        searched = not all(map(_as_configured, tested))
+    except (DataError, ConfigError):
+        return 'unknown post-processing'
+    return 'searched post-processing' if searched else None
+
+
+def _as_configured(made: TestedPipeline) -> bool:
+    """Whether the steps are those of the config, which leaves out what is to be fitted."""
+    steps = Pipeline.build(made.configured).settings(), made.pipeline.settings()
+    return len(steps[0]) == len(steps[1]) and all(
+        given == {key: applied.get(key) for key in given} for given, applied in zip(*steps, strict=True)
+    )
 
 
 def launch(jobs: Sequence[Job], launcher: Launcher, report: Report) -> list[Failure]:

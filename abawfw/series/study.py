@@ -30,6 +30,7 @@ class Study:
         seed: of the search.
         config: text of the config that all runs have in common.
         targets: whose mean CCC is to be highest.
+        pruner: that its runs have, None for none; a file that does not say which is taken.
 
     Attributes:
         mended: what was wrong with the file and is repaired, a line; None for nothing.
@@ -40,7 +41,14 @@ class Study:
     """
 
     def __init__(
-        self, folder: Path, space: Mapping[str, Any], sampler: str, seed: int, config: str, targets: list[str]
+        self,
+        folder: Path,
+        space: Mapping[str, Any],
+        sampler: str,
+        seed: int,
+        config: str,
+        targets: list[str],
+        pruner: str | None = None,
     ) -> None:
         self.space, self.sampler, self.seed, self.targets = space, sampler, seed, targets
         self._open: dict[int, Job] = {}
@@ -52,11 +60,12 @@ class Study:
         self.study = self.optuna.create_study(
             study_name=NAME, storage=storage, direction='maximize', load_if_exists=True
         )
-        self._check_same(config)
+        self._check_same(config, pruner)
 
-    def _check_same(self, config: str) -> None:
+    def _check_same(self, config: str, pruner: str | None) -> None:
         now = {
             'sampler': self.sampler,
+            'pruner': pruner or 'none',
             'seed': self.seed,
             'space': repr(
                 [(k, b, self.space[k] if isinstance(b, int) else '') for k, b in self._bounds.items()]
@@ -120,8 +129,9 @@ class Study:
         samplers, seed = self.optuna.samplers, [self.seed, len(self.study.trials)]
         word = int.from_bytes(hashlib.sha256(repr(seed).encode()).digest()[:4], 'little')
         kind = {'random': samplers.RandomSampler, 'tpe': samplers.TPESampler}[self.sampler]
-        self.study.sampler = kind(seed=word)
-        trial = self.study.ask()
+        copy = self.optuna.create_study(direction='maximize', sampler=kind(seed=word))
+        copy.add_trials(self.study.trials)
+        trial = copy.ask()
         for key, bounds in self._bounds.items():
             if isinstance(bounds, int):
                 trial.suggest_categorical(key, list(range(bounds)))
@@ -129,6 +139,10 @@ class Study:
                 low, high, log = bounds
                 suggest = trial.suggest_int if isinstance(low, int) else trial.suggest_float
                 suggest(key, low, high, log=log)
+        # in one entry: a kill between two would leave a trial without some of its values
+        state = self.optuna.trial.TrialState.RUNNING
+        drawn = {'params': trial.params, 'distributions': trial.distributions}
+        self.study.add_trial(self.optuna.trial.create_trial(state=state, **drawn))
         return trial.number, self._values(trial)
 
     def _values(self, trial: Any) -> Values:

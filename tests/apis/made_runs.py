@@ -76,7 +76,10 @@ def trained(job: Job) -> None:
     job.work_dir.mkdir(parents=True, exist_ok=True)
     (job.work_dir / 'config.py').write_text(text)
     scores = scores_of(job.work_dir)
-    best = {f'ccc_{t}': {'score': scores[f'ccc_{t}'], 'epoch': 1} for t in ('valence', 'arousal')}
+    best = {
+        f'ccc_{t}': {'score': scores[f'ccc_{t}'], 'epoch': 1, 'file': 'best.pth'}
+        for t in ('valence', 'arousal')
+    }
     summary = {'status': 'done', 'best': best, 'config_sha256': hashlib.sha256(text.encode()).hexdigest()}
     (job.work_dir / 'summary.json').write_text(json.dumps(summary))
 
@@ -90,3 +93,16 @@ def tested(work_dir: Path) -> None:
     ]
     (work_dir / 'predictions').mkdir(exist_ok=True)
     (work_dir / 'predictions/report.json').write_text(json.dumps({'rows': {'val': rows}}))
+
+
+def recorded(work_dir: Path, words: list[str], folder: str = 'predictions') -> None:
+    """Add what a test with these overrides writes down of itself to its report."""
+    text = load_config(work_dir / 'config.py', parse_words(words)).pretty_text
+    made = {
+        'checkpoint': '../best.pth',
+        'digest': '',
+        'config_sha256': hashlib.sha256(text.encode()).hexdigest(),
+    }
+    path = work_dir / folder / 'report.json'
+    report = json.loads(path.read_text()) | {'made_with': {'val': {'valence': made, 'arousal': made}}}
+    path.write_text(json.dumps(report))

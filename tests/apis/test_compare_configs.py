@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import shutil
 from pathlib import Path
@@ -68,6 +69,9 @@ class Predicting(MadeUp):
         (job.work_dir / 'metrics.csv').write_text(
             'epoch,val_ccc_valence,val_ccc_arousal\n1,0.1,0.2\n2,0.3,0.1\n'
         )
+        path = job.work_dir / 'summary.json'
+        costs = {'parameters': 12345, 'seconds': 1000.0 + seed, 'frames_per_second': 6543.2}
+        path.write_text(json.dumps(json.loads(path.read_text()) | costs))
         return job
 
 
@@ -95,6 +99,10 @@ def test_table_and_page(demo_data: Path, tmp_path: Path) -> None:
     assert float(rows[0]['ccc_low']) < expected[0] < float(rows[0]['ccc_high'])
     text = protocol_text(found.comparison, found.rows)
     assert 'mean over 2 seeds' in text
+    seconds = 1000 + np.mean([sum(f'fclstm_xl_demo/seed{s}'.encode()) for s in (1, 2)])
+    header, line = (next(line for line in text.splitlines() if line.startswith(of)) for of in ('con', 'fcl'))
+    assert header.split()[-3:] == ['parameters', 'seconds', 'frames/s']
+    assert line.split()[-4:] == ['better', '12,345', f'{seconds:,.1f}', '6,543']
     assert '8 videos, no groups known' in text
     page = (tmp_path / 'out' / PAGE).read_text()
     for part in ('Protocol mine', 'Learning curves', 'Video by video', 'fclstm_xl_demo'):
@@ -243,6 +251,12 @@ def test_what_overlap_brings(trained: Path, demo_data: Path, tmp_path: Path) -> 
     assert others[0] == scores[0]
     assert others[1] == pytest.approx(stored('predictions_overlapping'), abs=1e-6)
     assert others[1] != scores[1]
+    # the row without options is the config's own, however a user has tested the run
+    assert tool_here('test', out / 'plain/seed7', '--overlap', 2, '--partition', 'val').returncode == 0
+    assert stored('predictions') == pytest.approx(scores[1], abs=1e-6)
+    started, again = compared(3)
+    assert [command[2:] for command in started] == [(str(out / 'plain/seed7'),)]
+    assert again == others
 
 
 def test_an_overlap_that_cannot_be(demo_data: Path, tmp_path: Path) -> None:

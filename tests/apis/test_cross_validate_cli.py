@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from command_line import ROOT, Outcome, call, call_apart
 from forked_python import python
-from made_runs import FOLDS, MadeUp, scores_of
+from made_runs import FOLDS, MadeUp, recorded, scores_of
 
 from abawfw.apis.cross_validate import cross_validate
 from abawfw.datasets.demo.trials import make_demo_trials
@@ -109,6 +109,38 @@ def test_only_what_is_left_is_done(series: Series) -> None:
     rows = [r for r in json.loads(path.read_text())['rows']['val'] if r['target'] == 'valence']
     path.write_text(json.dumps({'rows': {'val': rows}}))
     assert started(series, [0, 1, 2]) == [('fold2', 1)]
+    # a test was killed while it wrote
+    (series.out / 'fold1/predictions/incomplete.txt').write_text('test valence\nval arousal\n')
+    assert started(series, [0, 1]) == [('fold1', 1)]
+
+
+def test_what_a_user_has_tested_otherwise_is_tested_again(series: Series) -> None:
+    started(series, [0, 1, 2, 3])
+    for fold, words in ((0, ['overlap=2']), (1, []), (2, []), (3, [])):
+        recorded(series.out / f'fold{fold}', words)
+    (series.out / 'fold2/best.pth').write_text('weights of a later training')
+    window, searched = ([{'type': 'MeanSmoothing', 'window': n}] for n in (20, 30))
+    fitted = [*window, {'type': 'AffineCalibration', 'slope': 1.5, 'intercept': 0.1}]
+    for fold, configured, applied in (
+        (1, [*window, {'type': 'AffineCalibration'}], fitted),
+        (3, window, searched),
+    ):
+        made = {'checkpoint': 'best.pth', 'digest': '', 'configured': configured, 'postprocess': applied}
+        path = series.out / f'fold{fold}/predictions/postprocess_valence.json'
+        path.write_text(json.dumps(made))
+    launcher, lines = MadeUp(), list[str]()
+    cross_validate(series, [0, 1, 2, 3], launcher, lines.append)
+    assert [(job.name, len(job.commands)) for job in launcher.launched] == [
+        ('fold0', 1),
+        ('fold2', 1),
+        ('fold3', 1),
+    ]
+    assert lines[0] == '1 of 4 runs are done already'
+    assert [line for line in lines if 'tested again' in line] == [
+        'fold0: what predictions/ holds was made with other settings: it is tested again',
+        'fold2: what predictions/ holds was made with other weights: it is tested again',
+        'fold3: what predictions/ holds was made with searched post-processing: it is tested again',
+    ]
 
 
 def test_a_changed_config_is_refused(series: Series, config: Path, demo_data: Path) -> None:

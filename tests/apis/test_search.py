@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -148,18 +149,80 @@ def test_what_is_left_of_a_damaged_file(series: Series) -> None:
     [
         ({'seed': 4}, 'another seed'),
         ({'sampler': 'random'}, 'another sampler'),
+        ({'pruner': 'median'}, 'another pruner'),
         ({'space': {**SPACE, 'heads': [2, 8]}}, 'another space'),
     ],
 )
 def test_a_file_of_another_search(series: Series, change: dict[str, Any], message: str) -> None:
-    given: dict[str, Any] = {'space': SPACE, 'seed': 3, 'sampler': 'tpe'}
-    search(series, given['space'], 1, given['seed'], Quick(), quiet, given['sampler'])
+    given: dict[str, Any] = {'space': SPACE, 'seed': 3, 'sampler': 'tpe', 'pruner': 'asha'}
+    search(series, trials=1, launcher=Quick(), report=quiet, **given)
     given |= change
     with pytest.raises(ConfigError, match=message):
-        search(series, given['space'], 2, given['seed'], Quick(), quiet, given['sampler'])
+        search(series, trials=2, launcher=Quick(), report=quiet, **given)
     other = Series(CONFIG, series.out, series.tools, series.data_root, ('hidden=32',))
     with pytest.raises(ConfigError, match='another config'):
         run_search(other, 2, Quick())
+
+
+def test_a_file_that_does_not_say_which_pruner(tmp_path: Path) -> None:
+    search_of = 'tpe', 3, 'config', ['valence']
+    Study(tmp_path, SPACE, *search_of, 'asha')
+    path = tmp_path / STUDY
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text(''.join(line for line in lines if '"pruner"' not in line))
+    Study(tmp_path, SPACE, *search_of, 'median')
+    for other in ('asha', None):
+        with pytest.raises(ConfigError, match='another pruner'):
+            Study(tmp_path, SPACE, *search_of, other)
+
+
+def test_a_search_killed_at_any_write_draws_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = pytest.importorskip('optuna.storages.journal', reason='needs optuna').JournalFileBackend
+    real = backend.append_logs
+
+    def drawn(folder: Path) -> dict[int, Any]:
+        found: dict[int, Any] = {}
+
+        def make(number: int, values: Any) -> Job:
+            found[number] = values
+            return Job(str(number), (), folder / 'none')
+
+        list(Study(folder, SPACE, 'tpe', 3, 'config', ['valence']).jobs(2, make))
+        return found
+
+    whole = drawn(tmp_path / 'whole')
+    assert list(whole) == [0, 1]
+    writes = len((tmp_path / 'whole' / STUDY).read_text().splitlines())
+    for last in range(writes):
+        done = itertools.count()
+
+        def killed(self: Any, logs: Any, done: Any = done, last: int = last) -> None:
+            if next(done) == last:
+                raise KeyboardInterrupt
+            real(self, logs)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(backend, 'append_logs', killed)
+            with pytest.raises(KeyboardInterrupt):
+                drawn(tmp_path / str(last))
+        assert drawn(tmp_path / str(last)) == whole
+
+
+def test_trials_that_a_user_has_tested_otherwise(series: Series) -> None:
+    """They are tested again; the others, and their training, are left alone."""
+    first = Quick()
+    run_search(series, 2, first)
+    for job, words in zip(first.launched, (['overlap=2'], []), strict=True):
+        made_runs.trained(job)
+        made_runs.recorded(job.work_dir, words)
+    again, lines = Quick(), list[str]()
+    again.finish = lambda job: made_runs.recorded(job.work_dir, [])  # type: ignore[method-assign]
+    assert len(search(series, SPACE, 2, 3, again, lines.append).rows) == 2
+    assert [job.name for job in again.launched] == [first.launched[0].name]
+    assert [Path(command[1]).name for command in again.launched[0].commands] == ['test.py']
+    assert lines[0] == (
+        f'{first.launched[0].name}: what predictions/ holds was made with other settings: it is tested again'
+    )
 
 
 def test_what_has_no_bounds(tmp_path: Path) -> None:

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import logging
 import re
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from abawfw.engine.hooks import PruningHook
 from abawfw.results.study_file import NAME, open_storage
 
 
 @pytest.fixture
 def study(tmp_path: Path) -> tuple[Path, Any]:
-    """Six trials that have reached .99 and more in three epochs, and a new one."""
+    """Six trials that have reached .99 and more in five epochs, and a new one."""
     path = tmp_path / 'study.log'
     optuna, storage = open_storage(path, 'the test')
     found = optuna.create_study(study_name=NAME, storage=storage, direction='maximize')
     found.pruner = optuna.pruners.SuccessiveHalvingPruner()  # it notes where trials are when it is asked
     for k in range(6):
         trial = found.ask()
-        for epoch in (1, 2, 3):
+        for epoch in range(1, 6):
             trial.report(0.99 + k / 1000, epoch)
             trial.should_prune()
         found.tell(trial, 0.99)
@@ -64,3 +69,86 @@ def test_a_trial_that_is_none(
     assert found['codes'] != [0]
     assert re.search(message, found['output'])
     assert 'Traceback' not in found['output']
+
+
+EPOCHS = 6
+SCORES = {'asha': [0.999, 0.999, 0.999, 0.5, 1, 1], 'median': [0.5, 1, 1, 1, 1, 1]}
+ENDS = {'asha': 4, 'median': 1}  # epochs of a power of 4; any epoch
+
+
+def epochs_of(path: Path, pruner: str, kill: Callable[[int], int | None] = lambda epoch: None) -> int:
+    """Epochs that trial 6 trains, begun again from the last epoch that was saved whenever it is killed.
+
+    Args:
+        kill: called after every epoch, before it is saved; the epoch to go on from, or None to go on.
+    """
+    saved = 0
+    while True:
+        loop = SimpleNamespace(stop_training=False, record={})
+        runner: Any = SimpleNamespace(
+            **{'rank': 0, 'epoch': saved, 'max_epochs': EPOCHS, 'train_loop': loop},
+            model=SimpleNamespace(targets=('valence', 'arousal')),
+            logger=logging.getLogger('pruning'),
+        )
+        hook = PruningHook(str(path), 6, pruner)
+        try:
+            hook.before_train(runner)
+            while runner.epoch < EPOCHS and not loop.stop_training:
+                loop.record = {'val_ccc': SCORES[pruner][runner.epoch]}
+                runner.epoch += 1
+                hook.between_epochs(runner)
+                if (before := kill(runner.epoch)) is not None:
+                    saved = before
+                    raise KeyboardInterrupt
+                saved = runner.epoch
+            return runner.epoch
+        except KeyboardInterrupt:
+            continue
+
+
+def kept_of(study: Any) -> tuple[Any, ...]:
+    trial = study.trials[6]
+    return trial.intermediate_values, trial.user_attrs, trial.system_attrs
+
+
+@pytest.mark.parametrize('pruner', ['asha', 'median'])
+def test_a_killed_trial_ends_where_it_would_have(
+    study: tuple[Path, Any], pruner: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before any write to the file, before the state of an epoch is saved, and behind it."""
+    from optuna.storages.journal import JournalFileBackend
+
+    path, found = study
+    new, real = path.read_bytes(), JournalFileBackend.append_logs
+    end = ENDS[pruner]
+    assert epochs_of(path, pruner) == end
+    whole, kept = path.read_bytes(), kept_of(found)
+    assert kept[1] == {'pruned': end}
+    assert epochs_of(path, pruner) == end  # begun once more from the beginning, all that is known
+    assert path.read_bytes() == whole
+    writes = len(whole.splitlines()) - len(new.splitlines())
+    assert writes > end
+
+    def study_anew() -> Any:
+        path.write_bytes(new)
+        optuna, storage = open_storage(path, 'the test')
+        return optuna.load_study(study_name=NAME, storage=storage)
+
+    for last in range(writes):
+        done = itertools.count()
+
+        def killed(self: Any, logs: Any, done: Any = done, last: int = last) -> None:
+            if next(done) == last:
+                raise KeyboardInterrupt
+            real(self, logs)
+
+        again = study_anew()
+        monkeypatch.setattr(JournalFileBackend, 'append_logs', killed)
+        assert epochs_of(path, pruner) == end
+        monkeypatch.undo()
+        assert kept_of(again) == kept
+    for back in (0, 1, end):
+        again, left = study_anew(), [max(0, end - back)]
+        kill = lambda epoch, left=left: left.pop() if epoch == end and left else None  # noqa: E731
+        assert epochs_of(path, pruner, kill) == end
+        assert kept_of(again) == kept

@@ -129,6 +129,8 @@ class _Queue:
             job = self._again.popleft()
         self._attempts[job.name] += 1
         again = ' again' if self._attempts[job.name] > 1 else ''
+        if job.note and not again:
+            self._report(f'{job.name}: {job.note}')
         self._report(f'{job.name}: started{again}, log in {job.work_dir / job.log.name}')
         return job
 
@@ -165,6 +167,7 @@ class Job:
         environment: variables set for the commands, over those of the launching process.
         outputs: files below the work_dir that must be there besides a summary that says done.
         folder: where the commands run; relative paths in them and in configs start there.
+        note: what the user should know before it is started.
     """
 
     name: str
@@ -173,6 +176,7 @@ class Job:
     environment: Mapping[str, str] = field(default_factory=dict)
     outputs: tuple[str, ...] = ()
     folder: Path = field(default_factory=Path.cwd)
+    note: str = ''
 
     @property
     def log(self) -> Path:
