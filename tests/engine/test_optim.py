@@ -10,6 +10,7 @@ import mmengine.device.utils
 import numpy as np
 import pytest
 import torch
+from mmengine.optim import DefaultOptimWrapperConstructor
 from mmengine.registry import DefaultScope
 from torch import nn
 
@@ -232,6 +233,22 @@ def test_groups_of_a_subnetwork_are_clipped_together(max_norm: float | None) -> 
             at = next(i for i, network in enumerate(model.subnetworks()) if name.startswith(f'{network}.'))
             factor = 1.0 if max_norm is None else min(1.0, max_norm / lengths[at])
             torch.testing.assert_close(parameter.grad, factor * grads[name])
+
+
+def test_groups_of_no_subnetwork_are_clipped_together() -> None:
+    """MMEngine's constructor makes a group of each parameter as soon as one has options of its own."""
+    model = TwoParts()
+    with DefaultScope.overwrite_default_scope('abawfw'):
+        optimizer = {'type': 'SGD', 'lr': 1.0, 'weight_decay': 0.1}
+        cfg = {'type': 'abawfw.VAOptimWrapper', 'optimizer': optimizer, 'max_norm': 1.0}
+        wrapper = DefaultOptimWrapperConstructor(cfg, {'bias_decay_mult': 0.0})(model)
+    assert {g['weight_decay'] for g in wrapper.optimizer.param_groups} == {0.0, 0.1}
+    trained = [p for p in model.parameters() if p.requires_grad]
+    for parameter in trained:
+        parameter.grad = torch.ones_like(parameter)
+    wrapper.step()
+    assert float(torch.cat([p.grad.flatten() for p in trained]).norm()) == pytest.approx(1.0, rel=1e-5)
+    assert [float(n) for n in wrapper.gradient_norms] == [pytest.approx(6**0.5)]
 
 
 def test_a_state_of_groups_that_name_no_subnetwork() -> None:

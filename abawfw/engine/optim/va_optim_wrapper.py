@@ -52,8 +52,8 @@ class VAOptimWrapper(OptimWrapper):
     on the device the model is on. bf16 needs no loss scaling; fp16 does and is for GPUs only.
 
     Args:
-        optimizer: the optimiser. Its parameter groups with the same ``network`` are clipped together, and one
-            without is clipped on its own.
+        optimizer: the optimiser. Its parameter groups with the same ``network`` are clipped together, as are
+            those without one.
         precision: 'fp32', 'bf16' or 'fp16'.
         max_norm: largest gradient norm of a sub-network, None for no clipping.
 
@@ -73,9 +73,9 @@ class VAOptimWrapper(OptimWrapper):
         self.precision, self.max_norm = precision, max_norm
         self.gradient_norms: list[torch.Tensor] = []
         # found now: the groups of a checkpoint, which may be older than these names, replace the optimiser's
-        self._networks: dict[Any, list[torch.Tensor]] = {}
-        for i, group in enumerate(optimizer.param_groups):
-            self._networks.setdefault(group.get('network', i), []).extend(group['params'])
+        self._networks: dict[str | None, list[torch.Tensor]] = {}
+        for group in optimizer.param_groups:
+            self._networks.setdefault(group.get('network'), []).extend(group['params'])
         self.scaler = torch.amp.GradScaler(get_device()) if precision == 'fp16' else None
 
     @contextmanager
