@@ -192,6 +192,12 @@ RANGES: dict[str, dict[str, Any]] = {
     },
 }
 
+# Options of MMEngine's constructor of the optimiser, which ignores all others.
+PARAMWISE = (
+    *('custom_keys', 'bias_lr_mult', 'bias_decay_mult', 'norm_decay_mult', 'flat_decay_mult'),
+    *('dwconv_decay_mult', 'dcn_offset_lr_mult', 'bypass_duplicate'),
+)
+
 # Arguments whose keys are names of the user's choice and no settings.
 PLAIN = frozenset({'paramwise_cfg'})
 
@@ -321,6 +327,12 @@ class _Check:
         if isinstance(name, str) and registered(builders, name) is None:
             hint = nearest(name, _names(builders))
             self.problems.append(f"{place}.constructor: no {builders.name} is called '{name}': {hint}")
+        if name == 'DefaultOptimWrapperConstructor' and isinstance(options, dict):
+            for part in sorted(options.keys() - {*PARAMWISE}):
+                self.problems.append(
+                    f'{place}.paramwise_cfg.{part}: no option of {name}; {nearest(part, PARAMWISE)}. '
+                    'SubnetworkConstructor takes parts and patterns, and clips each sub-network on its own'
+                )
         if name == 'SubnetworkConstructor' and isinstance(options, dict):
             self.value(f'{place}.paramwise_cfg', options, dict[str, Part])
             for part, changed in options.items():

@@ -283,7 +283,9 @@ def _check_optimizer(wrapper: Any, saved: dict[str, Any]) -> None:
         raise ValueError('its parameter groups differ')
     for number, (here, there) in enumerate(zip(groups, saved['param_groups'], strict=True)):
         for key, value in here.items():
-            if key != 'params' and not (key not in there and isinstance(value, (bool, type(None)))):
+            # checkpoints of 0.1.0 do not name the sub-network of a group
+            added = key not in there and (key == 'network' or isinstance(value, (bool, type(None))))
+            if key != 'params' and not added:
                 _check_alike(value, there.get(key), f'optimizer.param_groups.{number}.{key}')
     settings = saved.get('base_param_settings')
     if settings is not None:

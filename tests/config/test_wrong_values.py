@@ -250,6 +250,14 @@ def test_a_list_may_stand_for_a_tuple(plain: dict[str, Any]) -> None:
     assert problems_with(plain, ('optim_wrapper', 'optimizer', 'betas'), [0.5, 0.9]) == ''
 
 
+def test_parts_for_a_constructor_that_ignores_them() -> None:
+    given = {'optim_wrapper.paramwise_cfg': {'head': {'lr': 1e-4}, 'bias_decay_mult': 0.0}}
+    problems = config_problems(load_config(CONFIGS / 'ras/raav_affwild2.py', given))
+    (line,) = [text for text in problems if 'paramwise_cfg' in text]
+    assert line.startswith('optim_wrapper.paramwise_cfg.head: no option of DefaultOptimWrapperConstructor; ')
+    assert 'SubnetworkConstructor takes parts and patterns' in line
+
+
 def test_folds(stores: dict[str, Path]) -> None:
     plain = load_config(
         CONFIGS / 'tagf/tagf_embeddings_demo.py', {'data_root': str(stores['trials'])}

@@ -10,6 +10,7 @@ import mmengine.device.utils
 import numpy as np
 import pytest
 import torch
+from mmengine.optim import DefaultOptimWrapperConstructor
 from mmengine.registry import DefaultScope
 from torch import nn
 
@@ -204,6 +205,69 @@ def test_options_of_patterns() -> None:
         'head': (1, 1.0, 0.5),
         'head *.bias': (1, 1.0, 0.0),
     }
+
+
+PATTERNS = {'*.bias': {'weight_decay': 0.0}, 'backbones.video.output_layer': {'lr': 0.1}}
+
+
+@pytest.mark.parametrize('max_norm', [2.0, None])
+def test_groups_of_a_subnetwork_are_clipped_together(max_norm: float | None) -> None:
+    """Options of a part or a pattern change those options, and not what the gradient is cut to."""
+    torch.manual_seed(0)
+    model = Nested()
+    with DefaultScope.overwrite_default_scope('abawfw'):
+        optimizer = {'type': 'SGD', 'lr': 1.0}
+        cfg = {'type': 'VAOptimWrapper', 'optimizer': optimizer, 'max_norm': max_norm}
+        wrapper = SubnetworkConstructor(cfg, PATTERNS)(model)
+    lengths = []
+    for network in model.subnetworks().values():
+        parameters = [p for p in network.parameters() if p.requires_grad]
+        for i, parameter in enumerate(parameters):
+            parameter.grad = torch.full_like(parameter, i + 1.0)
+        lengths.append(sum((i + 1) ** 2 * p.numel() for i, p in enumerate(parameters)) ** 0.5)
+    grads = {name: p.grad.clone() for name, p in model.named_parameters() if p.requires_grad}
+    wrapper.step()
+    np.testing.assert_allclose([float(norm) for norm in wrapper.gradient_norms], lengths, rtol=1e-6)
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            at = next(i for i, network in enumerate(model.subnetworks()) if name.startswith(f'{network}.'))
+            factor = 1.0 if max_norm is None else min(1.0, max_norm / lengths[at])
+            torch.testing.assert_close(parameter.grad, factor * grads[name])
+
+
+def test_groups_of_no_subnetwork_are_clipped_together() -> None:
+    """MMEngine's constructor makes a group of each parameter as soon as one has options of its own."""
+    model = TwoParts()
+    with DefaultScope.overwrite_default_scope('abawfw'):
+        optimizer = {'type': 'SGD', 'lr': 1.0, 'weight_decay': 0.1}
+        cfg = {'type': 'abawfw.VAOptimWrapper', 'optimizer': optimizer, 'max_norm': 1.0}
+        wrapper = DefaultOptimWrapperConstructor(cfg, {'bias_decay_mult': 0.0})(model)
+    assert {g['weight_decay'] for g in wrapper.optimizer.param_groups} == {0.0, 0.1}
+    trained = [p for p in model.parameters() if p.requires_grad]
+    for parameter in trained:
+        parameter.grad = torch.ones_like(parameter)
+    wrapper.step()
+    assert float(torch.cat([p.grad.flatten() for p in trained]).norm()) == pytest.approx(1.0, rel=1e-5)
+    assert [float(n) for n in wrapper.gradient_norms] == [pytest.approx(6**0.5)]
+
+
+def test_a_state_of_groups_that_name_no_subnetwork() -> None:
+    """As version 0.1.0 wrote it: what follows is clipped by sub-network all the same."""
+    torch.manual_seed(0)
+    model = Nested()
+    with DefaultScope.overwrite_default_scope('abawfw'):
+        optimizer = {'type': 'SGD', 'lr': 0.0}
+        cfg = {'type': 'VAOptimWrapper', 'optimizer': optimizer, 'max_norm': 5.0}
+        wrapper = SubnetworkConstructor(cfg, PATTERNS)(model)
+    state = wrapper.state_dict()
+    for group in state['param_groups']:
+        del group['network']
+    wrapper.load_state_dict(state)
+    for parameter in model.parameters():
+        parameter.grad = torch.full_like(parameter, 2.0) if parameter.requires_grad else None
+    wrapper.step()
+    lengths = [2 * 8**0.5, 2 * 6**0.5, 2 * 3**0.5]
+    np.testing.assert_allclose([float(norm) for norm in wrapper.gradient_norms], lengths, rtol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -168,6 +168,22 @@ def test_no_rate_falls_below_the_lowest_nor_rises_to_it() -> None:
     assert wrapper.get_lr()['lr'] == [1e-5, 1e-6]
 
 
+def test_a_part_falls_with_what_patterns_take_out_of_it() -> None:
+    wrapper = grouped(
+        {'head *.bias': 1e-4, 'head': 2e-4, 'head.out': 3e-4, 'header': 4e-4, 'fusion *.bias': 5e-4}
+    )
+    part = WarmupPlateauLR(wrapper, 0, 0, 0.1, groups=['head'])
+    for _ in range(3):  # the first score is the best
+        part.after_validation(0.1)
+    np.testing.assert_allclose(wrapper.get_lr()['lr'], [1e-6, 2e-6, 3e-4, 4e-4, 5e-4], rtol=1e-12)
+    assert part.is_below(3e-6)
+    alone = grouped({'head': 2e-4, 'head *.bias': 1e-4})
+    schedule = WarmupPlateauLR(alone, 0, 0, 0.1, groups=['head *.bias'])
+    for _ in range(2):
+        schedule.after_validation(0.1)
+    np.testing.assert_allclose(alone.get_lr()['lr'], [2e-4, 1e-5], rtol=1e-12)
+
+
 def test_a_group_that_does_not_exist() -> None:
     with pytest.raises(ConfigError, match=r"no parameter group is called 'haed'.*head"):
         WarmupPlateauLR(grouped({'head': LR}), groups=['haed'])

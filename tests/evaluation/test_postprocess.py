@@ -113,6 +113,20 @@ def test_exponential(x: np.ndarray, time_constant: float) -> None:
     np.testing.assert_allclose(ExponentialSmoothing(time_constant)(x), expected, rtol=0, atol=1e-9)
 
 
+def test_exponential_mean_of_the_past(golden_2025: Path) -> None:
+    """At the last frame of a video nothing is ahead: team RAS's one-sided average, but for its first value.
+
+    Of frame t that is .3 of x[t] and .7 of the one before, from x[0] on, which so counts for all that would
+    be before it: .7 ** (t + 1) of the whole.
+    """
+    with np.load(golden_2025 / 'ras/postprocess.npz') as arrays:
+        x, expected = arrays['x'].astype(float), arrays['ema_0.3']
+    before = 0.7 ** np.arange(1, len(x) + 1)
+    step = ExponentialSmoothing(-1 / np.log(0.7))
+    found = np.array([step(x[: t + 1])[-1] for t in range(len(x))])
+    np.testing.assert_allclose(before * x[0] + (1 - before) * found, expected, rtol=0, atol=1e-6)
+
+
 @given(SEQUENCES, WINDOWS)
 def test_median(x: np.ndarray, window: int) -> None:
     expected = [np.median(x[max(0, t - window) : t + window + 1]) for t in range(len(x))]

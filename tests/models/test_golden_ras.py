@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 import torch
 from golden_recipe import fill, golden_input, parameter_names
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
 from abawfw.apis.build import model_config
@@ -480,6 +482,40 @@ def test_a_converted_checkpoint(golden: Path, tmp_path: Path, name: str) -> None
         output = model.step(inputs, frames, [])[0].va
     expected = arrays['preds' if name == 'raav_small' else 'out']
     torch.testing.assert_close(output[valid], expected[valid], **CLOSE)
+
+
+OF_FUSION = {'batch': 8, 'epochs': 100, 'patience': 15, 'seed': 42, 'window': (400, 150), 'max_norm': None}
+OF_RAAV = {'batch': 8, 'epochs': 50, 'patience': 6, 'seed': 0, 'window': (120, 60), 'max_norm': 1.0}
+
+
+@pytest.mark.parametrize('name', CHECKPOINTS)
+def test_training_is_the_reference_s(golden: Path, tmp_path: Path, name: str) -> None:
+    """After RAAV's clipping the gradients of all its parameters together have a norm of 1."""
+    model = converted(golden, tmp_path, name)
+    config = CHECKPOINTS[name][0]
+    cfg, of_raav = resolve(load_config(f'ras/{config}_affwild2.py')), name == 'raav_small'
+    with DefaultScope.overwrite_default_scope('abawfw'):
+        wrapper = build_optim_wrapper(model, cfg.optim_wrapper.to_dict())
+    clips = cfg.train_dataloader.dataset.clips
+    found = {
+        'batch': cfg.train_dataloader.sampler.batch_size,
+        'epochs': cfg.train_cfg.max_epochs,
+        'patience': next(hook.patience for hook in cfg.custom_hooks if hook.type == 'EarlyStopHook'),
+        'seed': cfg.randomness.seed,
+        'window': (clips.length, clips.hop),
+        'max_norm': wrapper.max_norm,
+    }
+    assert found == (OF_RAAV if of_raav else OF_FUSION)
+    for group in wrapper.optimizer.param_groups:
+        assert (group['lr'], group['weight_decay']) == (5e-5 if of_raav else 1e-4, 0.01)
+    schedules = [(s.type, s.factor, s.patience, s.get('lowest', 0)) for s in cfg.param_scheduler]
+    assert schedules == ([] if of_raav else [('WarmupPlateauLR', 0.1, 5, 0)])
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    wrapper.step()
+    norm = torch.cat([p.grad.flatten() for p in model.parameters()]).norm().item()
+    free = sum(p.numel() for p in model.parameters()) ** 0.5
+    assert norm == pytest.approx(1.0 if of_raav else free, rel=1e-5)
 
 
 @pytest.mark.parametrize(

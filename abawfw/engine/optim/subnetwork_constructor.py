@@ -17,16 +17,17 @@ from abawfw.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZE
 class SubnetworkConstructor:
     """Build the optimiser with one parameter group for each of ``model.subnetworks()``.
 
-    Gradients are clipped per group (RUCAIM3 clips each sub-network on its own, docs/rucaim3.md, Training).
-    Frozen parameters are in their group from the start: without a gradient the optimiser passes them by, and
-    releasing them later changes no group.
+    Gradients are clipped per sub-network, as RUCAIM3 does (docs/rucaim3.md, Training), whose name is in each
+    of its groups as ``network``. Frozen parameters are in their group from the start: without a gradient the
+    optimiser passes them by, and releasing them later changes no group.
 
     Args:
         optim_wrapper_cfg: config of the optimiser wrapper; its ``optimizer`` is the optimiser's config.
         paramwise_cfg: ``{part: options}``: options of the optimiser, such as ``lr`` and ``weight_decay``, for
             the parameters of a part, named as in ``model.frozen`` (``backbones``, ``backbones.video``,
-            ``backbones.video.output_layer``). Where parts lie within one another the innermost counts. What
-            has its own options within a sub-network is a separate group.
+            ``backbones.video.output_layer``), or for those whose names match a pattern (``*.bias``). Where
+            parts lie within one another the innermost counts; where a part and a pattern fit, both act. What
+            has its own options within a sub-network is a separate group, and is clipped with the sub-network.
 
     Raises:
         ConfigError: no parameter belongs to a part, or the optimiser does not have an option.
@@ -50,7 +51,7 @@ class SubnetworkConstructor:
                 pattern = next((p for p in reversed(self.patterns) if fnmatchcase(name, p)), '')
                 title = f'{part if part.startswith(f"{network}.") else network} {pattern}'.rstrip()
                 options = {**self.options.get(part, {}), **self.options.get(pattern, {})}
-                empty = {'name': title, 'params': [], **options}
+                empty = {'name': title, 'network': network, 'params': [], **options}
                 groups.setdefault((network, part, pattern), empty)['params'].append(parameter)
         optimizer = OPTIMIZERS.build(
             self.cfg.pop('optimizer'), default_args={'params': list(groups.values())}

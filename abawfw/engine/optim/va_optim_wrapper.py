@@ -52,13 +52,14 @@ class VAOptimWrapper(OptimWrapper):
     on the device the model is on. bf16 needs no loss scaling; fp16 does and is for GPUs only.
 
     Args:
-        optimizer: the optimiser; each of its parameter groups is clipped on its own.
+        optimizer: the optimiser. Its parameter groups with the same ``network`` are clipped together, as are
+            those without one.
         precision: 'fp32', 'bf16' or 'fp16'.
-        max_norm: largest gradient norm of a parameter group, None for no clipping.
+        max_norm: largest gradient norm of a sub-network, None for no clipping.
 
     Attributes:
         precision: as given.
-        gradient_norms: of the last step, before clipping, one scalar per group.
+        gradient_norms: of the last step, before clipping, one scalar per sub-network.
 
     Raises:
         ConfigError: see :func:`check_precision`.
@@ -71,6 +72,10 @@ class VAOptimWrapper(OptimWrapper):
         check_precision(precision)
         self.precision, self.max_norm = precision, max_norm
         self.gradient_norms: list[torch.Tensor] = []
+        # found now: the groups of a checkpoint, which may be older than these names, replace the optimiser's
+        self._networks: dict[str | None, list[torch.Tensor]] = {}
+        for group in optimizer.param_groups:
+            self._networks.setdefault(group.get('network'), []).extend(group['params'])
         self.scaler = torch.amp.GradScaler(get_device()) if precision == 'fp16' else None
 
     @contextmanager
@@ -84,15 +89,15 @@ class VAOptimWrapper(OptimWrapper):
         super().backward(self.scaler.scale(loss) if self.scaler else loss)
 
     def step(self) -> None:
-        """Clip each parameter group, then update."""
+        """Clip each sub-network, then update."""
         if self.scaler:
             self.scaler.unscale_(self.optimizer)
-        groups = [group['params'] for group in self.optimizer.param_groups]
+        networks = self._networks.values()
         if self.max_norm is not None:
-            self.gradient_norms = [torch.nn.utils.clip_grad_norm_(group, self.max_norm) for group in groups]
+            self.gradient_norms = [torch.nn.utils.clip_grad_norm_(n, self.max_norm) for n in networks]
         else:
-            gradients = [[p.grad for p in group if p.grad is not None] for group in groups]
-            self.gradient_norms = [torch.nn.utils.get_total_norm(group) for group in gradients]
+            gradients = [[p.grad for p in network if p.grad is not None] for network in networks]
+            self.gradient_norms = [torch.nn.utils.get_total_norm(network) for network in gradients]
         if self.scaler:
             self.scaler.step(self.optimizer)
             self.scaler.update()

@@ -29,7 +29,8 @@ class WarmupPlateauLR:
         restarting: warm up as the reference does: from 0 again in each epoch, towards a fifth of the rate in
             the fifth of five epochs (docs/tagf.md, What differs, and why).
         groups: names of the parameter groups whose rate falls at a plateau, such as ``head`` or another part
-            of ``paramwise_cfg``; None for all. The others keep theirs; all of them warm up.
+            of ``paramwise_cfg``, with the groups that patterns take out of them; None for all. The others
+            keep theirs; all of them warm up.
         threshold: fraction of the best score by which one is better; 0 for any.
         lowest: rate below which none falls.
         end: not used; MMEngine hands every schedule the number of epochs.
@@ -68,12 +69,12 @@ class WarmupPlateauLR:
         self.threshold, self.lowest = threshold, lowest
         names = [group.get('name', str(i)) for i, group in enumerate(optimizer.param_groups)]
         for group in groups or ():
-            if group not in names:
+            if not any(_belongs(name, group) for name in names):
                 raise ConfigError(
                     f'WarmupPlateauLR: no parameter group is called {group!r}; {nearest(group, names)}. '
                     'Parts of sub-networks get one by optim_wrapper.paramwise_cfg'
                 )
-        self.falling = [groups is None or name in groups for name in names]
+        self.falling = [groups is None or any(_belongs(name, g) for g in groups) for name in names]
         self.base_rates: list[float] = [group['lr'] for group in optimizer.param_groups]
         self.best = -float('inf')
         self.restart()
@@ -133,3 +134,8 @@ class WarmupPlateauLR:
         """Continue from a position."""
         for name in self.position:
             setattr(self, name, state[name])
+
+
+def _belongs(name: str, group: str) -> bool:
+    """Whether a group is this one, or what a pattern took out of it: ``head *.bias`` out of ``head``."""
+    return f'{name} '.startswith(f'{group} ')
