@@ -131,7 +131,6 @@ class PackedStore(FeatureStore):
         Raises:
             DataError: they are not those of the frames, of which a sample is looked at.
         """
-        info = self.feature(feature)
         masked = observed and f'valid_{feature}' in self._arrays
         name = f'observed_moments_{feature}' if masked else f'moments_{feature}'
         if name not in self._arrays:
