@@ -284,6 +284,13 @@ def test_missing_or_short_array_is_recognised_on_opening(
         ({'videos': [{}]}, 'KeyError'),
         ({'features': {'../pose': {'dims': [2], 'dtype': 'float32', 'valid': False}}}, r'\.\./pose'),
         ({'features': {'pose': {'dims': [2], 'dtype': 'object', 'valid': False}}}, 'object'),
+        (
+            {'features': {'pose': {'dims': [2], 'dtype': 'float32', 'valid': None}}},
+            'None where true or false',
+        ),
+        ({'features': {'pose': {'dims': [2], 'dtype': 'float32', 'valid': 0}}}, '0 where true or false'),
+        ({'times': None}, 'None where true or false'),
+        ({'checksums': {'labels': ['1', 2, 3, 4]}}, '1 is no whole number'),
         ({'features': {'pose': {'dims': [3], 'dtype': 'float32', 'valid': False}}}, 'index says'),
     ],
 )
