@@ -79,6 +79,7 @@ def test_observers_are_written_and_their_names_may_be_bytes(path: Path, tmp_path
         (named(['av1', 'av1']), "two raters are called 'av1'"),
         (named(['av1']), '2 raters, but 1 names'),
         (named(['av1\n# rate: 9', 'ao1']), 'cannot be a name here'),
+        (named(['av1\N{LINE SEPARATOR}# rate: 9', 'ao1']), 'cannot be a name here'),
         (named(['av/1', 'ao1']), 'cannot be a name here'),
         (lambda file: file.move('seg1', 'seg\n1'), 'cannot be a name here'),
     ],

@@ -62,7 +62,7 @@ def convert_gump_raters(files: Sequence[str | os.PathLike[str]], root: str | os.
             raters |= dict.fromkeys(name for name in names if name.startswith(OBSERVERS))
             omitted |= dict.fromkeys(name for name in names if name not in raters)
             for clip in reader.groups(path):
-                if plain_name(clip, path) in clips:
+                if _name(clip, path) in clips:
                     raise DataError(f'{path}: clip {clip} is in two files; name each file once')
                 clips.append(clip)
                 for name, values in zip(names, _values(reader, path, clip, len(names)), strict=True):
@@ -82,7 +82,14 @@ def _raters(reader: HDF5Reader, path: Path) -> list[str]:
         )
     if twice := [name for name in names if names.count(name) > 1]:
         raise DataError(f'{path}: two raters are called {twice[0]!r}; rename one')
-    return [plain_name(name, path) for name in names]
+    return [_name(name, path) for name in names]
+
+
+def _name(name: str, path: Path) -> str:
+    """The name, if it is that of one file and stands on one line of it."""
+    if len(plain_name(name, path).splitlines()) > 1:
+        raise DataError(f'{path}: {name!a} cannot be a name here: it breaks the line; rename it')
+    return name
 
 
 def _values(reader: HDF5Reader, path: Path, clip: str, raters: int) -> NDArray[np.float64]:
