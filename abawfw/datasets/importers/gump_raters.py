@@ -82,7 +82,7 @@ def _raters(reader: HDF5Reader, path: Path) -> list[str]:
         )
     if twice := [name for name in names if names.count(name) > 1]:
         raise DataError(f'{path}: two raters are called {twice[0]!r}; rename one')
-    return [_name(name, path) for name in names]
+    return [_name(str(name), path) for name in names]
 
 
 def _name(name: str, path: Path) -> str:
