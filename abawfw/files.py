@@ -28,6 +28,8 @@ from typing import Self, TypeGuard
 from abawfw.errors import ConfigError, DataError
 
 HOST = socket.gethostname().partition('.')[0][:16]
+MAX_BYTES = 2 << 30
+"""Largest file that is read as a whole: more than a table of 1,000 numbers a frame of two hours has."""
 DAY = 24 * 3600
 """Seconds after which a temporary name of another machine, whose processes cannot be seen, is left over."""
 
@@ -338,31 +340,20 @@ def check_plain(path: Path) -> None:
         raise DataError(f'{path}: is {kinds.get(stat.S_IFMT(mode), "a device")}, a plain file is expected')
 
 
-def read_text(path: Path) -> str:
-    """A text file in UTF-8, with or without a byte order mark.
+def read_plain(path: Path) -> bytes:
+    """All of a file that may come from anyone.
 
     Raises:
-        DataError: it cannot be read, or is no such text.
+        DataError: it is no plain file, is too large, or cannot be read.
     """
+    check_plain(path)
     try:
-        content = path.read_bytes()
-        return content.decode('utf-8-sig')
+        if (size := path.stat().st_size) > MAX_BYTES:
+            raise DataError(f'{path}: {size:,} bytes; files of up to {MAX_BYTES:,} are read as a whole')
+        return path.read_bytes()
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else error
         raise DataError(f'{path}: cannot be read ({reason})') from None
-    except UnicodeDecodeError as error:
-        raise DataError(f'{path}: cannot be read: {not_utf8(content, error)}') from None
-
-
-def not_utf8(content: bytes, error: UnicodeDecodeError) -> str:
-    """What a file that should be text in UTF-8 is instead, as far as its first bytes show it."""
-    if content.startswith(b'\x1f\x8b'):
-        return 'it is compressed with gzip: unpack it first'
-    if content.startswith((b'\xff\xfe', b'\xfe\xff')):
-        return 'it is text in UTF-16: save it as UTF-8'
-    return (
-        f'it is no text in UTF-8, byte {error.start + 1:,} is 0x{content[error.start]:02x}: save it as UTF-8'
-    )
 
 
 def check_folder(folder: Path, way_out: str) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from abawfw.errors import DataError, counted, nearest
-from abawfw.files import read_text
+from abawfw.text_files import read_csv
 
 COLUMNS = ('video', 'group')
 LISTED = 10  # videos that a message names one by one
@@ -72,10 +72,7 @@ class Groups:
         """
         if not path.is_file():
             raise DataError(f'{path}: is no plain file; write a table with the header {",".join(COLUMNS)}')
-        try:
-            rows = list(csv.reader(io.StringIO(read_text(path)), strict=True))
-        except csv.Error as error:
-            raise DataError(f'{path}: is no table in CSV ({error})') from None
+        rows = read_csv(path)
         header = tuple(cell.strip() for cell in rows[0]) if rows else ()
         if header != COLUMNS:
             raise DataError(f'{path}, line 1: {",".join(header)!r}, expected the header {",".join(COLUMNS)}')

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from abawfw.errors import DataError
-from abawfw.files import check_plain, not_utf8
+from abawfw.files import check_plain
+from abawfw.text_files import not_utf8
 
 MAX_BYTES = 512 << 20
 """Largest file that is read; the predictions of all videos of Aff-Wild2 are a tenth of it."""

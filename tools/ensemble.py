@@ -157,8 +157,10 @@ def average_weights(args: argparse.Namespace, sample: SampleFile | None) -> None
             raise ConfigError(f'{option} and --weights-average: the mean is a run, which {why}; omit one')
     waits_for('averaging weights')
     from abawfw.apis.progress import Progress
-    from abawfw.apis.soup import SUBMISSION, soup
+    from abawfw.apis.soup import SUBMISSION, check_place, soup
 
+    for note in check_place(args.out, args.overwrite):
+        print(note)
     with Progress() as progress:
         found = soup(
             *(args.runs, args.out, args.smoothed, args.format, sample, args.allow_repair, args.overwrite),

@@ -154,22 +154,30 @@ def soup(
     return Soup(targets, submission)
 
 
-def check_place(out: Path, overwrite: bool) -> None:
+def check_place(out: Path, overwrite: bool) -> list[str]:
     """Refuse a path that exists, unless an earlier soup is to be replaced.
+
+    Returns:
+        What had to be put right after a call that was killed, a line each.
 
     Raises:
         ConfigError: it is there.
     """
-    recover(out)
+    notes = recover(out)
     if not out.exists() and not out.is_symlink():
-        return
+        return notes
+    restored = ''.join(f'; {note}' for note in notes)
     if not overwrite:
-        raise ConfigError(f'{out} exists already; choose another name or replace it with --overwrite')
+        raise ConfigError(
+            f'{out} exists already; choose another name or replace it with --overwrite{restored}'
+        )
     path = out / SUMMARY
-    if out.is_symlink() or not path.is_file() or 'soup' not in read_json(path):
+    summary = read_json(path) if path.is_file() and not out.is_symlink() else None
+    if not isinstance(summary, dict) or 'soup' not in summary:
         raise ConfigError(
             f'{out} is not a mean of weights, as its {SUMMARY} would say, and is not overwritten'
         )
+    return notes
 
 
 def _common_config(runs: Sequence[Run]) -> Config:

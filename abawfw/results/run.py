@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import shlex
 from collections.abc import Iterable, Sequence
 from functools import cached_property
@@ -16,7 +15,6 @@ from abawfw.config.diff import read_written
 from abawfw.config.loading import VAConfig
 from abawfw.errors import DataError
 from abawfw.evaluation.functional import Moments, moments
-from abawfw.files import read_text
 from abawfw.groups import Groups
 from abawfw.json_files import read_json
 from abawfw.prediction_files import KINDS, PARTITIONS, Predictions, file_name, read_predictions
@@ -26,6 +24,7 @@ from abawfw.results.report_file import REPORT, TestedPipeline, doubts, read_pipe
 from abawfw.results.report_table import COUNTED, CROSS_VALIDATED
 from abawfw.results.side_files import number, read_faces, read_times, read_val_groups
 from abawfw.results.trial_files import FOLDER, has_trial_files, read_trial_files
+from abawfw.text_files import read_csv
 
 CONFIG = 'config.py'  # the config that the run was started with, overrides included
 SUMMARY = 'summary.json'  # how far it is, and how it was made
@@ -375,17 +374,15 @@ def _read_table(path: Path) -> list[dict[str, float]]:
     if not path.exists():
         return []
     try:
-        lines = read_text(path).splitlines()
-        rows = list(csv.DictReader(lines, strict=True))
+        header, *rows = [row for row in read_csv(path) if row] or [[]]
     except DataError as error:
         raise DataError(f'{error}; move it away to go on without it') from None
-    except csv.Error as error:
-        raise DataError(f'{path} is no table in CSV ({error}); move it away to go on without it') from None
-    uneven = [n for n, row in enumerate(rows, 2) if None in row or None in row.values()]
-    if uneven or (lines and 'epoch' not in lines[0].split(',')):
+    uneven = [n for n, row in enumerate(rows, 2) if len(row) != len(header)]
+    if uneven or (header and 'epoch' not in header):
         what = f'line {uneven[0]} has not the columns of line 1' if uneven else 'it has no column epoch'
         raise DataError(f'{path} is damaged: {what}; move it away to go on without it')
-    return [{key: x for key, value in row.items() if (x := _number(value)) is not None} for row in rows]
+    cells = [zip(header, row, strict=True) for row in rows]
+    return [{key: x for key, value in row if (x := _number(value)) is not None} for row in cells]
 
 
 def _number(text: Any) -> float | None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from abawfw.errors import ConfigError, DataError, counted
 from abawfw.files import write_text
+from abawfw.text_files import read_text
 
 FOLDER = 'predict'
 PARTITIONS = {'val': 'val', 'test': 'extra'}
@@ -82,10 +83,7 @@ def read_trial_files(folder: Path | str, partition: str, target: str) -> dict[st
 
 
 def _read(path: Path, target: str) -> np.ndarray:
-    try:
-        header, *lines = path.read_text(encoding='utf-8').splitlines() or ['']
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f'{path}: {error}') from error
+    header, *lines = read_text(path).splitlines() or ['']
     if header.strip() != target:
         raise DataError(f'{path}: header {header.strip()!r}, expected {target!r}')
     values = np.empty(len(lines))

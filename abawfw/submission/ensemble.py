@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from abawfw.results.agreement import common_groups, differences, same_videos
 from abawfw.results.run import CROSS_VALIDATION, MEAN, STD, Run, is_run
 from abawfw.submission.contribution import Contribution, ValGroup, group_contributions, mean_of_runs
 from abawfw.submission.weights import FITTED, check_rule, find_weights
+from abawfw.text_files import read_csv
 
 
 class Ensemble:
@@ -185,10 +185,11 @@ def _check_complete(path: Path, runs: Sequence[Path]) -> None:
         return
     again = f'python tools/cross_validate.py CONFIG --out {path}'
     try:
-        with table.open(encoding='utf-8', newline='') as file:
-            names = [row.get('run') or '' for row in csv.DictReader(file)]
-    except (ValueError, csv.Error) as error:
-        raise DataError(f'{table} is damaged: {error}; write it again with: {again}') from error
+        header, *rows = read_csv(table) or [[]]
+    except DataError as error:
+        why = str(error).removeprefix(f'{table}: ')
+        raise DataError(f'{table} is damaged: {why}; write it again with: {again}') from None
+    names = [dict(zip(header, row, strict=False)).get('run', '') for row in rows]
     there = {run.name for run in runs}
     missing = [name for name in names if name and name not in {*there, *STATISTICS}]
     if missing:

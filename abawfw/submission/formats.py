@@ -14,11 +14,12 @@ from abawfw.errors import ConfigError, DataError, counted
 from abawfw.files import Replacement, recover
 from abawfw.prediction_files import file_name
 from abawfw.results.predictions import to_json
+from abawfw.text_files import read_text
 
 HEADER = 'image_location,valence,arousal'
 TOLERANCE = 2  # frames; videos and their labels differ by this much, see docs/challenge.md
 SHOWN = 20  # problems listed by name
-ROW = re.compile(r'([^,]+)/(\d+)\.jpg')
+ROW = re.compile(r'([^,]+)/0*(\d{1,9})\.jpg')  # no more digits than a video has frames
 
 
 class SampleFile:
@@ -37,9 +38,9 @@ class SampleFile:
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
         try:
-            lines = self.path.read_text(encoding='utf-8-sig').splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f'cannot read the sample {path}: {error}') from error
+            lines = read_text(self.path).splitlines()
+        except DataError as error:
+            raise DataError(f'cannot read the sample {error}') from None
         problems = []
         header = lines[0].strip() if lines else ''
         if header != HEADER:
@@ -52,7 +53,7 @@ class SampleFile:
             location = line.split(',', 1)[0].strip()
             match = ROW.fullmatch(location)
             if match is None or int(match[2]) < 1:
-                problems.append(f'line {number}: {line!r}, expected VIDEO/00001.jpg')
+                problems.append(f'line {number}: {line[:80]!r}, expected VIDEO/00001.jpg')
                 continue
             if location in seen:
                 problems.append(f'line {number}: {location} occurs in the sample twice')

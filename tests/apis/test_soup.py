@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from abawfw.config.loading import load_config, resolve
 from abawfw.datasets.demo.trials import make_demo_trials
 from abawfw.datasets.stores import open_store
 from abawfw.evaluation.functional import Moments, ccc, moments
+from abawfw.files import HOST
 from abawfw.models.layers import MaskedBatchNorm
 
 TARGETS = ('valence', 'arousal')
@@ -124,10 +126,19 @@ def test_it_is_the_old_one_or_the_new_one(
     words = [*members[:2], '--weights-average', '--out', out]
     refused = call(capfd, 'ensemble', *words)
     assert 'exists already; choose another name or replace it with --overwrite' in refused.err
-    assert call(capfd, 'ensemble', *words, '--overwrite').code == 130
+    restored = f'{out}: restored as it was; the process that was replacing it was killed'
+    gone = subprocess.Popen(['true'])
+    gone.wait()
+    left = tmp_path / f'.soup.{gone.pid}@{HOST}.old'
+    out.rename(left)
+    assert f'with --overwrite; {restored}' in call(capfd, 'ensemble', *words).err
+    out.rename(left)
+    done = call(capfd, 'ensemble', *words, '--overwrite')
+    assert (done.code, done.out) == (130, f'{restored}\n')
     assert [p.name for p in tmp_path.rglob('*')] == ['soup', 'summary.json']
-    (out / 'summary.json').write_text('{"status": "done"}')
-    assert 'is not a mean of weights' in call(capfd, 'ensemble', *words, '--overwrite').err
+    for other in ('{"status": "done"}', '5', '["soup"]'):
+        (out / 'summary.json').write_text(other)
+        assert 'is not a mean of weights' in call(capfd, 'ensemble', *words, '--overwrite').err
 
 
 def test_running_statistics_are_those_of_training(tmp_path: Path) -> None:

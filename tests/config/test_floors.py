@@ -37,6 +37,7 @@ FLOORS: dict[str, float] = {
     'checkpoint_content': 0.75,
     'tensor_files': 0.5,
     'json_files': 0.5,
+    'text_files': 0.4,
     'files': 0.25,
     'inert_pickle': 0,
     'errors': 0,

@@ -15,7 +15,7 @@ from small_trials import array, replace, write_trials
 from abawfw.datasets.clip_dataset import ClipDataset
 from abawfw.datasets.clip_request import ClipRequest
 from abawfw.datasets.stores import PackedStore, TrialStore
-from abawfw.datasets.stores.base import RunningMoments
+from abawfw.datasets.stores.base import FeatureStore, RunningMoments
 from abawfw.datasets.stores.packed.pack import pack_store
 from abawfw.datasets.stores.records import VideoInfo
 from abawfw.errors import ConfigError, DataError
@@ -138,7 +138,7 @@ def test_a_packed_store_knows_both_statistics(tmp_path: Path, monkeypatch: pytes
             )
     # no pass over the features, unless the store was packed before there were these sums
     kept = packed.moments('bert', ['b', 'a'], observed=True)
-    monkeypatch.setattr(PackedStore, '_read', None)
+    monkeypatch.setattr(FeatureStore, 'summary', None)
     np.testing.assert_array_equal(PackedStore(packed.root).moments('bert', ['b', 'a'], observed=True), kept)
     monkeypatch.undo()
     (packed.root / 'observed_moments_bert.npy').unlink()

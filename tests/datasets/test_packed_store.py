@@ -23,6 +23,7 @@ from abawfw.datasets.stores import FeatureInfo, FeatureStore, PackedStore, RUCAI
 from abawfw.datasets.stores.base import RunningMoments
 from abawfw.datasets.stores.packed.pack import pack_store
 from abawfw.datasets.stores.records import Problem
+from abawfw.datasets.stores.stated_moments import SAMPLE
 from abawfw.errors import DataError
 from abawfw.files import recover
 
@@ -126,18 +127,70 @@ def test_moments_equal_those_of_the_reference(golden: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize('videos', [['v0'], ['v3', 'v0'], ['v2', 'v1', 'v0', 'v3']])
-def test_moments_of_any_fold_come_without_the_features(
-    source: MemoryStore, tmp_path: Path, videos: Sequence[str], monkeypatch: pytest.MonkeyPatch
+def test_moments_of_any_fold_come_without_a_pass_over_the_features(
+    tmp_path: Path, videos: Sequence[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """No more than a sample of frames is read, each alone in videos as long as these."""
+    rng = np.random.default_rng(1)
+    pose = [rng.normal(100, 1e-3, size=(n, 2)).astype(np.float32) for n in (6000, 3000, 4000, 5000)]
+    source = MemoryStore(tmp_path, {'pose': pose, 'pixels': [(x * 1e5).astype(np.uint8) for x in pose]})
     packed = pack_store(source, tmp_path / 'packed')
-    monkeypatch.setattr(PackedStore, '_read', None)
+    reads, of_file = list[int](), PackedStore._read
+
+    def counted(store: PackedStore, video: VideoInfo, name: str, start: int, stop: int) -> np.ndarray:
+        reads.append(stop - start)
+        return of_file(store, video, name, start, stop)
+
+    monkeypatch.setattr(PackedStore, '_read', counted)
     for name in ('pose', 'pixels'):
+        reads.clear()
         values = np.concatenate([source.arrays[name][int(v[1:])] for v in videos]).astype(float)
         mean, std = packed.moments(name, videos)
         np.testing.assert_allclose(mean, values.mean(axis=0), rtol=1e-12)
         np.testing.assert_allclose(std, np.where(values.std(axis=0) == 0, 1, values.std(axis=0)), rtol=1e-9)
+        assert sum(reads) <= SAMPLE
     with pytest.raises(DataError, match='no videos given'):
         packed.moments('pose', [])
+
+
+@pytest.mark.parametrize('checksums', [True, False])
+def test_sums_of_other_frames_are_refused(source: MemoryStore, tmp_path: Path, checksums: bool) -> None:
+    """The feature was written anew, the sums beside it were not."""
+    packed = pack_store(source, tmp_path / 'packed')
+    if not checksums:
+        index = json.loads((packed.root / 'index.json').read_text())
+        del index['checksums']
+        (packed.root / 'index.json').write_text(json.dumps(index))
+    assert not found_statistics(packed.root)
+    values = np.load(packed.root / 'feature_pose.npy') * 10 + 100
+    np.save(packed.root / 'feature_pose.npy', values)
+    packed = PackedStore(packed.root)
+    way_out = r'1100 and 0\.0\d+: was the feature written anew\?; pack the store again'
+    for observed, file in ((False, 'moments_pose'), (True, 'observed_moments_pose')):
+        for moments in (packed.moments, packed.scalar_moments):
+            with pytest.raises(DataError, match=rf'/{file}\.npy: .*{way_out}'):
+                moments('pose', ['v0', 'v3'], observed)
+    assert packed.moments('pixels', ['v0', 'v3'])
+    (problem,) = found_statistics(packed.root)
+    assert (problem.severity, problem.feature) == ('error', 'pose')
+    assert 'pack the store again' in problem.text
+    np.save(packed.root / 'moments_pixels.npy', np.full((4, 2, 4, 3), np.nan))
+    with pytest.raises(DataError, match='moments_pixels'):
+        PackedStore(packed.root).moments('pixels', ['v0', 'v3'])
+    assert [p.feature for p in found_statistics(packed.root)] == ['pose', 'pixels']
+
+
+def test_sums_of_observed_frames_are_held_against_those(source: MemoryStore, tmp_path: Path) -> None:
+    """Others may be far away: zeros, where no face was found."""
+    source.arrays['pose'][0][[1, 4]] = -1e6
+    packed = pack_store(source, tmp_path / 'packed')
+    expected = source.arrays['pose'][0][[0, 2, 3, 5]].mean(axis=0, dtype=float)
+    np.testing.assert_allclose(packed.moments('pose', ['v0'], observed=True)[0], expected)
+    assert not found_statistics(packed.root)
+
+
+def found_statistics(root: Path) -> list[Problem]:
+    return [problem for problem in check_store(PackedStore, root).problems if problem.check == 'statistics']
 
 
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=6), st.floats(-1e6, 1e6), st.integers(0, 99))
@@ -231,6 +284,13 @@ def test_missing_or_short_array_is_recognised_on_opening(
         ({'videos': [{}]}, 'KeyError'),
         ({'features': {'../pose': {'dims': [2], 'dtype': 'float32', 'valid': False}}}, r'\.\./pose'),
         ({'features': {'pose': {'dims': [2], 'dtype': 'object', 'valid': False}}}, 'object'),
+        (
+            {'features': {'pose': {'dims': [2], 'dtype': 'float32', 'valid': None}}},
+            'None where true or false',
+        ),
+        ({'features': {'pose': {'dims': [2], 'dtype': 'float32', 'valid': 0}}}, '0 where true or false'),
+        ({'times': None}, 'None where true or false'),
+        ({'checksums': {'labels': ['1', 2, 3, 4]}}, '1 is no whole number'),
         ({'features': {'pose': {'dims': [3], 'dtype': 'float32', 'valid': False}}}, 'index says'),
     ],
 )

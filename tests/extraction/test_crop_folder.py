@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import struct
+import zlib
 from pathlib import Path
 
 import cv2
@@ -91,10 +94,16 @@ def test_what_is_no_crop(root: Path) -> None:
     with pytest.raises(DataError, match='120 x 90: aligned crops are square'):
         list(folder.crops('wide'))
     (root / 'torn').mkdir()
-    for content in (b'', b'no picture'):
+    header = struct.pack('>4s2I5B', b'IHDR', 40_000, 40_000, 8, 2, 0, 0, 0)
+    huge = struct.pack('>8sI17sI', b'\x89PNG\r\n\x1a\n', 13, header, zlib.crc32(header))
+    for content in (b'', b'no picture', huge):
         (root / 'torn' / '00001.jpg').write_bytes(content)
         with pytest.raises(DataError, match=r'torn/00001\.jpg: damaged'):
             list(folder.crops('torn'))
+    (root / 'torn' / '00001.jpg').unlink()
+    os.mkfifo(root / 'torn' / '00001.jpg')
+    with pytest.raises(DataError, match=r'torn/00001\.jpg: is a pipe'):
+        list(folder.crops('torn'))
     for name in ('frame.jpg', '00000.jpg', '00003.txt'):
         (root / 'odd').mkdir(exist_ok=True)
         (root / 'odd' / name).touch()

@@ -173,6 +173,9 @@ def test_one_name_from_two_videos(tmp_path: Path) -> None:
         lambda text: text[:50],
         lambda text: json.dumps(json.loads(text) | {'trial': 'b'}),
         lambda text: json.dumps(json.loads(text) | {'partition': 'training'}),
+        lambda text: json.dumps(json.loads(text) | {'labels': None}),
+        lambda text: json.dumps(json.loads(text) | {'length': True}),
+        lambda text: json.dumps(json.loads(text) | {'size': 2.5}),
         lambda text: json.dumps({k: v for k, v in json.loads(text).items() if k != 'siblings'}),
     ],
 )
@@ -182,5 +185,5 @@ def test_a_damaged_trial_is_told(tmp_path: Path, spoil: Any) -> None:
         store.add([put(root, 'a')])
     path = root / 'a/trial.json'
     path.write_text(spoil(path.read_text()))
-    with pytest.raises(DataError, match=r'a/trial\.json: .*remove the folder'):
+    with pytest.raises(DataError, match=r'a/trial\.json(:| is damaged:) .*remove the folder'):
         open_growing(root, resume=True)

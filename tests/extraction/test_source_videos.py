@@ -77,6 +77,19 @@ def test_two_files_of_one_name_do_not_keep_the_others(tmp_path: Path) -> None:
     assert found.notes == ()  # the annotation of a is not said to have no video
 
 
+def test_annotations_that_are_not_read_are_noted(tmp_path: Path) -> None:
+    videos = touch(tmp_path / 'videos', 'a.mp4', 'b.mp4', 'c.mp4')
+    labels = annotations(tmp_path / 'labels', ('a',), ('b',))
+    inner = touch(labels / 'VA_Estimation_Challenge', 'Validation/c.txt', 'Train_Set/c.csv')
+    found = find_videos(videos, labels)
+    assert [v.partition for v in found.videos] == ['train', 'val', 'test']
+    assert found.notes == (
+        f'{inner}/Validation: 1 .txt files, but only Train_Set and Validation_Set are read (nearest: '
+        'Validation_Set)',
+        f'{inner}/Train_Set/c.csv: only .txt files are read',
+    )
+
+
 COMPOSED, DECOMPOSED = 'caf\N{LATIN SMALL LETTER E WITH ACUTE}', 'cafe\N{COMBINING ACUTE ACCENT}'
 
 

@@ -105,6 +105,14 @@ def test_everything_wrong_with_a_sample_at_once(tmp_path: Path) -> None:
         SampleFile(tmp_path / 'nothing.txt')
 
 
+@pytest.mark.parametrize('number', ['9' * 20, '9' * 5000])
+def test_a_frame_number_that_no_video_has(tmp_path: Path, number: str) -> None:
+    with pytest.raises(DataError, match=r"line 3: 'a/999.*expected VIDEO/00001\.jpg") as error:
+        sample(tmp_path, 'a/00001.jpg', f'a/{number}.jpg')
+    assert len(str(error.value)) < 500
+    assert sample(tmp_path, 'a/000000000012.jpg').frames.tolist() == [11]
+
+
 def test_wrong_use(tmp_path: Path) -> None:
     wanted = sample(tmp_path, 'a/00001.jpg')
     with pytest.raises(ConfigError, match='--sample FILE'):

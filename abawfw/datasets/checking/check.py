@@ -292,7 +292,7 @@ class ContentCheck:
             if stated is None or not found.count:
                 continue
             shape = np.shape(stated[0])
-            way_out = 'remove features/mean_std_on_trn of it, and the statistics are computed from the data'
+            way_out = self._survey.statistics_way_out
             if shape != found.mean.shape:
                 text = f'stored mean has shape {shape}, the feature {found.mean.shape}; {way_out}'
                 yield Problem('error', 'statistics', text, 'train', feature=name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from abawfw.datasets.stores.labels import clean_labels, half_labelled
 from abawfw.datasets.stores.npy_file import read_array
 from abawfw.errors import DataError
-from abawfw.files import read_text
+from abawfw.text_files import read_csv, read_text
 
 HEADER = 'valence,arousal'
 FOLDERS = {'train': 'Train_Set', 'val': 'Validation_Set'}
@@ -108,7 +107,7 @@ def read_fps(path: Path) -> dict[str, float]:
         DataError: If the file cannot be read, a line is malformed or a video occurs twice.
     """
     rates: dict[str, float] = {}
-    for number, row in enumerate(csv.reader(read_lines(path)), start=1):
+    for number, row in enumerate(read_csv(path), start=1):
         if not row or (number == 1 and not is_number(row[-1])):
             continue
         if len(row) != 2 or not is_number(row[1]) or not 0 < float(row[1]) < np.inf:

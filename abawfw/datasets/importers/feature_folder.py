@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import itertools
 import re
 from collections import Counter
@@ -14,10 +13,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from abawfw.datasets.importers.affwild2_files import is_number, read_lines, read_npy
+from abawfw.datasets.importers.affwild2_files import is_number, read_npy
 from abawfw.datasets.stores.checks import not_finite
 from abawfw.datasets.stores.records import NARROW_DTYPES
 from abawfw.errors import DataError
+from abawfw.text_files import read_csv
 
 FRAME = frozenset({'frame', 'frame_id', 'frame_index', 'frame_number', 'frameid', 'frame_idx'})
 SUCCESS = 'success'
@@ -215,7 +215,7 @@ class _Table:
     """
 
     def __init__(self, path: Path) -> None:
-        rows = list(csv.reader(read_lines(path)))
+        rows = read_csv(path)
         header = _header(path, rows)
         self.first_line = 1 + (header is not None)
         body = rows[self.first_line - 1 :]
@@ -346,7 +346,7 @@ def _first_frame(path: Path) -> int | None:
     if path.suffix != '.csv':
         return None
     try:
-        rows = csv.reader(read_lines(path))
+        rows = iter(read_csv(path))
         names = [text.strip().lower() for text in next(rows)]
         column = next(i for i, name in enumerate(names) if name in FRAME)
         return int(min(float(row[column]) for row in rows))

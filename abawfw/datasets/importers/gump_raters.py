@@ -7,15 +7,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import h5py
 import numpy as np
+from numpy.typing import NDArray
 
+from abawfw.datasets.stores.checks import plain_name
 from abawfw.datasets.stores.labels import COLUMNS
-from abawfw.errors import DataError
+from abawfw.datasets.stores.rucaim3.hdf5_reader import HDF5Reader
+from abawfw.errors import DataError, counted
 from abawfw.files import FolderWriter
 
 RATE = 5.0
 """Values a second."""
+MAX_VALUES = 1 << 20
+"""Values of a clip at most: 58 hours; a file may state any number of them."""
 OBSERVERS = 'av'
 """Names of those who saw and heard the film begin so; the others listened to its audio description."""
 
@@ -45,39 +49,76 @@ def convert_gump_raters(files: Sequence[str | os.PathLike[str]], root: str | os.
         root: folder to write; it must not exist or be empty.
 
     Raises:
-        DataError: a file cannot be read, or holds something else, or a clip is there twice.
+        DataError: a file cannot be read, holds something else, reaches beyond its folder, or names what can
+            be no file; a clip is there twice; a rating is not from -1 to 1.
     """
     clips: list[str] = []
     raters: dict[str, None] = {}
     omitted: dict[str, None] = {}
     with _Folder(root) as folder:
         for path in map(Path, files):
-            try:
-                with h5py.File(path) as file:
-                    names = [str(name) for name in file.attrs['raters']]
-                    raters |= dict.fromkeys(name for name in names if name.startswith(OBSERVERS))
-                    omitted |= dict.fromkeys(name for name in names if name not in raters)
-                    for clip in file:
-                        if clip in clips:
-                            raise DataError(f'{path}: clip {clip} is in two files; name each file once')
-                        values = np.stack([file[clip][target][()] for target in COLUMNS], axis=2)
-                        if values.shape[0] != len(names):
-                            raise DataError(
-                                f'{path}: clip {clip}: {values.shape[0]} raters, but {len(names)} names'
-                            )
-                        clips.append(clip)
-                        for name, of in zip(names, values, strict=True):
-                            if name in raters:
-                                folder.add(clip, name, of)
-            except (OSError, KeyError, ValueError, AttributeError) as error:
-                raise DataError(f'{path}: is no file of ratings by clip and rater ({error})') from error
+            reader = HDF5Reader(path.parent)
+            names = _raters(reader, path)
+            raters |= dict.fromkeys(name for name in names if name.startswith(OBSERVERS))
+            omitted |= dict.fromkeys(name for name in names if name not in raters)
+            for clip in reader.groups(path):
+                if _name(clip, path) in clips:
+                    raise DataError(f'{path}: clip {clip} is in two files; name each file once')
+                clips.append(clip)
+                for name, values in zip(names, _values(reader, path, clip, len(names)), strict=True):
+                    if name in raters:
+                        folder.add(clip, name, values)
     return GumpReport(tuple(clips), tuple(raters), tuple(omitted))
+
+
+def _raters(reader: HDF5Reader, path: Path) -> list[str]:
+    """Names of the raters of a file, each that of one file."""
+    with reader.reading(path) as file:
+        found = np.asarray(file.attrs['raters']) if 'raters' in file.attrs else np.empty(())
+        names = [name.decode() if isinstance(name, bytes) else name for name in found.reshape(-1).tolist()]
+    if found.ndim != 1 or not all(isinstance(name, str) for name in names):
+        raise DataError(
+            f'{path}: is no file of ratings by clip and rater (no names of raters in its attribute raters)'
+        )
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise DataError(f'{path}: two raters are called {twice[0]!r}; rename one')
+    return [_name(str(name), path) for name in names]
+
+
+def _name(name: str, path: Path) -> str:
+    """The name, if it is that of one file and stands on one line of it."""
+    if len(plain_name(name, path).splitlines()) > 1:
+        raise DataError(f'{path}: {name!a} cannot be a name here: it breaks the line; rename it')
+    return name
+
+
+def _values(reader: HDF5Reader, path: Path, clip: str, raters: int) -> NDArray[np.float64]:
+    """Ratings (raters, values, 2) of a clip."""
+    with reader.reading(path):
+        arrays = [reader.array(path, clip, target) for target in COLUMNS]
+        if len(shapes := {array.shape for array in arrays}) > 1 or len(shape := shapes.pop()) != 2:
+            raise DataError(
+                f'{path}: clip {clip}: {" and ".join(COLUMNS)} have shapes {arrays[0].shape} and '
+                f'{arrays[1].shape}, expected (raters, values) twice; write this clip again'
+            )
+        if shape[0] != raters:
+            raise DataError(f'{path}: clip {clip}: {counted(shape[0], "rater")}, but {raters} names')
+        if shape[1] > MAX_VALUES:
+            raise DataError(f'{path}: clip {clip}: {shape[1]:,} values; up to {MAX_VALUES:,} are read')
+        values = np.stack([np.asarray(array[()], np.float64) for array in arrays], axis=2)
+    if (wrong := ~(np.abs(values) <= 1)).any():
+        rater, k, j = np.argwhere(wrong)[0]
+        raise DataError(
+            f'{path}: clip {clip}: {COLUMNS[j]} of rater number {rater} is {values[rater, k, j]:g} at '
+            f'{k / RATE:g} s, outside [-1, 1]; scale the ratings'
+        )
+    return values
 
 
 class _Folder(FolderWriter):
     """Files of raters."""
 
-    def add(self, clip: str, rater: str, values: np.ndarray) -> None:
+    def add(self, clip: str, rater: str, values: NDArray[np.float64]) -> None:
         """Write the ratings (values, 2) of one clip by one rater."""
         head = [f'# video: {clip}', f'# rater: {rater}', '# pass: 1', f'# rate: {RATE:g}']
         rows = [f'{k / RATE:.1f},{v:.9g},{a:.9g}' for k, (v, a) in enumerate(values)]

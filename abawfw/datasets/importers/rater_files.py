@@ -16,7 +16,6 @@ from abawfw.datasets.stores.checks import plain_name
 from abawfw.datasets.stores.labels import COLUMNS
 from abawfw.errors import DataError, counted
 from abawfw.evaluation.functional.rater_delays import at_other_times
-from abawfw.files import check_plain
 
 TIME = 'time'
 NAMED = 'VIDEO.RATER.PASS.csv'
@@ -128,7 +127,6 @@ def read_rater_files(folder: Path) -> list[RaterFile]:
 
 
 def _read(path: Path) -> RaterFile:
-    check_plain(path)
     lines = read_lines(path)
     if not any(line.strip() for line in lines):
         raise DataError(f'{path}: is empty; remove it, or save the ratings again')

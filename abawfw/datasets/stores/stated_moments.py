@@ -20,12 +20,20 @@ FAR = 0.5
 NEAR = 0.1
 """The same for what is worth a look: statistics of observed frames alone, or of some videos less."""
 
+REMOVE = 'remove this file, and the statistics are computed from the data'
+
 Stated = tuple[np.ndarray, np.ndarray] | tuple[float, float]
 """Mean and standard deviation (0 counts as 1), (*dims) each, or one number each for all dimensions."""
 
 
 def refuse_stale(
-    store: FeatureStore, feature: str, video_ids: Sequence[str], stated: Stated, path: Path
+    store: FeatureStore,
+    feature: str,
+    video_ids: Sequence[str],
+    stated: Stated,
+    path: Path,
+    way_out: str = REMOVE,
+    observed: bool = False,
 ) -> None:
     """Refuse statistics of other data than these videos have.
 
@@ -37,29 +45,28 @@ def refuse_stale(
         video_ids: what the statistics are of.
         stated: the statistics.
         path: file that they stand in.
+        way_out: what to do about them.
+        observed: whether they are of the frames alone in which the feature was observed.
 
     Raises:
         DataError: they are those of other data.
     """
-    if contradicts(stated, _sample(store, feature, video_ids)):
-        found = FeatureStore.summary(store, feature, video_ids)
+    if contradicts(stated, _sample(store, feature, video_ids, observed)):
+        found = FeatureStore.summary(store, feature, video_ids, observed)
         if contradicts(stated, found):
-            raise DataError(
-                f'{path}: feature {feature!r}: {describe_difference(stated, found)}; remove this file, and '
-                'the statistics are computed from the data'
-            )
+            raise DataError(f'{path}: feature {feature!r}: {describe_difference(stated, found)}; {way_out}')
 
 
 def contradicts(stated: Stated, found: RunningMoments) -> bool:
-    """Whether half of the dimensions are far from what the data, or a sample of them, have."""
+    """Whether half of the dimensions are far from what the data, or a sample of them, have; or any is NaN."""
     shift, ratio = _differences(stated, found)
-    return bool(np.median(shift) > FAR or np.median(ratio) > 1 + FAR)
+    return not (np.median(shift) <= FAR and np.median(ratio) <= 1 + FAR)
 
 
 def count_differing(stated: Stated, found: RunningMoments) -> int:
     """How many dimensions are not near to what the data have."""
     shift, ratio = _differences(stated, found)
-    return int(np.count_nonzero((shift > NEAR) | (ratio > 1 + NEAR)))
+    return int(np.count_nonzero(~((shift <= NEAR) & (ratio <= 1 + NEAR))))
 
 
 def describe_difference(stated: Stated, found: RunningMoments) -> str:
@@ -76,7 +83,7 @@ def describe_difference(stated: Stated, found: RunningMoments) -> str:
     )
 
 
-def _sample(store: FeatureStore, feature: str, video_ids: Sequence[str]) -> RunningMoments:
+def _sample(store: FeatureStore, feature: str, video_ids: Sequence[str], observed: bool) -> RunningMoments:
     lengths = [store.video(video_id).num_frames for video_id in video_ids]
     ends = np.cumsum(lengths)
     positions = np.linspace(0, ends[-1] - 1, min(SAMPLE, int(ends[-1]))).astype(int)
@@ -90,7 +97,10 @@ def _sample(store: FeatureStore, feature: str, video_ids: Sequence[str]) -> Runn
         else:
             each = [store.read(video_ids[k], feature, int(frame), int(frame) + 1) for frame in frames]
             values = np.concatenate(each)
-        sample.add(values[~not_finite(values)])
+        taken = ~not_finite(values)
+        if observed:
+            taken &= store.observed(video_ids[k], feature, start, stop)[frames - start]
+        sample.add(values[taken])
     return sample
 
 
@@ -105,5 +115,7 @@ def _differences(stated: Stated, found: RunningMoments) -> tuple[np.ndarray, np.
     larger, smaller = np.maximum(std, true_std), np.minimum(std, true_std)
     # the standard deviation of a constant is 1 by convention, whatever rounding has made of it elsewhere
     constant = found.m2 == 0 if np.ndim(std) else np.False_
-    ratio = np.where(constant | (smaller <= 0), 1.0, larger / np.maximum(smaller, np.finfo(np.float64).tiny))
-    return np.abs(np.subtract(stated[0], true_mean)) / larger, ratio
+    with np.errstate(all='ignore'):  # what is stated may be NaN or infinite
+        ratio = larger / np.maximum(smaller, np.finfo(np.float64).tiny)
+        shift = np.abs(np.subtract(stated[0], true_mean)) / larger
+    return shift, np.where(constant | (smaller <= 0), 1.0, ratio)

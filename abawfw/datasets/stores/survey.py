@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -16,7 +17,14 @@ class Survey(ABC):
     """What a store holds, complete with what a FeatureStore would refuse.
 
     Every method but the first three fails with a DataError for the one video or file in question.
+
+    Attributes:
+        statistics_way_out: what to do about stated moments that are not those of the data.
     """
+
+    statistics_way_out: ClassVar[str] = (
+        'remove features/mean_std_on_trn of it, and the statistics are computed from the data'
+    )
 
     @abstractmethod
     def problems(self) -> list[Problem]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from abawfw.extraction.extractors.hub_model import HubModel
 from abawfw.extraction.video.source_videos import named
 from abawfw.json_files import read_json
 from abawfw.registry import EXTRACTORS
+from abawfw.text_files import read_csv
 
 LAYERS = 4  # the last ones are summed (docs/tagf.md, Preprocessing)
 ENDS = ('.', '?', '!', '…')
@@ -192,22 +192,21 @@ def read_transcript(path: Path) -> list[Word]:
     """
     try:
         rows = list(_json_rows(path) if path.suffix == '.json' else _csv_rows(path))
-    except (OSError, ValueError, csv.Error) as error:
+    except (OSError, ValueError) as error:
         raise DataError(f'{path}: cannot be read ({type(error).__name__}: {error})') from error
     return sorted((_word(path, *row) for row in rows), key=lambda word: word.start)
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[str, Any]]:
-    with path.open(encoding='utf-8-sig', newline='') as file:
-        for number, row in enumerate(csv.reader(file, skipinitialspace=True), 1):
-            names = [value.strip().lower() for value in row]
-            if number == 1 and names == ['0', '1', '2']:
-                raise DataError(
-                    f"{path}: line 1 is '0,1,2', which may be a header or the word '0': write word,start,end "
-                    'above it, or in its place'
-                )
-            if row and not (number == 1 and names == ['word', 'start', 'end']):
-                yield f'line {number}', row
+    for number, row in enumerate(read_csv(path), 1):
+        names = [value.strip().lower() for value in row]
+        if number == 1 and names == ['0', '1', '2']:
+            raise DataError(
+                f"{path}: line 1 is '0,1,2', which may be a header or the word '0': write word,start,end "
+                'above it, or in its place'
+            )
+        if row and not (number == 1 and names == ['word', 'start', 'end']):
+            yield f'line {number}', row
 
 
 def _json_rows(path: Path) -> Iterator[tuple[str, Any]]:

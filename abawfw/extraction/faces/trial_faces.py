@@ -16,6 +16,7 @@ from abawfw.extraction.faces.track import SIZE, FaceTrack, follow_faces
 from abawfw.extraction.packages import optional_package
 from abawfw.extraction.video.recording import Recording
 from abawfw.extraction.video.source_videos import SUFFIXES, annotated_persons, named
+from abawfw.files import read_plain
 
 HOLD = 0.5
 """Seconds over which a face is held while it is not found."""
@@ -200,8 +201,11 @@ class CropFolder:
 
 def _read(path: Path, size: int) -> NDArray[np.uint8]:
     cv2: Any = optional_package('cv2', 'features', 'reading crops')
-    content = np.frombuffer(path.read_bytes(), np.uint8)
-    image = cv2.imdecode(content, cv2.IMREAD_COLOR) if len(content) else None
+    content = np.frombuffer(read_plain(path), np.uint8)
+    try:
+        image = cv2.imdecode(content, cv2.IMREAD_COLOR) if len(content) else None
+    except cv2.error:  # it states more pixels than OpenCV reads
+        image = None
     if image is None:
         raise DataError(f'{path}: damaged, or no image')
     height, width = image.shape[:2]

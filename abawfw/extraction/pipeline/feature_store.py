@@ -27,7 +27,7 @@ from abawfw.datasets.stores.trials.index import INDEX, Trial, TrialIndex
 from abawfw.errors import DataError
 from abawfw.extraction.faces.detectors.base import FACES, recorded
 from abawfw.files import check_folder, is_temporary, lock, write_text
-from abawfw.json_files import read_json
+from abawfw.json_files import read_json, truth_value, whole_number
 
 
 class GrowingStore:
@@ -242,11 +242,15 @@ class FinishedTrial:
         try:
             fps = None if data['fps'] is None else float(data['fps'])
             info = VideoInfo(
-                str(data['trial']), str(data['partition']), int(data['length']), fps, bool(data['labels'])
+                str(data['trial']),
+                str(data['partition']),
+                whole_number(data['length']),
+                fps,
+                truth_value(data['labels']),
             )
             annotation = None if data['annotation'] is None else str(data['annotation'])
             masked, siblings = frozenset(map(str, data['valid'])), tuple(map(str, data['siblings']))
-            found = cls(info, masked, str(data['video']), siblings, int(data['size']), annotation)
+            found = cls(info, masked, str(data['video']), siblings, whole_number(data['size']), annotation)
         except (ValueError, KeyError, TypeError, OverflowError) as error:
             raise DataError(f'{path}: damaged ({error!r}); {way_out}') from error
         if info.video_id != folder.name or info.partition not in PARTITIONS or info.num_frames < 1:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from unicodedata import normalize
 
-from abawfw.datasets.importers.affwild2_files import find_annotations
+from abawfw.datasets.importers.affwild2_files import find_annotations, unused_annotations
 from abawfw.datasets.stores.checks import plain_name
 from abawfw.errors import DataError
 
@@ -233,7 +233,7 @@ def _few(names: list[str]) -> str:
 
 
 def _match(annotations: Path, sets: dict[str, dict[str, tuple[str, Path]]]) -> list[str]:
-    """Enter every annotation with its video; returns what has none."""
+    """Enter every annotation with its video; returns what has none, and what is not read."""
     if not annotations.is_dir():
         raise DataError(f'{annotations}: no such folder; give the one with Train_Set and Validation_Set')
     seen: dict[str, Path] = {}
@@ -254,7 +254,8 @@ def _match(annotations: Path, sets: dict[str, dict[str, tuple[str, Path]]]) -> l
                 lonely.append(path.stem)
             else:
                 sets[video][suffix] = partition, path
-    return [f'{annotations}: no video for {len(lonely)} annotations: {_few(lonely)}'] if lonely else []
+    notes = [f'{annotations}: no video for {len(lonely)} annotations: {_few(lonely)}'] if lonely else []
+    return notes + unused_annotations(annotations)
 
 
 def _owner(name: str, videos: dict[str, dict[str, tuple[str, Path]]]) -> tuple[str | None, str]:

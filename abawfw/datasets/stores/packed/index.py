@@ -120,10 +120,10 @@ class PackedIndex:
             )
             for entry in data['videos']
         )
-        masked = frozenset(name for name, entry in data['features'].items() if entry['valid'])
-        timed = bool(data.get('times'))  # stores packed by earlier versions do not say
+        masked = frozenset(name for name, entry in data['features'].items() if truth_value(entry['valid']))
+        timed = truth_value(data.get('times', False))  # stores packed by earlier versions do not say
         checksums = {
-            str(name): tuple(int(value) for value in values)
+            str(name): tuple(whole_number(value) for value in values)
             for name, values in data.get('checksums', {}).items()
         }
         for name, values in checksums.items():

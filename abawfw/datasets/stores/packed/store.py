@@ -16,6 +16,7 @@ from abawfw.datasets.stores.checks import check_videos, chunks
 from abawfw.datasets.stores.npy_file import check_truth, read_header
 from abawfw.datasets.stores.packed.index import INDEX, PackedIndex
 from abawfw.datasets.stores.records import FeatureInfo, Problem, VideoInfo, with_groups
+from abawfw.datasets.stores.stated_moments import refuse_stale
 from abawfw.datasets.stores.survey import StoreSurvey, Survey
 from abawfw.errors import DataError
 from abawfw.registry import STORES
@@ -125,22 +126,36 @@ class PackedStore(FeatureStore):
         return feature in self._index.masked
 
     def summary(self, feature: str, video_ids: Sequence[str], observed: bool = False) -> RunningMoments:
-        """From the sums that were kept per video."""
-        info = self.feature(feature)
+        """From the sums that were kept per video.
+
+        Raises:
+            DataError: they are not those of the frames, of which a sample is looked at.
+        """
         masked = observed and f'valid_{feature}' in self._arrays
         name = f'observed_moments_{feature}' if masked else f'moments_{feature}'
         if name not in self._arrays:
             return super().summary(feature, video_ids, observed)
-        summary = RunningMoments(info.dims)
-        for video_id in video_ids:
+        summary = self._kept(name, feature, video_ids, masked)
+        self._check_not_empty(summary, feature, video_ids)
+        refuse_stale(self, feature, video_ids, _stated(summary), self._arrays[name].path, REPACK, masked)
+        return summary
+
+    def train_moments(self, feature: str) -> tuple[np.ndarray, np.ndarray] | None:
+        """What was kept as mean and standard deviation over train, (*dims) each; None without such videos."""
+        train = [video.video_id for video in self._videos if video.partition == 'train']
+        return _stated(self._kept(f'moments_{feature}', feature, train)) if train else None
+
+    def _kept(self, name: str, feature: str, ids: Sequence[str], masked: bool = False) -> RunningMoments:
+        summary = RunningMoments(self.feature(feature).dims)
+        for video_id in ids:
             video = self.video(video_id)
             row = self._index.rows[video_id]
             ((mean, m2),) = self._arrays[name].read(row, row + 1)
             count = video.num_frames
             if masked:
                 count = int(np.count_nonzero(self._observed(video, feature, 0, video.num_frames)))
-            summary.merge(count, mean, m2)
-        self._check_not_empty(summary, feature, video_ids)
+            with np.errstate(all='ignore'):  # a damaged file may hold any number
+                summary.merge(count, mean, m2)
         return summary
 
     def _read(self, video: VideoInfo, feature: str, start: int, stop: int) -> np.ndarray:
@@ -162,6 +177,12 @@ class PackedStore(FeatureStore):
         return self._arrays[name].read(offset + start, offset + stop)
 
 
+def _stated(kept: RunningMoments) -> tuple[np.ndarray, np.ndarray]:
+    with np.errstate(all='ignore'):
+        return kept.result()
+
+
+REPACK = 'pack the store again (tools/pack_features.py --overwrite)'
 HALF_WRITTEN = 'the store is half-written or damaged: pack it again (tools/pack_features.py --overwrite)'
 
 
@@ -236,9 +257,12 @@ class PackedSurvey(StoreSurvey):
         store: the store.
     """
 
+    statistics_way_out = REPACK
+
     def __init__(self, store: PackedStore) -> None:
         super().__init__(store)
         self._packed = store
+        self._moments = {name: store.train_moments(name) for name in store.features()}
 
     def problems(self) -> list[Problem]:
         """Which arrays cannot be verified."""
@@ -250,6 +274,10 @@ class PackedSurvey(StoreSurvey):
             'pack the store again to have them'
         )
         return [Problem('note', 'checksum', text)]
+
+    def stated_moments(self, feature: str) -> tuple[np.ndarray, np.ndarray] | None:
+        """What moments_NAME.npy holds."""
+        return self._moments.get(feature)
 
     def integrity(self, video: VideoInfo, features: Sequence[str]) -> list[Problem]:
         """Arrays of a video that are not what was packed."""
