@@ -9,7 +9,6 @@ configs = [
     '../mamba_va/mamba_va_faithful_gump.py',
     '../mamba_va/mamba_carried_gump.py',
     '../ras/visual_gump.py',
-    '../ras/directed_gump.py',
     '../ras/raav_gump.py',
     '../ras/raav_reference_gump.py',
     '../sequence/gru_gump.py',
