@@ -14,7 +14,6 @@ from mmengine.registry import DefaultScope, Registry
 
 from abawfw import registry as registries
 from abawfw.components import (
-    Argument,
     Count,
     Fraction,
     NonNegative,
@@ -330,16 +329,11 @@ class _Check:
             elif key not in known.keys() | taken_out:
                 hint = nearest(str(key), known.keys() - supplied)
                 self.problems.append(f'{place}.{key}: {name} has no such argument: {hint}')
-            elif not _is_default(value, known.get(key)):
+            elif key not in known or not known[key].is_default(value):
                 self.value(f'{place}.{key}', value, stated[key], f'{key} of {name}')
         for key, argument in known.items():
             if argument.required and key not in supplied | DEFAULTED.get(registry.name, set()) | given.keys():
                 self.problems.append(f"{place}: {name} needs the argument '{key}'")
-
-
-def _is_default(value: Any, argument: Argument | None) -> bool:
-    """Whether an argument is given its default, which may be None whatever its annotation says."""
-    return argument is not None and type(value) is type(argument.default) and value == argument.default
 
 
 def _short(value: Any) -> str:
