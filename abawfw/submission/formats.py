@@ -189,7 +189,7 @@ def check_format(
     """Refuse a format that these targets cannot fill, or whose rows are unknown.
 
     Raises:
-        ConfigError: a target is missing, or the sample; or a sample or repairs that the format has no use for.
+        ConfigError: a target is missing, or the sample; or a sample or repairs that the format does not use.
     """
     missing = [t for t in TARGETS if t not in targets]
     if name != 'per-target' and missing:
