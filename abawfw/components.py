@@ -12,11 +12,11 @@ import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt
 
-from abawfw.errors import AbawfwError, ConfigError
+from abawfw.errors import AbawfwError, ConfigError, nearest
 
 if TYPE_CHECKING:
     from mmengine.registry import Registry
@@ -80,6 +80,10 @@ class Argument(NamedTuple):
     def required(self) -> bool:
         """Whether it must be given."""
         return self.default is inspect.Parameter.empty
+
+    def is_default(self, value: Any) -> bool:
+        """Whether this is its default, which may be None whatever its annotation says."""
+        return type(value) is type(self.default) and bool(value == self.default)
 
 
 @functools.cache
@@ -218,6 +222,47 @@ def build(registry: Registry, cfg: Mapping[str, Any], place: str, **supplied: An
     except ConfigError as error:
         text = str(error)
         raise error if text.startswith(place) else ConfigError(f'{place}: {text}') from error
+
+
+def construct(component: Any, options: Mapping[str, Any], place: str, **supplied: Any) -> Any:
+    """Call a constructor with options of the user's, held against it first.
+
+    Args:
+        component: class or function.
+        options: by name.
+        place: what has them, for errors, such as ``feature 'mfcc'``.
+        supplied: arguments that are no options.
+
+    Raises:
+        ConfigError: it has no such option, or takes no such value.
+    """
+    known = {name: a for name, a in arguments(component).items() if name not in supplied}
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in inspect.signature(component).parameters.values())
+    for name, value in options.items():
+        if name in supplied or (name not in known and not takes_any):
+            raise ConfigError(
+                f'{place} has no option {name!r}; {nearest(name, known) if known else "it has none"}'
+            )
+        argument = known.get(name)
+        if argument is None or argument.is_default(value):
+            continue
+        if wrong := wrong_value(argument.annotation, value):
+            inner, wanted, found = wrong
+            choices = list(_choices(argument.annotation))
+            if choices:
+                raise ConfigError(f'{place}: {name} {found!r}; {nearest(str(found), choices)}')
+            raise ConfigError(f'{place}: {name}{inner}={found!r}: must be {wanted}')
+    with building(place):
+        return component(**supplied, **options)
+
+
+def _choices(annotation: Any) -> Iterator[str]:
+    """The texts that an annotation with ``Literal`` allows."""
+    for part in get_args(annotation):
+        if get_origin(annotation) is not Literal:
+            yield from _choices(part)
+        elif isinstance(part, str):
+            yield part
 
 
 def component_of(registry: Registry, cfg: Any, place: str) -> Any:

@@ -210,7 +210,7 @@ def main(argv: list[str] | None = None) -> None:
     targets = list(dict.fromkeys(args.target or ('valence', 'arousal')))
     if args.partition == 'train' and (sample or args.format != 'per-target'):
         raise ConfigError('--partition train: nothing is submitted; omit --format and --sample')
-    check_format(args.format, targets, sample)
+    check_format(args.format, targets, sample, args.allow_repair)
     ensemble = Ensemble(args.runs, targets, args.smoothed, args.weights, args.partition)
     for target, found in ensemble.targets.items():
         print(*target_lines(target, found, args.smoothed, args.weights), sep='\n')

@@ -8,23 +8,21 @@ import abawfw.quick_mmengine  # noqa: F401, before MMEngine
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.model import initialize
-from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
 from mmengine.runner import ValLoop
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from abawfw.apis.build import model_config, overlapping, refuse_overlap
+from abawfw.apis.check_optimisation import built_wrapper, check_rates
 from abawfw.apis.postprocessing import configured
 from abawfw.components import arguments, build, component_of, described
 from abawfw.datasets.clip_request import ClipRequest
@@ -45,8 +43,7 @@ from abawfw.engine.hooks import (
     VACheckpointHook,
 )
 from abawfw.engine.loops import VATrainLoop
-from abawfw.engine.monitor import check_name
-from abawfw.engine.optim import VAOptimWrapper
+from abawfw.engine.monitor import check_measured, check_name
 from abawfw.engine.schedulers import WarmupPlateauLR
 from abawfw.errors import AbawfwError, ConfigError, DataError, nearest
 from abawfw.evaluation.postprocess import Pipeline
@@ -299,44 +296,15 @@ def _too_long(model: Any, dataset: Any) -> Iterator[str]:
 
 
 def _optimisation(cfg: Config, model: Any, check: _BuildCheck) -> list[Any]:
-    """The schedules, for optimiser and wrapper of the model's parameters, each shrunk to one number."""
-    for module in model.modules():
-        for name, parameter in list(module._parameters.items()):
-            if parameter is not None:
-                module._parameters[name] = nn.Parameter(torch.zeros(1), parameter.requires_grad)
-    with _optimizers_without_compiler():
-        wrapper = build_optim_wrapper(model, cfg.optim_wrapper.to_dict())
-    if not isinstance(wrapper, VAOptimWrapper):
-        raise ConfigError(
-            f'{type(wrapper).__name__} lacks what training uses: take VAOptimWrapper, or derive yours from it'
-        )
+    """The schedules, for optimiser and wrapper of the model's parameters."""
+    wrapper = built_wrapper(model, cfg.optim_wrapper.to_dict())
     end = {'end': cfg.train_cfg.get('max_epochs')}
     built = []
     for i, schedule in enumerate(_listed(cfg.get('param_scheduler') or ())):
         given = {'optimizer': wrapper, **end, **schedule}
         built.append(check.step(f'param_scheduler[{i}]', partial(PARAM_SCHEDULERS.build, given)))
+    check.step('param_scheduler', partial(check_rates, wrapper.optimizer, built, cfg.train_cfg.max_epochs))
     return built
-
-
-@contextmanager
-def _optimizers_without_compiler() -> Iterator[None]:
-    """Torch's optimisers without what they share, which imports torch's compiler: longer than all the rest.
-
-    Each one's own constructor, which looks at its values, runs as it is.
-    """
-    shared = torch.optim.Optimizer.__init__
-
-    def light(self: Any, params: Any, defaults: dict[str, Any]) -> None:
-        if not type(self).__module__.startswith('torch.optim.'):
-            shared(self, params, defaults)
-            return
-        self.defaults, self.state = defaults, {}
-        groups = list(params)
-        groups = groups if isinstance(groups[0], dict) else [{'params': groups}]
-        self.param_groups = [{**defaults, **group, 'params': list(group['params'])} for group in groups]
-
-    with mock.patch.object(torch.optim.Optimizer, '__init__', light):
-        yield
 
 
 def _derived(registry: Any, given: Any, base: type) -> None:
@@ -370,6 +338,8 @@ def _hooks(cfg: Config, check: _BuildCheck, model: Any, schedules: list[Any]) ->
     for place, owner in watching.items():
         if isinstance(owner, (EarlyStopHook, ReloadBestHook, GradualReleaseHook, WarmupPlateauLR)):
             check.step(place, partial(check_name, model.targets, type(owner).__name__, owner.monitor))
+        elif isinstance(getattr(owner, 'monitor', None), str) and len(_listed(cfg.val_evaluator)) == 1:
+            check.step(place, partial(check_measured, model.targets, owner))
         if isinstance(owner, GradualReleaseHook):
             check.step(place, partial(owner.check_parts, model))
             if not plateaus:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from abawfw.apis.face_frames import shows_faces, source_of
+from abawfw.components import arguments, construct
 from abawfw.datasets.stores.base import FeatureStore
 from abawfw.errors import AbawfwError, ConfigError, DataError, nearest
 from abawfw.extraction.extractors import AudioExtractor, Extractor, FaceExtractor, build_extractor, on_device
@@ -128,7 +128,7 @@ def _as_trained(
 
 def _arguments(component: Any, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Those settings that are arguments; a fingerprint stands for a file whose place is not known."""
-    known = inspect.signature(component).parameters
+    known = arguments(component)
     return {
         key: value
         for key, value in settings.items()
@@ -175,7 +175,11 @@ def extract_for_run(
     if looks_at_faces:
         component = FACE_DETECTORS.get(DETECTOR)
         faces = recorded(faces or {})
-        detector = component(**on_device(component, _arguments(component, faces), device))
+        options = on_device(component, _arguments(component, faces), device)
+        try:
+            detector = construct(component, options, f'faces, as found for training: {DETECTOR}')
+        except ConfigError as error:
+            raise DataError(f'{error}; this is what the checkpoint says') from error
         detector.check()
         notes += [*detector.notes, *_other_faces(detector, faces)]
     if speech is not None:

@@ -119,7 +119,7 @@ def soup(
     cfg = _common_config(found)
     check_config(cfg)
     resolved = resolve(cfg)
-    check_format(form, list(resolved.targets), sample)
+    check_format(form, list(resolved.targets), sample, allow_repair)
     paths = {t: [best_checkpoint(run.path, f'ccc_{t}') for run in found] for t in resolved.targets}
     store = open_store(resolved.data_root)
     tested = {v.video_id: v.num_frames for v in store.videos() if v.partition == 'test'}

@@ -14,12 +14,10 @@ from mmengine.registry import DefaultScope, Registry
 
 from abawfw import registry as registries
 from abawfw.components import (
-    Argument,
     Count,
     Fraction,
     NonNegative,
     Positive,
-    Probability,
     WholeNumber,
     arguments,
     registered,
@@ -37,6 +35,7 @@ from abawfw.config.loading import (
     resolve_references,
     stands_at,
 )
+from abawfw.config.ranges import FACTORS, RANGES
 from abawfw.errors import ConfigError, nearest
 
 Part = dict[str, Any]
@@ -165,38 +164,6 @@ TAKEN_OUT: dict[str, dict[str, Any]] = {
     'hook': {'priority': Annotated[int, Ge(0), Le(100)] | PRIORITIES},
     'loss': {'weight': Positive, 'targets': Sequence[str] | None},
 }
-
-# Ranges of arguments whose constructors, torch's and MMEngine's, state none.
-RANGES: dict[str, dict[str, Any]] = {
-    'optimizer': {
-        'lr': Positive,
-        'weight_decay': NonNegative,
-        'betas': tuple[Probability, Probability],
-        'momentum': NonNegative,
-        'eps': NonNegative,
-    },
-    'optim wrapper': {'clip_grad': Part | None, 'accumulative_counts': Count},
-    'parameter scheduler': {
-        'begin': WholeNumber,
-        'end': Count,
-        'by_epoch': bool,
-        'gamma': Positive,
-        'step_size': Count,
-        'T_max': Count,
-        'milestones': Sequence[WholeNumber],
-        'power': Positive,
-    },
-    'weight initializer': {
-        'std': NonNegative,
-        'layer': Annotated[str, MinLen(1)] | Annotated[Sequence[str], MinLen(1)] | None,
-    },
-}
-
-# Options of MMEngine's constructor of the optimiser, which ignores all others.
-PARAMWISE = (
-    *('custom_keys', 'bias_lr_mult', 'bias_decay_mult', 'norm_decay_mult', 'flat_decay_mult'),
-    *('dwconv_decay_mult', 'dcn_offset_lr_mult', 'bypass_duplicate'),
-)
 
 # Arguments whose keys are names of the user's choice and no settings.
 PLAIN = frozenset({'paramwise_cfg'})
@@ -327,19 +294,27 @@ class _Check:
         if isinstance(name, str) and registered(builders, name) is None:
             hint = nearest(name, _names(builders))
             self.problems.append(f"{place}.constructor: no {builders.name} is called '{name}': {hint}")
-        if name == 'DefaultOptimWrapperConstructor' and isinstance(options, dict):
-            for part in sorted(options.keys() - {*PARAMWISE}):
-                self.problems.append(
-                    f'{place}.paramwise_cfg.{part}: no option of {name}; {nearest(part, PARAMWISE)}. '
-                    'SubnetworkConstructor takes parts and patterns, and clips each sub-network on its own'
-                )
-        if name == 'SubnetworkConstructor' and isinstance(options, dict):
-            self.value(f'{place}.paramwise_cfg', options, dict[str, Part])
-            for part, changed in options.items():
-                for key in RANGES['optimizer'].keys() & (changed if isinstance(changed, dict) else {}):
-                    # a part with a rate of 0 stays as it is
-                    kind = NonNegative if key == 'lr' else RANGES['optimizer'][key]
-                    self.value(f'{place}.paramwise_cfg.{part}.{key}', changed[key], kind)
+        here = f'{place}.paramwise_cfg'
+        if not isinstance(options, dict):
+            return
+        if name == 'SubnetworkConstructor' and self.value(here, options, dict[str, Part]):
+            # a part with a rate of 0 stays as it is
+            self._options(here, options, {**RANGES['optimizer'], 'lr': NonNegative})
+        elif name in (None, 'DefaultOptimWrapperConstructor'):
+            for key, value in options.items():
+                if key not in FACTORS:
+                    self.problems.append(
+                        f'{here}.{key}: there is no such setting: {nearest(key, FACTORS)}; '
+                        'SubnetworkConstructor takes parts and patterns'
+                    )
+                elif self.value(f'{here}.{key}', value, FACTORS[key]) and key == 'custom_keys':
+                    factors = dict.fromkeys(('lr_mult', 'decay_mult'), NonNegative)
+                    self._options(f'{here}.{key}', value, factors)
+
+    def _options(self, place: str, parts: dict[str, Part], kinds: dict[str, Any]) -> None:
+        for part, options in parts.items():
+            for key in kinds.keys() & options.keys():
+                self.value(f'{place}.{part}.{key}', options[key], kinds[key])
 
     def _arguments(self, component: Any, given: dict[str, Any], place: str, registry: Registry) -> None:
         name = component.__name__
@@ -349,23 +324,19 @@ class _Check:
         supplied = SUPPLIED.get(registry.name, set())
         taken_out = TAKEN_OUT.get(registry.name, {})
         own = {k: a.annotation for k, a in known.items()}
-        stated = {**own, **taken_out, **RANGES.get(registry.name, {})}
+        foreign = component.__module__.startswith(('torch.', 'mmengine.'))
+        stated = {**own, **taken_out, **(RANGES.get(registry.name, {}) if foreign else {})}
         for key, value in given.items():
             if key in supplied - taken_out.keys():
                 self.problems.append(f'{place}.{key}: is set by what {name} is built from; omit it')
             elif key not in known.keys() | taken_out:
                 hint = nearest(str(key), known.keys() - supplied)
                 self.problems.append(f'{place}.{key}: {name} has no such argument: {hint}')
-            elif not _is_default(value, known.get(key)):
+            elif key not in known or not known[key].is_default(value):
                 self.value(f'{place}.{key}', value, stated[key], f'{key} of {name}')
         for key, argument in known.items():
             if argument.required and key not in supplied | DEFAULTED.get(registry.name, set()) | given.keys():
                 self.problems.append(f"{place}: {name} needs the argument '{key}'")
-
-
-def _is_default(value: Any, argument: Argument | None) -> bool:
-    """Whether an argument is given its default, which may be None whatever its annotation says."""
-    return argument is not None and type(value) is type(argument.default) and value == argument.default
 
 
 def _short(value: Any) -> str:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from abawfw.errors import ConfigError, nearest
 
 if TYPE_CHECKING:  # a command line says what it waits for before it imports MMEngine
     from abawfw.series.launchers.base import Failure, Launcher
@@ -44,21 +41,16 @@ def build_launcher(args: argparse.Namespace) -> Launcher:
     """The launcher that the options name.
 
     Raises:
-        ConfigError: it has no such option.
+        ConfigError: it has no such option or value.
     """
+    from abawfw.components import construct
     from abawfw.config.overrides import parse_words
     from abawfw.registry import LAUNCHERS
 
     component = LAUNCHERS.get(ENGINES[args.engine])
-    parameters = inspect.signature(component).parameters.values()
-    options = parse_words(args.engine_options)
-    known = [p.name for p in parameters if p.name != 'jobs' and p.kind is not p.VAR_KEYWORD]
-    for name in options:
-        if name not in known and all(p.kind is not p.VAR_KEYWORD for p in parameters):
-            raise ConfigError(
-                f"--engine-options: the engine {args.engine} has no option '{name}': {nearest(name, known)}"
-            )
-    return component(jobs=args.jobs, **options)
+    place = f'--engine-options: the engine {args.engine}'
+    launcher: Launcher = construct(component, parse_words(args.engine_options), place, jobs=args.jobs)
+    return launcher
 
 
 def build_series(args: argparse.Namespace, kind: str, tools: Path) -> Series:

@@ -32,6 +32,10 @@ def read_space(path: Path) -> Values:
     """
     try:
         space = runpy.run_path(str(path)).get('space')
+    except SystemExit as error:
+        raise ConfigError(
+            f'{path}: ends the program while it is read (sys.exit({error.code!r})); a space only sets values'
+        ) from error
     except Exception as error:
         raise ConfigError(f'{path}: {type(error).__name__}: {error}') from error
     if not isinstance(space, dict) or not space:

@@ -137,7 +137,7 @@ class Submission:
 
 def per_target(preds: TargetPredictions, sample: SampleFile | None, allow_repair: int) -> Submission:
     """``TARGET/VIDEO.txt``: header line = target, one value per line."""
-    check_format('per-target', preds, sample)
+    check_format('per-target', preds, sample, allow_repair)
     files = {}
     for target, videos in preds.items():
         for video, pred in videos.items():
@@ -147,7 +147,7 @@ def per_target(preds: TargetPredictions, sample: SampleFile | None, allow_repair
 
 def per_video(preds: TargetPredictions, sample: SampleFile | None, allow_repair: int) -> Submission:
     """``VIDEO.txt``: header ``valence,arousal``, both values per line (2022)."""
-    check_format('per-video', preds, sample)
+    check_format('per-video', preds, sample, allow_repair)
     both = _both(preds)
     files = {}
     for video, values in both.items():
@@ -158,7 +158,7 @@ def per_video(preds: TargetPredictions, sample: SampleFile | None, allow_repair:
 
 def abaw(preds: TargetPredictions, sample: SampleFile | None, allow_repair: int) -> Submission:
     """``predictions.txt``: exactly the rows of the official sample, in its order (from 2023)."""
-    check_format('abaw', preds, sample)
+    check_format('abaw', preds, sample, allow_repair)
     assert sample is not None
     both = _both(preds)
     repairs = sample.fit({video: values.shape[1] for video, values in both.items()}, allow_repair)
@@ -184,11 +184,13 @@ Format: TypeAlias = Callable[[TargetPredictions, SampleFile | None, int], Submis
 FORMATS: dict[str, Format] = {'per-target': per_target, 'per-video': per_video, 'abaw': abaw}
 
 
-def check_format(name: str, targets: Collection[str], sample: SampleFile | None) -> None:
+def check_format(
+    name: str, targets: Collection[str], sample: SampleFile | None, allow_repair: int = 0
+) -> None:
     """Refuse a format that these targets cannot fill, or whose rows are unknown.
 
     Raises:
-        ConfigError: a target is missing, or the sample; or there is one that the format has no use for.
+        ConfigError: a target is missing, or the sample; or a sample or repairs that the format does not use.
     """
     missing = [t for t in TARGETS if t not in targets]
     if name != 'per-target' and missing:
@@ -199,6 +201,11 @@ def check_format(name: str, targets: Collection[str], sample: SampleFile | None)
         raise ConfigError('the format abaw has the rows of the official sample: give it with --sample FILE')
     if name != 'abaw' and sample is not None:
         raise ConfigError(f'a sample fixes the rows of the format abaw; {name} has none')
+    if name != 'abaw' and allow_repair:
+        raise ConfigError(
+            f'--allow-repair {allow_repair}: predictions are repaired to fit a sample, which the format abaw '
+            f'has; {name} has none: omit it'
+        )
 
 
 def _clip(pred: np.ndarray) -> list[float]:

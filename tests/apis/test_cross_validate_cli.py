@@ -193,7 +193,9 @@ def test_folds_that_balance_labels(series: Series, config: Path) -> None:
         (['--data-root', 'nowhere'], 'nowhere'),
         (['--jobs', 0], 'jobs=0'),
         (['--engine-options', 'time=3'], "the engine local has no option 'time'"),
-        (['--engine', 'ray', '--engine-options', 'gpu=3'], "has no option 'gpu': did you mean 'gpus'?"),
+        (['--engine', 'ray', '--engine-options', 'gpu=3'], "has no option 'gpu'; did you mean 'gpus'?"),
+        (['--engine', 'ray', '--engine-options', 'cpus=some'], "ray: cpus='some': must be a whole number"),
+        (['--engine', 'slurm', '--engine-options', 'jobs=2'], "slurm has no option 'jobs'"),
     ],
 )
 def test_refused(

@@ -116,6 +116,7 @@ def test_names_of_runs_are_stable_and_differ() -> None:
         ('space = {"features": [["a", "b"], ["a", "b"]]}', r"features: \['a', 'b'\] stands there twice"),
         ('space = 1 /', 'SyntaxError'),
         ('import no_such_module', 'ModuleNotFoundError'),
+        ('import sys\nsys.exit(0)', r'ends the program while it is read \(sys.exit\(0\)\)'),
     ],
 )
 def test_what_is_no_space(tmp_path: Path, text: str, message: str) -> None:

@@ -254,7 +254,7 @@ def test_parts_for_a_constructor_that_ignores_them() -> None:
     given = {'optim_wrapper.paramwise_cfg': {'head': {'lr': 1e-4}, 'bias_decay_mult': 0.0}}
     problems = config_problems(load_config(CONFIGS / 'ras/raav_affwild2.py', given))
     (line,) = [text for text in problems if 'paramwise_cfg' in text]
-    assert line.startswith('optim_wrapper.paramwise_cfg.head: no option of DefaultOptimWrapperConstructor; ')
+    assert line.startswith('optim_wrapper.paramwise_cfg.head: there is no such setting: ')
     assert 'SubnetworkConstructor takes parts and patterns' in line
 
 

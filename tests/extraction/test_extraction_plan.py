@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pickle
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,9 @@ from typing import Any
 
 import pytest
 
+from abawfw.apis.extract_for_run import extract_for_run, extractors_of_run
 from abawfw.errors import ConfigError, DataError
+from abawfw.extraction.extractors import build_extractor
 from abawfw.extraction.packages import optional_package
 from abawfw.extraction.pipeline.plan import ExtractionPlan
 
@@ -84,7 +87,7 @@ def test_whose_the_audio_is(tmp_path: Path) -> None:
         (('face48', 'mfcc'), rule, {'crops': tmp_path}, 'no faces are looked for'),
         (('face48', 'mfcc'), {'speech': {'type': 'MouthMove'}}, {}, "did you mean 'MouthMoves'"),
         (('face48', 'mfcc'), {'speech': {'windw': 1}}, {}, "no option 'windw'; did you mean 'window'"),
-        (('face48', 'mfcc'), {'speech': {'window': -1}}, {}, 'speech.window=-1: a number from 0 to 60'),
+        (('face48', 'mfcc'), {'speech': {'window': -1}}, {}, "'MouthMoves': window=-1: must be 0 or more"),
     ):
         with pytest.raises(ConfigError) as error:
             ExtractionPlan(tmp_path, features, options, **more).settings()
@@ -124,3 +127,51 @@ def test_no_memory_for_a_package_is_no_missing_package(
     monkeypatch.setattr(importlib, 'import_module', fail)
     with pytest.raises(DataError, match='mfcc needs opensmile, and there is not enough memory to load it'):
         optional_package('opensmile', 'features', 'mfcc')
+
+
+@pytest.mark.parametrize(
+    ('options', 'told'),
+    [
+        ({'sound_onnx': {'normalize': 'no'}}, "feature 'sound_onnx': normalize='no': must be True or False"),
+        ({'face_embedding': {'weights': 5}}, "feature 'face_embedding': weights=5: must be a text"),
+        (
+            {'face_embedding': {'backbone': 5}},
+            "feature 'face_embedding': backbone=5: must be a text or",
+        ),
+        ({'face_embedding': {'size': 'abc'}}, "'face_embedding': size='abc': must be a whole number"),
+        ({'egemaps': {'mode': 5}}, "feature 'egemaps': mode 5; there are: stream, window"),
+        ({'egemaps': {'mode': 'windows'}}, "feature 'egemaps': mode 'windows'; did you mean 'window'?"),
+        ({'wav2vec2': {'model': 5}}, "feature 'wav2vec2': model=5: must be a text"),
+        ({'face48': {}, 'faces': {'min_face': 'abc'}}, "'MTCNNDetector': min_face='abc': must be a whole"),
+        ({'face48': {}, 'faces': {'confidence': 'abc'}}, "confidence='abc': must be a number"),
+        ({'face48': {}, 'faces': {'type': 5}}, 'face detector 5; '),
+        ({'face48': {}, 'mfcc': {}, 'speech': {'pause': 'abc'}}, "pause='abc': must be a number"),
+    ],
+)
+def test_options_are_held_against_what_takes_them(options: dict[str, Any], told: str, tmp_path: Path) -> None:
+    features = tuple(name for name in options if name not in ('faces', 'speech'))
+    plan = ExtractionPlan(tmp_path, features, options)
+    with pytest.raises(ConfigError) as error:
+        _ = plan.extractors, plan.faces, plan.speech
+    assert told in str(error.value)
+
+
+def test_a_file_may_be_given_as_a_path(tmp_path: Path) -> None:
+    build_extractor('face_embedding', weights=tmp_path / 'weights.pth', size=40)
+
+
+def test_settings_of_a_checkpoint_that_no_extractor_takes(tmp_path: Path) -> None:
+    """They are untrusted: a run that cannot be used says so, and why."""
+    for trained, told in (
+        ({'egemaps': {'mode': 5}}, "egemaps: feature 'egemaps': mode 5; "),
+        (
+            {'face_embedding': {'backbone': 5}},
+            "feature 'face_embedding': backbone=5: must be a text or",
+        ),
+        ({'face_embedding': {'backbone': {}}}, "feature 'face_embedding': no backbone "),
+    ):
+        with pytest.raises(DataError, match=re.escape(told)):
+            extractors_of_run(tmp_path, list(trained), [], trained)
+    extractors = {'face48': build_extractor('face48')}
+    with pytest.raises(DataError, match=r"faces, as found for training: .* min_face='abc': must be a whole"):
+        extract_for_run(tmp_path / 'v.mp4', extractors, tmp_path, {'min_face': 'abc'})

@@ -174,6 +174,13 @@ def test_a_negative_number_of_repairs(tmp_path: Path) -> None:
     assert done.stderr == 'error: --allow-repair -5: a number of frames, 0 or more\n'
 
 
+def test_repairs_where_nothing_is_repaired(tmp_path: Path) -> None:
+    """Before any run is read."""
+    done = command(tmp_path / 'run', '--out', tmp_path / 'out', '--allow-repair', '5')
+    assert (done.returncode, done.stdout) == (2, '')
+    assert done.stderr.startswith('error: --allow-repair 5: predictions are repaired to fit a sample')
+
+
 def test_missing_run(tmp_path: Path) -> None:
     done = command(tmp_path / 'nothing', '--out', tmp_path / 'out')
     assert done.returncode == 2

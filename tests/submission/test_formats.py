@@ -120,6 +120,8 @@ def test_wrong_use(tmp_path: Path) -> None:
     for name in ('per-target', 'per-video'):
         with pytest.raises(ConfigError, match=f'{name} has none'):
             FORMATS[name](PREDS, wanted, 0)
+        with pytest.raises(ConfigError, match=f'--allow-repair 3: .*; {name} has none: omit it'):
+            FORMATS[name](PREDS, None, 3)
     with pytest.raises(ConfigError, match='arousal is not among the targets'):
         FORMATS['per-video']({'valence': PREDS['valence']}, None, 0)
     with pytest.raises(DataError, match='differ in 1 video:\n  a: 3 and 2 frames'):

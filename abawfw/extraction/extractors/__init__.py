@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from typing import Any
 
+from abawfw.components import arguments, construct
 from abawfw.errors import ConfigError, nearest
 from abawfw.extraction.extractors.base import AudioExtractor, Extractor, FaceExtractor, TranscriptExtractor
 from abawfw.extraction.extractors.bert import Bert
@@ -51,22 +51,16 @@ def build_extractor(name: str, device: str = 'cpu', /, **options: Any) -> Extrac
         options: arguments of its class.
 
     Raises:
-        ConfigError: there is no such extractor, or it has no such option.
+        ConfigError: there is no such extractor, or it has no such option or value.
     """
     # `EXTRACTORS.get` would import torch, for the sake of a log line
     component = EXTRACTORS.module_dict.get(name)
     if component is None:
         raise ConfigError(f'feature {name!r} cannot be extracted; {nearest(name, EXTRACTORS.module_dict)}')
-    known = list(inspect.signature(component).parameters)
-    for option in options:
-        if option not in known:
-            hint = nearest(option, known) if known else 'it has none'
-            raise ConfigError(f'feature {name!r} has no option {option!r}; {hint}')
-    built: Extractor = component(**on_device(component, options, device))
+    built: Extractor = construct(component, on_device(component, options, device), f'feature {name!r}')
     return built
 
 
 def on_device(component: Any, options: Mapping[str, Any], device: str) -> dict[str, Any]:
     """Arguments of an extractor or face detector, with the device if it takes one and none is given."""
-    takes = 'device' in inspect.signature(component).parameters
-    return {'device': device, **options} if takes else dict(options)
+    return {'device': device, **options} if 'device' in arguments(component) else dict(options)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from abawfw.errors import ConfigError, nearest
 from abawfw.extraction.audio.audio import RATE, Audio
 from abawfw.extraction.extractors.base import AudioExtractor, chunked_rows
 from abawfw.extraction.extractors.smile import smile
@@ -34,16 +33,11 @@ class EGeMAPS(AudioExtractor):
             at each frame and analyses it alone, as the reference does (docs/tagf.md, Preprocessing): about as
             fast as real time. Numbers differ (median correlation .92), as pitch and smoothing start from
             nothing in a window that is cut out: never mix both in one store.
-
-    Raises:
-        ConfigError: another mode.
     """
 
     name = 'egemaps'
 
-    def __init__(self, mode: str = 'stream') -> None:
-        if mode not in MODES:
-            raise ConfigError(f'feature egemaps: mode {mode!r}; {nearest(mode, MODES)}')
+    def __init__(self, mode: Literal['stream', 'window'] = 'stream') -> None:
         self.mode = mode
 
     @property

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from abawfw.components import Count
 from abawfw.extraction.extractors.base import FaceExtractor
 from abawfw.extraction.extractors.face48 import resize_faces
 from abawfw.extraction.extractors.frozen_backbone import FrozenBackbone
@@ -30,9 +32,9 @@ class FaceEmbedding(FaceExtractor):
 
     def __init__(
         self,
-        weights: str | None = None,
+        weights: str | Path | None = None,
         backbone: str | dict[str, Any] = 'IResNet',
-        size: int = 112,
+        size: Count = 112,
         device: str = 'cpu',
     ) -> None:
         cfg: dict[str, Any] = {'type': backbone} if isinstance(backbone, str) else dict(backbone)

@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from abawfw.components import Count
 from abawfw.errors import CheckpointError, ConfigError, nearest
 from abawfw.extraction.extractors.base import FaceExtractor
 from abawfw.extraction.extractors.face48 import resize_faces
-from abawfw.extraction.extractors.onnx_network import PENULTIMATE, OnnxNetwork
+from abawfw.extraction.extractors.onnx_network import PENULTIMATE, Columns, OnnxNetwork, Outputs
 from abawfw.extraction.faces.track import FaceView
 from abawfw.registry import EXTRACTORS
 
 AUTO, NONE = 'auto', 'none'
 PLACE = "feature 'face_onnx'"
-COLOURS, LAYOUTS, FACES = ('RGB', 'BGR'), ('NCHW', 'NHWC'), ('aligned', 'boxed')
+LAYOUTS = ('NCHW', 'NHWC')
 IMAGENET = {'mean': (0.485, 0.456, 0.406), 'std': (0.229, 0.224, 0.225)}
 EMOTIEFFLIB = 'https://github.com/sb-ai-lab/EmotiEffLib, models/affectnet_emotions/onnx'
 
@@ -130,19 +131,19 @@ class FaceOnnx(FaceExtractor):
 
     def __init__(
         self,
-        file: str | None = None,
+        file: str | Path | None = None,
         preset: str = AUTO,
-        size: int | None = None,
-        colours: str | None = None,
-        layout: str | None = None,
+        size: Count | None = None,
+        colours: Literal['RGB', 'BGR'] | None = None,
+        layout: Literal['NCHW', 'NHWC'] | None = None,
         scale: float | None = None,
         mean: float | Sequence[float] | None = None,
         std: float | Sequence[float] | None = None,
-        face: str | None = None,
-        output: str | int | Sequence[str | int] | None = None,
-        columns: int | Sequence[int] | None = None,
+        face: Literal['aligned', 'boxed'] | None = None,
+        output: Outputs | None = None,
+        columns: Columns = None,
         device: str = 'cpu',
-        threads: int = 1,
+        threads: Count = 1,
     ) -> None:
         stem = None if file is None else Path(str(file)).stem
         if preset == AUTO:
@@ -170,11 +171,6 @@ class FaceOnnx(FaceExtractor):
         }
         chosen |= self._known.settings if self._known else {}
         chosen |= {key: value for key, value in given.items() if value is not None}
-        for key, values in (('colours', COLOURS), ('layout', LAYOUTS), ('face', FACES)):
-            if key in chosen and chosen[key] not in values:
-                raise ConfigError(f'{PLACE}: {key} {chosen[key]!r}; {nearest(str(chosen[key]), values)}')
-        if size is not None and (not isinstance(size, int) or size < 1):
-            raise ConfigError(f'{PLACE}: size={size!r}: pixels, 1 or more')
         self._size = size
         self._layout: str | None = chosen.pop('layout', None)
         self._chosen = chosen
@@ -295,10 +291,7 @@ class FaceOnnx(FaceExtractor):
     def _per_channel(self, key: str) -> NDArray[np.float32]:
         """(1,) or (3,) of a setting."""
         given = self._chosen[key]
-        try:
-            values = np.atleast_1d(np.asarray(given, np.float32))
-        except (TypeError, ValueError):
-            values = np.array([])
+        values = np.atleast_1d(np.asarray(given, np.float32))
         if values.shape not in ((1,), (3,)) or not np.isfinite(values).all():
             raise ConfigError(f'{PLACE}: {key}={given!r}: a number, or three, one per colour')
         return values

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from abawfw.components import building
 from abawfw.devices import find_device
 from abawfw.errors import CheckpointError, ConfigError, DataError, nearest
 from abawfw.extraction.extractors.base import fingerprint
@@ -32,7 +33,7 @@ class FrozenBackbone:
         feature: str,
         backbone: Mapping[str, Any],
         in_dim: tuple[int, ...],
-        weights: str | None,
+        weights: str | Path | None,
         device: str,
     ) -> None:
         self._feature, self._backbone, self._in_dim = feature, dict(backbone), in_dim
@@ -74,7 +75,7 @@ class FrozenBackbone:
         return np.asarray(vectors.float().cpu().numpy())
 
     def _check_weights(self) -> None:
-        kind = str(self._backbone['type'])
+        kind = str(self._backbone.get('type'))
         component = BACKBONES.get(kind)
         if component is None:
             raise ConfigError(
@@ -93,10 +94,8 @@ class FrozenBackbone:
 
     @cached_property
     def _built(self) -> Any:
-        try:
+        with building(f'feature {self._feature!r}: backbone {self._backbone}'):
             return BACKBONES.build({**self._backbone, 'in_dim': self._in_dim})
-        except (KeyError, TypeError) as error:
-            raise ConfigError(f'feature {self._feature!r}: backbone {self._backbone}: {error}') from error
 
     @cached_property
     def _place(self) -> str:

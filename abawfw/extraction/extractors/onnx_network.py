@@ -6,9 +6,10 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Annotated, Any, NamedTuple, NoReturn
 
 import numpy as np
+from annotated_types import MinLen
 from numpy.typing import NDArray
 
 from abawfw.devices import find_device
@@ -22,6 +23,10 @@ PENULTIMATE = 'penultimate'
 OPERATORS = ('', 'ai.onnx', 'ai.onnx.ml', 'com.microsoft')
 """Domains of operators that onnxruntime has without a library of somebody's."""
 FLOATS = {'tensor(float)': np.float32, 'tensor(float16)': np.float16}
+
+
+Outputs = str | int | Annotated[Sequence[str | int], MinLen(1)]
+Columns = int | Annotated[Sequence[int], MinLen(1)] | None
 
 
 class Tensor(NamedTuple):
@@ -60,31 +65,22 @@ class OnnxNetwork:
 
     Attributes:
         columns: as given, as a list.
-
-    Raises:
-        ConfigError: columns or threads that are no numbers of them.
     """
 
     def __init__(
         self,
         feature: str,
-        file: str | None,
-        output: str | int | Sequence[str | int],
-        columns: int | Sequence[int] | None,
+        file: str | Path | None,
+        output: Outputs,
+        columns: Columns,
         device: str,
         threads: int,
     ) -> None:
         self._feature, self._file = f'feature {feature!r}', file
         self._asked: list[Any] = list(output) if isinstance(output, list | tuple) else [output]
-        if not (self._asked and all(isinstance(name, str | int) for name in self._asked)):
-            raise ConfigError(f'{self._feature}: output={output!r}: names or numbers of outputs')
         listed: list[Any] = list(columns) if isinstance(columns, list | tuple) else [columns]
         self.columns = None if columns is None else listed
-        if self.columns is not None and not (self.columns and all(isinstance(k, int) for k in self.columns)):
-            raise ConfigError(f'{self._feature}: columns={columns!r}: whole numbers, counted from 0')
         self._device, self._threads = device, threads
-        if not isinstance(threads, int) or threads < 1:
-            raise ConfigError(f'{self._feature}: threads={threads!r}: 1 or more')
 
     @cached_property
     def path(self) -> Path:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import numpy as np
+from annotated_types import Ge, Le
 from numpy.typing import NDArray
 
-from abawfw.errors import CheckpointError, ConfigError
+from abawfw.components import Count
+from abawfw.errors import CheckpointError
 from abawfw.extraction.audio.audio import RATE, Audio
 from abawfw.extraction.extractors.base import AudioExtractor
-from abawfw.extraction.extractors.onnx_network import OnnxNetwork
+from abawfw.extraction.extractors.onnx_network import Columns, OnnxNetwork, Outputs
 from abawfw.registry import EXTRACTORS
 
 AT_ONCE = 32  # windows: of 4 s each, 8 MB
+Seconds = Annotated[float, Ge(1 / RATE), Le(3600)]
 SILENT = 1e-7  # added to the variance, as transformers does for wav2vec 2.0
 
 
@@ -38,28 +41,22 @@ class SoundOnnx(AudioExtractor):
         columns: of the output that are kept, counted from 0; None: all.
         device: where the network runs.
         threads: of the CPU.
-
-    Raises:
-        ConfigError: a length that is not positive.
     """
 
     name = 'sound_onnx'
 
     def __init__(
         self,
-        file: str | None = None,
-        seconds: float | None = None,
-        hop: float = 0.1,
+        file: str | Path | None = None,
+        seconds: Seconds | None = None,
+        hop: Seconds = 0.1,
         normalize: bool = False,
-        output: str | int | Sequence[str | int] = 0,
-        columns: int | Sequence[int] | None = None,
+        output: Outputs = 0,
+        columns: Columns = None,
         device: str = 'cpu',
-        threads: int = 1,
+        threads: Count = 1,
     ) -> None:
-        for key, value in (('seconds', seconds), ('hop', hop)):
-            if value is not None and not (isinstance(value, int | float) and 1 / RATE <= value < math.inf):
-                raise ConfigError(f'feature {self.name!r}: {key}={value!r}: seconds, more than 0')
-        self._seconds, self._hop, self._normalize, self._output = seconds, hop, bool(normalize), output
+        self._seconds, self._hop, self._normalize, self._output = seconds, hop, normalize, output
         self.network = OnnxNetwork(self.name, file, output, columns, device, threads)
 
     @property

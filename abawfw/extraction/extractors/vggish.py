@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,10 @@ class VGGishFeature(AudioExtractor):
     name = 'vggish'
 
     def __init__(
-        self, weights: str | None = None, backbone: dict[str, Any] | None = None, device: str = 'cpu'
+        self,
+        weights: str | Path | None = None,
+        backbone: dict[str, Any] | None = None,
+        device: str = 'cpu',
     ) -> None:
         self._windows = LogMel()
         cfg = {'type': 'VGGish', **(backbone or {})}

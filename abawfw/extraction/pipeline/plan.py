@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from abawfw.components import construct
 from abawfw.datasets.importers.affwild2_files import read_annotation
 from abawfw.datasets.stores.records import FeatureInfo
 from abawfw.errors import AbawfwError, ConfigError, DataError, counted, nearest
@@ -189,15 +189,11 @@ class ExtractionPlan:
 
 def _detector(device: str, /, type: str = DETECTOR, **options: Any) -> FaceDetector:
     """A registered face detector."""
-    component = FACE_DETECTORS.module_dict.get(type)  # `FACE_DETECTORS.get` would import torch
+    component = FACE_DETECTORS.module_dict.get(str(type))  # `FACE_DETECTORS.get` would import torch
     if component is None:
-        raise ConfigError(f'face detector {type!r}; {nearest(type, FACE_DETECTORS.module_dict)}')
-    known = inspect.signature(component).parameters
+        raise ConfigError(f'face detector {type!r}; {nearest(str(type), FACE_DETECTORS.module_dict)}')
     options = on_device(component, options, device)
-    for option in options:
-        if option not in known:
-            raise ConfigError(f'face detector {type!r} has no option {option!r}; {nearest(option, known)}')
-    detector: FaceDetector = component(**options)
+    detector: FaceDetector = construct(component, options, f'face detector {type!r}')
     return detector
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
+from abawfw.components import construct
 from abawfw.errors import ConfigError, nearest
 from abawfw.extraction.speech.base import SPEECH, SpeechRule, notes_on
 from abawfw.extraction.speech.mouth_moves import MouthMoves
@@ -17,14 +17,10 @@ def build_speech_rule(type: str = 'MouthMoves', **options: Any) -> SpeechRule:
     """A registered rule.
 
     Raises:
-        ConfigError: there is no such rule, or it has no such option.
+        ConfigError: there is no such rule, or it has no such option or value.
     """
-    component = SPEECH_RULES.module_dict.get(type)  # `SPEECH_RULES.get` would import torch
+    component = SPEECH_RULES.module_dict.get(str(type))  # `SPEECH_RULES.get` would import torch
     if component is None:
-        raise ConfigError(f'{SPEECH} rule {type!r}; {nearest(type, SPEECH_RULES.module_dict)}')
-    known = inspect.signature(component).parameters
-    for option in options:
-        if option not in known:
-            raise ConfigError(f'{SPEECH} rule {type!r} has no option {option!r}; {nearest(option, known)}')
-    rule: SpeechRule = component(**options)
+        raise ConfigError(f'{SPEECH} rule {type!r}; {nearest(str(type), SPEECH_RULES.module_dict)}')
+    rule: SpeechRule = construct(component, options, f'{SPEECH} rule {type!r}')
     return rule

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from annotated_types import Ge, Le
 from numpy.typing import NDArray
 
-from abawfw.errors import ConfigError
 from abawfw.extraction.audio.audio import Audio
 from abawfw.extraction.faces.track import FaceTrack, cut_out
 from abawfw.extraction.packages import optional_package
@@ -46,24 +46,16 @@ class MouthMoves(SpeechRule):
         pause: seconds from speech over which a pause in it still counts.
         motion: least motion of a mouth that speaks.
         window: seconds over which motion is averaged.
-
-    Raises:
-        ConfigError: a value out of its range.
     """
 
     def __init__(
         self,
         vad: str | None = None,
-        threshold: float = 0.5,
-        pause: float = 0.2,
-        motion: float = 0.1,
-        window: float = 1.0,
+        threshold: Annotated[float, Ge(0), Le(1)] = 0.5,
+        pause: Annotated[float, Ge(0), Le(60)] = 0.2,
+        motion: Annotated[float, Ge(0), Le(10)] = 0.1,
+        window: Annotated[float, Ge(0), Le(60)] = 1.0,
     ) -> None:
-        for name, value, most in (
-            ('threshold', threshold, 1), ('pause', pause, 60), ('motion', motion, 10), ('window', window, 60)
-        ):  # fmt: skip
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
-                raise ConfigError(f'speech.{name}={value!r}: a number from 0 to {most}')
         self.vad, self.threshold, self.pause = vad, float(threshold), float(pause)
         self.motion, self.window = float(motion), float(window)
         if vad is None:

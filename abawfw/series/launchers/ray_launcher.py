@@ -6,6 +6,7 @@ import dataclasses
 import os
 from typing import Any
 
+from abawfw.components import Count, NonNegative
 from abawfw.errors import ConfigError
 from abawfw.registry import LAUNCHERS
 from abawfw.series.launchers.base import Job, Launcher, code_text
@@ -26,7 +27,9 @@ class RayLauncher(Launcher):
 
     interval = 0.2
 
-    def __init__(self, jobs: int | None = None, cpus: int | None = None, gpus: float | None = None) -> None:
+    def __init__(
+        self, jobs: int | None = None, cpus: Count | None = None, gpus: NonNegative | None = None
+    ) -> None:
         super().__init__(jobs)
         self.cpus, self.gpus = cpus, gpus
         self._ray: Any = None
