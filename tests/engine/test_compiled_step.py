@@ -123,21 +123,55 @@ def test_what_cannot_be_compiled_runs_as_without(
     assert json.loads((tmp_path / 'run/summary.json').read_text())['compiled'] == summary['compiled']
 
 
-CASES = [
-    ('fclstm-xl', 'batch'),
-    ('transformer-attention', 'batch'),
-    ('fclstm-xl', 'clip'),
-    ('fclstm-xl', 'teacher'),
+SMALL = {'dim': 8, 'layers': 1, 'heads': 2}
+# Context, loss, and what stands in front of the context: each kind of encoder, fusion and context once, but
+# for `LSTMContext`, whose kind is that of `GRUContext`.
+CASES: list[tuple[str, str, dict[str, Any]]] = [
+    ('fclstm-xl', 'batch', {}),
+    ('transformer-attention', 'batch', {}),
+    ('fclstm-xl', 'clip', {}),
+    ('fclstm-xl', 'teacher', {}),
+    (
+        'mamba',
+        'batch',
+        {
+            'encoders': {'b': {'type': 'TCN', 'channels': (4,), 'kernel': 3}},
+            'fusion': {'type': 'ChannelAttentionFusion', 'dim': 4},
+        },
+    ),
+    ('mamba-of-clips', 'batch', {'fusion': {'type': 'LeaderFollowerFusion', 'dim': 4}}),
+    (
+        'pre-norm',
+        'batch',
+        {'fusion': {'type': 'CoAttentionFusion', 'time_mix': 'conv', 'states': 'all', 'gate': 'lstm'}},
+    ),
+    (
+        'conformer',
+        'batch',
+        {
+            'encoders': {'a': {'type': 'AttentionEncoder', **SMALL}},
+            'fusion': {'type': 'DirectedFusion', 'query': 'a', 'key': 'b', **SMALL},
+        },
+    ),
+    ('conformer-causal', 'batch', {'fusion': {'type': 'MixtureOfExpertsFusion', **SMALL}}),
+    (
+        'gru',
+        'batch',
+        {
+            'encoders': {'a': {'type': 'AttentionPooling', 'frames': 3, 'hidden': 5}},
+            'fusion': {'type': 'ReliabilityFusion', 'tokens': 'a', 'dim': 8, 'heads': 2},
+        },
+    ),
 ]
 
 
 @pytest.mark.usefixtures('traced_alone')
-@pytest.mark.parametrize(('name', 'over'), CASES)
-def test_batches_are_padded_where_that_changes_no_number(name: str, over: str) -> None:
+@pytest.mark.parametrize(('name', 'over', 'front'), CASES)
+def test_batches_are_padded_where_that_changes_no_number(name: str, over: str, front: dict[str, Any]) -> None:
     """A CCC per clip counts padding, see `CCCLoss`."""
     loss = {'type': 'DistillationLoss'} if over == 'teacher' else {'type': 'CCCLoss', 'over': over}
     head = {'type': 'RegressionHead', 'layers': [8], 'losses': [loss]}
-    plain, model = (build(name, head=head).train() for _ in range(2))
+    plain, model = (build(name, head=head, **front).train() for _ in range(2))
     for module in (*plain.modules(), *model.modules()):
         if hasattr(module, 'p'):
             module.p = 0.0
