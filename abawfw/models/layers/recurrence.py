@@ -61,10 +61,11 @@ def _forwards(decay: Tensor, entering: Tensor, start: Tensor) -> Tensor:
 def _backwards(decay: Tensor, grad: Tensor, start: Tensor, states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     of_entering, of_decay = torch.empty_like(decay), torch.empty_like(decay)
     of_start = _run_back(decay, grad, start, states, of_entering, of_decay)
-    return of_decay, of_entering, of_start.contiguous()
+    # a copy, or it would be a part of a larger tensor, which compiled code does not expect of an operator
+    return of_decay, of_entering, of_start.clone(memory_format=torch.contiguous_format)
 
 
-# Not in eager mode, too: torch takes a tenth of a millisecond to call an operator from Python.
+# Not for eager mode: torch takes a tenth of a millisecond more to call an operator that is written in Python.
 _forwards_node = torch.library.custom_op('abawfw::linear_recurrence', _forwards, mutates_args=())
 _backwards_node = torch.library.custom_op('abawfw::linear_recurrence_backward', _backwards, mutates_args=())
 
