@@ -13,7 +13,7 @@ from typing import Any, get_args
 import pytest
 import torch
 import torch._dynamo.utils
-from models.model_cases import build, clip, split
+from models.model_cases import CONTEXTS, build, clip, split
 from same_run import TIMING, assert_same_run
 from tiny_runs import tiny_config, tiny_overrides
 from torch import Tensor
@@ -24,6 +24,7 @@ from abawfw.checkpoints import load_checkpoint
 from abawfw.config.check import GROUPS, config_problems
 from abawfw.config.loading import load_config, resolve
 from abawfw.engine.compiled_step import CompiledStep
+from abawfw.models import contexts, encoders, fusions
 from abawfw.registry import LOSSES
 from abawfw.structures import VABatch
 
@@ -123,21 +124,56 @@ def test_what_cannot_be_compiled_runs_as_without(
     assert json.loads((tmp_path / 'run/summary.json').read_text())['compiled'] == summary['compiled']
 
 
-CASES = [
-    ('fclstm-xl', 'batch'),
-    ('transformer-attention', 'batch'),
-    ('fclstm-xl', 'clip'),
-    ('fclstm-xl', 'teacher'),
+SMALL = {'dim': 8, 'layers': 1, 'heads': 2}
+CO_ATTENTION = {'time_mix': 'conv', 'steps': 1, 'states': 'all', 'gate': 'lstm'}
+# Contexts, loss, and what stands in front of the contexts.
+CASES: list[tuple[str, str, dict[str, Any]]] = [
+    ('fclstm-xl', 'batch', {}),
+    ('transformer-attention', 'batch', {'fusion': {'type': 'LeaderFollowerFusion', 'dim': 4}}),
+    (
+        'gru',
+        'clip',
+        {
+            'encoders': {'b': {'type': 'TCN', 'channels': (4,), 'kernel': 3}},
+            'fusion': {'type': 'ChannelAttentionFusion', 'dim': 4},
+        },
+    ),
+    (
+        'fclstm-xl',
+        'teacher',
+        {
+            'encoders': {'a': {'type': 'AttentionPooling', 'frames': 3, 'hidden': 5}},
+            'fusion': {'type': 'ReliabilityFusion', 'tokens': 'a', 'dim': 8, 'heads': 2},
+        },
+    ),
+    (
+        'pre-norm',
+        'batch',
+        {
+            'context': [{'type': 'PreNormEncoderContext', 'layers': 1, 'heads': 2, 'ffn': 12}],
+            'fusion': {'type': 'CoAttentionFusion', **CO_ATTENTION},
+        },
+    ),
+    (
+        'conformer',
+        'batch',
+        {
+            'encoders': {'a': {'type': 'AttentionEncoder', **SMALL}},
+            'fusion': {'type': 'DirectedFusion', 'query': 'a', 'key': 'b', **SMALL},
+        },
+    ),
+    ('conformer-causal', 'batch', {'fusion': {'type': 'MixtureOfExpertsFusion', **SMALL}}),
+    ('mamba', 'batch', {}),
 ]
 
 
 @pytest.mark.usefixtures('traced_alone')
-@pytest.mark.parametrize(('name', 'over'), CASES)
-def test_batches_are_padded_where_that_changes_no_number(name: str, over: str) -> None:
+@pytest.mark.parametrize(('name', 'over', 'front'), CASES)
+def test_batches_are_padded_where_that_changes_no_number(name: str, over: str, front: dict[str, Any]) -> None:
     """A CCC per clip counts padding, see `CCCLoss`."""
     loss = {'type': 'DistillationLoss'} if over == 'teacher' else {'type': 'CCCLoss', 'over': over}
     head = {'type': 'RegressionHead', 'layers': [8], 'losses': [loss]}
-    plain, model = (build(name, head=head).train() for _ in range(2))
+    plain, model = (build(name, head=head, **front).train() for _ in range(2))
     for module in (*plain.modules(), *model.modules()):
         if hasattr(module, 'p'):
             module.p = 0.0
@@ -168,6 +204,15 @@ def test_batches_are_padded_where_that_changes_no_number(name: str, over: str) -
             torch.testing.assert_close(ours[: len(state)] if ours.ndim else ours, state)
     assert graphs() == before
     assert alone == ([1] if over == 'clip' else [])
+
+
+def test_every_encoder_fusion_and_context_is_among_the_cases() -> None:
+    tried = {'ConcatFusion'}  # of models that name no fusion
+    for name, _, front in CASES:
+        after = front.get('context', CONTEXTS[name])
+        parts = [*after, *front.get('encoders', {}).values(), front.get('fusion', {})]
+        tried |= {part['type'] for part in parts if part}
+    assert tried == {*contexts.__all__, *encoders.__all__, *fusions.__all__}
 
 
 def test_settings_are_checked() -> None:

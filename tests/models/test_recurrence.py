@@ -41,6 +41,16 @@ def test_is_the_loop_over_frames_and_so_are_its_gradients(frames: int, chunk: in
         torch.testing.assert_close(ours, other)
 
 
+def test_what_a_compiler_is_told_of_the_operators_is_what_they_do() -> None:
+    """Shapes and layouts, of two chunks and a rest."""
+    decay, entering, start = torch.rand(1, 70, 3), torch.randn(1, 70, 3), torch.randn(1, 2, 3)[:, 1]
+    states, grad = plain(decay, entering, start), torch.randn(1, 1, 3).expand(1, 70, 3)
+    checks = 'test_schema', 'test_faketensor'
+    forwards, backwards = torch.ops.abawfw.linear_recurrence, torch.ops.abawfw.linear_recurrence_backward
+    torch.library.opcheck(forwards.default, (decay, entering, start), test_utils=checks)
+    torch.library.opcheck(backwards.default, (decay, grad, start, states), test_utils=checks)
+
+
 def test_a_clip_of_5000_frames_is_what_single_frames_give(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     monkeypatch.setitem(mamba_context.PART, 'cpu', 2**14)  # several parts, each of several chunks
