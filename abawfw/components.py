@@ -57,7 +57,7 @@ _KINDS = {
     'less_than': 'below {lt:g}',
     'less_than_equal': '{le:,.9g} or less',
     'too_short': 'a list of at least {min_length}',
-    'string_too_short': 'a text of at least {min_length} character(s)',
+    'string_too_short': 'a text of {min_length} or more characters',
     'too_long': 'a list of at most {max_length}',
     'missing': 'there, as a value of the list',
     'literal_error': '{expected}',

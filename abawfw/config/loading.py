@@ -20,7 +20,7 @@ from mmengine.config import Config
 from mmengine.config.config import RESERVED_KEYS
 
 from abawfw.components import described
-from abawfw.errors import ConfigError, nearest
+from abawfw.errors import ConfigError, counted, nearest
 from abawfw.files import shipped
 
 # Keys of MMEngine's Runner that abawfw uses, and our own. `custom_imports` names users' own packages.
@@ -331,7 +331,7 @@ def resolve_references(config: Config) -> tuple[VAConfig, list[str]]:
 def raise_problems(config: Config, problems: list[str]) -> None:
     """Raise one ConfigError with a line for each problem, if there are any."""
     if problems:
-        title = f'{config.filename}: {len(problems)} problem(s)'
+        title = f'{config.filename}: {counted(len(problems), "problem")}'
         raise ConfigError('\n'.join([title, *(f'  {problem}' for problem in problems)]))
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from abawfw.config.overrides import parse_value
-from abawfw.errors import ConfigError, nearest
+from abawfw.errors import ConfigError, counted, nearest
 from abawfw.series.runs import PlannedRun
 
 NAME_LENGTH = 120  # of a folder; file systems end at 255 bytes
@@ -53,7 +53,8 @@ def read_space(path: Path) -> Values:
             twice = [v for i, v in enumerate(values) if _word(v) in map(_word, values[:i])]
             problems += [f'{key}: {value!r} stands there twice: it would be run once' for value in twice]
     if problems:
-        raise ConfigError('\n'.join([f'{path}: {len(problems)} problem(s)', *(f'  {p}' for p in problems)]))
+        title = f'{path}: {counted(len(problems), "problem")}'
+        raise ConfigError('\n'.join([title, *(f'  {p}' for p in problems)]))
     return space
 
 

@@ -240,7 +240,9 @@ def _code_and_machine(found: dict[str, Any]) -> dict[str, str]:
         'parameters': parameters or missing,
         'git commit of abawfw': code,
         'operating system': str(machine.get('os') or missing),
-        'CPU': f'{machine["cpu"]}, {cores} core(s)' if machine.get('cpu') and cores else missing,
+        'CPU': f'{machine["cpu"]}, {cores} core{"" if cores == "1" else "s"}'
+        if machine.get('cpu') and cores
+        else missing,
         'memory of the machine': _gigabytes(machine.get('memory')) or missing,
         'GPUs': missing
         if kinds is None

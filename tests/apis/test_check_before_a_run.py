@@ -66,7 +66,7 @@ def test_a_value_that_a_component_refuses(trials: Path, key: str, value: Any, pr
     with pytest.raises(ConfigError) as error:
         check_config(cfg, training=True)
     title, line = str(error.value).splitlines()
-    assert title == f'{CONFIG}: 1 problem(s)'
+    assert title == f'{CONFIG}: 1 problem'
     assert line.startswith(f'  {problem}')
     if line.startswith(('  train', '  val', '  model')):
         check_config(cfg)  # only training needs videos of both partitions, and a model

@@ -312,7 +312,7 @@ def test_a_value_that_cannot_be_is_told_before_training(
     found = call(capfd, 'train', config, '--check-only', '--data-root', trials)
     assert found.code == 2
     title, *lines = found.err.splitlines()
-    assert '2 problem(s)' in title
+    assert '2 problems' in title
     assert lines[0].startswith('  postprocess.valence[0]: GaussianSmoothing(sigma=1e+308): it must be')
     assert lines[1].startswith(
         '  postprocess.arousal[0]: SavitzkyGolaySmoothing(window=1, order=3): 3 frames'

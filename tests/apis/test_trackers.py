@@ -247,7 +247,7 @@ def test_a_server_that_does_not_answer_is_told_before_the_run(
     found = call(capfd, 'train', config, '--data-root', demo_data, '--cfg-options', f'mlflow_uri={uri}')
     assert found.code == 2
     title, problem = found.err.splitlines()
-    assert title == f'error: {config}: 1 problem(s)'
+    assert title == f'error: {config}: 1 problem'
     told = rf'the MLflow server at tracking_uri {uri} cannot be reached \({why}\): '
     assert re.match(rf'  mlflow: {told}', problem)
     assert 'mlflow_uri=' in problem

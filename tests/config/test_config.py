@@ -113,7 +113,7 @@ def test_all_wrong_references_are_reported_with_the_nearest_name(base: Path) -> 
     with pytest.raises(ConfigError) as error:
         resolve(load_config(base))
     text = str(error.value)
-    assert 'base.py: 2 problem(s)' in text
+    assert 'base.py: 2 problems' in text
     assert "first.x: refers to 'hiden', which is no top-level value: did you mean 'hidden'?" in text
     assert "second[0]: refers to 'nothing_like_it'" in text
     assert 'there are: first, hidden, second' in text

@@ -190,7 +190,7 @@ def test_data_and_config_are_checked_together(store: Path) -> None:
     with pytest.raises(ConfigError) as error:
         check_config(load_config(CONFIG, overrides))
     text = str(error.value)
-    assert 'transformer_affwild2.py: 2 problem(s)' in text
+    assert 'transformer_affwild2.py: 2 problems' in text
     assert f"features: {store} has no feature 'vgish': did you mean 'vggish'?" in text
     assert 'model.typ: VAEstimator has no such argument' in text
 

@@ -116,7 +116,7 @@ def test_check_only_tells_all_problems_and_leaves_with_2(tmp_path: Path) -> None
     assert result.returncode == 2
     assert result.stdout == ''
     lines = result.stderr.splitlines()
-    assert lines[0] == f'error: {CONFIG}: 3 problem(s)'
+    assert lines[0] == f'error: {CONFIG}: 3 problems'
     assert lines[1].startswith('  model.typ: VAEstimator has no such argument')
     assert lines[2].startswith("  unknown top-level key 'epocs'")
     assert lines[2].endswith("did you mean 'epochs'?")

@@ -96,7 +96,11 @@ def test_off_by_two_is_repaired_and_listed(source: Source, difference: int) -> N
     values = np.arange((10 + difference) * 4, dtype=np.float32).reshape(-1, 4)
     np.save(source.cnn / '7.npy', values)
     (repair,) = source.convert().repairs
-    what = f'last {difference} cut' if difference > 0 else f'last row repeated {-difference} time(s)'
+    what = (
+        f'last {difference} cut'
+        if difference > 0
+        else f'last row repeated {"1 time" if difference == -1 else "2 times"}'
+    )
     assert repair == f'7: cnn has {10 + difference} frames, the video 10: {what}'
     stored = source.stored('val', 'cnn', '7')
     assert len(stored) == 10
@@ -108,7 +112,7 @@ def test_off_by_two_is_repaired_and_listed(source: Source, difference: int) -> N
 def test_test_video_is_as_long_as_its_longest_feature(source: Source) -> None:
     np.save(source.cnn / '30.npy', source.values['30'][:8])
     report = source.convert(test_list=source.root / 'test.txt')
-    assert report.repairs == ('30: cnn has 8 frames, the video 9: last row repeated 1 time(s)',)
+    assert report.repairs == ('30: cnn has 8 frames, the video 9: last row repeated 1 time',)
     assert len(source.stored('test', 'cnn', '30')) == 9
 
 
@@ -127,7 +131,7 @@ def test_everything_wrong_is_reported_at_once(source: Source) -> None:
     with pytest.raises(DataError) as caught:
         source.convert(test_list=source.root / 'test.txt', fps=source.root / 'fps.csv')
     text = str(caught.value)
-    assert text.startswith('7 problem(s), nothing written')
+    assert text.startswith('7 problems, nothing written')
     assert '7: cnn has 13 frames, the video 10' in text
     assert '2_left: pose: ' in text
     assert 'no such file' in text
@@ -449,10 +453,10 @@ def test_command_line(source: Source) -> None:
     assert done.returncode == 0, done.stderr
     assert 'repaired: 7: cnn has 11 frames, the video 10: last 1 cut\n' in done.stdout
     assert 'train    3 videos' in done.stdout
-    assert '1 repair(s), 0 not taken; written' in done.stdout
+    assert '1 repair, 0 not taken; written' in done.stdout
     (source.cnn / '2_left.npy').unlink()
     failed = run(str(source.root / 'b'), *features)
     assert failed.returncode == 2
-    assert failed.stderr.startswith('error: 1 problem(s)')
+    assert failed.stderr.startswith('error: 1 problem')
     assert run(str(source.root / 'c'), '--features', 'cnn').returncode == 2
     assert 'cnn given twice' in run(str(source.root / 'c'), *features, f'cnn={source.pose}').stderr

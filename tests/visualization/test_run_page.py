@@ -308,7 +308,7 @@ def test_the_origin_tells_code_machine_and_parameters(tmp_path: Path) -> None:
     for said in (
         f'git commit of abawfw {"ab" * 20}, with uncommitted changes',
         'parameters 1,234,567',
-        'operating system Some OS 1 CPU Some CPU, 8 core(s) memory of the machine 64.00 GB',
+        'operating system Some OS 1 CPU Some CPU, 8 cores memory of the machine 64.00 GB',
         'GPUs 2 x GPU X, CUDA 13.0',
     ):
         assert said in text

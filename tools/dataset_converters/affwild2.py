@@ -10,6 +10,7 @@ from pathlib import Path
 
 from abawfw.apis.cli import run
 from abawfw.datasets.importers.affwild2 import convert_affwild2
+from abawfw.errors import counted
 
 
 def feature(text: str) -> tuple[str, Path]:
@@ -46,8 +47,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     for line in report.not_taken:
         print(f'not taken: {line}')
     for partition, videos in report.videos.items():
-        print(f'{partition:5} {len(videos):4d} videos')
-    print(f'{len(report.repairs)} repair(s), {len(report.not_taken)} not taken; written: {args.root}')
+        print(f'{partition:5} {counted(len(videos), "video"):>11}')
+    print(
+        f'{counted(len(report.repairs), "repair")}, {len(report.not_taken)} not taken; written: {args.root}'
+    )
 
 
 if __name__ == '__main__':

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from abawfw.apis.cli import run
 from abawfw.datasets.importers.gump_raters import convert_gump_raters
+from abawfw.errors import counted
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -17,7 +18,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('root', help='folder to write; must not exist or be empty')
     args = parser.parse_args(argv)
     report = convert_gump_raters(args.files, args.root)
-    print(f'{len(report.clips)} clips, {len(report.raters)} observers: {", ".join(report.raters)}')
+    observers = f'{counted(len(report.raters), "observer")}: {", ".join(report.raters)}'
+    print(f'{counted(len(report.clips), "clip")}, {observers}')
     if report.omitted:
         print(f'omitted, for they did not see the film: {", ".join(report.omitted)}')
     print(f'written: {args.root}')

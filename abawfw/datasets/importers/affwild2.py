@@ -20,7 +20,7 @@ from abawfw.datasets.importers.affwild2_files import (
 )
 from abawfw.datasets.importers.feature_folder import FeatureFolder, FeatureRows, not_taken
 from abawfw.datasets.stores.rucaim3.writer import RUCAIM3Writer
-from abawfw.errors import DataError
+from abawfw.errors import DataError, counted
 
 TOLERANCE = 2
 """Frames by which annotation and feature may differ: off by one is the normal case in Aff-Wild2."""
@@ -111,7 +111,8 @@ def convert_affwild2(
             valid = {name: rows.valid for name, rows in values.items() if rows.valid is not None}
             writer.add(source.video_id, source.partition, arrays, labels, valid, fps=rate)
         if problems:
-            raise DataError(f'{len(problems)} problem(s), nothing written:\n  ' + '\n  '.join(problems))
+            title = f'{counted(len(problems), "problem")}, nothing written:'
+            raise DataError('\n  '.join([title, *problems]))
     videos = {p: tuple(s.video_id for s in sources if s.partition == p) for p in ('train', 'val', 'test')}
     notes += [note for folder in folders for note in folder.notes()]
     left = unused_annotations(Path(annotations)) + not_taken(folders, [s.video_id for s in sources])
@@ -166,7 +167,7 @@ def _fit(
     elif difference > 0:
         repairs.append(f'{lengths}: last {difference} cut')
     elif difference < 0:
-        repairs.append(f'{lengths}: last row repeated {-difference} time(s)')
+        repairs.append(f'{lengths}: last row repeated {counted(-difference, "time")}')
         values = np.concatenate([values, np.repeat(values[-1:], -difference, axis=0)])
         valid = None if valid is None else np.concatenate([valid, np.zeros(-difference, bool)])
     return FeatureRows(values[:num_frames], None if valid is None else valid[:num_frames])
