@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -28,6 +28,16 @@ def counted(number: int, noun: str, plural: str | None = None) -> str:
     ('1 repair', '0 classes')
     """
     return f'{number:,} {noun if number == 1 else plural or noun + "s"}'
+
+
+def few(names: Sequence[str], most: int = 5, between: str = ', ') -> str:
+    """The first of some names, and how many more there are.
+
+    >>> few(['a', 'b', 'c', 'd'], most=2)
+    'a, b and 2 more'
+    """
+    more = f' and {len(names) - most} more' if len(names) > most else ''
+    return between.join(names[:most]) + more
 
 
 class AbawfwError(Exception):

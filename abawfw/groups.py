@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from abawfw.errors import DataError, counted, nearest
+from abawfw.errors import DataError, counted, few, nearest
 from abawfw.text_files import read_csv
 
 COLUMNS = ('video', 'group')
@@ -94,8 +94,7 @@ class Groups:
         if not problems and (
             missing := [video for video in videos if video in needed and video not in found]
         ):
-            more = f' and {len(missing) - LISTED} more' if len(missing) > LISTED else ''
-            problems.append(f'no group of {", ".join(missing[:LISTED])}{more}')
+            problems.append(f'no group of {few(missing, LISTED)}')
         if problems:
             more = f'\n  and {len(problems) - LISTED} more' if len(problems) > LISTED else ''
             raise DataError(

@@ -19,12 +19,12 @@ from abawfw.datasets.importers.affwild2 import TOLERANCE
 from abawfw.datasets.importers.affwild2_files import FOLDERS, HEADER
 from abawfw.datasets.importers.rater_files import RaterFile, read_rater_files
 from abawfw.datasets.stores.labels import COLUMNS, NO_LABEL
-from abawfw.errors import ConfigError, DataError, counted, nearest
+from abawfw.errors import ConfigError, DataError, counted, few, nearest
 from abawfw.evaluation.functional import Agreement, Delay, VideoRatings
 from abawfw.evaluation.functional.rater_agreement import Measure
 from abawfw.evaluation.functional.rater_delays import BOUND, check_bound
 from abawfw.evaluation.raters import RaterFusion
-from abawfw.evaluation.raters.assessment import Assessment, assess, few
+from abawfw.evaluation.raters.assessment import Assessment, assess
 from abawfw.files import FolderWriter
 from abawfw.groups import known_groups
 from abawfw.registry import RATER_FUSIONS

@@ -19,7 +19,7 @@ from abawfw.datasets.stores.base import FeatureStore
 from abawfw.datasets.stores.checks import plain_name
 from abawfw.datasets.stores.kinds import find_store_kind, store_kinds
 from abawfw.datasets.stores.npy_file import naming
-from abawfw.errors import AbawfwError, ConfigError, DataError, Interrupted
+from abawfw.errors import AbawfwError, ConfigError, DataError, Interrupted, few
 from abawfw.extraction.video.source_videos import not_creatable
 from abawfw.files import check_folder, write_text
 from abawfw.groups import session_of
@@ -255,10 +255,9 @@ def infer(
             tell(name)
         except KeyboardInterrupt:
             rest = [str(other.path) for other in sources[number:]]
-            more = f' and {len(rest) - 5} more' if len(rest) > 5 else ''
             raise Interrupted(
                 f'{out}: interrupted; the files of {len(done)} videos are whole and stay. To go on give what '
-                f'is missing: {" ".join(rest[:5])}{more}'
+                f'is missing: {few(rest, between=" ")}'
             ) from None
     return Inference(tuple(done), failed)
 

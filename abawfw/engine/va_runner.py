@@ -31,7 +31,7 @@ from abawfw.components import building
 from abawfw.engine.compiled_step import compile_steps
 from abawfw.engine.hooks import ParamSchedulerHook
 from abawfw.engine.training_state import bare_model, capture, changed_settings, restore, run_videos
-from abawfw.errors import CheckpointError, ConfigError
+from abawfw.errors import CheckpointError, ConfigError, few
 from abawfw.files import remove_left_over, write_text
 from abawfw.registry import RUNNERS
 from abawfw.results.run import CONFIG
@@ -303,7 +303,7 @@ def refuse_other_videos(runner: Runner, checkpoint: dict[str, Any], path: Path) 
         left, added = [v for v in then if v not in set(here)], [v for v in here if v not in set(then)]
         if left or added:
             differing += [
-                f'{len(videos)} {what} of {partition} ({_few(videos)})'
+                f'{len(videos)} {what} of {partition} ({few(videos, LISTED)})'
                 for what, videos in (('no longer', left), ('newly', added))
                 if videos
             ]
@@ -315,7 +315,3 @@ def refuse_other_videos(runner: Runner, checkpoint: dict[str, Any], path: Path) 
             'Scores of different videos cannot be compared: start a separate run with another --work-dir '
             'and without --resume, or restore the value that chose the videos'
         )
-
-
-def _few(videos: list[str]) -> str:
-    return ', '.join(videos[:LISTED]) + (' ...' if len(videos) > LISTED else '')

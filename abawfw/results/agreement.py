@@ -6,11 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from abawfw.errors import DataError
+from abawfw.errors import DataError, few
 from abawfw.groups import Groups
 from abawfw.prediction_files import Predictions
-
-SHOWN = 5  # differences of one kind that are listed by name
 
 
 def same_videos(runs: Sequence[Predictions | None]) -> list[list[int]]:
@@ -91,7 +89,4 @@ def common_groups(names: Sequence[str], found: Sequence[Groups]) -> Groups:
 
 
 def _line(text: str, items: Sequence[str]) -> list[str]:
-    if not items:
-        return []
-    more = f' and {len(items) - SHOWN} more' if len(items) > SHOWN else ''
-    return [f'{text} {", ".join(items[:SHOWN])}{more}']
+    return [f'{text} {few(items)}'] if items else []

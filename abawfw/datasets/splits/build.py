@@ -11,10 +11,8 @@ from mmengine.logging import print_log
 from abawfw.components import build
 from abawfw.datasets.stores.base import FeatureStore
 from abawfw.datasets.stores.records import VideoInfo, groups_of
-from abawfw.errors import counted
+from abawfw.errors import counted, few
 from abawfw.registry import SPLITS
-
-SHOWN = 5  # groups that a warning names
 
 
 def build_split(cfg: dict | None, store: FeatureStore) -> Any:
@@ -54,10 +52,9 @@ def _parted(split: Any, videos: tuple[VideoInfo, ...]) -> str | None:
     parted = parted_groups(*(split.videos(videos, partition) for partition in ('train', 'val')))
     if not parted:
         return None
-    more = f' and {len(parted) - SHOWN} more' if len(parted) > SHOWN else ''
     return (
         f'{type(split).__name__} has videos of {counted(len(parted), "group")} both in train and in val '
-        f'({", ".join(parted[:SHOWN])}{more}): scores on val say nothing of persons or sessions '
+        f'({few(parted)}): scores on val say nothing of persons or sessions '
         'that were not '
         'trained on. BalancedKFold keeps groups whole'
     )

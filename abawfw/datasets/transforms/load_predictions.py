@@ -11,11 +11,9 @@ from annotated_types import MinLen
 
 from abawfw.datasets.stores.labels import COLUMNS
 from abawfw.datasets.stores.records import VideoInfo
-from abawfw.errors import ConfigError, DataError, counted
+from abawfw.errors import ConfigError, DataError, counted, few
 from abawfw.prediction_files import read_predictions
 from abawfw.registry import TRANSFORMS
-
-SHOWN = 5  # videos that a message names
 
 
 @TRANSFORMS.register_module()
@@ -72,7 +70,7 @@ class LoadPredictions:
         if lacking:
             raise DataError(
                 f'{self.folder}: predictions of train are of other videos: {counted(len(lacking), "video")} '
-                f'of {len(videos)} not among them: {_listed(lacking)}; teacher and student need the same '
+                f'of {len(videos)} not among them: {few(lacking)}; teacher and student need the same '
                 'data and fold'
             )
         frames = {v.video_id: (len(self._curves[v.video_id]), v.num_frames) for v in videos}
@@ -82,7 +80,7 @@ class LoadPredictions:
         if differing:
             raise DataError(
                 f'{self.folder}: predictions of train have other numbers of frames than the data: '
-                f'{_listed(differing)}; teacher and student need the same data'
+                f'{few(differing)}; teacher and student need the same data'
             )
 
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
@@ -135,8 +133,3 @@ def teacher_problems(datasets: Mapping[str, Any], asked: bool | None) -> Iterato
                 f'{place}: {teacher.folder} has learned from {counted(len(known), "video")} that the run '
                 f'validates on, such as {known[0]}: take a teacher of the same fold'
             )
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f' and {len(names) - SHOWN} more' if len(names) > SHOWN else ''
-    return ', '.join(names[:SHOWN]) + more

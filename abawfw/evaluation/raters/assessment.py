@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from abawfw.errors import counted
+from abawfw.errors import counted, few
 from abawfw.evaluation.functional import Agreement, Delay, VideoRatings, rater_agreement, rater_delays
 from abawfw.evaluation.functional.ratings import raters_of
 from abawfw.evaluation.raters.base import FusedRatings, RaterFusion
@@ -139,9 +139,3 @@ def assess(
         unit,
         groups.text(videos),
     )
-
-
-def few(names: list[str]) -> str:
-    """The first five of some names, and how many more there are."""
-    more = f' and {len(names) - 5} more' if len(names) > 5 else ''
-    return ', '.join(names[:5]) + more

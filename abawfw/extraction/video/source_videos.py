@@ -12,7 +12,7 @@ from unicodedata import normalize
 
 from abawfw.datasets.importers.affwild2_files import find_annotations, unused_annotations
 from abawfw.datasets.stores.checks import plain_name
-from abawfw.errors import DataError
+from abawfw.errors import DataError, few
 
 ENDINGS = (
     *(
@@ -205,7 +205,7 @@ def _files(folder: Path) -> tuple[list[Path], list[str]]:
     if not videos:
         raise DataError(f'{folder}: no video in it; files ending in {", ".join(ENDINGS)} are taken')
     if others:
-        notes.append(f'{folder}: omitted, since they are no videos by their ending: {_few(others)}')
+        notes.append(f'{folder}: omitted, since they are no videos by their ending: {few(others)}')
     return list(videos.values()), sorted(notes)
 
 
@@ -224,12 +224,6 @@ def _walk(folder: Path, notes: list[str]) -> Iterator[Path]:
             continue
         folders[:] = sorted(name for name in folders if not name.startswith('.'))
         yield from (Path(parent, name) for name in sorted(files) if not name.startswith('.'))
-
-
-def _few(names: list[str]) -> str:
-    """The first five of some names, and how many more there are."""
-    more = f' and {len(names) - 5} more' if len(names) > 5 else ''
-    return ', '.join(names[:5]) + more
 
 
 def _match(annotations: Path, sets: dict[str, dict[str, tuple[str, Path]]]) -> list[str]:
@@ -254,7 +248,7 @@ def _match(annotations: Path, sets: dict[str, dict[str, tuple[str, Path]]]) -> l
                 lonely.append(path.stem)
             else:
                 sets[video][suffix] = partition, path
-    notes = [f'{annotations}: no video for {len(lonely)} annotations: {_few(lonely)}'] if lonely else []
+    notes = [f'{annotations}: no video for {len(lonely)} annotations: {few(lonely)}'] if lonely else []
     return notes + unused_annotations(annotations)
 
 

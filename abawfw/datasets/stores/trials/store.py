@@ -17,10 +17,9 @@ from abawfw.datasets.stores.survey import Survey
 from abawfw.datasets.stores.trials.files import LABELS, TIMES, TrialFiles, given_dtype, problems_of
 from abawfw.datasets.stores.trials.index import INDEX, Trial
 from abawfw.datasets.stores.trials.pickles import INFO, STATISTICS, read_scalar_statistics
-from abawfw.errors import ConfigError, DataError, nearest
+from abawfw.errors import ConfigError, DataError, few, nearest
 from abawfw.registry import STORES
 
-LISTED = 5
 """Trials that an error names one by one."""
 
 
@@ -158,11 +157,10 @@ class TrialStore(FeatureStore):
         # the index may list what no trial has, and trials may have what it does not list
         if name not in known and len(lacking) in (0, len(self._trials)):
             raise DataError(f'{self.root}: no feature {name!r}; {nearest(name, known)}')
-        listed = ', '.join(repr(trial.info.video_id) for trial in lacking[:LISTED])
-        more = f' and {len(lacking) - LISTED} more' if len(lacking) > LISTED else ''
+        without = few([repr(trial.info.video_id) for trial in lacking])
         raise DataError(
             f'{self.root}: feature {name!r} is missing in {len(lacking)} of {len(self._trials)} trials: '
-            f'no {name}.npy of {listed}{more}; extract it for these, or leave the feature out'
+            f'no {name}.npy of {without}; extract it for these, or leave the feature out'
         )
 
     def _check(self, trial: Trial, name: str, expected: FeatureInfo, source: str) -> None:
