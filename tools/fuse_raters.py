@@ -42,10 +42,15 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     if args.videos and args.store:
         raise ConfigError('name one of both: --videos or --store')
+    if args.store and args.frames:
+        raise ConfigError(f'{args.store} says how many frames its videos have: omit --frames')
     if args.store:
         find = frames_of_store(args.store, args.fps)
     elif args.videos or has_videos(args.annotations):
-        find = frames_of_videos(args.videos or args.annotations)
+        videos = args.videos or args.annotations
+        if args.fps or args.frames:
+            raise ConfigError(f'the videos in {videos} say when their frames are: omit --fps and --frames')
+        find = frames_of_videos(videos)
     elif args.fps and args.frames:
         find = frames_at_rate(args.fps, args.frames)
     else:

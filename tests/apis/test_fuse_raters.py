@@ -347,6 +347,8 @@ def test_a_delay_that_cannot_be_looked_for_is_refused_first(tmp_path: Path) -> N
         ),
         (('--fps', 1e-9, '--frames', 5), '--fps 1e-09 --frames 5: a rate from 1 to 1,000'),
         (('--videos', 'x', '--store', 'y'), 'name one of both: --videos or --store'),
+        (('--videos', 'x', *AT_RATE), 'the videos in x say when their frames are: omit --fps and --frames'),
+        (('--store', 'y', *AT_RATE), 'y says how many frames its videos have: omit --frames'),
         ((*AT_RATE, '--fusion', 'RaterMeen'), "--fusion RaterMeen: no such rule; did you mean 'RaterMean'?"),
         ((*AT_RATE, '--max-delay', 0.1), 'a largest delay of 0.1 s: it must be from 1 to 60 s'),
     ],
