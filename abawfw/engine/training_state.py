@@ -193,7 +193,11 @@ def restore(runner: Runner, checkpoint: dict[str, Any], path: Path) -> None:
         raise CheckpointError(f'{path}: {error}: use its own config, or another checkpoint') from None
     try:
         _check_optimizer(runner.optim_wrapper, checkpoint['optimizer'])
+        networks = [group.get('network') for group in runner.optim_wrapper.optimizer.param_groups]
         runner.optim_wrapper.load_state_dict(checkpoint['optimizer'])
+        for group, network in zip(runner.optim_wrapper.optimizer.param_groups, networks, strict=True):
+            if network is not None:  # checkpoints of 0.1.0 do not name it
+                group['network'] = network
         for scheduler, state in zip(
             runner.param_schedulers or [], checkpoint['param_schedulers'], strict=True
         ):
@@ -283,10 +287,13 @@ def _check_optimizer(wrapper: Any, saved: dict[str, Any]) -> None:
         raise ValueError('its parameter groups differ')
     for number, (here, there) in enumerate(zip(groups, saved['param_groups'], strict=True)):
         for key, value in here.items():
-            # checkpoints of 0.1.0 do not name the sub-network of a group
             added = key not in there and (key == 'network' or isinstance(value, (bool, type(None))))
             if key != 'params' and not added:
                 _check_alike(value, there.get(key), f'optimizer.param_groups.{number}.{key}')
+        if there.get('network', here.get('network')) != here.get('network'):
+            raise ValueError(
+                f'optimizer.param_groups.{number} is of {there["network"]!r}, here of {here.get("network")!r}'
+            )
     settings = saved.get('base_param_settings')
     if settings is not None:
         for key, value in (wrapper.base_param_settings or {}).items():
