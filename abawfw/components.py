@@ -83,7 +83,10 @@ class Argument(NamedTuple):
 
     def is_default(self, value: Any) -> bool:
         """Whether this is its default, which may be None whatever its annotation says."""
-        return type(value) is type(self.default) and bool(value == self.default)
+        if type(value) is not type(self.default):
+            return False
+        alike = value == self.default
+        return bool(alike.all() if hasattr(alike, 'all') else alike)
 
 
 @functools.cache

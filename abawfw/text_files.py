@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path
 
 from abawfw.errors import DataError
@@ -28,7 +29,7 @@ def read_csv(path: Path) -> list[list[str]]:
     Raises:
         DataError: it cannot be read, or is no such table: a quote that is never closed, for one.
     """
-    rows = csv.reader(read_text(path).splitlines(keepends=True), skipinitialspace=True, strict=True)
+    rows = csv.reader(io.StringIO(read_text(path), newline=''), skipinitialspace=True, strict=True)
     try:
         return list(rows)
     except csv.Error as error:

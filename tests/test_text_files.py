@@ -65,3 +65,9 @@ def test_an_open_quote_is_named(tmp_path: Path, read: Callable[[Path], object], 
 def test_cells_as_programs_write_them(tmp_path: Path) -> None:
     (tmp_path / 'a.csv').write_bytes(b'\xef\xbb\xbfvideo, "a, ""b"""\r\n\r\n"two\nlines",1\rlast,')
     assert read_csv(tmp_path / 'a.csv') == [['video', 'a, "b"'], [], ['two\nlines', '1'], ['last', '']]
+
+
+@pytest.mark.parametrize('name', ['a\N{LINE SEPARATOR}b', 'a\x85', 'a\x0c'])
+def test_only_line_ends_end_a_row(tmp_path: Path, name: str) -> None:
+    (tmp_path / 'a.csv').write_text(f'video,group\r\n{name},g\n"x\ny",h\n', encoding='utf-8', newline='')
+    assert read_csv(tmp_path / 'a.csv') == [['video', 'group'], [name, 'g'], ['x\ny', 'h']]

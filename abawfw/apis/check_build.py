@@ -298,10 +298,11 @@ def _too_long(model: Any, dataset: Any) -> Iterator[str]:
 def _optimisation(cfg: Config, model: Any, check: _BuildCheck) -> list[Any]:
     """The schedules, for optimiser and wrapper of the model's parameters."""
     wrapper = built_wrapper(model, cfg.optim_wrapper.to_dict())
-    end = {'end': cfg.train_cfg.get('max_epochs')}
     built = []
     for i, schedule in enumerate(_listed(cfg.get('param_scheduler') or ())):
-        given = {'optimizer': wrapper, **end, **schedule}
+        # how many batches there are is not known here
+        end = cfg.train_cfg.get('max_epochs') if schedule.get('by_epoch', True) else 10**9
+        given = {'optimizer': wrapper, 'end': end, **schedule}
         built.append(check.step(f'param_scheduler[{i}]', partial(PARAM_SCHEDULERS.build, given)))
     check.step('param_scheduler', partial(check_rates, wrapper.optimizer, built, cfg.train_cfg.max_epochs))
     return built
@@ -338,7 +339,12 @@ def _hooks(cfg: Config, check: _BuildCheck, model: Any, schedules: list[Any]) ->
     for place, owner in watching.items():
         if isinstance(owner, (EarlyStopHook, ReloadBestHook, GradualReleaseHook, WarmupPlateauLR)):
             check.step(place, partial(check_name, model.targets, type(owner).__name__, owner.monitor))
-        elif isinstance(getattr(owner, 'monitor', None), str) and len(_listed(cfg.val_evaluator)) == 1:
+        elif type(owner).__module__.startswith('mmengine.') and isinstance(
+            getattr(owner, 'monitor', None), str
+        ):
+            # what metrics of the user's measure, only they know
+            if [metric['type'] for metric in _listed(cfg.val_evaluator)] != ['VAMetric']:
+                continue
             check.step(place, partial(check_measured, model.targets, owner))
         if isinstance(owner, GradualReleaseHook):
             check.step(place, partial(owner.check_parts, model))

@@ -40,7 +40,7 @@ def built_wrapper(model: nn.Module, given: dict[str, Any]) -> VAOptimWrapper:
         ConfigError: they cannot be used, nothing would learn, or a group of parameters has a value that
             reverses its training or ends it.
     """
-    kind = given['optimizer'].get('type')
+    kind = str(given.get('optimizer', {}).get('type')).rpartition('.')[2]
     if kind in UNFIT:
         raise ConfigError(f'optim_wrapper.optimizer: {kind} {UNFIT[kind]}: take another, such as Adam')
     for module in model.modules():

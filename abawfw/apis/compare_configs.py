@@ -115,8 +115,8 @@ def read_protocol(path: Path) -> Protocol:
         problems.append(f'configs: a list of paths, not {entries!r}')
         entries = []
     problems += [line for entry in entries for line in _entry_problems(entry)]
-    problems += _decided(given, [given, *(entry for entry in entries if isinstance(entry, dict))])
     if not problems:
+        problems += _decided(given, [given, *(entry for entry in entries if isinstance(entry, dict))])
         problems += [f'{key}: at least one' for key in ('seeds',) if not given[key]]
         problems += ['configs: at least two'] if len(entries) < 2 else []
         epochs, seconds = given.get('epochs'), given.get('seconds')
@@ -163,7 +163,7 @@ def read_protocol(path: Path) -> Protocol:
 def _decided(protocol: dict[str, Any], givers: Sequence[dict[str, Any]]) -> list[str]:
     """Options of what is the same for all runs, or of what the protocol sets itself."""
     own = {'seed': 'seeds', 'randomness.seed': 'seeds', 'data_root': 'data_root', 'epochs': 'epochs'}
-    problems = []
+    problems, stage = [], protocol.get('stage', 'raw')
     for giver in givers:
         for option in giver.get('options') or ():
             key = str(option).partition('=')[0]
@@ -172,8 +172,10 @@ def _decided(protocol: dict[str, Any], givers: Sequence[dict[str, Any]]) -> list
                 problems.append(
                     f'configs: {of}option {option}: {own[key]} of the protocol says so for all runs'
                 )
-            elif key == 'postprocess' and protocol.get('stage', 'raw') == 'raw':
-                problems.append(f"option {option} changes nothing of raw predictions: set stage = 'smoothed'")
+            elif key.partition('.')[0] == 'postprocess' and stage != 'smoothed':
+                problems.append(
+                    f"option {option} changes nothing of {stage} predictions: set stage = 'smoothed'"
+                )
     return problems
 
 

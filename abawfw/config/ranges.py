@@ -40,7 +40,8 @@ RANGES: dict[str, dict[str, Any]] = {
         'min_value': NonNegative | Sequence[NonNegative],
         **dict.fromkeys(('eta_max', 'div_factor', 'final_div_factor'), Positive),
         'eta_min_ratio': UpToOne | None,
-        **dict.fromkeys(('start_factor', 'end_factor', 'pct_start'), UpToOne),
+        'start_factor': Annotated[float, Gt(0), Le(1)],  # the rate of a step is a multiple of the one before
+        **dict.fromkeys(('end_factor', 'pct_start'), UpToOne),
         'restart_weights': Sequence[NonNegative],
         'periods': Sequence[Count],
         **dict.fromkeys(('patience', 'cooldown'), WholeNumber),

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from command_line import ROOT
+from mmengine.hooks import Hook
 from mmengine.optim import LinearLR
 from mmengine.registry import DefaultScope
 
@@ -19,7 +20,7 @@ from abawfw.datasets.demo.rucaim3 import make_demo_data
 from abawfw.engine.monitor import check_measured
 from abawfw.errors import ConfigError
 from abawfw.evaluation.va_metric import AssembledVideo, VAMetric
-from abawfw.registry import OPTIMIZERS, PARAM_SCHEDULERS
+from abawfw.registry import HOOKS, METRICS, OPTIMIZERS, PARAM_SCHEDULERS
 
 CONFIG = ROOT / 'configs/rucaim3/transformer_demo.py'
 
@@ -78,6 +79,8 @@ def schedule(**values: Any) -> dict[str, Any]:
             'optim_wrapper: context.0.',
         ),
         (plain_constructor(custom_keys={'head': {'lr': -1.0}}), 'with lr=-1.0: must be 0 or more'),
+        (optimizer(type='torch.optim.SparseAdam'), 'SparseAdam takes sparse gradients only'),
+        (schedule(type='LinearLR', start_factor=0), 'start_factor: must be above 0, not 0'),
         ({'model.frozen': ['fusion', 'context', 'head']}, 'model.frozen: names all parts that have'),
         (
             {'optim_wrapper.paramwise_cfg': {'context': {'lr': 0}, 'head': {'lr': 0}}},
@@ -123,9 +126,25 @@ def test_a_schedule_that_falls_below_0(demo: Path, monkeypatch: pytest.MonkeyPat
         {**optimizer(type='Adagrad'), **schedule(type='LinearLR', start_factor=1.0, end_factor=0.0, end=7)},
         {**schedule(type='ReduceOnPlateauLR', monitor='rmse_valence_smoothed'), 'model.frozen': ['context']},
         schedule(type='ReduceOnPlateauLR', monitor='ccc', rule='greater'),
+        {**schedule(type='LinearLR', start_factor=0.1, by_epoch=False, begin=500), 'epochs': 3},
+        {'custom_hooks': [{'type': 'StopOnLoss'}]},
+        {
+            **schedule(type='ReduceOnPlateauLR', monitor='mae_valence', rule='less'),
+            'val_evaluator.type': 'OwnMetric',
+        },
     ],
 )
-def test_what_a_run_may_have(demo: Path, overrides: dict[str, Any]) -> None:
+def test_what_a_run_may_have(demo: Path, overrides: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    class StopOnLoss(Hook):
+        """Somebody's own watches what it likes."""
+
+        monitor, rule = 'loss', 'max'
+
+    class OwnMetric(VAMetric):
+        """Measures more."""
+
+    monkeypatch.setitem(HOOKS.module_dict, 'StopOnLoss', StopOnLoss)
+    monkeypatch.setitem(METRICS.module_dict, 'OwnMetric', OwnMetric)
     check_config(load_config(CONFIG, {'data_root': str(demo), **overrides}), training=True)
 
 

@@ -145,6 +145,12 @@ ONE = {'config': CONFIGS[0], 'name': 'one'}
         ),
         ({'configs': [CONFIGS[0], {'config': CONFIGS[0], 'name': 'a/b'}]}, "'a/b' cannot be a name here"),
         ({'configs': [CONFIGS[0], {'config': CONFIGS[0], 'options': 'x=1'}]}, 'options: a list of texts'),
+        ({'options': 5}, 'options: a list of texts, not 5'),
+        ({'configs': [CONFIGS[0], {**ONE, 'options': 3}]}, 'options: a list of texts, not 3'),
+        (
+            {'stage': 'clipped', 'options': ['postprocess.valence=[]']},
+            "option postprocess.valence=[] changes nothing of clipped predictions: set stage = 'smoothed'",
+        ),
         ({'epochs': 0}, 'epochs: a whole number of 1 or more, not 0'),
         ({'seconds': 0}, 'seconds: a number above 0, not 0'),
         ({'seconds': '60'}, "seconds: a number above 0, not '60'"),

@@ -54,6 +54,7 @@ def named(raters: object) -> Callable[[h5py.File], object]:
 def test_observers_are_written_and_their_names_may_be_bytes(path: Path, tmp_path: Path) -> None:
     with h5py.File(path, 'r+') as file:
         file.attrs['raters'] = np.array([b'av1', b'ao1'])
+        file['seg1/valence'][1] = np.nan  # of who did not see the film
         expected = np.stack([file['seg1'][target][0] for target in ('valence', 'arousal')], axis=1)
     assert convert_gump_raters([path], tmp_path / 'out') == (('seg1',), ('av1',), ('ao1',))
     (written,) = (tmp_path / 'out').iterdir()
@@ -68,8 +69,8 @@ def test_observers_are_written_and_their_names_may_be_bytes(path: Path, tmp_path
     [
         (elsewhere, "arousal of 'seg1' has its values in another file"),
         (from_nowhere, r"'gone\.h5', which is not there"),
-        (replace(np.full((2, 4), 500.0)), r'arousal of rater number 0 is 500 at 0 s, outside \[-1, 1\]'),
-        (replace(np.full((2, 4), np.nan)), 'arousal of rater number 0 is nan'),
+        (replace(np.full((2, 4), 500.0)), r'arousal of rater av1 is 500 at 0 s: outside \[-1, 1\]'),
+        (replace(np.full((2, 4), np.nan)), 'arousal of rater av1 is nan at 0 s: no number'),
         (replace(np.zeros((2, 4, 3))), r'shapes \(2, 4\) and \(2, 4, 3\), expected'),
         (replace(np.zeros((2, 5))), r'shapes \(2, 4\) and \(2, 5\), expected'),
         (replace(np.zeros(3), 'seg1'), "'seg1' is no group|no array"),
@@ -81,6 +82,8 @@ def test_observers_are_written_and_their_names_may_be_bytes(path: Path, tmp_path
         (named(['av1\n# rate: 9', 'ao1']), 'cannot be a name here'),
         (named(['av1\N{LINE SEPARATOR}# rate: 9', 'ao1']), 'cannot be a name here'),
         (named(['av/1', 'ao1']), 'cannot be a name here'),
+        (named(['av.1', 'ao1']), "rater 'av.1': names of files have a dot"),
+        (named(['ad1', 'ao1']), 'no observer of the film in it, only ad1, ao1'),
         (lambda file: file.move('seg1', 'seg\n1'), 'cannot be a name here'),
     ],
 )

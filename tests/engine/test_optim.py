@@ -197,7 +197,8 @@ def test_options_of_patterns() -> None:
         'backbones.*.stem.*': {'lr': 0.2},
     }
     assert build_groups(paramwise) == {
-        'backbones.video backbones.*.stem.*': (2, 0.2, 0.5),
+        'backbones.video backbones.*.stem.*': (1, 0.2, 0.5),
+        'backbones.video *.bias backbones.*.stem.*': (1, 0.2, 0.0),
         'backbones.video': (1, 0.1, 0.5),
         'backbones.video *.bias': (1, 0.1, 0.0),
         'backbones.logmel': (1, 1.0, 0.5),

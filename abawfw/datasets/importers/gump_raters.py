@@ -67,7 +67,11 @@ def convert_gump_raters(files: Sequence[str | os.PathLike[str]], root: str | os.
                 clips.append(clip)
                 for name, values in zip(names, _values(reader, path, clip, len(names)), strict=True):
                     if name in raters:
+                        _check_ratings(values, f'{path}: clip {clip}', name)
                         folder.add(clip, name, values)
+        if not raters:
+            there = ', '.join(omitted) or 'nobody'
+            raise DataError(f'{", ".join(map(str, files))}: no observer of the film in it, only {there}')
     return GumpReport(tuple(clips), tuple(raters), tuple(omitted))
 
 
@@ -82,13 +86,22 @@ def _raters(reader: HDF5Reader, path: Path) -> list[str]:
         )
     if twice := [name for name in names if names.count(name) > 1]:
         raise DataError(f'{path}: two raters are called {twice[0]!r}; rename one')
-    return [_name(str(name), path) for name in names]
+    return [_rater_name(str(name), path) for name in names]
 
 
 def _name(name: str, path: Path) -> str:
     """The name, if it is that of one file and stands on one line of it."""
     if len(plain_name(name, path).splitlines()) > 1:
         raise DataError(f'{path}: {name!a} cannot be a name here: it breaks the line; rename it')
+    return name
+
+
+def _rater_name(name: str, path: Path) -> str:
+    """The same of a rater, whose name stands between dots in those of files."""
+    if '.' in _name(name, path):
+        raise DataError(
+            f'{path}: rater {name!r}: names of files have a dot between clip and rater; rename it'
+        )
     return name
 
 
@@ -105,14 +118,16 @@ def _values(reader: HDF5Reader, path: Path, clip: str, raters: int) -> NDArray[n
             raise DataError(f'{path}: clip {clip}: {counted(shape[0], "rater")}, but {raters} names')
         if shape[1] > MAX_VALUES:
             raise DataError(f'{path}: clip {clip}: {shape[1]:,} values; up to {MAX_VALUES:,} are read')
-        values = np.stack([np.asarray(array[()], np.float64) for array in arrays], axis=2)
+        return np.stack([np.asarray(array[()], np.float64) for array in arrays], axis=2)
+
+
+def _check_ratings(values: NDArray[np.float64], where: str, rater: str) -> None:
+    """Refuse ratings (values, 2) that are none."""
     if (wrong := ~(np.abs(values) <= 1)).any():
-        rater, k, j = np.argwhere(wrong)[0]
-        raise DataError(
-            f'{path}: clip {clip}: {COLUMNS[j]} of rater number {rater} is {values[rater, k, j]:g} at '
-            f'{k / RATE:g} s, outside [-1, 1]; scale the ratings'
-        )
-    return values
+        k, j = np.argwhere(wrong)[0]
+        value = values[k, j]
+        why = 'no number; remove the clip' if np.isnan(value) else 'outside [-1, 1]; scale the ratings'
+        raise DataError(f'{where}: {COLUMNS[j]} of rater {rater} is {value:g} at {k / RATE:g} s: {why}')
 
 
 class _Folder(FolderWriter):

@@ -26,7 +26,8 @@ class SubnetworkConstructor:
         paramwise_cfg: ``{part: options}``: options of the optimiser, such as ``lr`` and ``weight_decay``, for
             the parameters of a part, named as in ``model.frozen`` (``backbones``, ``backbones.video``,
             ``backbones.video.output_layer``), or for those whose names match a pattern (``*.bias``). Where
-            parts lie within one another the innermost counts; where a part and a pattern fit, both act. What
+            parts lie within one another the innermost counts; where a part and patterns fit, all act,
+            of one option the last pattern. What
             has its own options within a sub-network is a separate group, and is clipped with the sub-network.
 
     Raises:
@@ -44,15 +45,17 @@ class SubnetworkConstructor:
         """Build the wrapper for a model that lists its sub-networks."""
         bare: Any = model.module if is_model_wrapper(model) else model
         self._check_parts(bare)
-        groups: dict[tuple[str, str, str], dict[str, Any]] = {}
+        groups: dict[tuple[str, ...], dict[str, Any]] = {}
         for network, module in bare.subnetworks().items():
             for name, parameter in module.named_parameters(prefix=network):
                 part = max((p for p in self.options if f'{name}.'.startswith(f'{p}.')), key=len, default='')
-                pattern = next((p for p in reversed(self.patterns) if fnmatchcase(name, p)), '')
-                title = f'{part if part.startswith(f"{network}.") else network} {pattern}'.rstrip()
-                options = {**self.options.get(part, {}), **self.options.get(pattern, {})}
+                fitting = [p for p in self.patterns if fnmatchcase(name, p)]
+                title = ' '.join([part if part.startswith(f'{network}.') else network, *fitting])
+                options: dict[str, Any] = {}
+                for given in (part, *fitting):
+                    options |= self.options.get(given, {})
                 empty = {'name': title, 'network': network, 'params': [], **options}
-                groups.setdefault((network, part, pattern), empty)['params'].append(parameter)
+                groups.setdefault((network, part, *fitting), empty)['params'].append(parameter)
         optimizer = OPTIMIZERS.build(
             self.cfg.pop('optimizer'), default_args={'params': list(groups.values())}
         )

@@ -39,7 +39,7 @@ class Bert(TranscriptExtractor):
     name = 'bert'
 
     def __init__(
-        self, model: str | None = None, words: str | Path | None = None, device: str = 'cpu'
+        self, model: str | Path | None = None, words: str | Path | None = None, device: str = 'cpu'
     ) -> None:
         self._hub = HubModel(self.name, model, 'google-bert/bert-base-uncased', 'AutoTokenizer', device)
         self._words = words

@@ -23,8 +23,11 @@ class HubModel:
         device: where it runs, as `find_device` takes it.
     """
 
-    def __init__(self, feature: str, model: str | None, example: str, prepares: str, device: str) -> None:
-        self._feature, self._model, self._example = feature, model, example
+    def __init__(
+        self, feature: str, model: str | Path | None, example: str, prepares: str, device: str
+    ) -> None:
+        self._feature, self._example = feature, example
+        self._model = None if model is None else str(model)
         self._prepares, self._device = prepares, device
 
     def settings(self) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ class Wav2Vec2(AudioExtractor):
 
     name = 'wav2vec2'
 
-    def __init__(self, model: str | None = None, device: str = 'cpu') -> None:
+    def __init__(self, model: str | Path | None = None, device: str = 'cpu') -> None:
         example = 'facebook/wav2vec2-base or facebook/hubert-base-ls960'
         self._hub = HubModel(self.name, model, example, 'AutoFeatureExtractor', device)
 

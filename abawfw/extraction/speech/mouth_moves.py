@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -50,7 +51,7 @@ class MouthMoves(SpeechRule):
 
     def __init__(
         self,
-        vad: str | None = None,
+        vad: str | Path | None = None,
         threshold: Annotated[float, Ge(0), Le(1)] = 0.5,
         pause: Annotated[float, Ge(0), Le(60)] = 0.2,
         motion: Annotated[float, Ge(0), Le(10)] = 0.1,
@@ -66,7 +67,7 @@ class MouthMoves(SpeechRule):
 
     @cached_property
     def _network(self) -> VoiceNetwork | None:
-        return None if self.vad is None else VoiceNetwork(self.vad)
+        return None if self.vad is None else VoiceNetwork(str(self.vad))
 
     def settings(self) -> dict[str, Any]:
         """Kind, values, and which file finds the speech."""
