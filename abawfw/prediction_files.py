@@ -10,6 +10,7 @@ import numpy as np
 
 from abawfw.errors import ConfigError, DataError, counted
 from abawfw.json_files import read_json
+from abawfw.text_files import read_text
 
 INVALID = -5.0  # stands for a label that is not there
 AGAIN = 'write it again with: python tools/test.py RUN'
@@ -161,4 +162,4 @@ def check_complete(folder: Path, partition: str, target: str) -> None:
 def marked(folder: Path) -> set[str]:
     """The parts of a folder that are not written to their end, such as 'val valence'."""
     path = folder / INCOMPLETE
-    return set(path.read_text(encoding='utf-8').splitlines()) if path.is_file() else set()
+    return set(read_text(path).splitlines()) if path.is_file() else set()
