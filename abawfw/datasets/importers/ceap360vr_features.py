@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from abawfw.conventions import TARGETS
 from abawfw.datasets.stores import open_store
 from abawfw.evaluation.functional import Moments, moments
 
@@ -123,7 +124,7 @@ def stimulus_mean_ccc(root: Path, partition: str = 'val') -> dict[str, float]:
     means = {s: np.mean(labels, axis=0) for s, labels in curves.items()}
     measured = [v for v in store.videos() if v.partition == partition and v.has_labels]
     scores = {}
-    for column, target in enumerate(('valence', 'arousal')):
+    for column, target in enumerate(TARGETS):
         parts = []
         for video in measured:
             labels = store.labels(video.video_id, 0, video.num_frames)[:, column]

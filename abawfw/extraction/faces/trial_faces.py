@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from abawfw.conventions import FRAMES_APART
 from abawfw.errors import DataError, nearest
 from abawfw.extraction.faces.detectors.base import FaceDetector
 from abawfw.extraction.faces.track import SIZE, FaceTrack, follow_faces
@@ -104,7 +105,6 @@ def _from_crops(recording: Recording, crops: CropFolder, annotated: Collection[s
 
 
 KINDS = ('.jpg', '.jpeg', '.png')
-SLACK = 2  # frames by which counts of Aff-Wild2 differ from what a video decodes to (docs/challenge.md)
 
 
 class CropFolder:
@@ -191,7 +191,7 @@ class CropFolder:
             files[int(path.stem)] = path
         last = max(files, default=0)
         if num_frames is not None and last > num_frames:
-            if last > num_frames + SLACK:
+            if last > num_frames + FRAMES_APART:
                 raise DataError(f'{files[last]}: the video has {num_frames} frames: crops of another video?')
             beyond = [files.pop(number).name for number in sorted(files) if number > num_frames]
             text = f'{video}: the video has {num_frames} frames, omitted: {", ".join(beyond)}'
