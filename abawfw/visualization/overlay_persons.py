@@ -17,7 +17,6 @@ from abawfw.visualization.overlay_canvas import (
     INK,
     LINE,
     PANEL,
-    SPAN,
     Box,
     OverlayCanvas,
     font,
@@ -61,16 +60,13 @@ class PersonsCanvas(OverlayCanvas):
             row: of the tables.
             rgb: the upright frame.
         """
-        canvas = self._ground.copy()
-        x, y, width, height = self._image
-        way = cv2.INTER_AREA if self._scale < 1 else cv2.INTER_LINEAR
-        canvas[y : y + height, x : x + width] = cv2.resize(rgb, (width, height), interpolation=way)
+        canvas, image = self._with_frame(rgb)
         labels = []
         for person in self.names:
             self.values = self.of[person]
             box = self.boxes[person][row] if person in self.boxes else np.full(4, np.nan)
             if np.isfinite(box).all():
-                labels.append((person, self._boxed(canvas[y : y + height, x : x + width], box, person, row)))
+                labels.append((person, self._boxed(image, box, person, row)))
                 self._place(canvas, row, person)
             for target, strip in self._strips.items():
                 self._curve(canvas, row, strip, self.values[target], rgb_of(self.colours[person]))
@@ -115,10 +111,7 @@ class PersonsCanvas(OverlayCanvas):
     ) -> None:
         """A person's curve around the present."""
         x, y, width, height = strip
-        now = self.times[row]
-        first = max(int(np.searchsorted(self.times, now - SPAN / 2)) - 1, 0)
-        last = min(int(np.searchsorted(self.times, now + SPAN / 2)) + 1, len(self.times))
-        across = (self.times[first:last] - now + SPAN / 2) / SPAN * width
+        first, last, across = self._around(row, width)
         part = values[first:last]
         known = np.isfinite(part)
         points = np.stack([across, (1 - np.where(known, part, 0)) / 2 * height], axis=1)
@@ -145,7 +138,7 @@ class PersonsCanvas(OverlayCanvas):
                 stroke_fill=PANEL, spacing=2,
             )  # fmt: skip
         seen = {person for person, _ in labels}
-        x, y, width, _ = self._curves
+        _, y, width, _ = self._curves
         for target, strip in self._strips.items():
             pen.text((strip.x, y + 14), target, fill=INK, font=font(16))
         step = min(90, (width - 200) // max(len(self.names[:ROWS]), 1))
@@ -160,10 +153,7 @@ class PersonsCanvas(OverlayCanvas):
                 stroke_fill=PANEL,
             )
             left += step
-        minutes, seconds = divmod(max(self.times[row], 0.0), 60)
-        pen.text(
-            (x + width - 24, y + 12), f'{int(minutes)}:{seconds:05.2f}', fill=INK, font=font(18), anchor='ra'
-        )
+        self._clock(pen, row)
         return np.asarray(image)
 
     def _value(self, person: str, target: str, row: int) -> str:

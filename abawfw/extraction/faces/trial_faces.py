@@ -45,7 +45,6 @@ def find_trials(
     faces: FaceDetector | CropFolder | None,
     annotated: Collection[str] = (),
     persons: int | str = 1,
-    hold: float = HOLD,
     others: bool = False,
 ) -> TrialTracks:
     """Read a video once for the times of its frames and the faces in it.
@@ -56,7 +55,6 @@ def find_trials(
         annotated: suffixes of the persons that are annotated; only these get a trial, if there are any. They
             do even without a face, since there is more to a video than faces.
         persons: how many are followed if none is annotated, or 'all'; see `find_faces`.
-        hold: seconds over which a face is held while it is not found.
         others: whether tracks of persons without a trial are wanted.
 
     Raises:
@@ -70,7 +68,7 @@ def find_trials(
     wanted = annotated_persons(annotated)
     if wanted:
         persons = 2 if persons == 2 or any(wanted.values()) else 1
-    people, rest = follow_faces(recording, faces, persons, hold, others)
+    people, rest = follow_faces(recording, faces, persons, HOLD, others)
     found, times = {t.suffix: t for t in people}, people[0].times
     if not wanted:
         return TrialTracks(times, dict(found), (), tuple(rest))
