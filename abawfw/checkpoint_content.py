@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from abawfw.conventions import TARGETS
 from abawfw.tensor_files import STORAGES
 
 Check = Callable[[Any, str], None]
@@ -24,7 +25,6 @@ Check = Callable[[Any, str], None]
 MAX_COUNT = 1 << 53
 MAX_FRAME = 1 << 26
 """Largest number of elements of a frame of a feature; an image of 4,096 by 4,096 in colour has fewer."""
-TARGETS = ('valence', 'arousal')
 
 
 def check_content(checkpoint: Mapping[str, Any]) -> None:

@@ -127,6 +127,11 @@ def matmul_precision() -> str | None:
     return TF32 if has_tf32 and torch.backends.cuda.matmul.allow_tf32 else FLOAT32
 
 
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
+
+
 SMALL = 16_000_000
 """Parameters up to which a model runs in one thread: those that take vectors, and none with full backbones.
 What was measured is in docs/devices.md."""

@@ -16,18 +16,13 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f'there are: {", ".join(names[:20]) or "none"}{more}'
 
 
-def counted(number: int, noun: str, plural: str | None = None) -> str:
-    """A number with its noun: '1 video', '1,200 videos'.
+def counted(number: int, noun: str) -> str:
+    """A number with its noun, whose plural has an s.
 
-    Args:
-        number: how many.
-        noun: of one.
-        plural: of several; the noun with an s if not given.
-
-    >>> counted(1, 'repair'), counted(0, 'class', 'classes')
-    ('1 repair', '0 classes')
+    >>> counted(1, 'video'), counted(1200, 'video')
+    ('1 video', '1,200 videos')
     """
-    return f'{number:,} {noun if number == 1 else plural or noun + "s"}'
+    return f'{number:,} {noun}{"" if number == 1 else "s"}'
 
 
 def few(names: Sequence[str], most: int = 5, between: str = ', ') -> str:

@@ -87,7 +87,10 @@ def _text(content: bytes) -> str:
         raise ValueError(not_utf8(content, error)) from None
 
 
-def whole_number(value: Any, least: int = 0, most: int = 1 << 53) -> int:
+MOST = 1 << 53  # larger ones are not exact where JSON has floating-point numbers
+
+
+def whole_number(value: Any, least: int = 0) -> int:
     """A number of things, as JSON gives it: no text, truth value or infinity is taken for one.
 
     Raises:
@@ -95,8 +98,8 @@ def whole_number(value: Any, least: int = 0, most: int = 1 << 53) -> int:
     """
     if type(value) is float and value.is_integer():
         value = int(value)
-    if type(value) is not int or not least <= value <= most:
-        raise ValueError(f'{str(value)[:40]} is no whole number from {least:,} to {most:,}')
+    if type(value) is not int or not least <= value <= MOST:
+        raise ValueError(f'{str(value)[:40]} is no whole number from {least:,} to {MOST:,}')
     return value
 
 

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from abawfw.conventions import NO_LABEL
 from abawfw.errors import ConfigError, DataError, counted
 from abawfw.json_files import read_json
 from abawfw.text_files import read_text
 
-INVALID = -5.0  # stands for a label that is not there
 AGAIN = 'write it again with: python tools/test.py RUN'
 
 
@@ -56,7 +56,7 @@ class Predictions(NamedTuple):
             _check_bounds(where, 'pred', preds[video], clipped)
             if label is not None:
                 labels[video] = _numbers(where, 'label', label)
-                labels[video][labels[video] == INVALID] = np.nan
+                labels[video][labels[video] == NO_LABEL] = np.nan
                 if len(labels[video]) != len(preds[video]):
                     raise DataError(
                         f'{where}: {counted(len(preds[video]), "prediction")}, but '

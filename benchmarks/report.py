@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from abawfw.apis.report import write_comparison, write_data_report, write_run_report
-from abawfw.datasets.stores.labels import COLUMNS
+from abawfw.conventions import TARGETS
 from abawfw.datasets.stores.rucaim3.writer import RUCAIM3Writer
 from abawfw.errors import DataError
 from abawfw.results.predictions import write_predictions
@@ -82,7 +82,7 @@ def made_labels(frames: int, seed: Sequence[int]) -> np.ndarray:
 def make_large_run(folder: Path, lengths: Mapping[str, int], seed: int) -> Path:
     """Prediction files of val; runs of all seeds have the same labels."""
     rng = np.random.default_rng(seed)
-    for column, target in enumerate(COLUMNS):
+    for column, target in enumerate(TARGETS):
         labels = {v: made_labels(n, [i, column]) for i, (v, n) in enumerate(lengths.items())}
         preds = {
             v: (0.7 * np.nan_to_num(y) + rng.normal(0, 0.15, len(y))).round(6) for v, y in labels.items()

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from abawfw.devices import usable_cores
 from abawfw.engine.hooks.summary_hook import cpu_info
 
 
@@ -77,7 +78,7 @@ def describe_machine() -> dict[str, Any]:
     flags = set(info.get('flags', '').split())
     return {
         'cpu': info.get('model name', platform.processor() or platform.machine()),
-        'cores': len(os.sched_getaffinity(0)),
+        'cores': usable_cores(),
         'threads': torch.get_num_threads(),
         'bf16_flags': [flag for flag in BF16_FLAGS if flag in flags],
         'load_average': round(os.getloadavg()[0], 2),

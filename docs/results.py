@@ -9,8 +9,9 @@ import csv
 from collections.abc import Mapping
 from pathlib import Path
 
+from abawfw.conventions import TARGETS
+
 KEPT = Path(__file__).resolve().parent / 'results'
-TARGETS = ('valence', 'arousal')
 
 
 def results_table(name: str) -> str:

@@ -109,4 +109,3 @@ def test_names_say_which_videos_are_of_one_recording() -> None:
 def test_counts_have_the_right_number() -> None:
     counts = [counted(n, 'video') for n in (0, 1, 2, 1200)]
     assert counts == ['0 videos', '1 video', '2 videos', '1,200 videos']
-    assert counted(2, 'person', 'people') == '2 people'

@@ -7,8 +7,8 @@ from functools import partial
 
 from abawfw.apis.check_data import check_data
 from abawfw.apis.cli import run
-from abawfw.apis.progress import Progress
 from abawfw.errors import Interrupted, counted
+from abawfw.progress import Progress
 
 COLUMNS = ('severity', 'check', 'partition', 'video_id', 'feature')
 TITLES = ('severity', 'check', 'partition', 'video', 'feature')

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from abawfw.apis.cli import run, waits_for
+from abawfw.conventions import TARGETS
 from abawfw.errors import ConfigError, DataError, counted
 from abawfw.submission.contribution import Contribution
 from abawfw.submission.ensemble import Ensemble, TargetEnsemble
@@ -54,9 +55,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         help='work folder of a run, folder of prediction files, folder with predict/extra/TARGET/TRIAL.txt, '
         'or a folder of such folders (folds, seeds)',
     )
-    parser.add_argument(
-        '--target', nargs='+', choices=['valence', 'arousal'], help='default: valence and arousal'
-    )
+    parser.add_argument('--target', nargs='+', choices=TARGETS, help='default: valence and arousal')
     parser.add_argument(
         '--smoothed', action='store_true', help='average the smoothed predictions instead of the clipped ones'
     )
@@ -155,8 +154,8 @@ def average_weights(args: argparse.Namespace, sample: SampleFile | None) -> None
         if given:
             raise ConfigError(f'{option} and --weights-average: the mean is a run, which {why}; omit one')
     waits_for('averaging weights')
-    from abawfw.apis.progress import Progress
     from abawfw.apis.soup import SUBMISSION, check_place, soup
+    from abawfw.progress import Progress
 
     for note in check_place(args.out, args.overwrite):
         print(note)
@@ -206,7 +205,7 @@ def main(argv: list[str] | None = None) -> None:
         return
     for note in check_output(args.out, args.overwrite):
         print(note)
-    targets = list(dict.fromkeys(args.target or ('valence', 'arousal')))
+    targets = list(dict.fromkeys(args.target or TARGETS))
     if args.partition == 'train' and (sample or args.format != 'per-target'):
         raise ConfigError('--partition train: nothing is submitted; omit --format and --sample')
     check_format(args.format, targets, sample, args.allow_repair)

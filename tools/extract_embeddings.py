@@ -11,10 +11,10 @@ from functools import partial
 from pathlib import Path
 
 from abawfw.apis.cli import add_computing_options, run
-from abawfw.apis.progress import Progress
 from abawfw.config.loading import load_config
 from abawfw.config.overrides import Overrides
 from abawfw.errors import counted
+from abawfw.progress import Progress
 from abawfw.results.run import CONFIG
 
 

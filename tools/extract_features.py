@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from abawfw.apis.cli import add_device_option, persons, run
-from abawfw.apis.progress import Progress
 from abawfw.errors import counted
+from abawfw.progress import Progress
 
 if TYPE_CHECKING:
     from abawfw.extraction.pipeline.extract import ExtractionReport

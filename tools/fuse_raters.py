@@ -37,8 +37,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     waits_for(f'reading {args.annotations}', 'mmengine')
     from abawfw.apis.fuse_raters import PAGE, TABLE, fuse_raters, raters_text
-    from abawfw.apis.progress import Progress
     from abawfw.apis.rater_frames import frames_at_rate, frames_of_store, frames_of_videos, has_videos
+    from abawfw.progress import Progress
 
     if args.videos and args.store:
         raise ConfigError('name one of both: --videos or --store')

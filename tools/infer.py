@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from abawfw.apis.cli import add_computing_options, add_overlap_option, persons, run
-from abawfw.apis.progress import Progress
 from abawfw.devices import check_device
 from abawfw.errors import counted
+from abawfw.progress import Progress
 
 if TYPE_CHECKING:
     from abawfw.apis.infer import Inferred, Source

@@ -6,12 +6,12 @@ import argparse
 from pathlib import Path
 
 from abawfw.apis.cli import run
-from abawfw.apis.progress import Progress
 from abawfw.datasets.stores.kinds import store_kinds
 from abawfw.datasets.stores.packed.pack import pack_store
 from abawfw.datasets.stores.survey import survey_of
 from abawfw.errors import Interrupted, counted
 from abawfw.files import recover
+from abawfw.progress import Progress
 
 
 def main(argv: list[str] | None = None) -> None:

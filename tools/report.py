@@ -32,8 +32,8 @@ def main(argv: list[str] | None = None) -> None:
     if bool(args.runs) == (args.data is not None):
         parser.error('name one of both: RUN, or --data STORE')
     waits_for(f'writing the page of {", ".join(map(str, args.runs or [args.data]))}', 'mmengine')
-    from abawfw.apis.progress import Progress
     from abawfw.apis.report import write_comparison, write_data_report, write_run_report
+    from abawfw.progress import Progress
 
     with Progress() as progress:
         if len(args.runs) > 1:

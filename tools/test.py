@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from abawfw.apis.cli import add_computing_options, add_overlap_option, run, waits_for
 from abawfw.config.overrides import Overrides
+from abawfw.conventions import TARGETS
 from abawfw.devices import check_device
 from abawfw.errors import AbawfwError, ConfigError, Interrupted, counted
 
@@ -37,9 +38,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         choices=['train', 'val', 'test'],
         help='default: val and test; train: for a student to learn from, see LoadPredictions',
     )
-    parser.add_argument(
-        '--target', nargs='+', choices=['valence', 'arousal'], help='default: all that the model has'
-    )
+    parser.add_argument('--target', nargs='+', choices=TARGETS, help='default: all that the model has')
     parser.add_argument(
         '--window', nargs='+', metavar='TARGET=FRAMES', help='one-sided window of the mean that smooths'
     )
@@ -71,7 +70,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
 def parse_windows(words: list[str]) -> dict[str, int]:
     """Read ``valence=50 arousal=20`` as overrides of the config."""
     pairs = [word.partition('=') for word in words]
-    wrong = [''.join(p) for p in pairs if p[0] not in ('valence', 'arousal') or not p[2].isdecimal()]
+    wrong = [''.join(p) for p in pairs if p[0] not in TARGETS or not p[2].isdecimal()]
     if wrong:
         raise ConfigError(
             f'--window {" ".join(wrong)}: give valence=FRAMES arousal=FRAMES, whole numbers of 0 or above'
@@ -147,8 +146,8 @@ def one_run(
     is_run = checkpoint is None
     waits_for(f'testing {place}')
     from abawfw.apis.postprocessing import predictions_of
-    from abawfw.apis.progress import Progress
     from abawfw.config.loading import load_config
+    from abawfw.progress import Progress
     from abawfw.results.run import CONFIG
 
     overrides = dict(args.cfg_options)

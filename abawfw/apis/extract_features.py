@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from abawfw.apis.progress import Report, unseen
 from abawfw.datasets.importers.affwild2_files import read_annotation
 from abawfw.datasets.stores.records import read_extraction
 from abawfw.devices import check_device
@@ -19,6 +18,7 @@ from abawfw.extraction.pipeline.feature_store import FinishedTrial, GrowingStore
 from abawfw.extraction.pipeline.plan import ExtractionPlan, ProgressWatch
 from abawfw.extraction.pipeline.worker_processes import work_through
 from abawfw.extraction.video.source_videos import SourceVideo, find_videos, not_creatable
+from abawfw.progress import Report, unseen
 
 
 @dataclass(frozen=True)

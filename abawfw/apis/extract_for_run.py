@@ -17,7 +17,7 @@ from abawfw.components import arguments, construct
 from abawfw.datasets.stores.base import FeatureStore
 from abawfw.errors import AbawfwError, ConfigError, DataError, nearest
 from abawfw.extraction.extractors import AudioExtractor, Extractor, FaceExtractor, build_extractor, on_device
-from abawfw.extraction.faces.detectors.base import FACES, recorded
+from abawfw.extraction.faces.detectors.base import DETECTOR, FACES, recorded
 from abawfw.extraction.speech import SPEECH, SpeechRule
 from abawfw.registry import EXTRACTORS, FACE_DETECTORS
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from abawfw.extraction.faces.detectors.base import FaceDetector
     from abawfw.extraction.faces.track import FaceTrack
 
-DETECTOR = 'MTCNNDetector'
 _FINGERPRINT = re.compile('[0-9a-f]{16}')  # of a file of weights, in place of its path
 
 

@@ -12,13 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from abawfw.apis.progress import Report, unseen
 from abawfw.apis.rater_frames import FindFrames, VideoFrames
 from abawfw.components import arguments
-from abawfw.datasets.importers.affwild2 import TOLERANCE
+from abawfw.conventions import FRAMES_APART, NO_LABEL, TARGETS
 from abawfw.datasets.importers.affwild2_files import FOLDERS, HEADER
 from abawfw.datasets.importers.rater_files import RaterFile, read_rater_files
-from abawfw.datasets.stores.labels import COLUMNS, NO_LABEL
 from abawfw.errors import ConfigError, DataError, counted, few, nearest
 from abawfw.evaluation.functional import Agreement, Delay, VideoRatings
 from abawfw.evaluation.functional.rater_agreement import Measure
@@ -27,6 +25,7 @@ from abawfw.evaluation.raters import RaterFusion
 from abawfw.evaluation.raters.assessment import Assessment, assess
 from abawfw.files import FolderWriter
 from abawfw.groups import known_groups
+from abawfw.progress import Report, unseen
 from abawfw.registry import RATER_FUSIONS
 from abawfw.results.report_table import aligned
 
@@ -159,7 +158,7 @@ def _on_frames(
                 problems.append(_overlapping(file, other, target, times[both]))
             raters[file.rater] = file, np.where(np.isfinite(before), before, values)
     videos: dict[str, dict[str, VideoRatings]] = {}
-    for target in COLUMNS:
+    for target in TARGETS:
         for (of, video), raters in found.items():
             if of == target:
                 stacked = np.stack([values for _, values in raters.values()])
@@ -174,7 +173,7 @@ def _beyond(file: RaterFile, frames: NDArray[np.float64]) -> str | None:
     """Whether a file is of another, longer video, as text."""
     if file.times is None:
         rows = len(file.lines)
-        if abs(rows - len(frames)) <= TOLERANCE:
+        if abs(rows - len(frames)) <= FRAMES_APART:
             return None
         return (
             f'{file.path}: line {file.lines[-1]}: {counted(rows, "row")} of frames, and {file.video} has '
@@ -231,7 +230,7 @@ def _half_labelled(targets: Sequence[Assessment], frames: Mapping[str, VideoFram
     """Frames that have a label of one target only, which stores and extraction take for none, a line each."""
     rule = f'A frame counts as one without any label where either is {NO_LABEL:g}'
     labels = {of.target: of.fused.labels for of in targets}
-    if missing := [target for target in COLUMNS if target not in labels]:
+    if missing := [target for target in TARGETS if target not in labels]:
         return [
             f'{target}: rated by nobody. Its column is {NO_LABEL:g}. {rule}: rate it too before you train'
             for target in missing
@@ -244,7 +243,7 @@ def _half_labelled(targets: Sequence[Assessment], frames: Mapping[str, VideoFram
         for target, of in labels.items()
     }
     lines = []
-    for target, other in (COLUMNS, COLUMNS[::-1]):
+    for target, other in (TARGETS, TARGETS[::-1]):
         alone = {name: int((there[target][name] & ~there[other][name]).sum()) for name in frames}
         if some := {name: count for name, count in alone.items() if count}:
             each = few([f'{name} ({n:,} of {len(frames[name].times):,})' for name, n in some.items()])
@@ -265,7 +264,7 @@ class _FusedFolder(FolderWriter):
         for folder, names in report.partitions.items():
             (self._folder / folder).mkdir()
             for name in names:
-                columns = [self._label(report, target, name, len(frames[name].times)) for target in COLUMNS]
+                columns = [self._label(report, target, name, len(frames[name].times)) for target in TARGETS]
                 rows = [','.join(f'{value:.6g}' for value in row) for row in zip(*columns, strict=True)]
                 text = '\n'.join([HEADER, *rows]) + '\n'
                 (self._folder / folder / f'{frames[name].name or name}.txt').write_text(

@@ -12,6 +12,7 @@ import numpy as np
 from abawfw.apis.extract_for_run import ExtractedVideo, extract_for_run
 from abawfw.apis.face_frames import check_observed
 from abawfw.apis.inferencer import VideoPrediction, curve_table, words_head
+from abawfw.conventions import TARGETS
 from abawfw.datasets.stores.array_store import ArrayStore
 from abawfw.devices import AUTO, find_device
 from abawfw.errors import ConfigError, DataError
@@ -20,7 +21,6 @@ from abawfw.extraction.extractors import FaceOnnx, SoundOnnx, build_extractor
 from abawfw.files import temporary_files
 from abawfw.results.interval_file import KeptIntervals
 
-TARGETS = ['valence', 'arousal']
 KINDS = ('face_onnx', 'sound_onnx')
 
 
@@ -58,7 +58,7 @@ class NetworkInferencer:
         threads: int | None = None,
         words: bool = False,
     ) -> None:
-        self.file, self.targets, self.notes = Path(file), TARGETS, list[str]()
+        self.file, self.targets, self.notes = Path(file), list(TARGETS), list[str]()
         self.words = words
         self.postprocess = {target: Pipeline() for target in TARGETS}
         self.intervals: dict[str, KeptIntervals] = {}
@@ -173,7 +173,7 @@ class NetworkInferencer:
             )
             return {'output': 0}
         if {output.name for output in outputs} == set(TARGETS):
-            return {'output': TARGETS}
+            return {'output': list(TARGETS)}
         raise ConfigError(
             f'{self.file}: has {_outputs(extractor)}; say which are valence and arousal, in this order: '
             '--cfg-options output=NAME columns=0,1, or output=NAME,NAME'

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from abawfw.apis.compare import compare
-from abawfw.apis.progress import Report, unseen
 from abawfw.config.diff import config_diff
 from abawfw.datasets.stores.kinds import find_store_kind
 from abawfw.errors import ConfigError, DataError
 from abawfw.files import check_writable
+from abawfw.progress import Report, unseen
 from abawfw.results.comparison import Comparison
 from abawfw.results.run import STAGES, Run
 from abawfw.submission.contribution import Contribution, contributions

@@ -17,7 +17,6 @@ from torch.nn.modules.batchnorm import _BatchNorm
 import abawfw
 from abawfw.apis.build import build_loader, fitted_of, restore_model
 from abawfw.apis.check import check_config
-from abawfw.apis.progress import Report, unseen
 from abawfw.apis.test import check_labels, test
 from abawfw.apis.trained_run import TrainedRun, same_fitted
 from abawfw.checkpoints import best_checkpoint, load_checkpoint, save_checkpoint
@@ -32,6 +31,7 @@ from abawfw.evaluation.functional import Moments, moments
 from abawfw.files import Replacement, recover, write_text
 from abawfw.json_files import read_json
 from abawfw.models.layers import MaskedBatchNorm
+from abawfw.progress import Report, unseen
 from abawfw.results.run import CONFIG, PREDICTIONS, SUMMARY, Run
 from abawfw.submission.ensemble import expand
 from abawfw.submission.formats import FORMATS, SampleFile, Submission, check_format

@@ -19,7 +19,7 @@ from abawfw.series.runs import PlannedRun, Row, Series, SeriesResult, to_csv
 from abawfw.series.study import Study, extremes
 from abawfw.series.sweep_space import Values, to_run, unknown_keys
 from abawfw.submission.contribution import ValGroup
-from abawfw.submission.weights import ccc_of_means, mean_moments
+from abawfw.submission.weights import ccc_of_means, folds_of, mean_moments
 
 CSV = 'sweep.csv'
 
@@ -119,9 +119,6 @@ def choice(series: Series, rows: Sequence[Row]) -> Selection | None:
     return cross_validated_choice([Run(series.out / row['run']) for row in rows], series.load().targets)
 
 
-FOLDS = 5
-
-
 class Selection(NamedTuple):
     """A choice of one run, cross-validated.
 
@@ -154,20 +151,16 @@ def cross_validated_choice(runs: Sequence[Run], targets: Sequence[str]) -> Selec
     units = [
         ValGroup.of(found[0].labels or {}, [p.preds for p in found], groups).units for found in by_target
     ]
-    labelled = [i for i, of_unit in enumerate(zip(*units, strict=True)) if all(u.n for u in of_unit)]
-    folds = min(FOLDS, len(labelled))
-    if folds < 2:
+    folds = folds_of([min(of_unit, key=lambda unit: unit.n) for of_unit in zip(*units, strict=True)])
+    if not folds:
         return None
     alone = np.eye(len(runs))
     parts: list[list[Moments]] = [[] for _ in targets]
-    for fold in range(folds):
-        inside = labelled[fold::folds]
-        scores = sum(
-            ccc_of_means(Moments.pool([of[i] for i in labelled if i not in inside]), alone) for of in units
-        )
+    for kept, held_out in folds:
+        scores = sum(ccc_of_means(Moments.pool(of[i] for i in kept), alone) for of in units)
         best = int(np.argmax(scores))
         for part, of in zip(parts, units, strict=True):
-            part += [mean_moments(of[i], alone[best]) for i in inside]
+            part += [mean_moments(of[i], alone[best]) for i in held_out]
     videos = list(by_target[0][0].preds)
     return Selection(fmean(Moments.pool(part).ccc for part in parts), groups.text(videos))
 

@@ -14,13 +14,12 @@ from abawfw.apis.build import clips_of, compile_mode
 from abawfw.apis.check import check_config
 from abawfw.apis.face_frames import face_frames
 from abawfw.apis.postprocessing import as_validated, configured
-from abawfw.apis.progress import Report, unseen
 from abawfw.apis.trained_run import Curves, TrainedRun
 from abawfw.config.loading import resolve
+from abawfw.conventions import TARGETS
 from abawfw.datasets.splits.build import build_split
 from abawfw.datasets.stores import open_store
 from abawfw.datasets.stores.base import FeatureStore
-from abawfw.datasets.stores.labels import COLUMNS
 from abawfw.datasets.stores.records import groups_of
 from abawfw.devices import AUTO, find_device
 from abawfw.errors import DataError
@@ -29,6 +28,7 @@ from abawfw.evaluation.postprocess import Pipeline, candidates, tune
 from abawfw.files import check_writable, remove_left_over
 from abawfw.groups import Groups
 from abawfw.prediction_files import PARTITIONS
+from abawfw.progress import Report, unseen
 from abawfw.results.interval_file import KeptIntervals, remove_intervals, write_intervals
 from abawfw.results.predictions import write_predictions, writing
 from abawfw.results.report_file import REPORT, check_report, digest, record, update_report, write_pipeline
@@ -303,7 +303,7 @@ def lower_bounds(
     for video in split.videos(store.videos(), 'train'):
         values = store.labels(video.video_id, 0, video.num_frames)
         for target, course in courses.items():
-            course.add(values[:, COLUMNS.index(target)])
+            course.add(values[:, TARGETS.index(target)])
     found = {}
     for target, of in labels.items():
         parts = [part for label in of.values() if (part := courses[target].against(label)) is not None]

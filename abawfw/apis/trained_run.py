@@ -14,7 +14,6 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from abawfw.apis.build import build_loader, fitted_of, overlapping, refuse_overlap, restore_model
-from abawfw.apis.progress import Report, unseen
 from abawfw.checkpoints import best_checkpoint, load_checkpoint
 from abawfw.config.loading import load_config, resolve
 from abawfw.datasets.stores.base import FeatureStore
@@ -23,6 +22,7 @@ from abawfw.engine.compiled_step import compile_steps
 from abawfw.engine.optim.va_optim_wrapper import autocast, check_precision
 from abawfw.errors import CheckpointError, ConfigError, DataError, counted
 from abawfw.evaluation.va_metric import AssembledVideo, ClipWeights, VAMetric
+from abawfw.progress import Report, unseen
 from abawfw.results.run import CONFIG
 
 

@@ -53,22 +53,15 @@ def set_random_state(state: dict[str, Any]) -> None:
     np.random.set_state(('MT19937', words32, position, has_gauss, cached))  # noqa: NPY002
 
 
-def _cpu(value: Any) -> Any:
-    """The same nest of dicts and lists with its tensors on the CPU, detached from the run."""
+def _saved(value: Any) -> Any:
+    """The same nest of dicts and lists, its tensors and arrays as tensors on the CPU, apart from the run."""
     if isinstance(value, torch.Tensor):
         return value.detach().cpu().clone()
-    if isinstance(value, dict):
-        return {k: _cpu(v) for k, v in value.items()}
-    return [_cpu(v) for v in value] if isinstance(value, (list, tuple)) else value
-
-
-def _tensors(value: Any) -> Any:
-    """The same nest of dicts and lists with its arrays as tensors, which a checkpoint may hold."""
     if isinstance(value, np.ndarray):
         return torch.from_numpy(value)
     if isinstance(value, dict):
-        return {k: _tensors(v) for k, v in value.items()}
-    return [_tensors(v) for v in value] if isinstance(value, (list, tuple)) else value
+        return {k: _saved(v) for k, v in value.items()}
+    return [_saved(v) for v in value] if isinstance(value, (list, tuple)) else value
 
 
 def _saved_buffers(model: Any) -> dict[str, torch.Tensor]:
@@ -102,19 +95,19 @@ def capture(runner: Runner) -> dict[str, Any]:
     loop, model, hooks = runner.train_loop, bare_model(runner), _named_hooks(runner)
     own = {
         'random': random_state(),
-        'lanes': _cpu(model.lane_state()),
+        'lanes': _saved(model.lane_state()),
         # running statistics differ between ranks within an epoch
-        'buffers': _cpu(_saved_buffers(model)) if get_world_size() > 1 else {},
-        'hooks': {k: _cpu(h.rank_state()) for k, h in hooks.items() if hasattr(h, 'rank_state')},
+        'buffers': _saved(_saved_buffers(model)) if get_world_size() > 1 else {},
+        'hooks': {k: _saved(h.rank_state()) for k, h in hooks.items() if hasattr(h, 'rank_state')},
     }
     return {
         'meta': {**model_meta(runner), 'epoch': loop.epoch, 'iter': loop.iter, 'batch': loop.batch},
         'videos': run_videos(runner),
-        'state_dict': _cpu(model.state_dict()),
+        'state_dict': _saved(model.state_dict()),
         'released': list(model.released),
-        'optimizer': _cpu(runner.optim_wrapper.state_dict()),
-        'param_schedulers': [_cpu(s.state_dict()) for s in runner.param_schedulers or []],
-        'hooks': {k: _cpu(h.state_dict()) for k, h in hooks.items() if hasattr(h, 'state_dict')},
+        'optimizer': _saved(runner.optim_wrapper.state_dict()),
+        'param_schedulers': [_saved(s.state_dict()) for s in runner.param_schedulers or []],
+        'hooks': {k: _saved(h.state_dict()) for k, h in hooks.items() if hasattr(h, 'state_dict')},
         'ranks': all_gather_object(own) if get_world_size() > 1 else [own],
     }
 
@@ -133,7 +126,7 @@ def model_meta(runner: Runner) -> dict[str, Any]:
         'targets': list(model.targets),
         'seed': runner.seed,
         'config': runner.cfg.pretty_text,
-        'fitted': _tensors(data.fitted),
+        'fitted': _saved(data.fitted),
         'extraction': data.store.extraction,
         'fps': trained_rates(data.store, data.videos),
     }

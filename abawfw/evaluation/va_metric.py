@@ -10,6 +10,7 @@ from mmengine.dist import all_gather_object
 from mmengine.evaluator import BaseMetric
 
 from abawfw.components import WholeNumber
+from abawfw.conventions import TARGETS
 from abawfw.errors import ConfigError, DataError, counted
 from abawfw.evaluation.functional import CLIP_WEIGHTS, Moments, assemble, moments, smooth_and_clip
 from abawfw.registry import METRICS
@@ -62,7 +63,7 @@ class VAMetric(BaseMetric):
 
     def __init__(
         self,
-        targets: Sequence[str] = ('valence', 'arousal'),
+        targets: Sequence[str] = TARGETS,
         windows: Mapping[str, WholeNumber] | None = None,
         weights: ClipWeights = 'uniform',
     ) -> None:

@@ -10,6 +10,7 @@ from mmengine.model import BaseModel, initialize
 from torch import Tensor, nn
 
 from abawfw.components import build, building
+from abawfw.conventions import TARGETS
 from abawfw.errors import ConfigError
 from abawfw.models.lane_states import LaneStates, State
 from abawfw.models.modalities import to_vectors
@@ -27,8 +28,6 @@ from abawfw.models.parts import (
 from abawfw.registry import BACKBONES, CONTEXTS, ENCODERS, FUSIONS, HEADS, MODELS
 from abawfw.structures import VABatch
 from abawfw.structures.va_batch import Frames
-
-TARGETS = ('valence', 'arousal')
 
 
 @MODELS.register_module()

@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from abawfw.conventions import NO_LABEL
 from abawfw.errors import DataError, Interrupted, counted
 from abawfw.evaluation.functional import Moments, moments
 from abawfw.evaluation.postprocess.pipeline import Pipeline
 from abawfw.files import write_text
-from abawfw.prediction_files import INCOMPLETE, INVALID, check_partition, file_name, marked
+from abawfw.prediction_files import INCOMPLETE, check_partition, file_name, marked
 
 
 def write_predictions(
@@ -105,7 +106,7 @@ def to_json(preds: Mapping[str, np.ndarray], labels: Mapping[str, Any] | None = 
         content[video] = {'video_id': video, 'pred': pred.tolist()}
         if labels is not None:
             label = np.asarray(labels[video], dtype=np.float64)
-            content[video]['label'] = np.where(np.isnan(label), INVALID, label).tolist()
+            content[video]['label'] = np.where(np.isnan(label), NO_LABEL, label).tolist()
     return json.dumps(content, allow_nan=False)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from abawfw.config.diff import read_written
 from abawfw.config.loading import VAConfig
+from abawfw.conventions import TARGETS
 from abawfw.errors import DataError
 from abawfw.evaluation.functional import Moments, moments
 from abawfw.groups import Groups
@@ -34,7 +35,6 @@ OUTPUT = 'output.log'  # what a run of a series printed
 CROSS_VALIDATION = 'cross_validation.csv'  # table that tools/cross_validate.py leaves beside its runs
 MEAN, STD = 'mean', 'deviation'  # its rows that are no runs
 
-TARGETS = ('valence', 'arousal')
 STAGES = tuple(KINDS)  # raw, clipped, smoothed
 MARKS = (CONFIG, SUMMARY, OUTPUT, PREDICTIONS, FOLDER)  # any of these makes a folder a run, tested or not
 FILES = '*_pred_*.json'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,9 +75,26 @@ def read_faces(folder: Path | str, frames: Mapping[str, int]) -> dict[str, np.nd
         DataError: the file is damaged, or holds other numbers of frames.
     """
     path = Path(folder) / FACES
-    if not path.is_file():
-        return None
-    faces = {}
+    return _read_of_videos(path, frames, _faces) if path.is_file() else None
+
+
+def _faces(video: str, length: int, entry: Mapping[str, Any]) -> np.ndarray:
+    found = np.ones(length, dtype=bool)
+    for pair in entry['without']:
+        if not isinstance(pair, list) or [type(x) for x in pair] != [int, int]:
+            raise ValueError(f'video {video}: {str(pair)[:40]} is no pair of frames')
+        start, stop = pair
+        if not 0 <= start < stop <= length:
+            raise ValueError(f'video {video} of {counted(length, "frame")}: no face from {start} to {stop}')
+        found[start:stop] = False
+    return found
+
+
+def _read_of_videos(
+    path: Path, frames: Mapping[str, int], of_video: Callable[[str, int, Mapping[str, Any]], np.ndarray]
+) -> dict[str, np.ndarray]:
+    """What ``of_video`` makes of the entry of each known video; DataError where it raises."""
+    found = {}
     content = read_json(path, AGAIN)
     try:
         for video, entry in content.items():
@@ -88,19 +105,10 @@ def read_faces(folder: Path | str, frames: Mapping[str, int]) -> dict[str, np.nd
                 raise ValueError(f'video {video}: {str(entry)[:40]} where an object is expected')
             if entry['frames'] != length:
                 raise ValueError(f'{entry["frames"]} and not {length} frames of video {video}')
-            faces[video] = np.ones(length, dtype=bool)
-            for pair in entry['without']:
-                if not isinstance(pair, list) or [type(x) for x in pair] != [int, int]:
-                    raise ValueError(f'video {video}: {str(pair)[:40]} is no pair of frames')
-                start, stop = pair
-                if not 0 <= start < stop <= length:
-                    raise ValueError(
-                        f'video {video} of {counted(length, "frame")}: no face from {start} to {stop}'
-                    )
-                faces[video][start:stop] = False
+            found[video] = of_video(video, length, entry)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise DataError(f'{path} is damaged or of another test ({error}); {AGAIN}') from error
-    return faces
+    return found
 
 
 GROUPS = 'val_groups.csv'
@@ -188,23 +196,7 @@ def read_times(folder: Path | str, frames: Mapping[str, int]) -> dict[str, NDArr
         DataError: the file is damaged, or holds other numbers of frames.
     """
     path = Path(folder) / TIMES
-    if not path.is_file():
-        return {}
-    found = {}
-    content = read_json(path, AGAIN)
-    try:
-        for video, entry in content.items():
-            length = frames.get(video)
-            if length is None:
-                continue
-            if entry['frames'] != length:
-                raise ValueError(
-                    f'{entry["frames"]} frames of video {video}, whose predictions have {length}'
-                )
-            found[video] = _times(video, length, entry)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise DataError(f'{path} is damaged or of another test ({error}); {AGAIN}') from error
-    return found
+    return _read_of_videos(path, frames, _times) if path.is_file() else {}
 
 
 def _times(video: str, length: int, entry: Mapping[str, Any]) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from abawfw.conventions import TARGETS
 from abawfw.errors import ConfigError, DataError, counted
 from abawfw.evaluation.functional import Moments
 from abawfw.groups import Groups
@@ -48,7 +49,7 @@ class Ensemble:
     def __init__(
         self,
         runs: Sequence[Path | str],
-        targets: Sequence[str] = ('valence', 'arousal'),
+        targets: Sequence[str] = TARGETS,
         smoothed: bool = False,
         weights: str = 'mean',
         partition: str = 'test',

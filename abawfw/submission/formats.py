@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from abawfw.conventions import FRAMES_APART, TARGETS
 from abawfw.errors import ConfigError, DataError, counted
 from abawfw.files import Replacement, recover
 from abawfw.prediction_files import file_name
@@ -17,7 +18,6 @@ from abawfw.results.predictions import to_json
 from abawfw.text_files import read_text
 
 HEADER = 'image_location,valence,arousal'
-TOLERANCE = 2  # frames; videos and their labels differ by this much, see docs/challenge.md
 SHOWN = 20  # problems listed by name
 ROW = re.compile(r'([^,]+)/0*(\d{1,9})\.jpg')  # no more digits than a video has frames
 
@@ -87,7 +87,7 @@ class SampleFile:
         Raises:
             DataError: videos are missing, or differ by more frames than allowed; all are listed.
         """
-        limit = TOLERANCE if allow_repair is None else allow_repair
+        limit = FRAMES_APART if allow_repair is None else allow_repair
         problems, repairs = [], []
         for video, needed in self.lengths().items():
             if not lengths.get(video):
@@ -116,7 +116,6 @@ def listed(problems: list[str]) -> str:
     return '\n'.join(f'  {line}' for line in [*problems[:SHOWN], *more])
 
 
-TARGETS = ('valence', 'arousal')
 TargetPredictions: TypeAlias = Mapping[str, Mapping[str, np.ndarray]]  # target -> video -> (frames,)
 
 

@@ -162,7 +162,10 @@ def find_weights(rule: str, statistics: Moments) -> np.ndarray:
     return fit_weights(statistics) if rule == 'fit' else greedy_weights(statistics)
 
 
-def cross_validated_ccc(rule: str, units: Sequence[Moments], folds: int = 5) -> float | None:
+FOLDS = 5
+
+
+def cross_validated_ccc(rule: str, units: Sequence[Moments]) -> float | None:
     """CCC over all frames where the weights of every unit, a video or a group of them, were found without it.
 
     A rule that finds no weights without a fold leaves that fold's runs equal.
@@ -171,7 +174,7 @@ def cross_validated_ccc(rule: str, units: Sequence[Moments], folds: int = 5) -> 
         The pooled CCC; None for fewer than two labelled units.
     """
     parts = []
-    for kept, held_out in folds_of(units, folds):
+    for kept, held_out in folds_of(units):
         known = Moments.pool(units[i] for i in kept)
         try:
             weights = find_weights(rule, known)
@@ -181,7 +184,7 @@ def cross_validated_ccc(rule: str, units: Sequence[Moments], folds: int = 5) -> 
     return Moments.pool(parts).ccc if parts else None
 
 
-def folds_of(units: Sequence[Moments], folds: int = 5) -> list[tuple[list[int], list[int]]]:
+def folds_of(units: Sequence[Moments]) -> list[tuple[list[int], list[int]]]:
     """Where labelled units stand, parted into folds, to which they go in turn.
 
     Returns:
@@ -191,6 +194,6 @@ def folds_of(units: Sequence[Moments], folds: int = 5) -> list[tuple[list[int], 
     labelled = [i for i, unit in enumerate(units) if unit.n]
     if len(labelled) < 2:
         return []
-    folds = min(folds, len(labelled))
+    folds = min(FOLDS, len(labelled))
     parted = [labelled[fold::folds] for fold in range(folds)]
     return [([i for i in labelled if i not in held_out], held_out) for held_out in parted]

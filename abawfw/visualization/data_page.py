@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from abawfw.conventions import TARGETS
 from abawfw.datasets.checking.check import DataReport
 from abawfw.datasets.checking.facts import DataFacts, PartitionFacts, VideoFacts
-from abawfw.datasets.stores.labels import COLUMNS as TARGETS
 from abawfw.errors import counted
 from abawfw.visualization.blocks import (
     Block,

@@ -74,15 +74,21 @@ class OverlayCanvas:
             box: left, top, right, bottom of the face in it; None where there is no face.
             found: whether the face was detected, or only held over a gap; None where none was looked for.
         """
-        canvas = self._ground.copy()
-        x, y, width, height = self._image
-        way = cv2.INTER_AREA if self._scale < 1 else cv2.INTER_LINEAR
-        canvas[y : y + height, x : x + width] = cv2.resize(rgb, (width, height), interpolation=way)
+        canvas, image = self._with_frame(rgb)
         if box is not None:
-            self._face(canvas[y : y + height, x : x + width], box, bool(found))
+            self._face(image, box, bool(found))
         self._way(canvas, row)
         self._moving(canvas, row)
         return self._texts(canvas, row, box is None and found is not None)
+
+    def _with_frame(self, rgb: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """A canvas with the frame on it, and the part of it where the frame is."""
+        canvas = self._ground.copy()
+        x, y, width, height = self._image
+        way = cv2.INTER_AREA if self._scale < 1 else cv2.INTER_LINEAR
+        image = canvas[y : y + height, x : x + width]
+        image[:] = cv2.resize(rgb, (width, height), interpolation=way)
+        return canvas, image
 
     def _face(self, image: NDArray[np.uint8], box: NDArray, found: bool) -> None:
         left, top, right, bottom = np.round(box * self._scale * 16).astype(int)
@@ -129,22 +135,26 @@ class OverlayCanvas:
         x, y, width, height = self._curves
         return Box(x + 52, y + 40, width - 52 - 24, height - 40 - 22)
 
-    def _moving(self, canvas: NDArray[np.uint8], row: int) -> None:
-        """Smoothed curves and their intervals around the present; what is to come is fainter."""
-        x, y, width, height = self._strip
+    def _around(self, row: int, width: int) -> tuple[int, int, NDArray[np.float64]]:
+        """Rows around the present, first and after the last, and where each lies across the curves."""
         now = self.times[row]
         first = max(int(np.searchsorted(self.times, now - SPAN / 2)) - 1, 0)
         last = min(int(np.searchsorted(self.times, now + SPAN / 2)) + 1, len(self.times))
-        across = x + (self.times[first:last] - now + SPAN / 2) / SPAN * width
+        return first, last, (self.times[first:last] - now + SPAN / 2) / SPAN * width
+
+    def _moving(self, canvas: NDArray[np.uint8], row: int) -> None:
+        """Smoothed curves and their intervals around the present; what is to come is fainter."""
+        x, y, width, height = self._strip
+        first, last, across = self._around(row, width)
         strip = canvas[y - 2 : y + height + 2, x : x + width]
         middle = width // 2
         for target, ends in self.ends.items():
-            draw_band(strip, across - x, (1 - ends[first:last]) / 2 * height + 2, rgb_of(BRIGHT[target]))
+            draw_band(strip, across, (1 - ends[first:last]) / 2 * height + 2, rgb_of(BRIGHT[target]))
         for target in self.targets:
             values = self.values[target][first:last]
             known = np.isfinite(values)
             up = (1 - np.where(known, values, 0)) / 2 * height + 2
-            points = np.round(np.stack([across - x, up], axis=1) * 16).astype(np.int32)
+            points = np.round(np.stack([across, up], axis=1) * 16).astype(np.int32)
             here = row - first
             bright = rgb_of(BRIGHT[target])
             faint = tuple(round(0.45 * c + 0.55 * g) for c, g in zip(bright, rgb_of(PANEL), strict=True))
@@ -160,7 +170,7 @@ class OverlayCanvas:
         """Time, values, and 'no face'; only the lines that change."""
         image = Image.fromarray(canvas)
         pen = ImageDraw.Draw(image)
-        x, y, width, _ = self._curves
+        x, y, *_ = self._curves
         left = x + 52
         for target in self.targets:
             value = self.values[target][row]
@@ -169,13 +179,16 @@ class OverlayCanvas:
             left += 200
         if self._words is not None and isinstance(self._words[row], str):
             pen.text((left, y + 10), self._words[row], fill=INK, font=font(20))
-        minutes, seconds = divmod(max(self.times[row], 0.0), 60)
-        pen.text(
-            (x + width - 24, y + 12), f'{int(minutes)}:{seconds:05.2f}', fill=INK, font=font(18), anchor='ra'
-        )
+        self._clock(pen, row)
         if faceless:
             pen.text((self._image.x + 14, self._image.y + 12), 'no face', fill=HELD, font=font(20))
         return np.asarray(image)
+
+    def _clock(self, pen: ImageDraw.ImageDraw, row: int) -> None:
+        x, y, width, _ = self._curves
+        minutes, seconds = divmod(max(self.times[row], 0.0), 60)
+        text = f'{int(minutes)}:{seconds:05.2f}'
+        pen.text((x + width - 24, y + 12), text, fill=INK, font=font(18), anchor='ra')
 
     @cached_property
     def _ground(self) -> NDArray[np.uint8]:

@@ -17,7 +17,6 @@ from abawfw.visualization.overlay_canvas import (
     INK,
     LINE,
     PANEL,
-    SPAN,
     Box,
     OverlayCanvas,
     draw_band,
@@ -64,16 +63,13 @@ class PersonsCanvas(OverlayCanvas):
             row: of the tables.
             rgb: the upright frame.
         """
-        canvas = self._ground.copy()
-        x, y, width, height = self._image
-        way = cv2.INTER_AREA if self._scale < 1 else cv2.INTER_LINEAR
-        canvas[y : y + height, x : x + width] = cv2.resize(rgb, (width, height), interpolation=way)
+        canvas, image = self._with_frame(rgb)
         labels = []
         for person in self.names:
             self.values = self.of[person]
             box = self.boxes[person][row] if person in self.boxes else np.full(4, np.nan)
             if np.isfinite(box).all():
-                labels.append((person, self._boxed(canvas[y : y + height, x : x + width], box, person, row)))
+                labels.append((person, self._boxed(image, box, person, row)))
                 self._place(canvas, row, person)
         for target, strip in self._strips.items():
             self._curves_of(canvas, row, target, strip)
@@ -111,10 +107,7 @@ class PersonsCanvas(OverlayCanvas):
     def _curves_of(self, canvas: NDArray[np.uint8], row: int, target: str, strip: Box) -> None:
         """The curves of all persons around the present, over their intervals."""
         x, y, width, height = strip
-        now = self.times[row]
-        first = max(int(np.searchsorted(self.times, now - SPAN / 2)) - 1, 0)
-        last = min(int(np.searchsorted(self.times, now + SPAN / 2)) + 1, len(self.times))
-        across = (self.times[first:last] - now + SPAN / 2) / SPAN * width
+        first, last, across = self._around(row, width)
         image = canvas[y : y + height + 1, x : x + width]
         for person, ends in self.ends_of.items():
             if target in ends:
@@ -146,7 +139,7 @@ class PersonsCanvas(OverlayCanvas):
                 stroke_fill=PANEL, spacing=2,
             )  # fmt: skip
         seen = {person for person, _ in labels}
-        x, y, width, _ = self._curves
+        _, y, width, _ = self._curves
         for target, strip in self._strips.items():
             pen.text((strip.x, y + 14), target, fill=INK, font=font(16))
         step = min(90, (width - 200) // max(len(self.names[:ROWS]), 1))
@@ -161,10 +154,7 @@ class PersonsCanvas(OverlayCanvas):
                 stroke_fill=PANEL,
             )
             left += step
-        minutes, seconds = divmod(max(self.times[row], 0.0), 60)
-        pen.text(
-            (x + width - 24, y + 12), f'{int(minutes)}:{seconds:05.2f}', fill=INK, font=font(18), anchor='ra'
-        )
+        self._clock(pen, row)
         return np.asarray(image)
 
     def _value(self, person: str, target: str, row: int) -> str:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-import abawfw
 from abawfw.errors import counted
 from abawfw.evaluation.functional import Moments
 from abawfw.results.run import CONFIG, Run
@@ -189,9 +187,6 @@ def _curves(run: Run, video: str) -> VideoCurves:
     elif faces is not None:
         notes.append(f'no face was found in {counted(len(faces) - int(faces.sum()), "frame")} (shaded)')
     return VideoCurves(curves, faces, tuple(notes))
-
-
-CHECKOUT = Path(abawfw.__file__).resolve().parents[1]
 
 
 def origin_blocks(run: Run) -> list[Block]:

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 from command_line import ROOT
 
-from abawfw.apis import cli, progress
-from abawfw.apis.progress import Progress, clock
+from abawfw import progress
+from abawfw.apis import cli
+from abawfw.progress import Progress, clock
 
 BEGINNINGS = {
     'train': (['c.py'], 'checking c.py (loading PyTorch first) ...'),

@@ -17,7 +17,6 @@ from random_runs import make_run
 
 from abawfw.apis import soup as soups
 from abawfw.apis.build import build_loader, restore_model
-from abawfw.apis.progress import unseen
 from abawfw.apis.soup import TargetSoup, greedy_soup
 from abawfw.apis.trained_run import TrainedRun, load_run
 from abawfw.checkpoints import best_checkpoint, load_checkpoint, save_checkpoint
@@ -27,6 +26,7 @@ from abawfw.datasets.stores import open_store
 from abawfw.evaluation.functional import Moments, ccc, moments
 from abawfw.files import HOST
 from abawfw.models.layers import MaskedBatchNorm
+from abawfw.progress import unseen
 
 TARGETS = ('valence', 'arousal')
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from tool_here import tool_here
 
-from abawfw.datasets.demo.rucaim3 import DemoSummary, make_demo_data
+from abawfw.datasets.demo.rucaim3 import make_demo_data
+from abawfw.datasets.demo.signals import DemoSummary
 from abawfw.datasets.demo.trials import make_demo_trials
 from abawfw.errors import ConfigError, DataError
 

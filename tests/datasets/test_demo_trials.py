@@ -11,7 +11,7 @@ from tool_here import tool_here
 from abawfw.apis.check_data import check_data
 from abawfw.datasets.clip_dataset import ClipDataset
 from abawfw.datasets.clip_request import ClipRequest
-from abawfw.datasets.demo.rucaim3 import DemoSummary
+from abawfw.datasets.demo.signals import DemoSummary
 from abawfw.datasets.demo.trials import make_demo_trials
 from abawfw.datasets.loader import one_clip
 from abawfw.datasets.splits import BalancedKFold, RolledKFold

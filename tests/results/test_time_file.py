@@ -47,7 +47,7 @@ def test_without_times_no_file_stays(tmp_path: Path) -> None:
     [
         ('{', 'Expecting property name'),
         ('[]', "'list' object"),
-        ('{"a": {"frames": 5, "start": 0, "fps": 25}}', '5 frames of video a, whose predictions have 4'),
+        ('{"a": {"frames": 5, "start": 0, "fps": 25}}', '5 and not 4 frames of video a'),
         ('{"a": {"frames": 4, "start": 0, "fps": 0}}', 'video a: "fps" is 0'),
         ('{"a": {"frames": 4, "start": NaN, "fps": 25}}', '"start" nan'),
         ('{"a": {"frames": 4, "seconds": [0, 1, 2]}}', 'one number for each of 4 frames'),

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
+from abawfw.conventions import TARGETS
 from abawfw.datasets.splits.build import parted_groups
 from abawfw.datasets.stores.base import FeatureStore, RunningMoments
 from abawfw.datasets.stores.checks import chunks, not_finite
-from abawfw.datasets.stores.labels import COLUMNS, half_labelled, missing_labels, unlabelled_frames
+from abawfw.datasets.stores.labels import half_labelled, missing_labels, unlabelled_frames
 from abawfw.datasets.stores.records import PARTITIONS, SEVERITIES, Problem, VideoInfo, groups_of, with_groups
 from abawfw.datasets.stores.stated_moments import contradicts, count_differing, describe_difference
 from abawfw.datasets.stores.survey import Survey, survey_of
@@ -209,7 +210,7 @@ class ContentCheck:
             if half := half_labelled(labels):
                 text += f'; {half}'
             yield Problem(severity, 'no label', text, **where)
-        for column, name in enumerate(COLUMNS):
+        for column, name in enumerate(TARGETS):
             values = labels[~missing, column]
             outside = ~(np.abs(labels[:, column]) <= 1) & ~missing_labels(labels)[:, column]
             if outside.any():

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import ks_2samp
 
+from abawfw.conventions import TARGETS
 from abawfw.datasets.checking.check import DataReport, check_store
 from abawfw.datasets.stores.kinds import find_store_kind
-from abawfw.datasets.stores.labels import COLUMNS, clean_labels
+from abawfw.datasets.stores.labels import clean_labels
 from abawfw.datasets.stores.records import PARTITIONS, VideoInfo, groups_of
 from abawfw.datasets.stores.survey import Survey, survey_of
 from abawfw.errors import DataError
@@ -50,8 +51,8 @@ class VideoFacts:
 
     def __post_init__(self) -> None:
         known = self.known()
-        mean = zip(COLUMNS, known.mean(axis=0).tolist(), strict=True) if len(known) else ()
-        std = zip(COLUMNS, known.std(axis=0) * (np.ptp(known, axis=0) > 0), strict=True) if len(known) else ()
+        mean = zip(TARGETS, known.mean(axis=0).tolist(), strict=True) if len(known) else ()
+        std = zip(TARGETS, known.std(axis=0) * (np.ptp(known, axis=0) > 0), strict=True) if len(known) else ()
         object.__setattr__(self, 'mean', dict(mean))
         object.__setattr__(self, 'std', {target: float(value) for target, value in std})
 
@@ -171,7 +172,7 @@ class PartitionFacts:
     def __init__(self) -> None:
         self.videos: list[VideoFacts] = []
         self.plane = np.zeros((len(CENTRES), len(CENTRES)), dtype=np.int64)
-        self.targets = {target: TargetFacts() for target in COLUMNS}
+        self.targets = {target: TargetFacts() for target in TARGETS}
         self.missing: dict[str, MissingFacts] = defaultdict(MissingFacts)
 
     def add(self, video: VideoFacts) -> None:
@@ -310,7 +311,7 @@ def read_facts(root: str | Path, progress: Callable[[int, int], None] | None = N
 
 def _measure_course(partitions: dict[str, PartitionFacts]) -> None:
     """Hold the labels of every partition against the mean over the training videos at each frame."""
-    for column, target in enumerate(COLUMNS):
+    for column, target in enumerate(TARGETS):
         course = MeanCourse()
         labels = {
             name: [video.labels[:, column] for video in facts.videos if video.labels is not None]

@@ -4,45 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import NamedTuple
-
-import numpy as np
 
 from abawfw.datasets.demo.signals import (
     LENGTHS,
-    MEAN,
-    MISSING_EASY,
-    MISSING_HARD,
     RATE_PROBABILITIES,
     RATES,
     SENSES,
-    SPREAD,
+    DemoSummary,
+    DemoVideos,
     Mixer,
-    choose_runs,
-    draw_faces,
-    draw_hard,
-    draw_lengths,
-    draw_offsets,
-    draw_run,
-    draw_state,
-    to_labels,
     valid_masks,
 )
 from abawfw.datasets.stores.rucaim3.writer import RUCAIM3Writer
 from abawfw.errors import ConfigError
 
 MIN_FRAMES = 50
-# Valence of val is .10 above that of train; before squashing that is .12.
-VAL_SHIFT = np.array([0.12, 0.0])
-
-
-class DemoSummary(NamedTuple):
-    """Videos and frames per partition, and the videos that are special."""
-
-    videos: dict[str, int]
-    frames: dict[str, int]
-    unlabelled_runs: tuple[str, ...]
-    constant: str
 
 
 def make_demo_data(
@@ -72,41 +48,20 @@ def make_demo_data(
     {'train': 161, 'val': 212, 'test': 85}
     """
     counts = check_counts(videos, scale, seed)
-    mixer = Mixer(seed)
-    frames: dict[str, int] = {}
-    special: dict[str, tuple[str, ...]] = {}
+    digits = len(str(max(counts.values())))
+    names = {partition: [f'{partition}_{i:0{digits}d}' for i in range(n)] for partition, n in counts.items()}
+    drawn, mixer = DemoVideos(seed, names, scale, MIN_FRAMES), Mixer(seed)
     with RUCAIM3Writer(root, {name: (sense.dim,) for name, sense in SENSES.items()}) as writer:
-        for number, (partition, count) in enumerate(counts.items()):
-            frames[partition] = 0
-            if not count:
-                continue
-            rng = np.random.default_rng([seed, number])
-            names = [f'{partition}_{i:0{len(str(max(counts.values())))}d}' for i in range(count)]
-            lengths = draw_lengths(rng, partition, count, scale, MIN_FRAMES)
-            offsets, hard = draw_offsets(rng, count), draw_hard(rng, count)
-            runs = choose_runs(partition, counts, lengths)
-            for i, name in enumerate(names):
-                rng = np.random.default_rng([seed, number, i])
-                state = draw_state(rng, offsets[i], lengths[i]) + (VAL_SHIFT if partition == 'val' else 0)
-                if partition == 'val' and i == lengths.argmin():
-                    state[:] = state[0]
-                    special['constant'] = (name,)
-                observed = draw_faces(rng, lengths[i], MISSING_HARD if hard[i] else MISSING_EASY)
-                labels = to_labels(state)
-                if i in runs:
-                    labels[draw_run(rng, lengths[i])] = np.nan
-                writer.add(
-                    name,
-                    partition,
-                    features=mixer.features(rng, (state - MEAN) / SPREAD, observed),
-                    labels=None if partition == 'test' else labels,
-                    valid=valid_masks(observed),
-                    fps=float(rng.choice(RATES, p=RATE_PROBABILITIES)),
-                )
-            frames[partition] = int(lengths.sum())
-            if runs:
-                special['runs'] = tuple(names[i] for i in runs)
-    return DemoSummary(counts, frames, special['runs'], special['constant'][0])
+        for video in drawn:
+            writer.add(
+                video.name,
+                video.partition,
+                features=mixer.features(video.rng, video.emotion, video.observed),
+                labels=video.labels,
+                valid=valid_masks(video.observed),
+                fps=float(video.rng.choice(RATES, p=RATE_PROBABILITIES)),
+            )
+    return drawn.summary
 
 
 MOST_VIDEOS = 100_000

@@ -1,8 +1,9 @@
-"""What is drawn for every demo data set: lengths, missing faces, frames without a label."""
+"""What is drawn for every demo data set: its videos, and how their features show emotion."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -247,3 +248,85 @@ def affwild2_lengths(partition: str, seed: int) -> list[int]:
     videos, frames = TOTALS[partition]
     drawn = lengths_at(np.random.default_rng(seed).random(videos), partition)
     return np.maximum(1, drawn * frames / drawn.sum()).round().astype(int).tolist()
+
+
+class DemoSummary(NamedTuple):
+    """Videos and frames per partition, and the videos that are special."""
+
+    videos: dict[str, int]
+    frames: dict[str, int]
+    unlabelled_runs: tuple[str, ...]
+    constant: str
+
+
+class DrawnVideo(NamedTuple):
+    """A video of a demo data set, but for its features and its frame rate, which are drawn with ``rng``.
+
+    Attributes:
+        emotion: (frames, 2) of mean 0 and standard deviation 1 over all videos.
+        observed: (frames,) whether there is a face.
+        labels: (frames, 2), NaN in the run without; None in test.
+    """
+
+    rng: np.random.Generator
+    name: str
+    partition: str
+    emotion: NDArray[np.float64]
+    observed: NDArray[np.bool_]
+    labels: NDArray[np.float32] | None
+
+
+# Valence of val is .10 above that of train; before squashing that is .12.
+VAL_SHIFT = np.array([0.12, 0.0])
+MOST_MISSING = 0.6
+
+
+@dataclass
+class DemoVideos:
+    """The videos of a demo data set, partition by partition, drawn one by one as they are asked for.
+
+    Args:
+        seed: the same seed gives the same videos.
+        names: of the videos of each partition; NAME_right, which comes last, is as long as the one before.
+        scale: length of the videos, relative to Aff-Wild2.
+        shortest: least frames of a video.
+        missing: how many more faces are missing than in Aff-Wild2.
+
+    Attributes:
+        summary: once all have been drawn.
+    """
+
+    seed: int
+    names: Mapping[str, Sequence[str]]
+    scale: float
+    shortest: int
+    missing: float = 1.0
+
+    def __iter__(self) -> Iterator[DrawnVideo]:
+        counts = {partition: len(names) for partition, names in self.names.items()}
+        frames, without, constant = dict.fromkeys(counts, 0), tuple[str, ...](), ''
+        for number, (partition, names) in enumerate(self.names.items()):
+            if not names:
+                continue
+            rng = np.random.default_rng([self.seed, number])
+            lengths = draw_lengths(rng, partition, len(names), self.scale, self.shortest)
+            if names[-1].endswith('_right'):
+                lengths[-1] = lengths[-2]
+            frames[partition] = int(lengths.sum())
+            offsets, hard = draw_offsets(rng, len(names)), draw_hard(rng, len(names))
+            runs = choose_runs(partition, counts, lengths)
+            without += tuple(names[i] for i in runs)
+            for i, name in enumerate(names):
+                rng = np.random.default_rng([self.seed, number, i])
+                state = draw_state(rng, offsets[i], lengths[i]) + (VAL_SHIFT if partition == 'val' else 0)
+                if partition == 'val' and i == lengths.argmin():
+                    state[:] = state[0]
+                    constant = name
+                missing = self.missing * (MISSING_HARD if hard[i] else MISSING_EASY)
+                observed = draw_faces(rng, lengths[i], min(missing, MOST_MISSING))
+                labels = to_labels(state)
+                if i in runs:
+                    labels[draw_run(rng, lengths[i])] = np.nan
+                shown, emotion = None if partition == 'test' else labels, (state - MEAN) / SPREAD
+                yield DrawnVideo(rng, name, partition, emotion, observed, shown)
+        self.summary = DemoSummary(counts, frames, without, constant)

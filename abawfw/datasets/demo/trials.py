@@ -9,25 +9,15 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from abawfw.datasets.demo.rucaim3 import VAL_SHIFT, DemoSummary, check_counts
+from abawfw.datasets.demo.rucaim3 import check_counts
 from abawfw.datasets.demo.signals import (
-    MEAN,
-    MISSING_EASY,
-    MISSING_HARD,
     RATE_PROBABILITIES,
     RATES,
-    SPREAD,
+    DemoSummary,
+    DemoVideos,
     Mixer,
     Sense,
-    choose_runs,
-    draw_faces,
-    draw_hard,
-    draw_lengths,
-    draw_offsets,
-    draw_run,
-    draw_state,
     slow_noise,
-    to_labels,
 )
 from abawfw.datasets.stores.trials.writer import TrialWriter
 from abawfw.errors import ConfigError
@@ -76,48 +66,24 @@ def make_demo_trials(
     counts = check_counts(videos, scale, seed, least_train=2)
     if not missing >= 0:
         raise ConfigError(f'missing={missing}: 0 or more, relative to Aff-Wild2')
-    frames: dict[str, int] = {}
-    runs: tuple[str, ...] = ()
-    artist = _Artist(seed)
+    names = {partition: _names(partition, count) for partition, count in counts.items()}
+    drawn, artist = DemoVideos(seed, names, scale, MIN_FRAMES, missing), _Artist(seed)
     with TrialWriter(root, DIMS, DTYPES) as writer:
-        for number, (partition, count) in enumerate(counts.items()):
-            frames[partition] = 0
-            if not count:
-                continue
-            rng = np.random.default_rng([seed, number])
-            names = _names(partition, count)
-            lengths = draw_lengths(rng, partition, count, scale, MIN_FRAMES)
-            if partition == 'train':
-                lengths[-1] = lengths[-2]
-            frames[partition] = int(lengths.sum())
-            offsets, hard = draw_offsets(rng, count), draw_hard(rng, count)
-            unlabelled = choose_runs(partition, counts, lengths)
-            runs += tuple(names[i] for i in unlabelled)
-            for i, name in enumerate(names):
-                rng = np.random.default_rng([seed, number, i])
-                state = draw_state(rng, offsets[i], lengths[i]) + (VAL_SHIFT if partition == 'val' else 0)
-                if partition == 'val' and i == lengths.argmin():
-                    state[:] = state[0]
-                    constant = name
-                fraction = missing * (MISSING_HARD if hard[i] else MISSING_EASY)
-                observed = draw_faces(rng, lengths[i], min(fraction, 0.6))
-                labels = to_labels(state)
-                if i in unlabelled:
-                    labels[draw_run(rng, lengths[i])] = np.nan
-                emotion = (state - MEAN) / SPREAD
-                features = artist.faces(rng, emotion, observed)
-                if not name.endswith('_right'):  # who speaks to the left is heard on both sides
-                    fps = float(rng.choice(RATES, p=RATE_PROBABILITIES))
-                    audio = artist.audio(rng, emotion, fps)
-                writer.add(
-                    name,
-                    partition,
-                    features | audio,
-                    None if partition == 'test' else labels,
-                    dict.fromkeys(('video', 'video_embedding'), observed),
-                    fps,
-                )
-    return DemoSummary(counts, frames, runs, constant)
+        for video in drawn:
+            rng, emotion = video.rng, video.emotion
+            features = artist.faces(rng, emotion, video.observed)
+            if not video.name.endswith('_right'):  # who speaks to the left is heard on both sides
+                fps = float(rng.choice(RATES, p=RATE_PROBABILITIES))
+                audio = artist.audio(rng, emotion, fps)
+            writer.add(
+                video.name,
+                video.partition,
+                features | audio,
+                video.labels,
+                dict.fromkeys(('video', 'video_embedding'), video.observed),
+                fps,
+            )
+    return drawn.summary
 
 
 class _Artist:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from abawfw.conventions import FRAMES_APART
 from abawfw.datasets.importers.affwild2_files import (
     find_annotations,
     read_annotation,
@@ -21,9 +22,6 @@ from abawfw.datasets.importers.affwild2_files import (
 from abawfw.datasets.importers.feature_folder import FeatureFolder, FeatureRows, not_taken
 from abawfw.datasets.stores.rucaim3.writer import RUCAIM3Writer
 from abawfw.errors import DataError, counted
-
-TOLERANCE = 2
-"""Frames by which annotation and feature may differ: off by one is the normal case in Aff-Wild2."""
 
 
 class AffWild2Report(NamedTuple):
@@ -160,9 +158,9 @@ def _fit(
     values, valid = rows.values, rows.valid
     difference = len(values) - num_frames
     lengths = f'{what} has {len(values)} frames, the video {num_frames}'
-    if abs(difference) > TOLERANCE:
+    if abs(difference) > FRAMES_APART:
         problems.append(
-            f'{lengths}: more than {TOLERANCE} apart; extract it again at the frame rate of the video'
+            f'{lengths}: more than {FRAMES_APART} apart; extract it again at the frame rate of the video'
         )
     elif difference > 0:
         repairs.append(f'{lengths}: last {difference} cut')

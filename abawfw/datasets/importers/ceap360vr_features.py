@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from abawfw.conventions import TARGETS
 from abawfw.datasets.stores import open_store
 from abawfw.evaluation.functional import Moments, moments
 
@@ -101,7 +102,7 @@ def running_std(values: NDArray[np.float64], window: int) -> NDArray[np.float64]
     return np.nanstd(windows, axis=1)
 
 
-def stimulus_mean_ccc(root: Path, partition: str = 'val') -> dict[str, float]:
+def stimulus_mean_ccc(root: Path) -> dict[str, float]:
     """CCC of the mean curve of each stimulus over the training participants (docs/your_data.md).
 
     Scores on this set mostly measure recognising the stimulus and its time course; this baseline knows the
@@ -109,10 +110,9 @@ def stimulus_mean_ccc(root: Path, partition: str = 'val') -> dict[str, float]:
 
     Args:
         root: store written by the converter; ids are ``PARTICIPANT_STIMULUS``.
-        partition: where to measure.
 
     Returns:
-        CCC over all frames of the partition, by target.
+        CCC over all frames of val, by target.
     """
     store = open_store(root)
     curves: dict[str, list[np.ndarray]] = {}
@@ -121,9 +121,9 @@ def stimulus_mean_ccc(root: Path, partition: str = 'val') -> dict[str, float]:
             stimulus = video.video_id.split('_')[1]
             curves.setdefault(stimulus, []).append(store.labels(video.video_id, 0, video.num_frames))
     means = {s: np.mean(labels, axis=0) for s, labels in curves.items()}
-    measured = [v for v in store.videos() if v.partition == partition and v.has_labels]
+    measured = [v for v in store.videos() if v.partition == 'val' and v.has_labels]
     scores = {}
-    for column, target in enumerate(('valence', 'arousal')):
+    for column, target in enumerate(TARGETS):
         parts = []
         for video in measured:
             labels = store.labels(video.video_id, 0, video.num_frames)[:, column]

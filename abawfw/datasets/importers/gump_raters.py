@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from abawfw.conventions import TARGETS
 from abawfw.datasets.stores.checks import plain_name
-from abawfw.datasets.stores.labels import COLUMNS
 from abawfw.datasets.stores.rucaim3.hdf5_reader import HDF5Reader
 from abawfw.errors import DataError, counted
 from abawfw.files import FolderWriter
@@ -108,10 +108,10 @@ def _rater_name(name: str, path: Path) -> str:
 def _values(reader: HDF5Reader, path: Path, clip: str, raters: int) -> NDArray[np.float64]:
     """Ratings (raters, values, 2) of a clip."""
     with reader.reading(path):
-        arrays = [reader.array(path, clip, target) for target in COLUMNS]
+        arrays = [reader.array(path, clip, target) for target in TARGETS]
         if len(shapes := {array.shape for array in arrays}) > 1 or len(shape := shapes.pop()) != 2:
             raise DataError(
-                f'{path}: clip {clip}: {" and ".join(COLUMNS)} have shapes {arrays[0].shape} and '
+                f'{path}: clip {clip}: {" and ".join(TARGETS)} have shapes {arrays[0].shape} and '
                 f'{arrays[1].shape}, expected (raters, values) twice; write this clip again'
             )
         if shape[0] != raters:
@@ -127,7 +127,7 @@ def _check_ratings(values: NDArray[np.float64], where: str, rater: str) -> None:
         k, j = np.argwhere(wrong)[0]
         value = values[k, j]
         why = 'no number; remove the clip' if np.isnan(value) else 'outside [-1, 1]; scale the ratings'
-        raise DataError(f'{where}: {COLUMNS[j]} of rater {rater} is {value:g} at {k / RATE:g} s: {why}')
+        raise DataError(f'{where}: {TARGETS[j]} of rater {rater} is {value:g} at {k / RATE:g} s: {why}')
 
 
 class _Folder(FolderWriter):
@@ -137,5 +137,5 @@ class _Folder(FolderWriter):
         """Write the ratings (values, 2) of one clip by one rater."""
         head = [f'# video: {clip}', f'# rater: {rater}', '# pass: 1', f'# rate: {RATE:g}']
         rows = [f'{k / RATE:.1f},{v:.9g},{a:.9g}' for k, (v, a) in enumerate(values)]
-        text = '\n'.join([*head, f'time,{",".join(COLUMNS)}', *rows]) + '\n'
+        text = '\n'.join([*head, f'time,{",".join(TARGETS)}', *rows]) + '\n'
         (self._folder / f'{clip}.{rater}.1.csv').write_text(text, encoding='utf-8')

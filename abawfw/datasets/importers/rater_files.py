@@ -11,9 +11,9 @@ from unicodedata import normalize
 import numpy as np
 from numpy.typing import NDArray
 
+from abawfw.conventions import TARGETS
 from abawfw.datasets.importers.affwild2_files import is_number, read_annotation, read_lines
 from abawfw.datasets.stores.checks import plain_name
-from abawfw.datasets.stores.labels import COLUMNS
 from abawfw.errors import DataError, counted
 from abawfw.evaluation.functional.rater_delays import at_other_times
 
@@ -142,7 +142,7 @@ def _read(path: Path) -> RaterFile:
         labels = read_annotation(path, notes).astype(np.float64)
         rows = np.arange(2, len(labels) + 2)
         return RaterFile(
-            path, video, rater, number, None, dict(zip(COLUMNS, labels.T, strict=True)), rows, notes
+            path, video, rater, number, None, dict(zip(TARGETS, labels.T, strict=True)), rows, notes
         )
     times, values, rows, notes = _table(path, lines)
     return RaterFile(path, video, rater, number, times, values, rows, notes)
@@ -180,12 +180,12 @@ def _table(
     rows = [_cells(path, number, line) for number, line in numbered]
     at = np.array([number for number, _ in numbered[1:]], dtype=np.int64)
     header = [cell.strip().lower() for cell in rows[0]] if rows else []
-    targets = [target for target in COLUMNS if target in header]
+    targets = [target for target in TARGETS if target in header]
     if TIME not in header or not targets:
         found = numbered[0][1].strip()[:60] if numbered else ''
         raise DataError(
             f'{path}: line {numbered[0][0] if numbered else 1} is {found!r}, expected the header '
-            f'{TIME},{",".join(COLUMNS)} (or one of both), with commas: is it a file of another program?'
+            f'{TIME},{",".join(TARGETS)} (or one of both), with commas: is it a file of another program?'
         )
     if twice := [name for name in (TIME, *targets) if header.count(name) > 1]:
         raise DataError(f'{path}: line {numbered[0][0]}: column {twice[0]!r} is there twice; remove one')

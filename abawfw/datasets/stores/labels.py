@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from abawfw.conventions import NO_LABEL, TARGETS
 from abawfw.errors import DataError, counted
-
-NO_LABEL = -5.0
-"""What Aff-Wild2 writes for a frame that could not be annotated (docs/challenge.md)."""
-
-COLUMNS = ('valence', 'arousal')
 
 
 def clean_labels(raw: np.ndarray, video_id: str, start: int = 0) -> np.ndarray:
@@ -32,7 +28,7 @@ def clean_labels(raw: np.ndarray, video_id: str, start: int = 0) -> np.ndarray:
         frame, column = np.argwhere(bad)[0]
         raise DataError(
             # str gives as many digits as tell the value from 1
-            f'video {video_id!r}, frame {start + frame}: {COLUMNS[column]} is {raw[frame, column]!s}, '
+            f'video {video_id!r}, frame {start + frame}: {TARGETS[column]} is {raw[frame, column]!s}, '
             f'which is outside [-1, 1] and not {NO_LABEL:g} (no label), as in '
             f'{int(bad.any(axis=1).sum())} of the '
             f'{counted(len(raw), "frame")} read. Scale the annotation to [-1, 1], with {NO_LABEL:g} where '

@@ -15,6 +15,7 @@ from abawfw.json_files import read_json
 
 PARTITIONS = ('train', 'val', 'test')
 GROUPS = 'groups.csv'
+DAMAGED = 'truncated or damaged: copy or write this file again'
 NARROW_DTYPES = ('float16', 'uint8')
 """Types of a feature that are smaller than float32."""
 KEPT_DTYPES = ('float32', *NARROW_DTYPES)

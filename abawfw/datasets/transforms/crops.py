@@ -1,42 +1,53 @@
-"""Checks that crops share."""
+"""What crops share."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
+from abawfw.components import Width
 from abawfw.errors import ConfigError
 
 Dims = int | tuple[int, ...]
 
 
-def check_size(name: str, size: int) -> None:
-    """ConfigError if ``size`` is no size of a crop."""
-    if size < 1:
-        raise ConfigError(f'{name}(size={size}): a crop has at least one pixel')
+class Crop:
+    """A square piece of every image of some features.
 
-
-def room(name: str, feature: str, dims: Any, size: int) -> tuple[int, int]:
-    """How far down and to the right a crop of ``size`` can lie in an image (height, width, colours).
+    Args:
+        features: names of the image features, (time, height, width, colours); their type stays.
+        size: height and width of the crop, in pixels.
 
     Raises:
-        ConfigError: this is no image, or a smaller one.
+        ConfigError: images smaller than the crop, or a feature without images.
     """
-    if not isinstance(dims, tuple) or len(dims) != 3 or min(dims[:2]) < size:
-        raise ConfigError(
-            f'{name}(size={size}): a frame of feature {feature!r} is {dims}, expected an image (height, '
-            f'width, colours) of at least {size}x{size}'
-        )
-    return dims[0] - size, dims[1] - size
 
+    features: list[str] | None
 
-def cropped_dims(
-    name: str, input_dims: dict[str, Dims], features: Sequence[str], size: int
-) -> dict[str, Dims]:
-    """Sizes of frames after cropping, by feature; ConfigError where they cannot be cropped."""
-    after = dict(input_dims)
-    for feature in features:
-        dims = input_dims[feature]
-        room(name, feature, dims, size)
-        after[feature] = (size, size, *dims[2:]) if isinstance(dims, tuple) else dims
-    return after
+    def __init__(self, features: Sequence[str], size: Width = 40) -> None:
+        if size < 1:
+            raise ConfigError(f'{type(self).__name__}(size={size}): a crop has at least one pixel')
+        self.features = list(features)
+        self.size = size
+
+    def output_dims(self, input_dims: dict[str, Dims]) -> dict[str, Dims]:
+        """Sizes of frames after this transform, by feature; ConfigError where they cannot be cropped."""
+        after = dict(input_dims)
+        for feature in self.features or ():
+            dims = input_dims[feature]
+            self.room(feature, dims)
+            after[feature] = (self.size, self.size, *dims[2:]) if isinstance(dims, tuple) else dims
+        return after
+
+    def room(self, feature: str, dims: Any) -> tuple[int, int]:
+        """How far down and to the right a crop can lie in an image (height, width, colours).
+
+        Raises:
+            ConfigError: this is no image, or a smaller one.
+        """
+        if not isinstance(dims, tuple) or len(dims) != 3 or min(dims[:2]) < self.size:
+            raise ConfigError(
+                f'{type(self).__name__}(size={self.size}): a frame of feature {feature!r} is {dims}, '
+                f'expected an image (height, width, colours) of at least {self.size}x{self.size}'
+            )
+        return dims[0] - self.size, dims[1] - self.size

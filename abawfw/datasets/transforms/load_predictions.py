@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from annotated_types import MinLen
 
-from abawfw.datasets.stores.labels import COLUMNS
+from abawfw.conventions import TARGETS
 from abawfw.datasets.stores.records import VideoInfo
 from abawfw.errors import ConfigError, DataError, counted, few
 from abawfw.prediction_files import read_predictions
@@ -102,9 +102,9 @@ class LoadPredictions:
                 f'{self.folder}, video {video}: predictions of train differ between targets: only {found}; '
                 'write them again'
             )
-        columns = np.full((lengths[self.targets[0]], len(COLUMNS)), np.nan, np.float32)
+        columns = np.full((lengths[self.targets[0]], len(TARGETS)), np.nan, np.float32)
         for target, values in of.items():
-            columns[:, COLUMNS.index(target)] = values
+            columns[:, TARGETS.index(target)] = values
         return columns
 
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
-from abawfw.components import Width
 from abawfw.datasets.transforms.batch_transform import BatchTransform
-from abawfw.datasets.transforms.crops import Dims, check_size, cropped_dims, room
+from abawfw.datasets.transforms.crops import Crop
 from abawfw.registry import TRANSFORMS
 from abawfw.structures import VABatch
 
 
 @TRANSFORMS.register_module()
-class RandomCropFlip(BatchTransform):
+class RandomCropFlip(Crop, BatchTransform):
     """Cut the same random piece out of all images of a clip, and mirror all of them or none.
 
     One place and one toss of a coin for each clip of a batch, so that a face does not jump from frame to
@@ -29,20 +26,11 @@ class RandomCropFlip(BatchTransform):
         ConfigError: images smaller than the crop, or a feature without images.
     """
 
-    def __init__(self, features: Sequence[str], size: Width = 40) -> None:
-        check_size('RandomCropFlip', size)
-        self.features = list(features)
-        self.size = size
-
-    def output_dims(self, input_dims: dict[str, Dims]) -> dict[str, Dims]:
-        """Sizes of frames after this transform, by feature."""
-        return cropped_dims('RandomCropFlip', input_dims, self.features or (), self.size)
-
     def __call__(self, inputs: dict[str, Tensor], batch: VABatch, generator: torch.Generator) -> None:
         """Crop the inputs, and mirror them in one clip of two."""
         for feature in self.features or ():
             x = inputs[feature]
-            down, right = room('RandomCropFlip', feature, tuple(x.shape[2:]), self.size)
+            down, right = self.room(feature, tuple(x.shape[2:]))
             rows, time, _, width, colours = x.shape
             top, left, flip = (
                 torch.randint(0, n, (rows, 1), generator=generator, device=x.device)

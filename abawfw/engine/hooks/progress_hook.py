@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 import time
-from datetime import timedelta
 from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from abawfw.engine.hooks.training_metric_hook import TrainingMetricHook
+from abawfw.progress import Progress, clock
 from abawfw.registry import HOOKS
 
 
@@ -29,7 +28,7 @@ class ProgressHook(Hook):
 
     def __init__(self, every: float = 60.0) -> None:
         self.every = every
-        self.bar: Progress | None = None
+        self.bar = Progress()
         self.watching = False
 
     def before_train_epoch(self, runner: Runner) -> None:
@@ -37,7 +36,9 @@ class ProgressHook(Hook):
         self.watching = runner.rank == 0
         self.frames, self.done = 0, 0
         self.started = self.said = time.monotonic()
-        self._open(f'epoch {runner.epoch + 1}/{runner.max_epochs}', runner.train_loop.batch, _batches(runner))
+        if self.watching and sys.stderr.isatty():
+            batch, total = runner.train_loop.batch, _batches(runner)
+            self.bar(_epoch(runner), batch, total, f'{batch}/{total}')
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict, outputs: dict) -> None:
         """Advance."""
@@ -45,56 +46,35 @@ class ProgressHook(Hook):
             return
         self.frames += sum(data_batch['data_samples'].num_frames)
         self.done += 1
-        if self.bar is not None:
-            self.bar.update(
-                self.bar.task_ids[0], completed=batch_idx + 1, state=self._state(runner, batch_idx)
-            )
+        what, batch, total = _epoch(runner), batch_idx + 1, _batches(runner)
+        if sys.stderr.isatty():
+            self.bar(what, batch, total, f'{batch}/{total} {self._state(runner, batch_idx)}')
         elif time.monotonic() - self.said >= self.every:
             self.said = time.monotonic()
-            where = f'epoch {runner.epoch + 1}/{runner.max_epochs}, batch {batch_idx + 1}/{_batches(runner)}'
-            runner.logger.info(f'{where}  {self._state(runner, batch_idx)}')
+            runner.logger.info(f'{what}, batch {batch}/{total}  {self._state(runner, batch_idx)}')
 
     def before_val_epoch(self, runner: Runner) -> None:
         """Open the bar of validation."""
-        self._open('validating', 0, len(runner.val_dataloader.batch_sampler))
+        self.after_val_iter(runner, -1)
 
     def after_val_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
         """Advance."""
-        if self.bar is not None:
-            self.bar.update(self.bar.task_ids[0], completed=batch_idx + 1)
+        if self.watching and sys.stderr.isatty():
+            self.bar('validating', batch_idx + 1, len(runner.val_dataloader.batch_sampler))
 
     def after_stop(self, runner: Runner, status: str) -> None:
         """Close the bar when the run ends early, so that the terminal is whole for the message."""
-        self._close()
+        self.bar.clear()
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Close the bar."""
-        self._close()
+        self.bar.clear()
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Close the bar."""
-        self._close()
-
-    def _open(self, what: str, completed: int, total: int) -> None:
-        console = Console(stderr=True)
-        if not self.watching or not console.is_terminal:
-            return
-        columns = (
-            TextColumn('{task.description}'),
-            BarColumn(20),
-            MofNCompleteColumn(),
-            TextColumn('{task.fields[state]}'),
-        )
-        self.bar = Progress(*columns, console=console, transient=True)
-        self.bar.add_task(what, total=total, completed=completed, state='')
-        self.bar.start()
-
-    def _close(self) -> None:
-        if self.bar is not None:
-            self.bar.stop()
-            self.bar = None
+        self.bar.clear()
 
     def _state(self, runner: Runner, batch_idx: int) -> str:
         """Loss, speed and time left."""
@@ -107,9 +87,13 @@ class ProgressHook(Hook):
         parts = [
             *([] if loss is None else [f'loss {loss:.3f}']),
             f'{self.frames / seconds:,.0f} frames/s',
-            f'left {_clock(epoch)}, run {_clock(run)}',
+            f'left {clock(epoch)}, run {clock(run)}',
         ]
         return '  '.join(parts)
+
+
+def _epoch(runner: Runner) -> str:
+    return f'epoch {runner.epoch + 1}/{runner.max_epochs}'
 
 
 def _batches(runner: Runner) -> int:
@@ -122,7 +106,3 @@ def _mean_loss(runner: Runner) -> float | None:
         if isinstance(hook, TrainingMetricHook) and hook.counts[0]:
             return float(hook.counts[1] / hook.counts[0])
     return None
-
-
-def _clock(seconds: float) -> str:
-    return str(timedelta(seconds=round(seconds)))

@@ -19,7 +19,7 @@ from mmengine.runner import Runner
 
 import abawfw
 from abawfw.config.diff import config_changes
-from abawfw.devices import matmul_precision
+from abawfw.devices import matmul_precision, usable_cores
 from abawfw.engine.hooks.checkpoint_hook import VACheckpointHook
 from abawfw.engine.hooks.epoch_log_hook import EpochLogHook
 from abawfw.engine.hooks.time_budget_hook import TimeBudgetHook
@@ -166,7 +166,7 @@ def machine() -> dict[str, Any]:
     return {
         'os': _operating_system(),
         'cpu': cpu_info().get('model name', platform.processor() or platform.machine()),
-        'cores': len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count(),
+        'cores': usable_cores(),
         'memory': _memory(),
         'gpus': [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())] if cuda else [],
         'torch': torch.__version__,

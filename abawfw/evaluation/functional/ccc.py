@@ -94,14 +94,6 @@ class Moments:
         return None if not self.n or self.constant else self.ccc
 
     @property
-    def ccc_unbiased(self) -> float:
-        """CCC with unbiased variances; see ``abawfw.evaluation.functional.ccc.ccc``."""
-        m = self._required()
-        n = max(m.n - 1, 1)  # a single frame has no variance: constant
-        args = m.mean_true, m.mean_pred, m.square_true / n, m.square_pred / n, m.product / m.n
-        return float(concordance(*args))
-
-    @property
     def pcc(self) -> float:
         """Pearson correlation coefficient, 0 where labels or predictions are constant."""
         return (
@@ -174,7 +166,7 @@ def concordance(mean_true: Any, mean_pred: Any, var_true: Any, var_pred: Any, co
     return np.where(constant, 0.0, 2 * covariance / np.where(constant, 1.0, spread))
 
 
-def ccc(true: Any, pred: Any, unbiased: bool = False) -> float:
+def ccc(true: Any, pred: Any) -> float:
     """Concordance correlation coefficient, 2 cov / (var + var + (difference of means)^2).
 
     It is 0 where labels or predictions are constant, also where both are the same constant: the quotient is
@@ -184,9 +176,6 @@ def ccc(true: Any, pred: Any, unbiased: bool = False) -> float:
     Args:
         true: labels.
         pred: predictions.
-        unbiased: divide the variances, but not the covariance, by one frame less, as TAGF and its family do
-            (docs/tagf.md, Evaluation and output): perfect predictions of n frames then have a CCC of
-            (n - 1) / n.
 
     Raises:
         DataError: lengths differ, no frame has a label, or a prediction is not finite.
@@ -196,8 +185,7 @@ def ccc(true: Any, pred: Any, unbiased: bool = False) -> float:
     >>> ccc([0.5, 0.5], [0.5, 0.5])
     0.0
     """
-    of = moments(true, pred)
-    return of.ccc_unbiased if unbiased else of.ccc
+    return moments(true, pred).ccc
 
 
 def pcc(true: Any, pred: Any) -> float:

@@ -83,11 +83,13 @@ def _mean(x: np.ndarray, window: int) -> np.ndarray:
 
 
 def _binomial(x: np.ndarray, window: int) -> np.ndarray:
-    n, weights = len(x), _binomial_weights(window)
-    result = _convolve(x, weights)
-    if n < 2 * window + 1:
-        result /= _convolve(np.ones(n), weights).reshape(-1, *[1] * (x.ndim - 1))
-    return result
+    from scipy.signal import oaconvolve  # here: importing this room must stay light
+
+    columns, weights = x.reshape(len(x), -1), _binomial_weights(window)[:, None]
+    result = oaconvolve(columns, weights, 'same', axes=0)
+    if len(x) < 2 * window + 1:
+        result /= oaconvolve(np.ones((len(x), 1)), weights, 'same', axes=0)
+    return np.asarray(result).reshape(x.shape)
 
 
 def _binomial_weights(window: int) -> np.ndarray:
@@ -99,25 +101,6 @@ def _binomial_weights(window: int) -> np.ndarray:
     half = np.cumprod((window - k + 1) / (window + k))
     weights = np.concatenate([half[::-1], [1.0], half])
     return weights / weights.sum()
-
-
-def _convolve(x: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The middle ``len(x)`` values of the full convolution along time, by Fourier transforms."""
-    n, tail = len(x), len(weights) - 1
-    # Overlap-add: short transforms stay in the cache, and a block reaches only into the next one.
-    wanted = 1 << (min(n + tail, 8 * tail + 2000) - 1).bit_length()
-    block = max(wanted - tail, tail)
-    size = 1 << (block + tail - 1).bit_length()
-    blocks = -(-n // block)
-    padded = np.zeros((blocks * block, *x.shape[1:]))
-    padded[:n] = x
-    spectrum = np.fft.rfft(weights, size).reshape(-1, *[1] * (x.ndim - 1))
-    spectra = np.fft.rfft(padded.reshape(blocks, block, *x.shape[1:]), size, axis=1) * spectrum
-    parts = np.fft.irfft(spectra, size, axis=1)
-    full = np.zeros((blocks + 1, block, *x.shape[1:]))
-    full[:-1] = parts[:, :block]
-    full[1:, :tail] += parts[:, block : block + tail]
-    return full.reshape(-1, *x.shape[1:])[tail // 2 : tail // 2 + n]
 
 
 def triangle(frames: int) -> np.ndarray:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import cached_property
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,18 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from abawfw.extraction.audio.audio import RATE, Audio
-from abawfw.extraction.extractors.base import AudioExtractor, chunked_rows
-from abawfw.extraction.extractors.smile import smile
-from abawfw.extraction.packages import optional_package
+from abawfw.extraction.extractors.smile import SmileExtractor
 from abawfw.registry import EXTRACTORS
 
 STREAM = Path(__file__).with_name('egemaps_stream.conf')
-MODES = ('stream', 'window')
 AT_ONCE = 100  # frames per piece, each of which costs as much as a second of audio
 
 
 @EXTRACTORS.register_module('egemaps')
-class EGeMAPS(AudioExtractor):
+class EGeMAPS(SmileExtractor):
     """The 88 functionals of eGeMAPSv02 over the second of audio from the time of each frame on.
 
     Extracted by openSMILE, which is free for research only: see its licence before any commercial use.
@@ -36,9 +32,12 @@ class EGeMAPS(AudioExtractor):
     """
 
     name = 'egemaps'
+    before, after = 2, 1.5  # openSMILE gives no window that reaches to within 50 ms of the end
 
     def __init__(self, mode: Literal['stream', 'window'] = 'stream') -> None:
         self.mode = mode
+        options = {'frameModeFunctionalsConf': str(STREAM)} if mode == 'stream' else None
+        self.analyses = (('eGeMAPSv02', 'func', options),)
 
     @property
     def dims(self) -> tuple[int, ...]:
@@ -49,23 +48,12 @@ class EGeMAPS(AudioExtractor):
         """See `Extractor.settings`."""
         return {'mode': self.mode}
 
-    def check(self) -> None:
-        """See `Extractor.check`."""
-        optional_package('opensmile', 'features', f'feature {self.name!r}')
-
     def rows(self, audio: Audio, times: NDArray[np.float64]) -> Iterator[NDArray[np.float32]]:
         """See `AudioExtractor.rows`."""
         if self.mode == 'stream':
-            # openSMILE gives no window that reaches to within 50 ms of the end
-            for found, taken in chunked_rows(audio, times, self._analyse, before=2, after=1.5):
-                yield found[taken]
+            yield from super().rows(audio, times)
             return
         starts = np.round(times * RATE).astype(int)
         for first in range(0, len(starts), AT_ONCE):
             some = starts[first : first + AT_ONCE]
-            yield np.concatenate([self._analyse(audio.read(k, k + RATE)) for k in some.tolist()])
-
-    @cached_property
-    def _analyse(self) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
-        options = {'frameModeFunctionalsConf': str(STREAM)} if self.mode == 'stream' else None
-        return smile(self.name, 'eGeMAPSv02', 'func', options)
+            yield np.concatenate([self.analyse(audio.read(k, k + RATE)) for k in some.tolist()])

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from abawfw.devices import find_device
 from abawfw.errors import CheckpointError, ConfigError, DataError, nearest
-from abawfw.extraction.faces.detectors.mtcnn import providers
+from abawfw.extraction.faces.detectors.mtcnn import no_cuda, providers
 from abawfw.extraction.packages import optional_package
 from abawfw.files import check_plain
 
@@ -113,12 +113,7 @@ class OnnxNetwork:
     @property
     def notes(self) -> tuple[str, ...]:
         """Where a GPU is asked for and onnxruntime cannot use it."""
-        if not self._device.startswith('cuda') or len(providers(self._device)) > 1:
-            return ()
-        return (
-            f'{self._feature} is computed on the CPU: this onnxruntime has no CUDA; pip install '
-            'onnxruntime-gpu in place of onnxruntime adds it',
-        )
+        return no_cuda(self._device, f'{self._feature} is computed')
 
     @cached_property
     def input(self) -> Tensor:

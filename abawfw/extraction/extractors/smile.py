@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from abawfw.extraction.audio.audio import RATE
+from abawfw.extraction.audio.audio import RATE, Audio
+from abawfw.extraction.extractors.base import AudioExtractor, chunked_rows
 from abawfw.extraction.packages import optional_package
 
 
@@ -41,3 +43,35 @@ def smile(
         return np.asarray(extract(samples[None].clip(-top, top), RATE)[0].T, np.float32)
 
     return analyse
+
+
+class SmileExtractor(AudioExtractor):
+    """A feature that openSMILE computes every 10 ms, of which each frame takes the nearest row.
+
+    Attributes:
+        analyses: arguments of `smile`, but for the name of the feature.
+        before: seconds of audio that a row needs before it.
+        after: the same after it.
+    """
+
+    analyses: Sequence[tuple[Any, ...]]
+    before: int
+    after: float
+
+    def check(self) -> None:
+        """See `Extractor.check`."""
+        optional_package('opensmile', 'features', f'feature {self.name!r}')
+
+    def rows(self, audio: Audio, times: NDArray[np.float64]) -> Iterator[NDArray[np.float32]]:
+        """See `AudioExtractor.rows`."""
+        for found, taken in chunked_rows(audio, times, self.analyse, self.before, self.after):
+            yield found[taken]
+
+    def analyse(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Samples (m,) to rows (k, dims)."""
+        return self.smiles[0](samples)
+
+    @cached_property
+    def smiles(self) -> list[Callable[[NDArray[np.float32]], NDArray[np.float32]]]:
+        """The analyses themselves."""
+        return [smile(self.name, *of) for of in self.analyses]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from abawfw.conventions import FRAMES_APART
 from abawfw.errors import DataError, nearest
 from abawfw.extraction.faces.detectors.base import FaceDetector
 from abawfw.extraction.faces.track import SIZE, FaceTrack, follow_faces
@@ -44,7 +45,6 @@ def find_trials(
     faces: FaceDetector | CropFolder | None,
     annotated: Collection[str] = (),
     persons: int | str = 1,
-    hold: float = HOLD,
     others: bool = False,
 ) -> TrialTracks:
     """Read a video once for the times of its frames and the faces in it.
@@ -55,7 +55,6 @@ def find_trials(
         annotated: suffixes of the persons that are annotated; only these get a trial, if there are any. They
             do even without a face, since there is more to a video than faces.
         persons: how many are followed if none is annotated, or 'all'; see `find_faces`.
-        hold: seconds over which a face is held while it is not found.
         others: whether tracks of persons without a trial are wanted.
 
     Raises:
@@ -69,7 +68,7 @@ def find_trials(
     wanted = annotated_persons(annotated)
     if wanted:
         persons = 2 if persons == 2 or any(wanted.values()) else 1
-    people, rest = follow_faces(recording, faces, persons, hold, others)
+    people, rest = follow_faces(recording, faces, persons, HOLD, others)
     found, times = {t.suffix: t for t in people}, people[0].times
     if not wanted:
         return TrialTracks(times, dict(found), (), tuple(rest))
@@ -104,7 +103,6 @@ def _from_crops(recording: Recording, crops: CropFolder, annotated: Collection[s
 
 
 KINDS = ('.jpg', '.jpeg', '.png')
-SLACK = 2  # frames by which counts of Aff-Wild2 differ from what a video decodes to (docs/challenge.md)
 
 
 class CropFolder:
@@ -191,7 +189,7 @@ class CropFolder:
             files[int(path.stem)] = path
         last = max(files, default=0)
         if num_frames is not None and last > num_frames:
-            if last > num_frames + SLACK:
+            if last > num_frames + FRAMES_APART:
                 raise DataError(f'{files[last]}: the video has {num_frames} frames: crops of another video?')
             beyond = [files.pop(number).name for number in sorted(files) if number > num_frames]
             text = f'{video}: the video has {num_frames} frames, omitted: {", ".join(beyond)}'

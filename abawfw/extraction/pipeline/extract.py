@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from abawfw.conventions import FRAMES_APART, NO_LABEL
 from abawfw.datasets.stores.checks import not_finite
-from abawfw.datasets.stores.labels import NO_LABEL, unlabelled_frames
+from abawfw.datasets.stores.labels import unlabelled_frames
 from abawfw.datasets.stores.npy_file import NpyWriter, naming, write_rows
 from abawfw.datasets.stores.records import FeatureInfo, VideoInfo
 from abawfw.datasets.stores.trials.files import LABELS, MASK, TIMES, TRACK
@@ -208,10 +209,6 @@ def _mean_rate(times: NDArray[np.float64]) -> float | None:
     return (len(times) - 1) / span if span > 0 else None
 
 
-TOLERANCE = 2
-"""Rows that may be too many or too few: off by one is the normal case (docs/challenge.md)."""
-
-
 def match_rows(labels: NDArray, num_frames: int, what: str) -> tuple[NDArray[np.float32], str | None]:
     """Give each frame the row of its number.
 
@@ -226,14 +223,15 @@ def match_rows(labels: NDArray, num_frames: int, what: str) -> tuple[NDArray[np.
         (num_frames, 2) float32, and what was done about another number of rows, None if nothing.
 
     Raises:
-        DataError: more than `TOLERANCE` rows too many or too few.
+        DataError: more than `FRAMES_APART` rows too many or too few.
     """
     difference = len(labels) - num_frames
     lengths = f'{what}: {len(labels)} rows for {num_frames} frames'
-    if abs(difference) > TOLERANCE:
+    if abs(difference) > FRAMES_APART:
         raise DataError(
-            f'{lengths}, more than {TOLERANCE} apart; is it the annotation of this video, and is the video '
-            'whole? One that is re-encoded must keep every frame: ffmpeg -i OLD -fps_mode passthrough NEW.mp4'
+            f'{lengths}, more than {FRAMES_APART} apart; is it the annotation of this video, '
+            'and is the video whole? One that is re-encoded must keep every frame: '
+            'ffmpeg -i OLD -fps_mode passthrough NEW.mp4'
         )
     rows = np.full((num_frames, 2), np.nan, np.float32)
     rows[: len(labels)] = labels[:num_frames]

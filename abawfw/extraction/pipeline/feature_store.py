@@ -212,12 +212,7 @@ class FinishedTrial:
     def write(self, folder: Path) -> None:
         """Write it into the folder of the trial."""
         content = {
-            'trial': self.info.video_id,
-            'partition': self.info.partition,
-            'length': self.info.num_frames,
-            'fps': self.info.fps,
-            'labels': self.info.has_labels,
-            'valid': sorted(self.masked),
+            **Trial(self.info, folder, self.masked).to_json(),
             'video': self.video,
             'siblings': list(self.siblings),
             'size': self.size,

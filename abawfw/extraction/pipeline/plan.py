@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,16 +13,15 @@ from abawfw.datasets.importers.affwild2_files import read_annotation
 from abawfw.datasets.stores.records import FeatureInfo
 from abawfw.errors import AbawfwError, ConfigError, DataError, counted, nearest
 from abawfw.extraction.extractors import Extractor, FaceExtractor, build_extractor, on_device
-from abawfw.extraction.faces.detectors.base import FACES, OFFICIAL, FaceDetector
+from abawfw.extraction.faces.detectors.base import DETECTOR, FACES, OFFICIAL, FaceDetector
 from abawfw.extraction.faces.track import wrong_persons
 from abawfw.extraction.faces.trial_faces import HOLD, CropFolder
 from abawfw.extraction.pipeline.extract import ExtractionReport, extract_video
 from abawfw.extraction.pipeline.worker_processes import Tick
 from abawfw.extraction.speech import SPEECH, SpeechRule, build_speech_rule
 from abawfw.extraction.video.source_videos import SourceVideo
+from abawfw.progress import Report
 from abawfw.registry import FACE_DETECTORS
-
-DETECTOR = 'MTCNNDetector'
 
 
 @dataclass(frozen=True)
@@ -205,7 +204,7 @@ class ProgressWatch:
         progress: called with what is done, and how many kB of it out of how many.
     """
 
-    def __init__(self, videos: Sequence[SourceVideo], progress: Callable[[str, int, int], None]) -> None:
+    def __init__(self, videos: Sequence[SourceVideo], progress: Report) -> None:
         self._sizes = {v.video_id: max(round(v.path.stat().st_size / 1000), 1) for v in videos}
         self._done = dict.fromkeys(self._sizes, 0.0)
         self._progress = progress

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
+from abawfw.conventions import TARGETS
 from abawfw.errors import ConfigError
 from abawfw.models.convert.tagf import ConvertedWeights, compare_weights, shortened
 from abawfw.models.weight_files import read_weights
@@ -87,7 +88,7 @@ def _check(source: Path, model: Mapping[str, Any], features: Sequence[str]) -> N
             f'the config has {", ".join([*features, *encoders, *contexts])}: take a config of '
             'configs/mamba_va'
         )
-    targets = list(model.get('targets', ['valence', 'arousal']))
+    targets = list(model.get('targets', TARGETS))
     if len(targets) != 2:
         raise ConfigError(
             f'{source}: a checkpoint of Mamba-VA estimates valence and arousal, the config {targets[0]}'

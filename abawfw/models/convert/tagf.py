@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from abawfw.checkpoints import explain_mismatch, refuse_not_finite
+from abawfw.conventions import TARGETS
 from abawfw.errors import CheckpointError, ConfigError
 from abawfw.models.weight_files import read_weights
 from abawfw.registry import FUSIONS, MODELS
@@ -78,7 +79,7 @@ def convert_tagf(
 
 
 def _check_target(source: Path, model: Mapping[str, Any]) -> None:
-    targets = list(model.get('targets', ['valence', 'arousal']))
+    targets = list(model.get('targets', TARGETS))
     if len(targets) != 1:
         raise ConfigError(
             f'{source}: a checkpoint of the reference estimates one target, the config has '

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from abawfw.devices import SHARED_OUT
+from abawfw.devices import SHARED_OUT, usable_cores
 from abawfw.registry import LAUNCHERS
 from abawfw.series.launchers.base import Job, Launcher, code_text
 from abawfw.series.launchers.command_chain import GRACE, CommandChain
@@ -58,11 +58,6 @@ class LocalLauncher(Launcher):
         deadline = time.monotonic() + GRACE
         for handle in handles:
             handle.leave(deadline)
-
-
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
 
 
 def visible_gpus() -> list[str]:

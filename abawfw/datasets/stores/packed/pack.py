@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from abawfw.datasets.stores.packed.store import PackedStore
 from abawfw.datasets.stores.records import NARROW_DTYPES, FeatureInfo, VideoInfo, write_extraction
 from abawfw.errors import DataError
 from abawfw.files import Replacement, recover
+from abawfw.progress import Report, unseen
 
 
 def pack_store(
@@ -27,7 +28,7 @@ def pack_store(
     features: Sequence[str] | None = None,
     dtype: str = 'float32',
     overwrite: bool = False,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Report = unseen,
 ) -> PackedStore:
     """Write a store into the packed layout.
 
@@ -118,7 +119,7 @@ def _write_feature(
     folder: Path,
     name: str,
     info: FeatureInfo,
-    progress: Callable[[str, int, int], None] | None,
+    progress: Report,
 ) -> dict[str, list[int]]:
     """Write one feature, its moments, and its mask if any frame was not observed; returns their checksums."""
     videos = source.videos()
@@ -138,8 +139,7 @@ def _write_feature(
         }
         values_out, moments_out, observed_out, mask_out = outs.values()
         for done, video in enumerate(videos):
-            if progress:
-                progress(f'packing {name}, by videos', done, len(videos))
+            progress(f'packing {name}, by videos', done, len(videos))
             valid = source.observed(video.video_id, name, 0, video.num_frames)
             everything, start = RunningMoments(info.dims), 0
             observed = everything if valid.all() else RunningMoments(info.dims)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from abawfw.conventions import TARGETS
 from abawfw.datasets.stores.records import PARTITIONS, VideoInfo
 from abawfw.datasets.stores.rucaim3.hdf5_reader import MAX_NUMBERS, MAX_ROWS, HDF5Reader, readable_name
 from abawfw.errors import DataError
@@ -58,7 +59,7 @@ class RUCAIM3Files:
         """Length, frame rate and existence of labels of a video."""
         path = self.targets_path(partition)
         names = self._reader.names(path, video_id) or ()
-        present = [name for name in ('valence', 'arousal') if name in names]
+        present = [name for name in TARGETS if name in names]
         lengths = {name: self._column(path, video_id, name) for name in present}
         if 'length' in names:
             length = self._reader.number(path, video_id, 'length')
@@ -84,7 +85,7 @@ class RUCAIM3Files:
         """Labels as on disk, (stop - start, 2)."""
         path = self.targets_path(video.partition)
         with self._reader.reading(path):
-            columns = [self._reader.array(path, video.video_id, name) for name in ('valence', 'arousal')]
+            columns = [self._reader.array(path, video.video_id, name) for name in TARGETS]
             return np.stack([column[start:stop].reshape(-1) for column in columns], axis=1)
 
     def shape(self, video: VideoInfo, feature: str) -> tuple[tuple[int, ...], np.dtype]:

@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 from h5py import h5d, h5g, h5l, h5o, h5s, h5t, h5z
 
+from abawfw.datasets.stores.records import DAMAGED
 from abawfw.errors import DataError, nearest
 from abawfw.files import check_plain
 
@@ -29,7 +30,6 @@ MAX_CHUNK = 1 << 30
 MAX_LINKS = 32
 """Links and virtual arrays that may lead on to one another."""
 
-DAMAGED = 'truncated or damaged: copy or write this file again'
 COPY = 'copy what it stands for into this file'
 _NO_NUMBERS = {
     h5t.STRING: 'text',

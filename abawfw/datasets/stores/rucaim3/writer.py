@@ -9,8 +9,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from abawfw.conventions import NO_LABEL
 from abawfw.datasets.stores.base import RunningMoments
-from abawfw.datasets.stores.labels import NO_LABEL, unlabelled_frames
+from abawfw.datasets.stores.labels import unlabelled_frames
 from abawfw.datasets.stores.records import GROUPS, NARROW_DTYPES
 from abawfw.datasets.stores.rucaim3.files import PARTITIONS
 from abawfw.datasets.stores.rucaim3.hdf5_reader import readable_name

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from abawfw.datasets.stores.npy_file import NUMBERS, check_truth, read_array, read_arrays, read_header
-from abawfw.datasets.stores.records import KEPT_DTYPES, FeatureInfo, Problem, VideoInfo
+from abawfw.datasets.stores.records import DAMAGED, KEPT_DTYPES, FeatureInfo, Problem, VideoInfo
 from abawfw.datasets.stores.trials.index import Trial, TrialIndex
 from abawfw.errors import DataError, counted
 from abawfw.evaluation.functional import stretches
@@ -120,9 +120,6 @@ class TrialFiles:
         if array.dtype != 'uint8':
             return None
         return np.asarray(array.read(start, stop).any(axis=tuple(range(1, len(array.shape)))))
-
-
-DAMAGED = 'truncated or damaged: copy or write this file again'
 
 
 def given_dtype(stored: str) -> str:

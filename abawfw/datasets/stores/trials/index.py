@@ -32,6 +32,18 @@ class Trial:
     folder: Path
     masked: frozenset[str] | None = None
 
+    def to_json(self) -> dict[str, Any]:
+        """Its entry in trials.json."""
+        return {
+            'trial': self.info.video_id,
+            'partition': self.info.partition,
+            'length': self.info.num_frames,
+            'fps': self.info.fps,
+            'labels': self.info.has_labels,
+            'valid': sorted(self.masked or ()),
+            **({} if self.info.group is None else {'group': self.info.group}),
+        }
+
 
 @dataclass(frozen=True)
 class TrialIndex:
@@ -75,18 +87,7 @@ class TrialIndex:
                 name: {'dims': list(info.dims), 'dtype': info.dtype}
                 for name, info in (self.features or {}).items()
             },
-            'trials': [
-                {
-                    'trial': trial.info.video_id,
-                    'partition': trial.info.partition,
-                    'length': trial.info.num_frames,
-                    'fps': trial.info.fps,
-                    'labels': trial.info.has_labels,
-                    'valid': sorted(trial.masked or ()),
-                    **({} if trial.info.group is None else {'group': trial.info.group}),
-                }
-                for trial in self.trials
-            ],
+            'trials': [trial.to_json() for trial in self.trials],
         }
 
     @classmethod

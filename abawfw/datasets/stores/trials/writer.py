@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from abawfw.conventions import NO_LABEL
 from abawfw.datasets.stores.checks import plain_name
-from abawfw.datasets.stores.labels import NO_LABEL, unlabelled_frames
+from abawfw.datasets.stores.labels import unlabelled_frames
 from abawfw.datasets.stores.npy_file import Rows, write_rows
 from abawfw.datasets.stores.records import KEPT_DTYPES, PARTITIONS, FeatureInfo, VideoInfo
 from abawfw.datasets.stores.trials.files import LABELS, MASK, NO_FEATURE

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 FACES = 'faces'
 """Name of the options of the detector, and of the settings of a store that say where its faces come from."""
+DETECTOR = 'MTCNNDetector'
+"""The detector that finds them where no other is named."""
 OFFICIAL = 'official crops'
 """In place of a detector's name, where faces were cropped by others."""
 

@@ -144,12 +144,7 @@ class MTCNNDetector(FaceDetector):
     @property
     def notes(self) -> tuple[str, ...]:  # type: ignore[override]
         """Where a GPU is asked for and onnxruntime cannot use it."""
-        if not self.device.startswith('cuda') or len(providers(self.device)) > 1:
-            return ()
-        return (
-            'faces are looked for on the CPU: this onnxruntime has no CUDA; pip install onnxruntime-gpu in '
-            'place of onnxruntime adds it',
-        )
+        return no_cuda(self.device, 'faces are looked for')
 
     def _shrunk(self, rgb: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
         """The image at the size that is searched, and by how much the given one is larger."""
@@ -262,6 +257,16 @@ class Net:
         # these files were trained on images with their axes swapped
         values = ((images.astype(np.float32) - 127.5) / 128).transpose(0, 2, 1, 3)
         return self.session.run(self.outputs, {self.input: values})
+
+
+def no_cuda(device: str, what: str) -> tuple[str, ...]:
+    """A note that ``what`` is done on the CPU, where a GPU is asked for and onnxruntime cannot use it."""
+    if not device.startswith('cuda') or len(providers(device)) > 1:
+        return ()
+    return (
+        f'{what} on the CPU: this onnxruntime has no CUDA; pip install onnxruntime-gpu in place of '
+        'onnxruntime adds it',
+    )
 
 
 def providers(device: str) -> list[Any]:

@@ -49,27 +49,31 @@ class Progress:
             self._bar.stop()
             self._bar = None
 
-    def __call__(self, what: str, done: int, total: int) -> None:
-        """Show it."""
+    def __call__(self, what: str, done: int, total: int, state: str = '') -> None:
+        """Show it; a bar ends with ``state``, or else with the fraction that is done and the time left."""
         now = time.monotonic()
         new, self._what = what != self._what, what
         if new:
             self._begun = now
+        left = clock((now - self._begun) / done * (total - done)) if done else ''
         if sys.stderr.isatty():
-            self._draw(new, what, done, total)
+            self._draw(new, what, done, total, state or f'{done / max(total, 1):.0%} {left}')
         elif now - self._said >= self._every:
             self._said = now
-            left = f', about {clock((now - self._begun) / done * (total - done))} left' if done else ''
-            sys.stderr.write(f'{what}: {done:,} of {total:,}{left}\n')
+            sys.stderr.write(f'{what}: {done:,} of {total:,}{left and f", about {left} left"}\n')
             sys.stderr.flush()
 
-    def _draw(self, new: bool, what: str, done: int, total: int) -> None:
+    def _draw(self, new: bool, what: str, done: int, total: int, state: str) -> None:
         if self._bar is None:
             from rich.console import Console
+            from rich.progress import BarColumn, TextColumn
             from rich.progress import Progress as Bar
 
             # Drawn here and not by a thread, for processes may be forked; what others print stays theirs.
             self._bar = Bar(
+                TextColumn('{task.description}'),
+                BarColumn(20),
+                TextColumn('{task.fields[state]}'),
                 console=Console(stderr=True),
                 transient=True,
                 auto_refresh=False,
@@ -81,11 +85,11 @@ class Progress:
         if new:
             for task in self._bar.task_ids:
                 self._bar.remove_task(task)
-            self._task = self._bar.add_task(what, total=total)
+            self._task = self._bar.add_task(what, total=total, state=state)
         now = time.monotonic()
         due = new or done >= total or now - self._drawn >= REFRESH
         self._drawn = now if due else self._drawn
-        self._bar.update(self._task, completed=done, total=total, refresh=due)
+        self._bar.update(self._task, completed=done, state=state, refresh=due)
 
 
 def clock(seconds: float) -> str:
