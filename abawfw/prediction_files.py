@@ -11,6 +11,7 @@ import numpy as np
 from abawfw.conventions import NO_LABEL
 from abawfw.errors import ConfigError, DataError, counted
 from abawfw.json_files import read_json
+from abawfw.text_files import read_text
 
 AGAIN = 'write it again with: python tools/test.py RUN'
 
@@ -161,4 +162,4 @@ def check_complete(folder: Path, partition: str, target: str) -> None:
 def marked(folder: Path) -> set[str]:
     """The parts of a folder that are not written to their end, such as 'val valence'."""
     path = folder / INCOMPLETE
-    return set(path.read_text(encoding='utf-8').splitlines()) if path.is_file() else set()
+    return set(read_text(path).splitlines()) if path.is_file() else set()

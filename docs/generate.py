@@ -14,6 +14,7 @@ import importlib
 import importlib.util
 import inspect
 import io
+import itertools
 import os
 import re
 import runpy
@@ -114,7 +115,8 @@ def public_names() -> str:
             names = {name: value for name, value in names.items() if not _is_component(value)}
         if names:
             about = (module.__doc__ or '').partition('\n')[0]
-            rows = [f'| `{name}` | {_cell(_first_line(names[name]))} |' for name in names]
+            lines = {n: _first_line(x) if callable(x) else _of_constant(path, n) for n, x in names.items()}
+            rows = [f'| `{name}` | {_cell(line)} |' for name, line in lines.items()]
             table = '\n'.join(['| name | |', '| --- | --- |', *rows])
             parts.append(f'## {module.__name__}\n\n{about}\n\n{table}')
     return '\n\n'.join(parts) + '\n'
@@ -127,6 +129,20 @@ def _is_component(value: object) -> bool:
 
 def _first_line(value: object) -> str:
     return (inspect.getdoc(value) or '').partition('\n')[0]
+
+
+def _of_constant(room: Path, name: str) -> str:
+    """First line of the text below a constant, in the module that the room takes it from."""
+    imports = [node for node in ast.parse(room.read_text()).body if isinstance(node, ast.ImportFrom)]
+    (module,) = {str(node.module) for node in imports if name in [alias.name for alias in node.names]}
+    body = ast.parse(inspect.getsource(importlib.import_module(module))).body
+    for node, below in itertools.pairwise(body):
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, 'target', None)]
+        if name in [target.id for target in targets if isinstance(target, ast.Name)]:
+            if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
+                return inspect.cleandoc(str(below.value.value)).partition('\n')[0]
+            break
+    raise ValueError(f'{module}: {name} is public and has no text below it that says what it is')
 
 
 def _cell(text: str) -> str:

@@ -78,7 +78,6 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--allow-repair',
         type=int,
-        default=0,
         metavar='N',
         help='frames to repair per video at most; 2 if not given',
     )
@@ -198,7 +197,7 @@ def soup_lines(target: str, of: TargetSoup) -> list[str]:
 def main(argv: list[str] | None = None) -> None:
     """Print what the ensemble reaches on val, then write its test predictions."""
     args = parse_args(argv)
-    if args.allow_repair < 0:
+    if args.allow_repair is not None and args.allow_repair < 0:
         raise ConfigError(f'--allow-repair {args.allow_repair}: a number of frames, 0 or more')
     sample = SampleFile(args.sample) if args.sample else None
     if args.weights_average:

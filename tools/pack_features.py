@@ -8,6 +8,7 @@ from pathlib import Path
 from abawfw.apis.cli import run
 from abawfw.datasets.stores.kinds import store_kinds
 from abawfw.datasets.stores.packed.pack import pack_store
+from abawfw.datasets.stores.survey import survey_of
 from abawfw.errors import Interrupted, counted
 from abawfw.files import recover
 from abawfw.progress import Progress
@@ -20,7 +21,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument('--from', dest='kind', required=True, choices=list(kinds), help='layout of SRC')
     parser.add_argument('src', metavar='SRC', help='folder of the store to read')
     parser.add_argument('dst', metavar='DST', help='folder to make')
-    parser.add_argument('--features', nargs='+', metavar='NAME', help='take only these (default: all)')
+    parser.add_argument(
+        '--features', nargs='+', metavar='NAME', help='take only these (default: what all videos have)'
+    )
     parser.add_argument(
         '--dtype',
         choices=('float32', 'float16'),
@@ -47,6 +50,11 @@ def main(argv: list[str] | None = None) -> None:
     print(f'{store.root}: {counted(len(store.videos()), "video")}, {counted(frames, "frame")}')
     for name, info in store.features().items():
         print(f'  {name:24} {"x".join(map(str, info.dims)):>10}  {info.dtype}')
+    if args.features is None:
+        for name, partitions in survey_of(kinds[args.kind], Path(args.src)).features().items():
+            if name not in store.features():
+                whole = f'of {", ".join(partitions)} only' if partitions else 'of some videos only'
+                print(f'  {name:24} left out: {args.src} has it {whole}')
 
 
 def identity(path: Path) -> int | None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
 
-from abawfw.errors import ConfigError, DataError, counted
+from abawfw.errors import ConfigError, DataError, counted, few
 from abawfw.prediction_files import Predictions
 from abawfw.results.agreement import differences
 from abawfw.results.compared_score import level_text
@@ -62,11 +62,12 @@ def compare(paths: Sequence[Path | str], stage: str = 'smoothed') -> Comparison:
 
 def _targets_differ(run: Run) -> list[str]:
     """What of a run's targets cannot be taken together."""
-    first, *others = [(t, run.predictions(t)) for t in run.targets]
+    first, *others = [(target, set(run.predictions(target))) for target in run.targets]
     return [
-        f'{run.path}: {first[0]} has the videos {", ".join(first[1])}, but {target} {", ".join(preds)}'
-        for target, preds in others
-        if list(preds) != list(first[1])
+        f'{run.path}: only one of {first[0]} and {target} has the videos {few(sorted(videos ^ first[1]))}; '
+        'test the run again: python tools/test.py RUN'
+        for target, videos in others
+        if videos != first[1]
     ]
 
 

@@ -84,7 +84,7 @@ def soup(
     smoothed: bool = False,
     form: str = 'per-target',
     sample: SampleFile | None = None,
-    allow_repair: int = 0,
+    allow_repair: int | None = None,
     overwrite: bool = False,
     progress: Report = unseen,
 ) -> Soup:

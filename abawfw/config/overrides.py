@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import math
 import re
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -17,6 +18,8 @@ from abawfw.errors import ConfigError
 _QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""", re.DOTALL)
 _NAME = re.compile(r'[A-Za-z_]\w*')
 _CALL = re.compile(r'[A-Za-z_][\w.]*\(')
+# as people write them: 007 and 2023_01 are names, and 1e999 would be infinite
+_NUMBER = re.compile(r'[+-]?(?:0|[1-9][0-9]*|[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?')
 _PLAIN = re.compile(r"""(?:\$\{\w+\}|[^,()\[\]{}'"=])+""")
 _CLOSING = {'[': ']', '(': ')', '{': '}'}
 DEEPEST = 50  # brackets within brackets
@@ -203,11 +206,12 @@ def _word(text: str) -> Any:
         return text.lower() == 'true'
     if text == 'None':
         return None
-    for kind in (int, float):
+    for kind in (int, float) if _NUMBER.fullmatch(text) else ():
         try:
-            return kind(text)
+            number = kind(text)
         except ValueError:
             continue
+        return text if abs(number) == math.inf else number
     return text
 
 

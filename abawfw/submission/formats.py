@@ -74,12 +74,12 @@ class SampleFile:
             needed[video] = max(needed.get(video, 0), frame + 1)
         return needed
 
-    def fit(self, lengths: Mapping[str, int], allow_repair: int = 0) -> list[str]:
+    def fit(self, lengths: Mapping[str, int], allow_repair: int | None = None) -> list[str]:
         """Compare with the predicted number of frames of each video.
 
         Args:
             lengths: frames predicted, by video.
-            allow_repair: difference in frames to accept beyond the tolerance of 2.
+            allow_repair: difference in frames to accept; None for the usual 2.
 
         Returns:
             What is to be repaired, one line per video: the last value repeated, or predictions omitted.
@@ -87,7 +87,7 @@ class SampleFile:
         Raises:
             DataError: videos are missing, or differ by more frames than allowed; all are listed.
         """
-        limit = max(FRAMES_APART, allow_repair)
+        limit = FRAMES_APART if allow_repair is None else allow_repair
         problems, repairs = [], []
         for video, needed in self.lengths().items():
             if not lengths.get(video):
@@ -134,7 +134,7 @@ class Submission:
     repairs: list[str] = field(default_factory=list)
 
 
-def per_target(preds: TargetPredictions, sample: SampleFile | None, allow_repair: int) -> Submission:
+def per_target(preds: TargetPredictions, sample: SampleFile | None, allow_repair: int | None) -> Submission:
     """``TARGET/VIDEO.txt``: header line = target, one value per line."""
     check_format('per-target', preds, sample, allow_repair)
     files = {}
@@ -144,7 +144,7 @@ def per_target(preds: TargetPredictions, sample: SampleFile | None, allow_repair
     return Submission(files, sum(len(p) for videos in preds.values() for p in videos.values()))
 
 
-def per_video(preds: TargetPredictions, sample: SampleFile | None, allow_repair: int) -> Submission:
+def per_video(preds: TargetPredictions, sample: SampleFile | None, allow_repair: int | None) -> Submission:
     """``VIDEO.txt``: header ``valence,arousal``, both values per line (2022)."""
     check_format('per-video', preds, sample, allow_repair)
     both = _both(preds)
@@ -155,7 +155,7 @@ def per_video(preds: TargetPredictions, sample: SampleFile | None, allow_repair:
     return Submission(files, sum(values.shape[1] for values in both.values()))
 
 
-def abaw(preds: TargetPredictions, sample: SampleFile | None, allow_repair: int) -> Submission:
+def abaw(preds: TargetPredictions, sample: SampleFile | None, allow_repair: int | None) -> Submission:
     """``predictions.txt``: exactly the rows of the official sample, in its order (from 2023)."""
     check_format('abaw', preds, sample, allow_repair)
     assert sample is not None
@@ -179,12 +179,12 @@ def of_teacher(preds: TargetPredictions, smoothed: bool) -> Submission:
     return Submission(files, sum(len(p) for videos in preds.values() for p in videos.values()))
 
 
-Format: TypeAlias = Callable[[TargetPredictions, SampleFile | None, int], Submission]
+Format: TypeAlias = Callable[[TargetPredictions, SampleFile | None, int | None], Submission]
 FORMATS: dict[str, Format] = {'per-target': per_target, 'per-video': per_video, 'abaw': abaw}
 
 
 def check_format(
-    name: str, targets: Collection[str], sample: SampleFile | None, allow_repair: int = 0
+    name: str, targets: Collection[str], sample: SampleFile | None, allow_repair: int | None = None
 ) -> None:
     """Refuse a format that these targets cannot fill, or whose rows are unknown.
 
@@ -200,7 +200,7 @@ def check_format(
         raise ConfigError('the format abaw has the rows of the official sample: give it with --sample FILE')
     if name != 'abaw' and sample is not None:
         raise ConfigError(f'a sample fixes the rows of the format abaw; {name} has none')
-    if name != 'abaw' and allow_repair:
+    if name != 'abaw' and allow_repair is not None:
         raise ConfigError(
             f'--allow-repair {allow_repair}: predictions are repaired to fit a sample, which the format abaw '
             f'has; {name} has none: omit it'

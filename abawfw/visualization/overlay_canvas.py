@@ -55,11 +55,7 @@ class OverlayCanvas:
         self.targets = [target for target in COLORS if target in table]
         self.times = table.index.to_numpy(dtype=np.float64)
         self.values = {t: table[t].to_numpy(dtype=np.float64) for t in self.targets}
-        self.ends = {
-            t: table[[f'{t}_low', f'{t}_high']].to_numpy(dtype=np.float64)
-            for t in self.targets
-            if f'{t}_low' in table
-        }
+        self.ends = ends_of(table)
         self._words = table['word'].to_numpy() if 'word' in table else None
         self._frame, self._plane, self._curves = layout(width, height)
         scale = min(self._frame.width / width, self._frame.height / height)
@@ -153,15 +149,7 @@ class OverlayCanvas:
         strip = canvas[y - 2 : y + height + 2, x : x + width]
         middle = width // 2
         for target, ends in self.ends.items():
-            band = np.stack([across, *((1 - ends[first:last].T) / 2 * height + 2)], axis=1)
-            bright = rgb_of(BRIGHT[target])
-            for start, stop in stretches(np.isfinite(band).all(axis=1)):
-                upper, lower = band[start:stop, [0, 2]], band[start:stop, [0, 1]]
-                outline = np.round(np.concatenate([upper, lower[::-1]]) * 16).astype(np.int32)
-                filled = cv2.fillPoly(strip.copy(), [outline], bright, cv2.LINE_AA, 4)
-                filled = cv2.addWeighted(filled, BAND, strip, 1 - BAND, 0)
-                edged = cv2.polylines(filled.copy(), [outline], True, bright, 1, cv2.LINE_AA, 4)
-                strip[:] = cv2.addWeighted(edged, EDGE, filled, 1 - EDGE, 0)
+            draw_band(strip, across, (1 - ends[first:last]) / 2 * height + 2, rgb_of(BRIGHT[target]))
         for target in self.targets:
             values = self.values[target][first:last]
             known = np.isfinite(values)
@@ -232,6 +220,32 @@ class OverlayCanvas:
                 anchor='rm',
             )
         return np.asarray(image)
+
+
+def ends_of(table: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
+    """Lower and upper ends of intervals, (rows, 2) by target, of those that have them."""
+    return {
+        t: table[[f'{t}_low', f'{t}_high']].to_numpy(dtype=np.float64) for t in COLORS if f'{t}_low' in table
+    }
+
+
+def draw_band(image: NDArray[np.uint8], across: NDArray, ends: NDArray, colour: tuple[int, int, int]) -> None:
+    """Draw what lies between two curves, with its edge, where both are known.
+
+    Args:
+        image: drawn on.
+        across: (rows,) pixels from its left.
+        ends: (rows, 2) pixels from its top, the lower curve first.
+        colour: of the curve that the band belongs to.
+    """
+    band = np.column_stack([across, ends])
+    for start, stop in stretches(np.isfinite(band).all(axis=1)):
+        upper, lower = band[start:stop, [0, 2]], band[start:stop, [0, 1]]
+        outline = np.round(np.concatenate([upper, lower[::-1]]) * 16).astype(np.int32)
+        filled = cv2.fillPoly(image.copy(), [outline], colour, cv2.LINE_AA, 4)
+        filled = cv2.addWeighted(filled, BAND, image, 1 - BAND, 0)
+        edged = cv2.polylines(filled.copy(), [outline], True, colour, 1, cv2.LINE_AA, 4)
+        image[:] = cv2.addWeighted(edged, EDGE, filled, 1 - EDGE, 0)
 
 
 def rgb_of(color: str) -> tuple[int, int, int]:

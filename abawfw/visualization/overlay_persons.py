@@ -19,6 +19,8 @@ from abawfw.visualization.overlay_canvas import (
     PANEL,
     Box,
     OverlayCanvas,
+    draw_band,
+    ends_of,
     font,
     rgb_of,
 )
@@ -50,6 +52,7 @@ class PersonsCanvas(OverlayCanvas):
             person: {t: table[t].to_numpy(dtype=np.float64) for t in self.targets}
             for person, table in tables.items()
         }
+        self.ends_of = {person: ends_of(table) for person, table in tables.items()}
         self.words = {p: t['word'].to_numpy() if 'word' in t else [None] * len(t) for p, t in tables.items()}
         self.colours = {p: PERSONS[k % len(PERSONS)] for k, p in enumerate(self.names)}
 
@@ -68,8 +71,8 @@ class PersonsCanvas(OverlayCanvas):
             if np.isfinite(box).all():
                 labels.append((person, self._boxed(image, box, person, row)))
                 self._place(canvas, row, person)
-            for target, strip in self._strips.items():
-                self._curve(canvas, row, strip, self.values[target], rgb_of(self.colours[person]))
+        for target, strip in self._strips.items():
+            self._curves_of(canvas, row, target, strip)
         for strip in self._strips.values():
             middle = strip.x + strip.width // 2
             cv2.line(canvas, (middle, strip.y), (middle, strip.y + strip.height), rgb_of(FAINT), 1)
@@ -101,27 +104,25 @@ class PersonsCanvas(OverlayCanvas):
         each = (width - 52 * (len(self.targets) - 1)) // len(self.targets)
         return {t: Box(x + k * (each + 52), y, each, height) for k, t in enumerate(self.targets)}
 
-    def _curve(
-        self,
-        canvas: NDArray[np.uint8],
-        row: int,
-        strip: Box,
-        values: NDArray[np.float64],
-        colour: tuple[int, int, int],
-    ) -> None:
-        """A person's curve around the present."""
+    def _curves_of(self, canvas: NDArray[np.uint8], row: int, target: str, strip: Box) -> None:
+        """The curves of all persons around the present, over their intervals."""
         x, y, width, height = strip
         first, last, across = self._around(row, width)
-        part = values[first:last]
-        known = np.isfinite(part)
-        points = np.stack([across, (1 - np.where(known, part, 0)) / 2 * height], axis=1)
-        fixed = np.round(points * 16).astype(np.int32)
         image = canvas[y : y + height + 1, x : x + width]
-        for start, stop in stretches(known):
-            line = fixed[start:stop].reshape(-1, 1, 2)
-            cv2.polylines(image, [line], False, colour, 2, cv2.LINE_AA, 4)
-        if known[row - first]:
-            cv2.circle(image, fixed[row - first].tolist(), 4 * 16, colour, -1, cv2.LINE_AA, 4)
+        for person, ends in self.ends_of.items():
+            if target in ends:
+                up = (1 - ends[target][first:last]) / 2 * height
+                draw_band(image, across, up, rgb_of(self.colours[person]))
+        for person, of in self.of.items():
+            part, colour = of[target][first:last], rgb_of(self.colours[person])
+            known = np.isfinite(part)
+            points = np.stack([across, (1 - np.where(known, part, 0)) / 2 * height], axis=1)
+            fixed = np.round(points * 16).astype(np.int32)
+            for start, stop in stretches(known):
+                line = fixed[start:stop].reshape(-1, 1, 2)
+                cv2.polylines(image, [line], False, colour, 2, cv2.LINE_AA, 4)
+            if known[row - first]:
+                cv2.circle(image, fixed[row - first].tolist(), 4 * 16, colour, -1, cv2.LINE_AA, 4)
 
     def _named(
         self, canvas: NDArray[np.uint8], row: int, labels: list[tuple[str, tuple[int, int]]]

@@ -263,7 +263,16 @@ def test_targets_on_other_videos_are_refused(tmp_path: Path, capfd: pytest.Captu
         write_run(run, 5, targets=('arousal',), videos=11)
     found = call(capfd, 'compare', *runs)
     assert found.code == 2
-    assert f'{runs[0]}: valence has the videos v00, ' in found.err
+    assert f'{runs[0]}: only one of valence and arousal has the videos v11; test the run' in found.err
+
+
+def test_targets_with_their_videos_in_another_order_are_the_same(tmp_path: Path) -> None:
+    runs = [write_run(tmp_path / name, seed) for seed, name in enumerate('ab')]
+    expected = compare(runs).scores
+    for path in (runs[0] / 'predictions').glob('*arousal*.json'):
+        turned = dict(reversed(json.loads(path.read_text()).items()))
+        path.write_text(json.dumps(turned))
+    assert compare(runs).scores == expected
 
 
 def test_rounding_is_no_difference(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -41,6 +42,14 @@ def test_packs_a_store(root: Path, tmp_path: Path) -> None:
     done = pack('--from', 'packed', tmp_path / 'packed', tmp_path / 'half', '--dtype', 'float16')
     assert done.returncode == 0
     assert PackedStore(tmp_path / 'half').features()['face_pose'].dtype == 'float16'
+
+
+def test_what_only_some_videos_have_is_named(root: Path, tmp_path: Path) -> None:
+    (root / 'features/val_face_pose.h5').unlink()
+    done = pack('--from', 'rucaim3', root, tmp_path / 'packed')
+    assert (done.returncode, done.stderr) == (0, '')
+    assert 'face_pose' not in PackedStore(tmp_path / 'packed').features()
+    assert re.search(f'face_pose +left out: {root} has it of train only\n', done.stdout)
 
 
 def test_what_a_killed_call_left_is_put_right_and_said(root: Path, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ def sample(folder: Path, *rows: str, header: str = HEADER) -> SampleFile:
 
 
 def test_per_target() -> None:
-    made = FORMATS['per-target'](PREDS, None, 0)
+    made = FORMATS['per-target'](PREDS, None, None)
     assert made.files['valence/a.txt'] == 'valence\n0.5\n-1.0\n0.25\n'
     assert made.files['arousal/a.txt'] == 'arousal\n1.0\n0.0\n-0.5\n'
     assert len(made.files) == 4
@@ -31,7 +31,7 @@ def test_per_target() -> None:
 
 
 def test_per_video() -> None:
-    made = FORMATS['per-video'](PREDS, None, 0)
+    made = FORMATS['per-video'](PREDS, None, None)
     assert made.files == {
         'a.txt': 'valence,arousal\n0.5,1.0\n-1.0,0.0\n0.25,-0.5\n',
         'b_left.txt': 'valence,arousal\n0.1,0.2\n',
@@ -41,7 +41,7 @@ def test_per_video() -> None:
 
 def test_abaw_has_the_rows_of_the_sample_in_its_order(tmp_path: Path) -> None:
     wanted = sample(tmp_path, 'b_left/00001.jpg,-5,-5', 'a/00003.jpg', 'a/00001.jpg,,', 'a/00002.jpg')
-    made = FORMATS['abaw'](PREDS, wanted, 0)
+    made = FORMATS['abaw'](PREDS, wanted, None)
     lines = made.files['predictions.txt'].splitlines()
     assert lines == [
         HEADER,
@@ -56,14 +56,14 @@ def test_abaw_has_the_rows_of_the_sample_in_its_order(tmp_path: Path) -> None:
 
 def test_abaw_repairs_two_frames_and_lists_them(tmp_path: Path) -> None:
     rows = [f'a/{k:05d}.jpg' for k in range(1, 6)]
-    made = FORMATS['abaw'](PREDS, sample(tmp_path, *rows), 0)
+    made = FORMATS['abaw'](PREDS, sample(tmp_path, *rows), None)
     lines = made.files['predictions.txt'].splitlines()
     assert lines[3:] == ['a/00003.jpg,0.25,-0.5', 'a/00004.jpg,0.25,-0.5', 'a/00005.jpg,0.25,-0.5']
     assert made.repairs == [
         'a: 5 rows in the sample, 3 predictions: the last value is repeated 2 x',
         'b_left: not in the sample, omitted',
     ]
-    made = FORMATS['abaw'](PREDS, sample(tmp_path, 'a/00001.jpg', 'b_left/00001.jpg'), 0)
+    made = FORMATS['abaw'](PREDS, sample(tmp_path, 'a/00001.jpg', 'b_left/00001.jpg'), None)
     assert made.rows == 2
     assert made.repairs == ['a: 1 row in the sample, 3 predictions: the last 2 are omitted']
 
@@ -72,7 +72,7 @@ def test_abaw_refuses_more_unless_allowed(tmp_path: Path) -> None:
     rows = [f'a/{k:05d}.jpg' for k in range(1, 7)]
     wanted = sample(tmp_path, *rows, 'c/00001.jpg', 'd/00001.jpg')
     with pytest.raises(DataError) as error:
-        FORMATS['abaw'](PREDS, wanted, 0)
+        FORMATS['abaw'](PREDS, wanted, None)
     for text in (
         'a: 6 rows in the sample, 3 predictions; at most 2',
         'c: 1 row in',
@@ -86,6 +86,9 @@ def test_abaw_refuses_more_unless_allowed(tmp_path: Path) -> None:
     with pytest.raises(DataError, match='a: 6 rows in the sample, 10 predictions; at most 3'):
         FORMATS['abaw'](longer, sample(tmp_path, *rows), 3)
     assert FORMATS['abaw'](longer, sample(tmp_path, *rows), 4).rows == 6
+    for allowed in (0, 1):  # less than the usual 2
+        with pytest.raises(DataError, match=f'a: 5 rows in the sample, 3 predictions; at most {allowed}'):
+            FORMATS['abaw'](PREDS, sample(tmp_path, *rows[:5]), allowed)
 
 
 def test_everything_wrong_with_a_sample_at_once(tmp_path: Path) -> None:
@@ -116,24 +119,24 @@ def test_a_frame_number_that_no_video_has(tmp_path: Path, number: str) -> None:
 def test_wrong_use(tmp_path: Path) -> None:
     wanted = sample(tmp_path, 'a/00001.jpg')
     with pytest.raises(ConfigError, match='--sample FILE'):
-        FORMATS['abaw'](PREDS, None, 0)
+        FORMATS['abaw'](PREDS, None, None)
     for name in ('per-target', 'per-video'):
         with pytest.raises(ConfigError, match=f'{name} has none'):
-            FORMATS[name](PREDS, wanted, 0)
+            FORMATS[name](PREDS, wanted, None)
         with pytest.raises(ConfigError, match=f'--allow-repair 3: .*; {name} has none: omit it'):
             FORMATS[name](PREDS, None, 3)
     with pytest.raises(ConfigError, match='arousal is not among the targets'):
-        FORMATS['per-video']({'valence': PREDS['valence']}, None, 0)
+        FORMATS['per-video']({'valence': PREDS['valence']}, None, None)
     with pytest.raises(DataError, match='differ in 1 video:\n  a: 3 and 2 frames'):
         FORMATS['per-video'](
-            {'valence': PREDS['valence'], 'arousal': {'a': np.zeros(2), 'b_left': np.zeros(1)}}, None, 0
+            {'valence': PREDS['valence'], 'arousal': {'a': np.zeros(2), 'b_left': np.zeros(1)}}, None, None
         )
     with pytest.raises(DataError, match='cannot be the name of a file'):
-        FORMATS['per-target']({'valence': {'../a': np.zeros(1)}}, None, 0)
+        FORMATS['per-target']({'valence': {'../a': np.zeros(1)}}, None, None)
 
 
 def test_existing_output_is_kept(tmp_path: Path) -> None:
-    made = FORMATS['per-target'](PREDS, None, 0)
+    made = FORMATS['per-target'](PREDS, None, None)
     out = tmp_path / 'deep' / 'name'
     write_submission(out, made)
     with pytest.raises(ConfigError, match='--overwrite'):
@@ -148,7 +151,7 @@ def test_existing_output_is_kept(tmp_path: Path) -> None:
 
 
 def test_a_submission_killed_at_any_step_is_the_old_or_the_new_one(tmp_path: Path) -> None:
-    old, new = (FORMATS[name](PREDS, None, 0) for name in ('per-video', 'per-target'))
+    old, new = (FORMATS[name](PREDS, None, None) for name in ('per-video', 'per-target'))
     out = tmp_path / 'here/out'
 
     def prepare() -> None:

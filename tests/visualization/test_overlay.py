@@ -16,7 +16,7 @@ from abawfw.extraction.audio.audio_stream import AudioStream
 from abawfw.extraction.video.recording import Recording
 from abawfw.visualization.overlay import write_overlay
 from abawfw.visualization.overlay_canvas import FOUND, HELD, SPAN, OverlayCanvas, layout, rgb_of
-from abawfw.visualization.overlay_persons import PersonsCanvas
+from abawfw.visualization.overlay_persons import PERSONS, PersonsCanvas
 
 COUNT = 20
 IRREGULAR = [0.1, 0.14, 0.2, *(0.3 + 0.05 * i for i in range(COUNT - 3))]
@@ -246,6 +246,23 @@ def test_an_interval_lies_between_its_ends() -> None:
     np.testing.assert_allclose([rows.min(), rows.max()], expected, atol=2)
     assert len(set(rows)) > 0.95 * np.ptp(rows)  # but for the curve itself
     assert np.ptp(columns) == pytest.approx((1280 - 52 - 24) / 12 * (IRREGULAR[-1] - IRREGULAR[0]), abs=3)
+
+
+@pytest.mark.parametrize('person', ['person1', 'person2'])
+def test_each_of_several_persons_has_intervals_of_their_own(person: str) -> None:
+    flat = {name: table(IRREGULAR).assign(valence=0.0) for name in ('person1', 'person2')}
+    ends = flat | {person: flat[person].assign(valence_low=-0.5, valence_high=0.25)}
+    rgb = np.zeros((360, 640, 3), np.uint8)
+    images = [PersonsCanvas(of, {}, 640, 360).draw_persons(9, rgb).astype(int) for of in (flat, ends)]
+    changed = np.abs(images[1] - images[0]).max(axis=2) > 3
+    rows, columns = np.nonzero(changed)
+    top, height = 484 + 40, 236 - 40 - 22  # of the curves, from +1 to -1
+    expected = [top + height * (1 - value) / 2 for value in (0.25, -0.5)]
+    np.testing.assert_allclose([rows.min(), rows.max()], expected, atol=2)
+    assert columns.max() < 1280 / 2 + 10  # those of arousal, on the right, have none
+    brighter = (images[1] - images[0])[changed].sum(axis=0)
+    own = rgb_of(PERSONS[list(flat).index(person)])
+    assert np.argsort(brighter).tolist() == np.argsort(own).tolist()
 
 
 def test_a_word_stands_beside_the_values() -> None:

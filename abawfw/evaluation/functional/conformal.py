@@ -21,6 +21,7 @@ from abawfw.errors import DataError, counted
 from abawfw.evaluation.functional.curves import smooth
 
 ALPHA = 0.1
+"""Fraction of the frames of a new video that may lie outside an interval, where no other is asked for."""
 WINDOW = 50  # frames on one side, as the smoothing of valence (docs/rucaim3.md, Inference)
 FLOOR = (
     0.2  # of the spread: a constant prediction has an interval, too; less makes wider ones (statistics.md)

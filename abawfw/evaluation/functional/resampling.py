@@ -300,9 +300,10 @@ def _labelled(a: Units, b: Units) -> tuple[list[list[Moments]], list[list[Moment
 def paired_permutation(a: Units, b: Units, replicates: int = 10_000, seed: int = 0) -> float:
     """Two-sided p-value of no difference in CCC: in each draw, half of the units swap A and B.
 
-    Exact, up to the number of draws, where the runs differ by chance alone, whatever the lengths of videos.
-    Of n units no p-value is below 2^(1 - n): there are no more ways to swap. Of several runs the first of A
-    changes places with the first of B, and so on.
+    Exact where the runs differ by chance alone, whatever the lengths of videos: n units can be swapped in
+    2^(n - 1) ways that differ, so no p-value is below 2^(1 - n). All are tried where they are no more than
+    the draws, and drawn at random otherwise. Of several runs the first of A changes places with the first of
+    B, and so on.
 
     Args:
         a: statistics of A by unit, as for ``paired_bootstrap``.
@@ -314,10 +315,8 @@ def paired_permutation(a: Units, b: Units, replicates: int = 10_000, seed: int =
         DataError: A and B have other numbers of units or of labelled frames, or there is none.
     """
     lower, upper = _labelled(a, b)
-    count = len(lower[0])
-    swaps = np.random.default_rng(seed).integers(0, 2, (replicates + 1, count)).astype(np.float64)
-    swaps[0] = 0.0  # the first is what was found
-    differences = np.zeros(replicates + 1)
+    swaps = _swaps(len(lower[0]), replicates, seed)
+    differences = np.zeros(len(swaps))
     for one, other in zip(lower, upper, strict=True):
         first = VideoSums(one)
         both = first.sums, VideoSums(other, first.centre).sums
@@ -326,5 +325,15 @@ def paired_permutation(a: Units, b: Units, replicates: int = 10_000, seed: int =
         found = [ccc_of_sums(total, first.centre)[1] for total in (totals[0] + moved, totals[1] - moved)]
         differences += (found[1] - found[0]) / len(lower)
     # equal but for rounding counts as reached
-    reached = np.abs(differences[1:]) >= abs(differences[0]) - 1e-12
-    return float((np.count_nonzero(reached) + 1) / (replicates + 1))
+    reached = np.abs(differences) >= abs(differences[0]) - 1e-12
+    return float(np.count_nonzero(reached) / len(swaps))
+
+
+def _swaps(count: int, replicates: int, seed: int) -> np.ndarray:
+    """Which units swap, (ways, units) of 0 and 1; the first swaps none, as they were found."""
+    if 2 ** (count - 1) <= replicates + 1:  # the last stays: swapping all others instead is the same
+        ways = np.arange(2 ** (count - 1))[:, None] >> np.arange(count) & 1
+    else:
+        ways = np.random.default_rng(seed).integers(0, 2, (replicates + 1, count))
+        ways[0] = 0
+    return ways.astype(np.float64)

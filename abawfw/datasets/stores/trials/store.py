@@ -20,8 +20,6 @@ from abawfw.datasets.stores.trials.pickles import INFO, STATISTICS, read_scalar_
 from abawfw.errors import ConfigError, DataError, few, nearest
 from abawfw.registry import STORES
 
-"""Trials that an error names one by one."""
-
 
 @STORES.register_module()
 class TrialStore(FeatureStore):
