@@ -10,7 +10,7 @@ import torch
 from abawfw.apis.build import build_loader, model_config
 from abawfw.checkpoints import save_checkpoint
 from abawfw.config.loading import load_config, resolve
-from abawfw.engine.training_state import _tensors
+from abawfw.engine.training_state import _saved
 from abawfw.registry import MODELS
 
 
@@ -34,7 +34,7 @@ def make_run(
         meta = {
             'input_dims': dict(dataset.input_dims),
             'targets': list(cfg.targets),
-            'fitted': _tensors(dataset.fitted),
+            'fitted': _saved(dataset.fitted),
             'extraction': extraction or {},
         } | ({} if fps is None else {'fps': fps})
         save_checkpoint(
