@@ -64,6 +64,22 @@ def test_its_interval_is_over_videos() -> None:
     assert few.obstacle == '3 labelled videos: an interval needs 5 or more'
 
 
+def test_its_interval_is_as_wide_as_plain_draws_of_videos_scatter() -> None:
+    """Of two raters each moves against the other, so half of what a peak moves is a rater's own."""
+    rng = np.random.default_rng(2)
+    videos = {}
+    for k in range(10):
+        delay = 1 + rng.normal(0, 0.6)  # of this video
+        videos[f'v{k}'] = ratings([0, delay], videos=k + 1, seconds=40, fps=10)[f'v{k}']
+    found = rater_delays(videos)['b']
+    drawn = []
+    for _ in range(40):
+        chosen = rng.integers(0, 10, 10)
+        again = rater_delays({f'u{i}': videos[f'v{j}'] for i, j in enumerate(chosen)}, units=())
+        drawn.append(again['b'].seconds)
+    assert found.high - found.low == pytest.approx(2 * 1.96 * np.std(drawn), rel=0.25)
+
+
 def test_gaps_and_frame_rates_do_not_matter() -> None:
     videos = ratings([0, 0, 2.0, 0])
     holes = {}

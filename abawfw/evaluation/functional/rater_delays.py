@@ -120,7 +120,7 @@ def rater_delays(
             continue
         frames = [sum(len(even[v].times) for v in of if v in sums[rater]) for of in units]
         obstacle = interval_obstacle([Moments(n=n) for n in frames], unit)
-        low, high = (None, None) if obstacle else (drawn[rater] + shifts[rater]).tolist()
+        low, high = (None, None) if obstacle else (shifts[rater] + step * drawn[rater]).tolist()
         found[rater] = Delay(shifts[rater], low, high, curve, '', obstacle)
     return found
 
@@ -231,7 +231,7 @@ def _peak(curve: np.ndarray) -> tuple[float, str]:
 def _drawn(
     sums: Mapping[str, Mapping[str, np.ndarray]], units: Sequence[Sequence[str]], seed: int
 ) -> dict[str, np.ndarray]:
-    """By rater, how far 95 % of the delays of draws of units reach below and above that of all, (2,) seconds.
+    """By rater, how far 95 % of the peaks of draws of units reach below and above that of all, (2,) seconds.
 
     The peaks of all raters of a draw are taken together: their median, which delays are measured from,
     differs from draw to draw as well.
