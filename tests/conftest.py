@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import equivalence
 import pytest
@@ -22,6 +25,25 @@ ROOT = Path(__file__).resolve().parents[1]
 # to processes of theirs want what a terminal gives.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope='session')
+def shipped_configs_are_read_once() -> Iterator[None]:
+    """An experiment is made of eight files, most of which others have as well."""
+    from mmengine.config import Config
+
+    read = Config._file2dict
+    read_once = functools.cache(read)
+
+    def file2dict(filename: str, *given: Any, **named: Any) -> Any:
+        path = os.path.abspath(filename)
+        if path.startswith(f'{ROOT}/configs/'):
+            return copy.deepcopy(read_once(path, *given, **named))
+        return read(filename, *given, **named)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Config, '_file2dict', staticmethod(file2dict))
+        yield
 
 
 def shared_dir() -> Path | None:

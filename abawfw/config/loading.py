@@ -227,7 +227,7 @@ def _check_files(path: Path, above: tuple[Path, ...] = ()) -> set[str]:
         raise ConfigError(f'{path}: SyntaxError: {error.msg}, line {error.lineno}') from error
     except (ValueError, RecursionError, MemoryError) as error:  # bytes that are no text, brackets without end
         raise ConfigError(f'{path}: {type(error).__name__}: {error}') from error
-    for node in ast.walk(tree):
+    for node in ast.walk(tree) if 'read_base' in text else ():
         if isinstance(node, ast.With) and 'read_base' in ast.dump(node.items[0]):
             raise ConfigError(
                 f'{path}, line {node.lineno}: `with read_base()` is the other style of MMEngine, in which '
@@ -366,7 +366,7 @@ def drop_unused(config: dict[str, Any], candidates: set[str]) -> None:
 
     A value that the experiment file sets is kept, so that the check reports one without any effect.
     """
-    while unused := {k for k in candidates if k in config} - referenced_names(VAConfig(config)):
+    while unused := {k for k in candidates if k in config} - set(REFERENCE.findall(repr(config))):
         for key in unused:
             del config[key]
 

@@ -194,13 +194,6 @@ def test_a_tracker_that_is_not_installed_is_told_before_the_run(
     assert not (tmp_path / 'work_dirs').exists()
 
 
-def test_no_tracker_is_on_by_default(demo_data: Path) -> None:
-    from abawfw.config.loading import TRACKERS, load_config
-
-    for path in (ROOT / 'configs').rglob('*.py'):
-        assert path.parent.name == '_base_' or not {'visualizer', *TRACKERS} & set(load_config(path)), path
-
-
 class Answers(BaseHTTPRequestHandler):
     """A server that knows nothing, and says so."""
 

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 from config.config_stores import DemoStores, check_and_run
 
-from abawfw.config.loading import load_config, resolve
+from abawfw.config.diff import read_written
+from abawfw.config.loading import TRACKERS, load_config, resolve
 
+pytestmark = pytest.mark.usefixtures('shipped_configs_are_read_once')
 CONFIGS = Path(__file__).parents[2] / 'configs'
 FILES = sorted(CONFIGS.rglob('*.py'))
 EXPERIMENTS = [p for p in FILES if not {CONFIGS / '_base_', CONFIGS / 'protocols'} & {*p.parents}]
@@ -41,8 +43,21 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.mark.parametrize('path', FILES, ids=name_of)
-def test_loads(path: Path) -> None:
-    assert len(load_config(path))
+def test_loads_has_at_most_four_levels_and_is_read_again_without_running_it(
+    path: Path, tmp_path: Path
+) -> None:
+    def depth(value: object) -> int:
+        if isinstance(value, dict):
+            return 1 + max(map(depth, value.values()), default=0)
+        return max(map(depth, value), default=0) if isinstance(value, (list, tuple)) else 0
+
+    config = load_config(path)
+    assert len(config)
+    assert depth(config.to_dict()) - 1 <= 4
+    assert path.parent.name == '_base_' or not {'visualizer', *TRACKERS} & set(config), 'it is turned on'
+    written = tmp_path / 'config.py'
+    written.write_text(config.pretty_text)
+    assert read_written(written).to_dict() == config.to_dict()
 
 
 @pytest.mark.parametrize('path', EXPERIMENTS, ids=name_of)
@@ -64,26 +79,16 @@ def test_lists_its_bases_and_at_most_8_lines_that_differ(path: Path) -> None:
     assert len(own) <= 8
 
 
-@pytest.mark.parametrize('path', FILES, ids=name_of)
-def test_has_at_most_four_levels_of_dict(path: Path) -> None:
-    def depth(value: object) -> int:
-        if isinstance(value, dict):
-            return 1 + max(map(depth, value.values()), default=0)
-        return max(map(depth, value), default=0) if isinstance(value, (list, tuple)) else 0
-
-    assert depth(load_config(path).to_dict()) - 1 <= 4
-
-
 @pytest.mark.parametrize('data', ['ceap360vr', 'gump'])
 def test_a_protocol_has_every_config_for_its_data(data: str) -> None:
     """But those that need a teacher; and all have the same features and targets, or could not be compared."""
     place = CONFIGS / 'protocols' / f'{data}.py'
     entries = load_config(place).configs
     named = {(place.parent / (x if isinstance(x, str) else x.config)).resolve() for x in entries}
-    there = [path for path in CONFIGS.glob(f'*/*_{data}.py') if 'teacher' not in load_config(path)]
+    loaded = {path: load_config(path) for path in CONFIGS.glob(f'*/*_{data}.py')}
+    there = {path: cfg for path, cfg in loaded.items() if 'teacher' not in cfg}
     assert sorted(named) == sorted(there)
-    loaded = [load_config(path) for path in named]
-    assert len({(*sorted(cfg.features), *sorted(cfg.targets), cfg.data_root) for cfg in loaded}) == 1
+    assert len({(*sorted(c.features), *sorted(c.targets), c.data_root) for c in there.values()}) == 1
 
 
 NOT_YET = 'Results: not measured yet.'
@@ -107,9 +112,9 @@ def test_results_table_names_configs_that_exist(readme: Path) -> None:
 
 @pytest.mark.parametrize('path', SHIPPED, ids=name_of)
 def test_values_that_the_command_line_reaches(path: Path) -> None:
-    cfg = resolve(load_config(path, {'normalized': ['x'], 'debug': 3}))
+    cfg = resolve(load_config(path, {'normalized': ['x'], 'debug': 3, 'fusion_dropout': 0.25}))
     for loader in (cfg.train_dataloader, cfg.val_dataloader):
         assert [t.features for t in loader.dataset.pipeline if t.type == 'Normalize'] == [['x']]
         assert loader.dataset.debug == 3
     if 'fusion' in cfg.model and cfg.model.fusion.type in ('CoAttentionFusion', 'LeaderFollowerFusion'):
-        assert resolve(load_config(path, {'fusion_dropout': 0.25})).model.fusion.dropout == 0.25
+        assert cfg.model.fusion.dropout == 0.25

@@ -74,10 +74,11 @@ TINY = [
      f'follower_channels=[4,4] {NO_WORKERS} model.backbones.face48.width=2'),
 ]  # fmt: skip
 
-# What else is shortened: pattern, what takes its place, why.
+# What else is shortened, in commands and in files to be written: pattern, what takes its place, why.
 SHORTENED = [
     (r'--folds 0 1 2( 3 4 5)?', '--folds 0', 'six runs take minutes'),
     (r'--seeds 0 1 2', '--seeds 0', 'as many times three'),
+    (r'seeds = \[1, 2\]', 'seeds = [1]', 'four runs and tests, two of each config'),
     (r'--trials 20', '--trials 1', 'twenty runs take minutes'),
     (r'(train\.py configs/mine/student\.py)$', r'\1 --check-only', 'tests of their own train students'),
     (r'--jobs \d+', '--jobs 1', 'more processes than the tests have cores'),

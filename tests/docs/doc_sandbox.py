@@ -75,7 +75,7 @@ class Sandbox:
         file = self.folder / path
         assert file.resolve().is_relative_to(self.folder.resolve()), f'{path} leads out of the clone'
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
+        file.write_text(shorter(text))
 
     def run(self, command: str, keep: bool = False) -> Outcome:
         """Run a command of a page, or check it as the rules say; ``keep`` what is there already."""
@@ -118,12 +118,18 @@ class Sandbox:
                 shutil.rmtree(path)
 
 
+def shorter(text: str) -> str:
+    """A command or the content of a file, as the rules say."""
+    for pattern, new, _ in SHORTENED:
+        text = re.sub(pattern, new, text)
+    return text
+
+
 def shortened(command: str, placeholders: Mapping[str, str]) -> str:
     """The command with placeholders filled in and sizes as the rules say."""
     for name in sorted(placeholders, key=len, reverse=True):
         command = re.sub(rf'(?<![\w/.]){re.escape(name)}(?![\w/])', placeholders[name], command)
-    for pattern, text, _ in SHORTENED:
-        command = re.sub(pattern, text, command)
+    command = shorter(command)
     if not re.search(r'tools/(train|cross_validate|sweep)\.py', command) or '--check-only' in command:
         return command
     sizes = next((text for pattern, text in TINY if re.search(pattern, command)), None)

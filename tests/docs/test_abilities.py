@@ -10,7 +10,7 @@ from apis.command_line import ROOT
 
 
 @pytest.fixture(scope='module')
-def rows() -> list[Abilities]:
+def rows(shipped_configs_are_read_once: None) -> list[Abilities]:
     return shipped_abilities(ROOT / 'configs')
 
 

@@ -214,8 +214,7 @@ def test_seconds_add_up_over_a_resume(train, tmp_path: Path) -> None:
     assert before > 0
 
 
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize('workers', [0, 2])
+@pytest.mark.parametrize(('number', 'workers'), [(signal.SIGINT, 2), (signal.SIGTERM, 0)])
 def test_a_signal_leaves_a_state_that_resumes(
     train, original: Path, tmp_path: Path, number: int, workers: int
 ) -> None:

@@ -15,7 +15,7 @@ from abawfw.models.layers import Dropout
 from abawfw.registry import MODELS
 from abawfw.structures import VABatch
 
-ATTENTION = {'dim': 8, 'layers': 2, 'heads': 2, 'dropout': 0.0}
+ATTENTION = {'dim': 8, 'layers': 1, 'heads': 2, 'dropout': 0.0}
 FUSIONS: dict[str, dict[str, Any]] = {
     'lfan': {'type': 'LeaderFollowerFusion', 'dim': 8, 'heads': 2, 'dropout': 0.0},
     'can': {'type': 'ChannelAttentionFusion', 'dim': 8},
@@ -81,7 +81,7 @@ changes = {
 
 
 @pytest.mark.parametrize('name', FUSIONS)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(**changes)
 def test_predictions(name: str, order: list[int], padding: int, garbage: float, seed: int) -> None:
     model = build(name).eval()
@@ -103,7 +103,7 @@ def step(name: str, inputs: dict[str, Tensor], samples: VABatch) -> dict[str, Te
 
 
 @pytest.mark.parametrize('name', FUSIONS)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(**changes)
 def test_training(name: str, order: list[int], padding: int, garbage: float, seed: int) -> None:
     expected = step(name, *batch([0, 1, 2], max(LENGTHS), 0.0, seed))
