@@ -51,13 +51,13 @@ def test_what_a_compiler_is_told_of_the_operators_is_what_they_do() -> None:
     torch.library.opcheck(backwards.default, (decay, grad, start, states), test_utils=checks)
 
 
-def test_a_clip_of_2000_frames_is_what_single_frames_give(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_clip_of_5000_frames_is_what_single_frames_give(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     monkeypatch.setitem(mamba_context.PART, 'cpu', 2**14)  # several parts, each of several chunks
     context = MambaContext(8, layers=1, states=4)
-    x, one = torch.randn(1, 2000, 8), torch.ones(1, 1, dtype=torch.bool)
+    x, one = torch.randn(1, 5000, 8), torch.ones(1, 1, dtype=torch.bool)
     with torch.no_grad():
-        whole, last = context(x, one.expand(1, 2000), context.initial_state(1))
+        whole, last = context(x, one.expand(1, 5000), context.initial_state(1))
         state, frames = context.initial_state(1), []
         for frame in x.split(1, dim=1):
             y, state = context(frame, one, state)
