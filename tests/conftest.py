@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import equivalence
+import forked_python
 import pytest
 from hypothesis import settings
 
@@ -83,6 +85,24 @@ def golden_2025(shared: Path) -> Path:
 def golden_mamba_va(shared: Path) -> Path:
     """Golden numbers of Mamba-VA."""
     return shared / 'golden' / 'systems_2025' / 'mamba_va'
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Processes that share the tests share what starts processes for them."""
+    if config.getoption('numprocesses', None) and not hasattr(config, 'workerinput'):
+        forked_python.start_for_all()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """What modules are made of stays: Python need not search it for garbage over and over."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.collect()
+        gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

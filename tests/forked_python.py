@@ -63,9 +63,19 @@ def python() -> str:
     return str(_started() / 'python')
 
 
+PLACE = 'FORKED_PYTHON'
+
+
+def start_for_all() -> None:
+    """Start the server of this process and of those that it starts; it imports when it is first asked."""
+    os.environ[PLACE] = str(_started())
+
+
 @functools.cache
 def _started() -> Path:
     """Folder with the program and the address of the server, which has been started."""
+    if PLACE in os.environ:
+        return Path(os.environ[PLACE])
     folder = Path(tempfile.mkdtemp(prefix='forked_python_'))
     program, address = folder / 'python', folder / 'socket'
     program.write_text(
@@ -74,16 +84,19 @@ def _started() -> Path:
     )
     program.chmod(0o755)
     environment = os.environ | {'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'}
-    # ends with its standard input, hence with this process at the latest
-    server = subprocess.Popen(
-        [sys.executable, str(Path(__file__).resolve()), str(address), str(program)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env=environment,
-        start_new_session=True,  # a terminal's Ctrl-C is for what it runs
-    )
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
+        listening.bind(str(address))
+        listening.listen()
+        # ends with its standard input, hence with this process at the latest
+        server = subprocess.Popen(
+            [sys.executable, str(Path(__file__).resolve()), str(listening.fileno()), str(program)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            env=environment,
+            pass_fds=[listening.fileno()],
+            start_new_session=True,  # a terminal's Ctrl-C is for what it runs
+        )
     assert server.stdin is not None
-    assert server.stdout is not None
     stdin = server.stdin
 
     def end() -> None:
@@ -92,8 +105,6 @@ def _started() -> Path:
         shutil.rmtree(folder)
 
     atexit.register(end)
-    assert server.stdout.readline() == b'ready\n'
-    server.stdout.close()
     return folder
 
 
@@ -144,8 +155,11 @@ def forked_workers() -> Iterator[None]:
         spawn.set_executable(interpreter)
 
 
-def serve(address: str) -> dict[str, Any]:
+def serve(listening: socket.socket) -> dict[str, Any]:
     """Fork a process for every program that asks, until standard input ends.
+
+    Args:
+        listening: where they ask. Everything is imported when the first one does.
 
     Returns:
         In each process that was forked: its job.
@@ -154,21 +168,19 @@ def serve(address: str) -> dict[str, Any]:
     import importlib
     import selectors
 
+    waited = selectors.DefaultSelector()
+    waited.register(0, selectors.EVENT_READ)
+    waited.register(listening, selectors.EVENT_READ)
+    waited.select()
+    gc.disable()
     import torch
 
     torch.set_num_threads(1)
     for name in IMPORTED:
         importlib.import_module(name)
+    gc.enable()
     gc.collect()
     gc.freeze()
-    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    listening.bind(address)
-    listening.listen()
-    sys.stdout.write('ready\n')
-    sys.stdout.flush()
-    waited = selectors.DefaultSelector()
-    waited.register(0, selectors.EVENT_READ)
-    waited.register(listening, selectors.EVENT_READ)
     workers: dict[int, tuple[socket.socket, int, int]] = {}  # by what the selector watches
     while True:
         for key, _ in waited.select():
@@ -260,4 +272,4 @@ def become(job: dict[str, Any], program: str) -> NoReturn:
 
 
 if __name__ == '__main__':
-    become(serve(sys.argv[1]), sys.argv[2])
+    become(serve(socket.socket(fileno=int(sys.argv[1]))), sys.argv[2])
