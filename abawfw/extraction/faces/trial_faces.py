@@ -59,7 +59,7 @@ def find_trials(
         others: whether tracks of persons without a trial are wanted.
 
     Raises:
-        DataError: the video cannot be read, or the crops are not its own.
+        DataError: the video cannot be read, the crops are not its own, or annotations are of three persons.
     """
     if faces is None:
         times = np.array([frame.time for frame in recording.frames()], np.float64)
@@ -67,8 +67,14 @@ def find_trials(
     if isinstance(faces, CropFolder):
         return _from_crops(recording, faces, annotated)
     wanted = annotated_persons(annotated)
-    if wanted:
-        persons = 2 if persons == 2 or any(wanted.values()) else 1
+    if len(wanted) > 2:
+        name = recording.path.stem
+        raise DataError(
+            f'annotations of {", ".join(name + trial for trial in SUFFIXES)}: which of the two persons is '
+            f'{name}? Keep {name} alone, or the other two'
+        )
+    if wanted:  # one who is annotated alone is the one seen largest and longest
+        persons = 2 if any(wanted.values()) else 1
     people, rest = follow_faces(recording, faces, persons, hold, others)
     found, times = {t.suffix: t for t in people}, people[0].times
     if not wanted:
