@@ -46,7 +46,11 @@ def test_nobody_speaks(tmp_path: Path, name: str, text: str) -> None:
         ('a.csv', 'Hello,nan,1\n', 'not after its end'),
         ('a.json', '[["Hello", 0]]', 'entry 1.*needs word'),
         ('a.json', '[3]', 'entry 1.*needs word'),
-        ('a.json', '[{"text": "a", "start": 0, "end": 1}]', 'entry 1: no word; it has text, start, end. Each'),
+        (
+            'a.json',
+            '[{"text": "a", "start": 0, "end": 1}]',
+            'entry 1: no word; it has text, start, end. A',
+        ),
         ('a.json', '[{"word": null, "start": 0, "end": 1}]', 'entry 1.*needs word'),
         ('a.json', '[["a", true, 2]]', 'entry 1.*needs word'),
         ('a.json', '[["a", 0, true]]', 'entry 1.*needs word'),

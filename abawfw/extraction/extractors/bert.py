@@ -64,10 +64,14 @@ class Bert(TranscriptExtractor):
                 'save the model together with a fast one (tokenizer.json)'
             )
 
+    def file(self, video: str) -> Path:
+        """See `TranscriptExtractor.file`."""
+        return transcript_file(self._folder(), video)
+
     def extract(self, video: str, times: NDArray[np.float64]) -> Iterator[NDArray[np.float32]]:
         """See `TranscriptExtractor.extract`."""
         times = in_order(times)
-        words = read_transcript(transcript_file(self._folder(), video))
+        words = read_transcript(self.file(video))
         vectors = np.zeros((len(words) + 1, *self.dims), np.float32)  # the last one: no speech
         for start, stop in self._passages(words):
             vectors[start:stop] = self._vectors(words[start:stop])
@@ -219,7 +223,7 @@ def _json_rows(path: Path) -> Iterator[tuple[str, Any]]:
     for number, entry in enumerate(entries, 1):
         if isinstance(entry, dict) and (lacking := [key for key in COLUMNS if key not in entry]):
             raise DataError(
-                f'{path}: entry {number}: no {", ".join(lacking)}; it has {", ".join(entry) or "no key"}. Each '
+                f'{path}: entry {number}: no {", ".join(lacking)}; it has {", ".join(entry) or "no key"}. A '
                 f'word needs {", ".join(COLUMNS)} (seconds)'
             )
         yield f'entry {number}', [entry[key] for key in COLUMNS] if isinstance(entry, dict) else entry
