@@ -302,8 +302,8 @@ def source_digests(
     found = {'content': content.hexdigest()}
     if isinstance(faces, CropFolder):
         found['crops'] = faces.digest(name)
-    files = [file for extractor in of_transcripts if (file := extractor.file(path.stem)) is not None]
-    if files:
-        transcripts = b''.join(file.read_bytes() for file in files)
+    texts = [text.read_bytes() for of in of_transcripts if (text := of.file(path.stem)) is not None]
+    if texts:
+        transcripts = b''.join(texts)
         found['transcript'] = hashlib.blake2b(transcripts, digest_size=16).hexdigest()
     return found
