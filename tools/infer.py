@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from abawfw.apis.cli import add_computing_options, add_overlap_option, persons, run
 from abawfw.devices import check_device
-from abawfw.errors import counted
+from abawfw.errors import ConfigError, counted
 from abawfw.progress import Progress
 
 if TYPE_CHECKING:
@@ -96,6 +96,11 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit code, 1 if one of several videos failed."""
     args = parse(argv)
+    if args.run is not None and not (config := args.run / 'config.py').is_file():
+        raise ConfigError(
+            f'{args.run}: is no run, as the last path is unless there is --network ({config}: no such config '
+            'file)'
+        )
     check_device(args.device)
     out = args.out or (args.run or Path('work_dirs', args.network.stem)) / 'inferred'
     from abawfw.apis.infer import find_sources, infer

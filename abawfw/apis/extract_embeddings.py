@@ -21,9 +21,12 @@ from abawfw.datasets.stores import open_store
 from abawfw.datasets.stores.base import FeatureStore
 from abawfw.datasets.stores.checks import chunks
 from abawfw.datasets.stores.records import NARROW_DTYPES, VideoInfo
+from abawfw.datasets.stores.trials.files import TRACK
 from abawfw.datasets.stores.trials.writer import TrialWriter
 from abawfw.devices import AUTO, computing_with, find_device
 from abawfw.errors import ConfigError
+from abawfw.extraction.faces.detectors.base import FACES
+from abawfw.extraction.speech import SPEECH
 from abawfw.models.parts import build_per_modality, load_part
 from abawfw.registry import BACKBONES, DATASETS, TRANSFORMS
 
@@ -61,9 +64,9 @@ def extract_embeddings(
 
     The new store, one folder per trial, has ``video_embedding`` in place of video, ``audio_embedding`` in
     place of logmel and NAME_embedding in place of any other modality with a backbone, also where the old one
-    has a feature of this name. Other vectors, such as bert, labels and masks are copied. A model without the
-    backbones gives the same on it as the model with them on the old one. It appears under its name when it is
-    complete, and not at all otherwise.
+    has a feature of this name. Other vectors, such as bert, their settings of extraction, labels, masks,
+    times of frames and tracks of faces are copied. A model without the backbones gives the same on it as the
+    model with them on the old one. It appears under its name when it is complete, and not at all otherwise.
 
     Backbones run in float32 and evaluation mode, on frames as the pipeline of ``val_dataloader`` makes them,
     and on all of them: whether frames without a face count as observed is decided when embeddings are loaded.
@@ -98,15 +101,17 @@ def extract_embeddings(
     infos = {n: store.feature(n) for n in copied}
     dims = {names[m]: (b.out_dim,) for m, b in backbones.items()} | {n: i.dims for n, i in infos.items()}
     dtypes = {n: i.dtype for n, i in infos.items() if i.dtype in NARROW_DTYPES}
+    extraction = {n: s for n, s in store.extraction.items() if n in copied or n in (FACES, SPEECH)}
     observed_of = {name: modality for modality, name in names.items()} | {n: n for n in copied}
     with (
         computing_with(threads, cfg.get('threads'), *backbones.values()),
-        TrialWriter(out, dims, dtypes) as writer,
+        TrialWriter(out, dims, dtypes, extraction) as writer,
     ):
         for done, video in enumerate(store.videos()):
             if progress:
                 progress(done, len(store.videos()))
             whole = 0, video.num_frames
+            track = store.root / video.video_id / TRACK
             masks = {n: store.observed(video.video_id, old, *whole) for n, old in observed_of.items()}
             writer.add(
                 video.video_id,
@@ -117,6 +122,8 @@ def extract_embeddings(
                 {n: mask for n, mask in masks.items() if not mask.all()},
                 video.fps,
                 video.group,
+                store.times(video.video_id),
+                track if track.is_file() else None,
             )
     total = sum(video.num_frames for video in store.videos())
     lengths = {name: dims[name][0] for name in names.values()}

@@ -12,9 +12,11 @@ from abawfw.datasets.importers.affwild2_files import read_annotation
 from abawfw.datasets.stores.records import read_extraction
 from abawfw.devices import check_device
 from abawfw.errors import ConfigError, DataError, Interrupted, counted
+from abawfw.extraction.extractors.base import TranscriptExtractor
 from abawfw.extraction.faces.detectors.base import FACES, FaceDetector, recorded
+from abawfw.extraction.faces.trial_faces import CropFolder
 from abawfw.extraction.pipeline.extract import ExtractionReport
-from abawfw.extraction.pipeline.feature_store import FinishedTrial, GrowingStore, label_digests
+from abawfw.extraction.pipeline.feature_store import FinishedTrial, GrowingStore, label_digest, source_digests
 from abawfw.extraction.pipeline.plan import ExtractionPlan, ProgressWatch
 from abawfw.extraction.pipeline.worker_processes import work_through
 from abawfw.extraction.video.source_videos import SourceVideo, find_videos, not_creatable
@@ -95,17 +97,20 @@ def extract_features(
     for note in (*notes, *plan.notes, *found.notes):
         tell(note)
     with GrowingStore(root, plan.infos, plan.settings(), resume) as store:
-        kept = [video for video in found.videos if _is_kept(store, video)]
-        waiting, failed = [], dict(found.refused)
+        kept, waiting, failed = list[SourceVideo](), list[SourceVideo](), dict(found.refused)
         suffix = '_right' if persons in (1, 2) else '_person99'
         for video in found.videos:
             name = video.video_id
-            if video in kept:
-                continue
-            if problem := not_creatable(store.root, name, f'{name}{suffix}'):
-                failed[name] = problem
-            else:
-                waiting.append(video)
+            try:
+                if trials := store.of_video(name):
+                    _check_unchanged(plan, video, trials)
+                    kept.append(video)
+                elif problem := not_creatable(store.root, name, f'{name}{suffix}'):
+                    failed[name] = problem
+                else:
+                    waiting.append(video)
+            except (DataError, OSError) as error:
+                failed[name] = str(error)
         waiting.sort(key=lambda video: -video.path.stat().st_size)  # the longest last would leave others idle
         if elsewhere := sorted({trial.video for trial in store.trials} - {v.video_id for v in found.videos}):
             tell(
@@ -155,28 +160,35 @@ def _as_begun(plan: ExtractionPlan) -> tuple[ExtractionPlan, list[str]]:
     return replace(plan, options=options), [note]
 
 
-def _is_kept(store: GrowingStore, video: SourceVideo) -> bool:
-    """Whether a video is finished already, from the same file and annotation.
+def _check_unchanged(plan: ExtractionPlan, video: SourceVideo, trials: Sequence[FinishedTrial]) -> None:
+    """Refuse a finished video that would come out different now, as far as its trials say what they are of.
 
     Raises:
-        DataError: it is finished, from another file or annotation.
+        DataError: file, crops, transcript, partition or annotations have changed, or cannot be read.
+        OSError: the file cannot be read.
     """
-    trials = store.of_video(video.video_id)
-    if not trials:
-        return False
-    labels = {suffix: read_annotation(path) for suffix, path in video.annotations.items()}
-    expected = label_digests(video.video_id, labels)
-    for trial in trials:
-        name = trial.info.video_id
-        changes = [
-            ('file size', trial.size, video.path.stat().st_size),
-            ('partition', trial.info.partition, video.partition),
-            ('annotation', trial.annotation, expected.get(name)),
-        ]
-        for what, before, now in changes:
-            if before != now:
-                raise DataError(
-                    f'{store.root / name}: {what} of video {video.video_id!r} has changed since it was '
-                    f'extracted, from {before} to {now}; remove this folder to extract it again'
-                )
-    return True
+    labels = {
+        video.video_id + suffix: label_digest(read_annotation(path))
+        for suffix, path in video.annotations.items()
+    }
+    there = {trial.info.video_id: trial for trial in trials}
+    words = [extractor for extractor in plan.extractors if isinstance(extractor, TranscriptExtractor)]
+    changes: list[tuple[str, object, object]] = []
+    names = set(labels)
+    if isinstance(plan.faces, CropFolder) and not labels:
+        names = {video.video_id + suffix for suffix in plan.faces.persons(video.video_id)}
+    if names:  # otherwise who has a trial follows from the number of persons, one of the settings
+        changes.append(('set of persons', ', '.join(sorted(there)), ', '.join(sorted(names))))
+    for name, trial in there.items():
+        changes.append(('file size', trial.size, video.path.stat().st_size))
+        changes.append(('partition', trial.info.partition, video.partition))
+        changes.append(('annotation', trial.annotation, labels.get(name)))
+        now = source_digests(video.path, name, plan.faces, words)
+        changes += [(what, before, now.get(what)) for what, before in trial.sources.items()]
+    for what, before, after in changes:
+        if before != after:
+            folders = ', '.join(str(plan.root / name) for name in there)
+            raise DataError(
+                f'has changed since it was extracted: its {what} was {before} and is {after} now; remove '
+                f'{folders} to extract it again'
+            )

@@ -87,6 +87,15 @@ def check_observed(video: str, observed: Mapping[str, NDArray[np.bool_]]) -> lis
     return [f'{why} in any of the {frames} frames: the curves come from the other features alone']
 
 
+def refuse_scaled(where: str, feature: str, dims: tuple[int, ...], dtype: str) -> None:
+    """Refuse images that are no bytes, which backbones would take for scaled ones: DataError."""
+    if dims[2:] == (3,) and dtype != 'uint8':
+        raise DataError(
+            f'{where}: feature {feature!r} holds images, {"x".join(map(str, dims))} {dtype}: give them as '
+            'uint8 from 0 to 255, as extraction writes them'
+        )
+
+
 def source_of(feature: str) -> str:
     """What a feature is made of: face, audio or transcript; where its name does not say that, the name."""
     component = EXTRACTORS.get(feature)

@@ -181,7 +181,7 @@ def infer_store(
         files = _write(inferencer, name, table, out, {name: (table, thumbnails)}, notes)
         track = track_of(store, name)
         held = None if track is None else {'': int(track[1].sum())}
-        done.append(Inferred(name, table, tuple(files), notes, held))
+        done.append(Inferred(name, table, tuple(files), (*notes, *_earlier(out, name, files)), held))
         tell(done[-1])
     return Inference(tuple(done), failed)
 

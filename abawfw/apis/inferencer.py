@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from abawfw.apis.build import clips_of
 from abawfw.apis.extract_for_run import compare_extraction, speech_notes
-from abawfw.apis.face_frames import check_observed, face_frames
+from abawfw.apis.face_frames import check_observed, face_frames, refuse_scaled
 from abawfw.apis.postprocessing import as_tested, intervals_as_tested
 from abawfw.apis.trained_run import TrainedRun
 from abawfw.checkpoints import best_checkpoint
@@ -159,11 +159,14 @@ class VAInferencer:
         """Notes on features of the run that were observed in no frame of a video, and on its frame rate.
 
         Raises:
-            DataError: none of them was, so that there is nothing to predict from.
+            DataError: none of them was, so that there is nothing to predict from; or images are no bytes.
         """
         frames = store.video(video).num_frames
         known = set(store.feature_names())
         name = video if isinstance(store, ArrayStore) else f'{store.root}: video {video!r}'
+        for feature in known.intersection(self.features):
+            info = store.feature(feature)
+            refuse_scaled(name, feature, info.dims, info.dtype)
         notes = check_observed(
             name, {f: store.observed(video, f, 0, frames) for f in self.features if f in known}
         )
@@ -220,7 +223,8 @@ class VAInferencer:
 
         Raises:
             DataError: neither or both of times and fps, a feature of the run is missing, one is given that it
-                does not know, they do not fit together, or none was observed in any frame.
+                does not know, they do not fit together, images are no bytes, or none was observed in any
+                frame.
             CheckpointError: a feature has another size than in training.
         """
         missing = [f for f in self.features if f not in arrays and f not in self.optional]
@@ -228,7 +232,8 @@ class VAInferencer:
             raise DataError(
                 f'{name}: {self.run} needs {", ".join(self.features)}, and {", ".join(missing)} is missing'
             )
-        for feature in arrays:
+        for feature, values in arrays.items():
+            refuse_scaled(name, feature, np.shape(values)[1:], np.asarray(values).dtype.name)
             if feature not in self.features:
                 raise DataError(
                     f'{name}: {self.run} knows no feature {feature!r}; {nearest(feature, self.features)}'
@@ -236,8 +241,8 @@ class VAInferencer:
         if (times is None) == (fps is None):
             raise DataError(f'{name}: give either the times of the frames in seconds, or fps')
         if fps is not None:
-            if not fps > 0:
-                raise DataError(f'{name}: fps={fps}; frames per second are more than 0')
+            if not 0 < fps < np.inf:
+                raise DataError(f'{name}: fps={fps}; frames per second are a number above 0')
             times = np.arange(max(len(np.asarray(a)) for a in arrays.values())) / fps
         store = ArrayStore(name, arrays, observed, times)
         self.check_video(store, name)

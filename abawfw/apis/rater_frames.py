@@ -89,12 +89,14 @@ def frames_of_store(path: str | Path, fps: float | None = None) -> FindFrames:
         fps: frames per second of videos whose rate the store does not know.
 
     Raises:
-        ConfigError: a rate that no video has.
+        ConfigError: a rate that no video has, or one where the store knows that of every video.
         DataError: there is no store of a known kind.
     """
     if fps is not None and not 1 <= fps <= 1000:
         raise ConfigError(f'--fps {fps:g}: a rate from 1 to 1,000')
     store = open_store(path)
+    if fps is not None and all(store.times(video.video_id) is not None for video in store.videos()):
+        raise ConfigError(f'{path} says when the frames of its videos are: omit --fps')
     videos: dict[str, list[VideoInfo]] = {}
     for of_store in store.videos():
         videos.setdefault(normalize('NFC', of_store.video_id), []).append(of_store)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ import torch
 from command_line import ROOT, call
 
 from abawfw.apis.build import model_config
+from abawfw.apis.face_frames import track_of
 from abawfw.checkpoints import save_checkpoint
 from abawfw.config.loading import load_config, resolve
 from abawfw.datasets.stores import open_store
+from abawfw.datasets.stores.records import write_extraction
 from abawfw.datasets.stores.trials.writer import TrialWriter
 from abawfw.registry import MODELS
 
@@ -138,10 +141,20 @@ def test_all_else_is_copied(pixels: Path, tmp_path: Path, capfd: pytest.CaptureF
     path = config(tmp_path, 'tagf_affwild2', more=TINY)
     cfg, model = model_of(path, PIXEL_DIMS)
     checkpoint = save(tmp_path / 'm.pth', cfg, model, PIXEL_DIMS)
-    out = tmp_path / 'embeddings'
-    assert call(capfd, 'extract_embeddings', path, checkpoint, out, '--data-root', pixels).code == 0
-    old, new = open_store(pixels), open_store(out)
+    source, out = shutil.copytree(pixels, tmp_path / 'pixels'), tmp_path / 'embeddings'
+    times = np.cumsum(np.random.default_rng(0).uniform(0.01, 0.1, 45))
+    np.save(source / 'b/frame_times.npy', times)
+    np.savez(source / 'b/face_track.npz', found=np.arange(45) > 7, filled=np.zeros(45, bool))
+    write_extraction(source, {name: {'from': name} for name in ('video', 'bert', 'faces')})
+    assert call(capfd, 'extract_embeddings', path, checkpoint, out, '--data-root', source).code == 0
+    old, new = open_store(source), open_store(out)
     assert new.videos() == old.videos()
+    np.testing.assert_array_equal(new.times('b'), times)
+    np.testing.assert_allclose(new.times('a'), np.arange(31) / 25)
+    assert new.extraction == {'bert': {'from': 'bert'}, 'faces': {'from': 'faces'}}
+    track = track_of(new, 'b')
+    assert track is not None
+    assert (track[0].sum(), track[1].sum(), track_of(new, 'a')) == (37, 0, None)
     assert {n: (i.dims, i.dtype) for n, i in new.features().items()} == {
         'video_embedding': ((512,), 'float32'),
         'audio_embedding': ((128,), 'float32'),

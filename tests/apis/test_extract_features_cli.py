@@ -110,8 +110,9 @@ def test_partitions_labels_and_options(tmp_path: Path, capfd: pytest.CaptureFixt
     assert 'mfcc: is in the store, and was not asked for' in found.err
     (labels / 'Train_Set/a.txt').write_text('valence,arousal\n' + '0.5,0.5\n' * 20)
     found = call(capfd, 'extract_features', videos, store, *SOUND, *options)
-    assert found.code == 2
-    assert f"{store / 'a'}: annotation of video 'a' has changed" in found.err
+    assert found.code == 1
+    assert '  a: has changed since it was extracted: its annotation was' in found.err
+    assert f'remove {store}/a to extract it again' in found.err
     shutil.rmtree(store / 'a')
     found = call(capfd, 'extract_features', videos, store, *SOUND, *options)
     assert found.code == 0, found.err
@@ -397,8 +398,30 @@ def test_videos_that_have_gone_stay(tmp_path: Path) -> None:
 
 
 def test_changed_video(tmp_path: Path) -> None:
-    made(tmp_path / 'videos/a.mp4')
-    extract_features(tmp_path / 'videos', tmp_path / 'store', ['mfcc'])
-    made(tmp_path / 'videos/a.mp4', 30)
-    with pytest.raises(DataError, match='file size of video'):
-        extract_features(tmp_path / 'videos', tmp_path / 'store', ['mfcc'], resume=True)
+    """It keeps the others from nothing, and is recognised by more than its size."""
+    videos, root = tmp_path / 'videos', tmp_path / 'store'
+    path = made(videos / 'a.mp4')
+    labels = annotate(tmp_path / 'labels', Train_Set={'a_left': 20}, Validation_Set={'b': 20})
+
+    def again(resume: bool = True) -> dict[str, str]:
+        return extract_features(videos, root, ['mfcc'], annotations=labels, resume=resume).failed
+
+    assert again(resume=False) == {}
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    made(videos / 'b.mp4')
+    (failed,) = again().items()
+    assert failed[0] == 'a'
+    assert failed[1].startswith('has changed since it was extracted: its content was ')
+    assert failed[1].endswith(f' now; remove {root}/a_left to extract it again')
+    assert [v.video_id for v in open_store(root).videos()] == ['a_left', 'b']
+    # what an older version did not record is not compared
+    trial = json.loads((root / 'a_left/trial.json').read_text())
+    del trial['sources']
+    (root / 'a_left/trial.json').write_text(json.dumps(trial))
+    assert again() == {}
+    made(path, 30)
+    assert 'its file size was' in again()['a']
+    path.write_bytes(content)
+    shutil.copy(labels / 'Train_Set/a_left.txt', labels / 'Train_Set/a_right.txt')
+    assert 'its set of persons was a_left and is a_left, a_right now' in again()['a']

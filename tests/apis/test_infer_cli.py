@@ -29,6 +29,7 @@ from abawfw.datasets.stores import open_store
 from abawfw.datasets.stores.packed.pack import pack_store
 from abawfw.datasets.stores.records import FeatureInfo
 from abawfw.errors import ConfigError, DataError
+from abawfw.extraction.audio.audio_stream import AudioStream
 from abawfw.extraction.extractors import Extractor, build_extractor
 from abawfw.extraction.faces.detectors.base import Face, FaceDetector
 from abawfw.extraction.pipeline.extract import extract_video
@@ -166,7 +167,7 @@ def test_video(run: Path, store: Path, clip: Path, tmp_path: Path, capfd: pytest
     assert matplotlib.image.imread(tmp_path / 'new.va.png').std() > 0.05
     overlay = Recording(tmp_path / 'new.va.mp4')
     np.testing.assert_allclose([f.time for f in overlay.frames()], table.index, atol=1e-4)
-    assert overlay.info.audio_streams == 1
+    assert AudioStream(overlay.path).count == 1
 
 
 def test_a_clip_of_variable_rate(store: Path, tmp_path: Path) -> None:
@@ -188,8 +189,12 @@ def test_a_clip_of_variable_rate(store: Path, tmp_path: Path) -> None:
 
 def test_store(run: Path, store: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     copied = shutil.copytree(run, tmp_path / 'run')
+    (copied / 'inferred').mkdir()
+    (copied / 'inferred/new.va.mp4').touch()
     found = call(capfd, 'infer', store, copied)
     assert found.code == 0, found.err
+    assert f'of an earlier call, and not of this one: new.va.mp4 in {copied}/inferred' in found.out
+    (copied / 'inferred/new.va.mp4').unlink()
     names = {p.name for p in (copied / 'inferred').iterdir()}
     assert names == {f'{v}.va.{k}' for v in ('learnt', 'known', 'new') for k in ('json', 'csv', 'png')}
     tables = VAInferencer(run, 'cpu').predict_store(store)
@@ -523,6 +528,7 @@ def test_refused(
         ([tmp_path / 'folder', run], 'no video in it; files ending in .3g2'),
         ([tmp_path / 'folder', run], 'and it is no store of a known kind (packed, rucaim3, trials)'),
         ([clip, tmp_path / 'folder'], 'no such config file'),
+        ([clip, tmp_path / 'text.mp4'], 'text.mp4: is no run, as the last path is unless there is --network'),
         ([clip, run, '--out', tmp_path / 'file/out'], 'cannot be written (Not a directory); choose another'),
         ([clip, run, '--cfg-options', 'face48'], '--cfg-options'),
         ([clip, run, '--cfg-options', 'face48.side=3'], "has no option 'side'"),
@@ -583,7 +589,7 @@ def test_an_annotated_video_without_its_sound(tmp_path: Path, monkeypatch: pytes
     done = infer_video(stand_in, path, tmp_path / 'out', overlay=True)
     (note,) = done.notes
     assert note.startswith(f'the annotated video has no audio: {path}: there is no decoder for its audio')
-    assert Recording(done.files[-1]).info.audio_streams == 0
+    assert AudioStream(done.files[-1]).count == 0
 
 
 def test_cut_off_video_is_told(run: Path, tmp_path: Path) -> None:

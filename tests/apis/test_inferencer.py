@@ -15,6 +15,7 @@ from random_runs import make_run
 
 from abawfw.apis import VAInferencer
 from abawfw.datasets.stores import open_store
+from abawfw.datasets.stores.array_store import ArrayStore
 from abawfw.datasets.stores.trials.writer import TrialWriter
 from abawfw.errors import CheckpointError, ConfigError, DataError
 from abawfw.prediction_files import read_predictions
@@ -219,6 +220,14 @@ def test_one_frame(tagf: VAInferencer) -> None:
         ({}, {'fps': None}, 'give either the times of the frames in seconds, or fps'),
         ({}, {'times': np.arange(9)}, 'give either'),
         ({}, {'fps': 0}, 'fps=0'),
+        ({}, {'fps': np.inf}, 'fps=inf'),
+        ({}, {'fps': None, 'times': np.zeros(9)}, 'frame 1 is shown at 0 s, frame 0 at 0 s'),
+        (
+            {'video_embedding': np.zeros((9, 4, 5, 3), int)},
+            {},
+            "'video_embedding' holds images, 4x5x3 int64: give",
+        ),
+        ({'video_embedding': np.zeros((9, 4, 5, 3), np.float32)}, {}, 'holds images, 4x5x3 float32'),
         ({}, {'fps': None, 'times': np.arange(8)}, r'9 frames, but times of shape \(8,\)'),
         ({}, {'fps': None, 'times': np.arange(9)[::-1]}, 'frame 1 is shown at 7 s, frame 0 at 8 s'),
         ({}, {'observed': {'video': np.ones(9, bool)}}, "observed has 'video'"),
@@ -240,6 +249,8 @@ def test_refused_sizes_and_stores(tagf: VAInferencer, demo_data: Path) -> None:
         tagf.predict_arrays(good(0), fps=30)
     with pytest.raises(DataError, match="no feature 'video_embedding'"):
         tagf.predict_store(demo_data)
+    with pytest.raises(DataError, match='holds images, 4x5x3 float16: give them as uint8'):
+        tagf.predict_store(ArrayStore('v', {**good(), 'video_embedding': np.zeros((9, 4, 5, 3), np.float16)}))
 
 
 def test_what_is_no_run(tmp_path: Path, tagf: VAInferencer) -> None:

@@ -86,3 +86,18 @@ def test_the_same_curve(
     assert header == 'frame,valence,arousal'
     curve: Any = np.array([line.split(',')[1:] for line in lines], float)
     np.testing.assert_allclose(curve, expected[['valence', 'arousal']], rtol=0, atol=2e-5)
+
+
+@pytest.mark.parametrize('masked', [True, False])
+def test_a_video_is_normalised_by_its_observed_frames(script: Path, masked: bool) -> None:
+    page = script.read_text()
+    part = page[page.index('# Normalisation') : page.index('# Clips as in training')]
+    x = np.random.default_rng(0).normal(size=(9, 3)).astype(np.float32)
+    seen = np.arange(9) > 3
+    step = {'type': 'Normalize', 'method': 'sequence', 'features': ['face'], 'masked': masked}
+    names: dict[str, Any] = {'about': {'pipeline': [step]}, 'observed': {'face_observed': seen}, 'np': np}
+    names['video'] = {'face': x}
+    exec(part, names)
+    taken = x[seen] if masked else x
+    expected = (x - taken.mean(axis=0)) / taken.std(axis=0, ddof=1)
+    np.testing.assert_allclose(names['video']['face'], expected, rtol=1e-4, atol=1e-5)

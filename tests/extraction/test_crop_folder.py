@@ -37,14 +37,13 @@ def write(path: Path, rgb: np.ndarray) -> None:
 
 
 def test_frames_are_numbered_from_one(root: Path) -> None:
-    track = CropFolder(root).track('v', 8)
+    times = np.arange(8) / 30
+    track = CropFolder(root).track('v', times)
     assert track.found.tolist() == [False, True, True, False, False, True, False, False]
     assert track.observed.tolist() == track.found.tolist()
     assert track.scores.tolist() == track.found.astype(float).tolist()
     assert np.isnan(track.boxes).all()
-    assert np.isnan(track.times).all()
-    times = np.arange(8) / 30
-    np.testing.assert_array_equal(CropFolder(root).track('v', 8, times).times, times)
+    np.testing.assert_array_equal(track.times, times)
 
 
 def test_crops_come_with_their_frames(root: Path) -> None:
@@ -57,30 +56,24 @@ def test_crops_come_with_their_frames(root: Path) -> None:
             np.testing.assert_allclose(rgb.reshape(-1, 3), [[level, 0, 0]] * size**2, atol=3)
 
 
-def test_without_a_number_of_frames_the_last_crop_ends_the_video(root: Path) -> None:
-    assert CropFolder(root).track('v').found.tolist() == [False, True, True, False, False, True]
-    assert [i for i, _ in CropFolder(root).crops('v')] == list(range(6))
-    assert len(CropFolder(root).track('empty_left').times) == 0
-
-
 def test_a_video_without_any_crop(root: Path) -> None:
-    assert not CropFolder(root).track('empty_left', 5).observed.any()
+    assert not CropFolder(root).track('empty_left', np.arange(5.0)).observed.any()
     assert not any(rgb.any() for _, rgb in CropFolder(root).crops('empty_left', 5))
 
 
 def test_crops_just_beyond_the_end_are_left_out_and_told(root: Path) -> None:
     folder = CropFolder(root)
-    assert folder.track('v', 5).found.tolist() == [False, True, True, False, False]
+    assert folder.track('v', np.arange(5.0)).found.tolist() == [False, True, True, False, False]
     assert len(list(folder.crops('v', 5))) == 5
     assert folder.notes == ['v: the video has 5 frames, omitted: 00006.jpg']
     with pytest.raises(DataError, match=r'00006\.jpg: the video has 3 frames: crops of another video'):
-        folder.track('v', 3)
+        folder.track('v', np.arange(3.0))
 
 
 def test_a_large_crop_is_shrunk_by_areas(root: Path) -> None:
     chequer = np.repeat((np.indices((112, 112)).sum(0) % 2 * 255).astype(np.uint8)[..., None], 3, 2)
     write(root / 'w' / '00001.png', chequer)
-    ((_, rgb),) = CropFolder(root).crops('w', size=56)
+    ((_, rgb),) = CropFolder(root).crops('w', 1, 56)
     assert np.unique(rgb).tolist() in ([127], [128])
 
 
@@ -89,28 +82,28 @@ def test_what_is_no_crop(root: Path) -> None:
         CropFolder(root / 'nowhere')
     folder = CropFolder(root)
     with pytest.raises(DataError, match=r"no crops of the video 'empty_lef': did you mean 'empty_left'"):
-        folder.track('empty_lef')
+        folder.track('empty_lef', np.arange(5.0))
     write(root / 'wide' / '00001.jpg', np.zeros((90, 120, 3), np.uint8))
     with pytest.raises(DataError, match='120 x 90: aligned crops are square'):
-        list(folder.crops('wide'))
+        list(folder.crops('wide', 1))
     (root / 'torn').mkdir()
     header = struct.pack('>4s2I5B', b'IHDR', 40_000, 40_000, 8, 2, 0, 0, 0)
     huge = struct.pack('>8sI17sI', b'\x89PNG\r\n\x1a\n', 13, header, zlib.crc32(header))
     for content in (b'', b'no picture', huge):
         (root / 'torn' / '00001.jpg').write_bytes(content)
         with pytest.raises(DataError, match=r'torn/00001\.jpg: damaged'):
-            list(folder.crops('torn'))
+            list(folder.crops('torn', 1))
     (root / 'torn' / '00001.jpg').unlink()
     os.mkfifo(root / 'torn' / '00001.jpg')
     with pytest.raises(DataError, match=r'torn/00001\.jpg: is a pipe'):
-        list(folder.crops('torn'))
+        list(folder.crops('torn', 1))
     for name in ('frame.jpg', '00000.jpg', '00003.txt'):
         (root / 'odd').mkdir(exist_ok=True)
         (root / 'odd' / name).touch()
         with pytest.raises(DataError, match=f'{name}: is no crop'):
-            folder.track('odd')
+            folder.track('odd', np.arange(5.0))
         (root / 'odd' / name).unlink()
     write(root / 'twice' / '00001.jpg', grey(1))
     write(root / 'twice' / '1.png', grey(1))
     with pytest.raises(DataError, match=r'1\.png: frame 1 again, beside 00001\.jpg'):
-        folder.track('twice')
+        folder.track('twice', np.arange(5.0))

@@ -193,6 +193,12 @@ def test_two_persons(tmp_path: Path) -> None:
     assert 'a: annotated beside another person; taken to be the right one' in report.notes
     alone = extract(path, tmp_path / 'alone', labels=dict.fromkeys(('_left', '_right'), labels['']))
     assert any('only one person was found: no face in any frame' in note for note in alone.notes)
+    # annotations say who: one without a side is the one seen most, whatever is asked for
+    one = extract(path, tmp_path / 'one', faces=two, labels={'': labels['']}, persons=2)
+    assert (one.faces, one.notes) == ({'a': (12, 0)}, ())
+    three = dict.fromkeys(('', '_left', '_right'), labels[''])
+    with pytest.raises(DataError, match='a, a_left, a_right: which of the two persons is a'):
+        extract(path, tmp_path / 'three', faces=two, labels=three)
 
 
 class Turns(SpeechRule):

@@ -65,6 +65,8 @@ def test_faces_only_where_they_are_needed(tmp_path: Path) -> None:
     assert 'faces' not in ExtractionPlan(tmp_path, ('mfcc',), {}).settings()
     crops = ExtractionPlan(tmp_path, ('face48',), {}, crops=tmp_path)
     assert crops.settings()['faces'] == {'detector': 'official crops'}
+    with pytest.raises(ConfigError, match=f'persons=2: no effect, since the folders in {tmp_path} say whose'):
+        ExtractionPlan(tmp_path, ('face48',), {}, crops=tmp_path, persons=2)
     with pytest.raises(ConfigError, match="persons=0: 'all', or how many persons"):
         ExtractionPlan(tmp_path, ('mfcc',), {}, persons=0)
 

@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -21,6 +22,7 @@ from abawfw.apis.extract_for_run import extractors_of_run
 from abawfw.errors import AbawfwError, ConfigError, DataError
 from abawfw.extraction.extractors import build_extractor, face_onnx
 from abawfw.extraction.extractors.face_onnx import PRESETS, Preset
+from abawfw.extraction.faces.detectors import mtcnn
 from abawfw.extraction.faces.track import FaceTrack, FaceView, crops
 from abawfw.extraction.pipeline.extract import extract_video
 from abawfw.extraction.pipeline.plan import ExtractionPlan
@@ -312,9 +314,23 @@ def test_the_page_lists_the_presets() -> None:
         assert digits == ('not known' if preset.sha256 is None else f'`{preset.sha256[:12]}...`')
 
 
-def test_on_the_cpu_where_there_is_no_cuda(net: Path, tmp_path: Path) -> None:
-    plan = ExtractionPlan(tmp_path, ('face_onnx',), {'face_onnx': {'file': str(net)}}, device='cuda')
-    assert any('face_onnx' in note and 'onnxruntime-gpu' in note for note in plan.notes)
+def test_on_the_cpu_where_there_is_no_cuda(
+    net: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def notes(device: str) -> list[str]:
+        plan = ExtractionPlan(tmp_path, ('face_onnx',), {'face_onnx': {'file': str(net)}}, device=device)
+        return [note for note in plan.notes if 'onnxruntime-gpu' in note]
+
+    for there, expected in (('cuda', 2), ('cpu', 0)):
+        monkeypatch.setattr(mtcnn, 'find_device', lambda there=there: there)
+        assert [len(notes(device)) for device in ('cuda', 'auto', 'cpu')] == [2, expected, 0]
+    # one that has CUDA and cannot load it
+    monkeypatch.setattr(
+        mtcnn, 'providers', lambda device: [('CUDAExecutionProvider', {}), 'CPUExecutionProvider']
+    )
+    session = SimpleNamespace(get_providers=lambda: ['CPUExecutionProvider'])
+    assert mtcnn.cpu_note('it runs', 'cuda') == ()
+    assert mtcnn.cpu_note('it runs', 'cuda', session)[0].startswith('it runs on the CPU: ')
 
 
 def test_official_crops_are_no_boxes(net: Path, tmp_path: Path) -> None:

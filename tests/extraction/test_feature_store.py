@@ -18,7 +18,9 @@ import pytest
 from abawfw.datasets.stores import TrialStore, open_store
 from abawfw.datasets.stores.records import FeatureInfo, VideoInfo
 from abawfw.errors import DataError
-from abawfw.extraction.pipeline.feature_store import FinishedTrial, GrowingStore
+from abawfw.extraction.extractors.base import TranscriptExtractor
+from abawfw.extraction.faces.trial_faces import CropFolder
+from abawfw.extraction.pipeline.feature_store import FinishedTrial, GrowingStore, source_digests
 
 FEATURES = {'mfcc': FeatureInfo((3,), 'float32')}
 FORK = multiprocessing.get_context('fork')  # what tests need is imported there already
@@ -187,3 +189,42 @@ def test_a_damaged_trial_is_told(tmp_path: Path, spoil: Any) -> None:
     path.write_text(spoil(path.read_text()))
     with pytest.raises(DataError, match=r'a/trial\.json(:| is damaged:) .*remove the folder'):
         open_growing(root, resume=True)
+
+
+class Words(TranscriptExtractor):
+    """Reads a file beside the videos."""
+
+    name, dims = 'words', (1,)
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def file(self, video: str) -> Path:
+        return self.folder / f'{video}.csv'
+
+    def extract(self, video: str, times: Any) -> Any:
+        raise AssertionError
+
+
+def test_what_a_trial_is_made_from(tmp_path: Path) -> None:
+    video, words, crop = tmp_path / 'a.mp4', tmp_path / 'a.csv', tmp_path / 'crops/a_left/00001.jpg'
+    crop.parent.mkdir(parents=True)
+    size = 3 << 20
+
+    def digests() -> dict[str, str]:
+        return source_digests(video, 'a_left', CropFolder(tmp_path / 'crops'), [Words(tmp_path)])
+
+    for path, content in ((video, bytes(size)), (words, b'a,0,1'), (crop, b'1')):
+        path.write_bytes(content)
+    before = digests()
+    assert before == digests()
+    assert source_digests(video, 'a_left', None, []) == {'content': before['content']}
+    for at in (0, size // 15 * 7, size - 1):  # within the first, a middle and the last of 16 pieces
+        content = bytearray(size)
+        content[at] = 1
+        video.write_bytes(content)
+        assert {k for k, v in digests().items() if v != before[k]} == {'content'}
+    video.write_bytes(bytes(size))
+    words.write_bytes(b'b,0,1')
+    crop.write_bytes(b'12')
+    assert {k for k, v in digests().items() if v != before[k]} == {'crops', 'transcript'}

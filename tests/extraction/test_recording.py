@@ -46,8 +46,7 @@ def test_every_frame_comes_with_its_time(tmp_path: Path, kind: str, b_frames: in
     # the clock of the file has 90,000 ticks a second
     np.testing.assert_allclose([t for _, t, _ in seen], times, rtol=0, atol=0.5001 / 90000)
     assert recording.notes == []
-    assert recording.info.frames == 40
-    assert recording.info.audio_streams == 1
+    assert recording.stated == 40
 
 
 def test_times_start_where_the_file_does(tmp_path: Path) -> None:
@@ -67,10 +66,7 @@ def test_times_start_where_the_file_does(tmp_path: Path) -> None:
 @pytest.mark.parametrize('rotation', [90, -90, 180])
 def test_pictures_stand_upright(tmp_path: Path, rotation: int) -> None:
     path = write_video(tmp_path / 'turned.mp4', half(3, 60, 200), constant_rate(3), rotation=rotation)
-    recording = Recording(path)
-    assert (recording.info.width, recording.info.height) == (96, 64)
-    assert recording.info.rotation % 360 == rotation % 360
-    for frame in recording.frames():
+    for frame in Recording(path).frames():
         assert frame.size == (96, 64)
         rgb = frame.rgb()
         corners = [rgb[y, x, 0] for y in (4, 60) for x in (8, 88)]
@@ -88,10 +84,8 @@ FLIPS_AND_TURNS = [(a, 0, 0, d) for a in (1, -1) for d in (1, -1)] + [
 def test_flips_are_flips(tmp_path: Path, matrix: tuple[int, int, int, int]) -> None:
     path = write_video(tmp_path / 'flipped.mp4', half(3, 60, 200), constant_rate(3), matrix=matrix)
     recording = Recording(path)
-    assert (recording.info.width, recording.info.height) == (96, 64)
-    a, b, c, d = matrix
-    assert recording.info.mirrored == (a * d - b * c < 0)
     for frame in recording.frames():
+        assert frame.size == (96, 64)
         rgb = frame.rgb()
         corners = [rgb[y, x, 0] for y in (4, 60) for x in (8, 88)]
         np.testing.assert_allclose(corners, [30, 100, 60, 200], atol=4)
@@ -137,9 +131,8 @@ def test_pixels_that_are_not_square(tmp_path: Path) -> None:
     path = write_video(
         tmp_path / 'wide.mp4', half(2, 60, 200), constant_rate(2), rotation=0, pixel_ratio=Fraction(4, 3)
     )
-    recording = Recording(path)
-    assert (recording.info.width, recording.info.height) == (128, 64)
-    for frame in recording.frames():
+    for frame in Recording(path).frames():
+        assert frame.size == (128, 64)
         assert frame.rgb().shape == (64, 128, 3)
         np.testing.assert_allclose(frame.rgb()[40, [60, 67], 0], [60, 200], atol=8)
         assert frame.rgb(longest=64).shape == (32, 64, 3)
@@ -148,8 +141,7 @@ def test_pixels_that_are_not_square(tmp_path: Path) -> None:
 def test_a_stream_without_times_says_so(tmp_path: Path) -> None:
     recording = Recording(write_video(tmp_path / 'raw.h264', plain(5), constant_rate(5)))
     times = [f.time for f in recording.frames()]
-    fps = recording.info.fps
-    assert fps
+    fps = 1 / times[1]
     np.testing.assert_allclose(times, np.arange(5) / fps)
     assert recording.notes == [f'no presentation times: frame i is taken to be shown at i / {fps:g} s']
 
@@ -208,8 +200,7 @@ def test_the_largest_of_two_video_streams(tmp_path: Path) -> None:
     small = write_video(tmp_path / 'small.mp4', plain(9, (64, 48)), constant_rate(9), SILENCE)
     large = write_video(tmp_path / 'large.mp4', plain(5, (96, 64)), constant_rate(5))
     recording = Recording(remuxed(tmp_path / 'both.mp4', small, large))
-    assert [index_of(f.rgb()) for f in recording.frames()] == list(range(5))
-    assert recording.info.width == 96
+    assert [(index_of(f.rgb()), f.size) for f in recording.frames()] == [(i, (96, 64)) for i in range(5)]
     assert recording.notes == ['2 video streams: number 2 is taken, the largest (96 x 64)']
 
 
@@ -222,7 +213,8 @@ def test_cover_images_are_no_video(tmp_path: Path) -> None:
     cover = tmp_path / 'cover.mkv'
     moving = write_video(tmp_path / 'moving.mp4', plain(7), constant_rate(7), SILENCE)
     both = Recording(remuxed(tmp_path / 'both.mp4', moving, cover, covers=[cover]))
-    assert (both.info.width, sum(1 for _ in both.frames()), both.notes) == (96, 7, [])
+    assert [f.size[0] for f in both.frames()] == [96] * 7
+    assert both.notes == []
     sound = write_sound(tmp_path / 'sound.mp3', SILENCE, codec='libmp3lame')
     song = Recording(remuxed(tmp_path / 'song.mp3', sound, cover, covers=[cover]))
     with pytest.raises(DataError, match=r'song\.mp3: has no video stream \(streams: audio, cover image\)'):
@@ -319,7 +311,7 @@ def test_what_is_no_video(tmp_path: Path) -> None:
         with pytest.raises(DataError, match=f'{name}: {message}'):
             next(recording.frames())
         with pytest.raises(DataError, match=f'{name}: {message}'):
-            _ = recording.info
+            _ = recording.stated
 
 
 def test_no_frame_can_be_decoded(tmp_path: Path) -> None:
@@ -330,8 +322,6 @@ def test_no_frame_can_be_decoded(tmp_path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(DataError, match='no image in it can be decoded'):
         list(Recording(path).frames())
-    with pytest.raises(DataError, match='no image in it can be decoded'):
-        _ = Recording(path).info
 
 
 def test_one_frame(tmp_path: Path) -> None:
@@ -360,4 +350,4 @@ def test_the_clips(shared: Path) -> None:
     times = [f.time for f in recording.frames()]
     np.testing.assert_allclose(times, np.arange(472) * 1001 / 24000, atol=1e-4)
     assert recording.notes == []
-    assert (recording.info.frames, recording.info.width, recording.info.height) == (472, 640, 360)
+    assert (recording.stated, next(recording.frames()).size) == (472, (640, 360))

@@ -120,7 +120,11 @@ def test_words_and_crops_of_a_name_in_another_form(tmp_path: Path) -> None:
     words = touch(tmp_path / 'words', f'{DECOMPOSED}.csv')
     assert transcript_file(words, f'{COMPOSED}_left').name == f'{DECOMPOSED}.csv'
     touch(tmp_path / 'crops', f'{COMPOSED}/00002.jpg')
-    assert CropFolder(tmp_path / 'crops').track(DECOMPOSED, 3).found.tolist() == [False, True, False]
+    assert CropFolder(tmp_path / 'crops').track(DECOMPOSED, np.arange(3.0)).found.tolist() == [
+        False,
+        True,
+        False,
+    ]
 
 
 def test_links_are_followed_once(tmp_path: Path) -> None:

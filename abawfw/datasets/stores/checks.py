@@ -62,13 +62,13 @@ def not_finite_message(feature: str, video_id: str, first: int, count: int) -> s
 
 
 def disorder(times: np.ndarray) -> str | None:
-    """The first frame that is shown before the one before it, or at no finite time; None if there is none.
+    """The first frame that is not shown after the one before it, or at no finite time; None if none is.
 
     Args:
         times: (frames,) seconds, float64.
     """
     wrong = ~np.isfinite(times)
-    wrong[1:] |= ~(np.diff(times) >= 0)
+    wrong[1:] |= ~(np.diff(times) > 0)
     if not wrong.any():
         return None
     frame = int(wrong.argmax())

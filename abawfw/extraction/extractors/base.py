@@ -132,6 +132,14 @@ class TranscriptExtractor(Extractor):
 
     source = 'transcript'
 
+    def file(self, video: str) -> Path | None:
+        """The file that it reads of a video, by whose content a change is noticed; None where there is none.
+
+        Raises:
+            DataError: there is no transcript of this video.
+        """
+        return None
+
     @abstractmethod
     def extract(self, video: str, times: NDArray[np.float64]) -> Iterator[NDArray]:
         """One row per frame.
@@ -152,7 +160,7 @@ def in_order(times: NDArray[np.float64]) -> NDArray[np.float64]:
     """Times as float64.
 
     Raises:
-        DataError: one is before the one before it, or is no number.
+        DataError: one is not after the one before it, or is no number.
     """
     times = np.asarray(times, np.float64)
     if fault := disorder(times):

@@ -21,6 +21,7 @@ from abawfw.text_files import read_csv
 
 LAYERS = 4  # the last ones are summed (docs/tagf.md, Preprocessing)
 ENDS = ('.', '?', '!', '…')
+COLUMNS = ['word', 'start', 'end']
 
 
 @EXTRACTORS.register_module('bert')
@@ -63,10 +64,14 @@ class Bert(TranscriptExtractor):
                 'save the model together with a fast one (tokenizer.json)'
             )
 
+    def file(self, video: str) -> Path:
+        """See `TranscriptExtractor.file`."""
+        return transcript_file(self._folder(), video)
+
     def extract(self, video: str, times: NDArray[np.float64]) -> Iterator[NDArray[np.float32]]:
         """See `TranscriptExtractor.extract`."""
         times = in_order(times)
-        words = read_transcript(transcript_file(self._folder(), video))
+        words = read_transcript(self.file(video))
         vectors = np.zeros((len(words) + 1, *self.dims), np.float32)  # the last one: no speech
         for start, stop in self._passages(words):
             vectors[start:stop] = self._vectors(words[start:stop])
@@ -207,7 +212,7 @@ def _csv_rows(path: Path) -> Iterator[tuple[str, Any]]:
                 f"{path}: line 1 is '0,1,2', which may be a header or the word '0': write word,start,end "
                 'above it, or in its place'
             )
-        if row and not (number == 1 and names == ['word', 'start', 'end']):
+        if row and not (number == 1 and names == COLUMNS):
             yield f'line {number}', row
 
 
@@ -216,14 +221,20 @@ def _json_rows(path: Path) -> Iterator[tuple[str, Any]]:
     if not isinstance(entries, list):
         raise ValueError(f'a {type(entries).__name__}, expected a list of words')
     for number, entry in enumerate(entries, 1):
-        values = [entry.get(k) for k in ('word', 'start', 'end')] if isinstance(entry, dict) else entry
-        yield f'entry {number}', values
+        if isinstance(entry, dict) and (lacking := [key for key in COLUMNS if key not in entry]):
+            raise DataError(
+                f'{path}: entry {number}: no {", ".join(lacking)}; it has {", ".join(entry) or "no key"}. A '
+                f'word needs {", ".join(COLUMNS)} (seconds)'
+            )
+        yield f'entry {number}', [entry[key] for key in COLUMNS] if isinstance(entry, dict) else entry
 
 
 def _word(path: Path, where: str, values: Any) -> Word:
     try:
         text, start, end = values
-        word = Word(str(text).strip(), float(start), float(end))
+        if not isinstance(text, str) or isinstance(start, bool) or isinstance(end, bool):
+            raise TypeError
+        word = Word(text.strip(), float(start), float(end))
     except (TypeError, ValueError, OverflowError):
         raise DataError(f'{path}: {where}: {values!s:.80}: needs word, start, end (seconds)') from None
     if not (word.text and math.isfinite(word.start) and word.start <= word.end < math.inf):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from abawfw.devices import find_device
 from abawfw.errors import CheckpointError, ConfigError, DataError, nearest
-from abawfw.extraction.faces.detectors.mtcnn import no_cuda, providers
+from abawfw.extraction.faces.detectors.mtcnn import cpu_note, providers
 from abawfw.extraction.packages import optional_package
 from abawfw.files import check_plain
 
@@ -112,8 +112,8 @@ class OnnxNetwork:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Where a GPU is asked for and onnxruntime cannot use it."""
-        return no_cuda(self._device, f'{self._feature} is computed')
+        """Where there is a GPU for it and onnxruntime cannot use it."""
+        return cpu_note(f'{self._feature} is computed', self._device, self.__dict__.get('_session'))
 
     @cached_property
     def input(self) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -58,7 +59,7 @@ def find_trials(
         others: whether tracks of persons without a trial are wanted.
 
     Raises:
-        DataError: the video cannot be read, or the crops are not its own.
+        DataError: the video cannot be read, the crops are not its own, or annotations are of three persons.
     """
     if faces is None:
         times = np.array([frame.time for frame in recording.frames()], np.float64)
@@ -66,8 +67,14 @@ def find_trials(
     if isinstance(faces, CropFolder):
         return _from_crops(recording, faces, annotated)
     wanted = annotated_persons(annotated)
-    if wanted:
-        persons = 2 if persons == 2 or any(wanted.values()) else 1
+    if len(wanted) > 2:
+        name = recording.path.stem
+        raise DataError(
+            f'annotations of {", ".join(name + trial for trial in SUFFIXES)}: which of the two persons is '
+            f'{name}? Keep {name} alone, or the other two'
+        )
+    if wanted:  # one who is annotated alone is the one seen largest and longest
+        persons = 2 if any(wanted.values()) else 1
     people, rest = follow_faces(recording, faces, persons, HOLD, others)
     found, times = {t.suffix: t for t in people}, people[0].times
     if not wanted:
@@ -93,12 +100,12 @@ def find_trials(
 def _from_crops(recording: Recording, crops: CropFolder, annotated: Collection[str]) -> TrialTracks:
     times, known = np.array([frame.time for frame in recording.frames()], np.float64), len(crops.notes)
     name = recording.path.stem
-    there = [suffix for suffix in SUFFIXES if named(crops.root, f'{name}{suffix}').is_dir()]
+    there = crops.persons(name)
     wanted = [suffix for suffix in SUFFIXES if suffix in annotated] or there
     missing = [f'{name}{suffix}' for suffix in wanted if suffix not in there]
     if missing or not wanted:
         raise DataError(f'{crops.root}: no folder {", ".join(missing) or name} with crops of this video')
-    tracks = {suffix: crops.track(f'{name}{suffix}', len(times), times) for suffix in wanted}
+    tracks = {suffix: crops.track(f'{name}{suffix}', times) for suffix in wanted}
     return TrialTracks(times, dict(tracks), tuple(crops.notes[known:]))
 
 
@@ -125,15 +132,16 @@ class CropFolder:
         if not self.root.is_dir():
             raise DataError(f'{self.root}: no such folder of crops')
 
-    def track(
-        self, video: str, num_frames: int | None = None, times: NDArray[np.float64] | None = None
-    ) -> FaceTrack:
+    def persons(self, video: str) -> list[str]:
+        """Suffixes of the persons of a video who have a folder."""
+        return [suffix for suffix in SUFFIXES if named(self.root, f'{video}{suffix}').is_dir()]
+
+    def track(self, video: str, times: NDArray[np.float64]) -> FaceTrack:
         """In which frames there is a face.
 
         Args:
             video: name of its folder.
-            num_frames: frames of the video; None: up to the last crop.
-            times: (num_frames,) seconds at which frames are shown; without them the track's times are NaN.
+            times: (frames,) seconds at which frames are shown.
 
         Returns:
             A track without boxes and points; scores are 1 where there is a crop.
@@ -142,22 +150,17 @@ class CropFolder:
             DataError: no such folder, a file that is no numbered image, or crops more than two frames
                 beyond the end of the video.
         """
-        files = self._files(video, num_frames)
-        count = num_frames if num_frames is not None else max(files, default=0)
-        shown = np.full(count, np.nan) if times is None else times
-        track = FaceTrack.empty(shown)
-        found = np.zeros(count, np.bool_)
-        found[[number - 1 for number in files]] = True
+        track = FaceTrack.empty(times)
+        found = np.zeros(len(times), np.bool_)
+        found[[number - 1 for number in self._files(video, len(times))]] = True
         return replace(track, found=found, scores=found.astype(np.float32))
 
-    def crops(
-        self, video: str, num_frames: int | None = None, size: int = SIZE
-    ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    def crops(self, video: str, num_frames: int, size: int = SIZE) -> Iterator[tuple[int, NDArray[np.uint8]]]:
         """The faces, frame by frame.
 
         Args:
             video: name of its folder.
-            num_frames: frames of the video; None: up to the last crop.
+            num_frames: frames of the video.
             size: side to which crops are brought.
 
         Yields:
@@ -167,13 +170,17 @@ class CropFolder:
             DataError: as `track`, and an image that is damaged or not square.
         """
         files = self._files(video, num_frames)
-        count = num_frames if num_frames is not None else max(files, default=0)
-        for index in range(count):
+        for index in range(num_frames):
             path = files.get(index + 1)
             yield index, np.zeros((size, size, 3), np.uint8) if path is None else _read(path, size)
 
-    def _files(self, video: str, num_frames: int | None) -> dict[int, Path]:
-        """The images of a video by their number."""
+    def digest(self, video: str) -> str:
+        """A short text that differs where names or sizes of the crops of a video differ; see `track`."""
+        listed = [f'{path.name} {path.stat().st_size}\n' for path in self._files(video).values()]
+        return hashlib.blake2b(''.join(listed).encode(), digest_size=16).hexdigest()
+
+    def _files(self, video: str, num_frames: int | None = None) -> dict[int, Path]:
+        """The images of a video by their number; all of them, or those of so many frames."""
         folder = named(self.root, video)
         if not folder.is_dir():
             known = (path.name for path in self.root.iterdir() if path.is_dir())

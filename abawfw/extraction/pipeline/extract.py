@@ -23,7 +23,7 @@ from abawfw.extraction.extractors.base import AudioExtractor, Extractor, FaceExt
 from abawfw.extraction.faces.detectors.base import OFFICIAL, FaceDetector
 from abawfw.extraction.faces.track import FaceTrack, FaceView, crops
 from abawfw.extraction.faces.trial_faces import CropFolder, find_trials
-from abawfw.extraction.pipeline.feature_store import FinishedTrial, label_digest
+from abawfw.extraction.pipeline.feature_store import FinishedTrial, label_digest, source_digests
 from abawfw.extraction.speech import SpeechRule, notes_on
 from abawfw.extraction.video.recording import Frame, Recording
 from abawfw.files import Replacement
@@ -134,6 +134,7 @@ def extract_video(
                 tuple(names.values()),
                 path.stat().st_size,
                 label_digest(labels[suffix]) if suffix in labels else None,
+                source_digests(path, names[suffix], source, of_transcripts),
             )
             trial.write(folder.folder)
             finished.append(trial)
@@ -180,9 +181,7 @@ def _check_whole(
     recording: Recording, labels: Mapping[str, NDArray], faces: FaceDetector | CropFolder | None
 ) -> None:
     """Refuse a video with frames missing where something is given by the numbers of frames."""
-    given = ['annotation'] if labels else []
-    if isinstance(faces, CropFolder):
-        given.append(OFFICIAL)
+    given = ['annotation'] * bool(labels) + [OFFICIAL] * isinstance(faces, CropFolder)
     if recording.damaged and given:
         raise DataError(
             f'{recording.path}: {recording.damaged} damaged packets cannot be decoded, so rows of the '
@@ -259,7 +258,7 @@ class WatchedRecording(Recording):
 
     def frames(self) -> Iterator[Frame]:
         """See `Recording.frames`."""
-        stated = self.info.frames
+        stated = self.stated
         for frame in super().frames():
             yield frame
             self._read += 1

@@ -6,8 +6,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -25,7 +25,9 @@ from abawfw.datasets.stores.records import (
 )
 from abawfw.datasets.stores.trials.index import INDEX, Trial, TrialIndex
 from abawfw.errors import DataError
+from abawfw.extraction.extractors.base import TranscriptExtractor
 from abawfw.extraction.faces.detectors.base import FACES, recorded
+from abawfw.extraction.faces.trial_faces import CropFolder
 from abawfw.files import check_folder, is_temporary, lock, write_text
 from abawfw.json_files import read_json, truth_value, whole_number
 
@@ -199,7 +201,8 @@ class FinishedTrial:
         video: name of the video that it is from.
         siblings: names of all trials of that video, this one among them.
         size: bytes of the video's file.
-        annotation: what the labels were made from, see `digest`; None without.
+        annotation: what the labels were made from, see `label_digest`; None without.
+        sources: what else it was made from, see `source_digests`; {} of a version that did not record it.
     """
 
     info: VideoInfo
@@ -208,6 +211,7 @@ class FinishedTrial:
     siblings: tuple[str, ...]
     size: int
     annotation: str | None
+    sources: Mapping[str, str] = field(default_factory=dict)
 
     def write(self, folder: Path) -> None:
         """Write it into the folder of the trial."""
@@ -217,6 +221,7 @@ class FinishedTrial:
             'siblings': list(self.siblings),
             'size': self.size,
             'annotation': self.annotation,
+            'sources': dict(self.sources),
         }
         write_text(folder / TRIAL, json.dumps(content, indent=1) + '\n')
 
@@ -245,7 +250,9 @@ class FinishedTrial:
             )
             annotation = None if data['annotation'] is None else str(data['annotation'])
             masked, siblings = frozenset(map(str, data['valid'])), tuple(map(str, data['siblings']))
-            found = cls(info, masked, str(data['video']), siblings, whole_number(data['size']), annotation)
+            sources = {str(name): str(digest) for name, digest in dict(data.get('sources', {})).items()}
+            video, size = str(data['video']), whole_number(data['size'])
+            found = cls(info, masked, video, siblings, size, annotation, sources)
         except (ValueError, KeyError, TypeError, OverflowError) as error:
             raise DataError(f'{path}: damaged ({error!r}); {way_out}') from error
         if info.video_id != folder.name or info.partition not in PARTITIONS or info.num_frames < 1:
@@ -262,6 +269,36 @@ def label_digest(labels: NDArray) -> str:
     return hashlib.blake2b(values.tobytes(), digest_size=16).hexdigest()
 
 
-def label_digests(video: str, labels: Mapping[str, NDArray]) -> dict[str, str]:
-    """The same by name of the trial, of labels by suffix of the person."""
-    return {video + suffix: label_digest(rows) for suffix, rows in labels.items()}
+PIECES, PIECE_BYTES = 16, 1 << 16
+"""Of a video's file that are compared: 1 MB of a file of any size."""
+
+
+def source_digests(
+    path: Path, name: str, faces: object, of_transcripts: Iterable[TranscriptExtractor]
+) -> dict[str, str]:
+    """What a trial is made from, as short texts that differ where it differs, by what it is.
+
+    Args:
+        path: the video, of which its size and pieces from the first to the last byte count.
+        name: of the trial.
+        faces: where faces come from; of a `CropFolder` names and sizes of the crops count.
+        of_transcripts: extractors of transcripts, whose files count.
+
+    Raises:
+        DataError: there are no crops, or there is no transcript.
+        OSError: a file cannot be read.
+    """
+    size = path.stat().st_size
+    content = hashlib.blake2b(str(size).encode(), digest_size=16)
+    with path.open('rb') as file:
+        for k in range(PIECES):
+            file.seek(k * max(size - PIECE_BYTES, 0) // (PIECES - 1))
+            content.update(file.read(PIECE_BYTES))
+    found = {'content': content.hexdigest()}
+    if isinstance(faces, CropFolder):
+        found['crops'] = faces.digest(name)
+    texts = [text.read_bytes() for of in of_transcripts if (text := of.file(path.stem)) is not None]
+    if texts:
+        transcripts = b''.join(texts)
+        found['transcript'] = hashlib.blake2b(transcripts, digest_size=16).hexdigest()
+    return found

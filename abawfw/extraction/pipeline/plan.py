@@ -38,8 +38,8 @@ class ExtractionPlan:
         device: what runs the networks whose options name no device.
 
     Raises:
-        ConfigError: no feature, one twice, options that belong to none, another number of persons. In `faces`
-            and whatever needs it: options for faces that no feature looks at.
+        ConfigError: no feature, one twice, options that belong to none, another number of persons, or one
+            beside crops. In `faces` and whatever needs it: options for faces that no feature looks at.
     """
 
     root: Path
@@ -61,6 +61,11 @@ class ExtractionPlan:
             raise ConfigError('options of faces are those of the detector, and crops are used instead of it')
         if problem := wrong_persons(self.persons):
             raise ConfigError(problem)
+        if self.crops is not None and self.persons != 1:
+            raise ConfigError(
+                f'persons={self.persons}: no effect, since the folders in {self.crops} say whose crops there '
+                'are; omit it'
+            )
 
     @cached_property
     def extractors(self) -> list[Extractor]:

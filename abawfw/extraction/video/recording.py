@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -25,29 +24,6 @@ BACK = 1.0
 """Seconds; a clock that goes back by more is no rounded one, but another one."""
 NEW_TIMES = 'ffmpeg -i OLD -vf setpts=N/FRAME_RATE/TB -fps_mode passthrough -an NEW.mp4'
 """Command that keeps every frame and gives it a time from its number."""
-
-
-@dataclass(frozen=True)
-class RecordingInfo:
-    """What a file states about its images before they are decoded.
-
-    Attributes:
-        frames: their number; None where the file does not say.
-        fps: mean frames per second, for display only: times of frames come from the frames.
-        width: of the upright image, in pixels.
-        height: of the upright image.
-        rotation: degrees, 0 to 270, by which stored images are turned counter-clockwise to stand upright.
-        mirrored: whether left and right of stored images are swapped before that.
-        audio_streams: number of audio streams.
-    """
-
-    frames: int | None
-    fps: float | None
-    width: int
-    height: int
-    rotation: int
-    mirrored: bool
-    audio_streams: int
 
 
 class Recording:
@@ -79,22 +55,14 @@ class Recording:
         self._av: Any = optional_package('av', 'features', 'reading videos')
 
     @cached_property
-    def info(self) -> RecordingInfo:
-        """What the file states.
+    def stated(self) -> int | None:
+        """Number of frames that the file states; None where it does not say.
 
         Raises:
-            DataError: the file is missing, is no video, or has no image.
+            DataError: the file is missing, or is no video.
         """
         with MediaFile(self.path) as file:
-            stream = file.video()
-            rate = stream.average_rate
-            stated, fps = stream.frames or None, float(rate) if rate else None
-            for frame in self._decoded(file, stream):
-                turn = frame.orientation
-                return RecordingInfo(
-                    stated, fps, *frame.size, turn.rotation, turn.mirrored, audio_streams=file.audio_streams
-                )
-        raise DataError(f'{self.path}: has a video stream, but no image in it can be decoded')
+            return file.video().frames or None
 
     def frames(self) -> Iterator[Frame]:
         """All frames in the order in which they are shown.

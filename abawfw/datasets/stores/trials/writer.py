@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,8 +15,8 @@ from abawfw.conventions import NO_LABEL
 from abawfw.datasets.stores.checks import plain_name
 from abawfw.datasets.stores.labels import unlabelled_frames
 from abawfw.datasets.stores.npy_file import Rows, write_rows
-from abawfw.datasets.stores.records import KEPT_DTYPES, PARTITIONS, FeatureInfo, VideoInfo
-from abawfw.datasets.stores.trials.files import LABELS, MASK, NO_FEATURE
+from abawfw.datasets.stores.records import KEPT_DTYPES, PARTITIONS, FeatureInfo, VideoInfo, write_extraction
+from abawfw.datasets.stores.trials.files import LABELS, MASK, NO_FEATURE, TIMES, TRACK
 from abawfw.datasets.stores.trials.index import INDEX, Trial, TrialIndex
 from abawfw.errors import DataError, nearest
 from abawfw.files import FolderWriter
@@ -32,6 +33,7 @@ class TrialWriter(FolderWriter):
         root: folder to make; it may exist only if it is empty.
         features: shape of one frame of every feature, without the frame axis.
         dtypes: numpy name of the type on disk, 'float32' (where none is given), 'float16' or 'uint8'.
+        extraction: settings with which features were extracted, as `FeatureStore.extraction` gives them.
 
     Raises:
         DataError: ``root`` exists and is not an empty folder; a type that is not written, or is given for an
@@ -43,6 +45,7 @@ class TrialWriter(FolderWriter):
         root: str | os.PathLike[str],
         features: Mapping[str, tuple[int, ...]],
         dtypes: Mapping[str, str] | None = None,
+        extraction: Mapping[str, Any] | None = None,
     ) -> None:
         dtypes = dtypes or {}
         for name, dtype in dtypes.items():
@@ -58,6 +61,7 @@ class TrialWriter(FolderWriter):
         self._infos = {
             name: FeatureInfo(tuple(dims), dtypes.get(name, 'float32')) for name, dims in features.items()
         }
+        self._extraction = extraction
         self._trials: dict[str, Trial] = {}
         super().__init__(root)
 
@@ -70,6 +74,8 @@ class TrialWriter(FolderWriter):
         valid: Mapping[str, np.ndarray] | None = None,
         fps: float | None = None,
         group: str | None = None,
+        times: np.ndarray | None = None,
+        track: Path | None = None,
     ) -> None:
         """Append one trial.
 
@@ -83,6 +89,8 @@ class TrialWriter(FolderWriter):
             valid: (frames,) bool for the features that have such a mask; False where nothing was observed.
             fps: frames per second, if known.
             group: the person or session that the trial shares with others, if known.
+            times: (frames,) float64, seconds at which each frame is shown, where the rate does not say that.
+            track: file of the face's track, `face_track.npz` of another store, which is copied.
 
         Raises:
             DataError: the trial is there already, or a feature, shape, length or type does not fit. Nothing
@@ -93,7 +101,9 @@ class TrialWriter(FolderWriter):
         folder = self._folder / video_id
         folder.mkdir()
         try:
-            frames = self._write(folder, video_id, features, labels, valid)
+            frames = self._write(folder, video_id, features, labels, valid, times)
+            if track is not None:
+                shutil.copyfile(track, folder / TRACK)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -107,6 +117,8 @@ class TrialWriter(FolderWriter):
             raise DataError(f'{self.root}: no trial was added, nothing is written')
         index = TrialIndex(tuple(self._trials.values()), self._infos, self.root / INDEX)
         (self._folder / INDEX).write_text(json.dumps(index.to_json(), indent=1), encoding='utf-8')
+        if self._extraction:
+            write_extraction(self._folder, self._extraction)
 
     def _check(
         self,
@@ -140,6 +152,7 @@ class TrialWriter(FolderWriter):
         features: Mapping[str, Rows],
         labels: np.ndarray | None,
         valid: Mapping[str, np.ndarray],
+        times: np.ndarray | None,
     ) -> int:
         """Write the arrays of a trial; returns the number of frames, which all of them must have."""
         frames = {}
@@ -155,6 +168,9 @@ class TrialWriter(FolderWriter):
         for name, mask in valid.items():
             what, info = f'valid mask of {name}', FeatureInfo((), 'bool')
             frames[what] = write_rows(folder / f'{name}{MASK}.npy', mask, info, f'{video_id}: {what}')
+        if times is not None:
+            info = FeatureInfo((), 'float64')
+            frames['times'] = write_rows(folder / f'{TIMES}.npy', times, info, f'{video_id}: times')
         first, expected = next(iter(frames.items()), ('any feature', 0))
         for what, count in frames.items():
             if count != expected:

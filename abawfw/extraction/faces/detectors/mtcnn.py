@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from abawfw.devices import AUTO, find_device
 from abawfw.errors import ConfigError, DataError
 from abawfw.extraction.faces.detectors.base import (
     Face,
@@ -143,8 +144,8 @@ class MTCNNDetector(FaceDetector):
 
     @property
     def notes(self) -> tuple[str, ...]:  # type: ignore[override]
-        """Where a GPU is asked for and onnxruntime cannot use it."""
-        return no_cuda(self.device, 'faces are looked for')
+        """Where there is a GPU for it and onnxruntime cannot use it."""
+        return cpu_note('faces are looked for', self.device, nets(self.device)[0].session)
 
     def _shrunk(self, rgb: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
         """The image at the size that is searched, and by how much the given one is larger."""
@@ -259,16 +260,6 @@ class Net:
         return self.session.run(self.outputs, {self.input: values})
 
 
-def no_cuda(device: str, what: str) -> tuple[str, ...]:
-    """A note that ``what`` is done on the CPU, where a GPU is asked for and onnxruntime cannot use it."""
-    if not device.startswith('cuda') or len(providers(device)) > 1:
-        return ()
-    return (
-        f'{what} on the CPU: this onnxruntime has no CUDA; pip install onnxruntime-gpu in place of '
-        'onnxruntime adds it',
-    )
-
-
 def providers(device: str) -> list[Any]:
     """What onnxruntime runs networks with, the first choice first: a GPU if the device is one it can use."""
     runtime: Any = optional_package('onnxruntime', 'features', 'MTCNNDetector')
@@ -282,6 +273,23 @@ def providers(device: str) -> list[Any]:
         'use_tf32': 0,  # faces are found as on a CPU
     }
     return [('CUDAExecutionProvider', options), *processor]
+
+
+def cpu_note(what: str, device: str, session: Any = None) -> tuple[str, ...]:
+    """A line where there is a GPU to be used and onnxruntime uses none.
+
+    Args:
+        what: is done by it.
+        device: that is asked for.
+        session: that does it, if it is there: one that cannot load CUDA runs on the CPU and says so.
+    """
+    used = providers(device) if session is None else session.get_providers()
+    if len(used) > 1 or (find_device() if device == AUTO else device) == 'cpu':
+        return ()
+    return (
+        f'{what} on the CPU: this onnxruntime cannot use CUDA; pip install onnxruntime-gpu in place of '
+        'onnxruntime adds it',
+    )
 
 
 @cache
