@@ -95,9 +95,9 @@ class _Forward:
             for model, batches, column in self._networks:
                 model.reset_lanes()
                 for batch in batches:
-                    model(batch['inputs'], batch['data_samples'], mode='predict')
+                    (predicted,) = model(batch['inputs'], batch['data_samples'], mode='predict')
                     if first is None:
-                        first = batch['data_samples'].predictions()[0][:, column].numpy().copy()
+                        first = predicted.predictions()[0][:, column].numpy().copy()
         assert first is not None
         return first
 
