@@ -28,7 +28,7 @@ from benchmarks.random_store import RandomStore
 from benchmarks.timing import Spread, in_turn
 
 FPS = 30
-TRAINED = (5, 400)  # videos and frames that statistics are taken from
+TRAINED = [400] * 5  # frames of the videos that statistics are taken from
 
 
 def benchmark_inference(cfg: Config, rounds: int, frames: int = 100_000) -> dict[str, Any]:
@@ -108,7 +108,7 @@ def _random_run(cfg: Config, folder: Path, infos: dict[str, FeatureInfo]) -> Pat
     run.mkdir()
     write_text(run / CONFIG, cfg.pretty_text)
     resolved = resolve(cfg)
-    store = RandomStore(folder, infos, *TRAINED)
+    store = RandomStore(folder, infos, TRAINED)
     dataset = build_loader(resolved, 'train_dataloader', store=store).dataset
     for target in resolved.targets:
         model = MODELS.build(model_config(resolved, dataset.input_dims))

@@ -182,10 +182,12 @@ class VARunner(Runner):
             return
         started = time.perf_counter()
         loaders = {True: self.train_dataloader, False: self.val_dataloader}
-        why = compile_steps(bare_model(self), self.compile_mode, loaders, self.optim_wrapper.precision)
+        model = bare_model(self)
+        why = compile_steps(model, self.compile_mode, loaders, self.optim_wrapper.precision)
         if why is None:
             self.compiled = self.compile_mode
-            self.logger.info(f'compiled ({self.compiled}) in {time.perf_counter() - started:,.0f} s')
+            steps = '; '.join(model.compiled[kind].coverage(loader) for kind, loader in loaders.items())
+            self.logger.info(f'compiled ({self.compiled}) in {time.perf_counter() - started:,.0f} s: {steps}')
         else:
             self.compiled = f'no: {why}'
             self.logger.warning(f'cannot be compiled, and computes as without compile: {why}')
