@@ -22,7 +22,7 @@ from abawfw.datasets.stores.base import FeatureStore
 from abawfw.datasets.stores.checks import chunks
 from abawfw.datasets.stores.records import NARROW_DTYPES, VideoInfo
 from abawfw.datasets.stores.trials.writer import TrialWriter
-from abawfw.devices import AUTO, computing_with, find_device
+from abawfw.devices import AUTO, computing_on, computing_with, find_device
 from abawfw.errors import ConfigError
 from abawfw.models.parts import build_per_modality, load_part
 from abawfw.registry import BACKBONES, DATASETS, TRANSFORMS
@@ -100,6 +100,7 @@ def extract_embeddings(
     dtypes = {n: i.dtype for n, i in infos.items() if i.dtype in NARROW_DTYPES}
     observed_of = {name: modality for modality, name in names.items()} | {n: n for n in copied}
     with (
+        computing_on(device),
         computing_with(threads, cfg.get('threads'), *backbones.values()),
         TrialWriter(out, dims, dtypes) as writer,
     ):
