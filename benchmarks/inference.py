@@ -21,6 +21,7 @@ from abawfw.config.loading import resolve
 from abawfw.datasets.stores import open_store
 from abawfw.datasets.stores.array_store import ArrayStore
 from abawfw.datasets.stores.records import FeatureInfo
+from abawfw.devices import computing_on
 from abawfw.files import write_text
 from abawfw.registry import MODELS
 from abawfw.results.run import CONFIG
@@ -51,7 +52,7 @@ def benchmark_inference(cfg: Config, rounds: int, frames: int = 100_000) -> dict
     infos = {name: known[name] for name in resolve(cfg).features}
     rng = np.random.default_rng(0)
     arrays = {name: _random(rng, info, frames) for name, info in infos.items()}
-    with TemporaryDirectory(prefix='abawfw-benchmark-') as folder:
+    with TemporaryDirectory(prefix='abawfw-benchmark-') as folder, computing_on('cpu'):
         inferencer = VAInferencer(_random_run(cfg, Path(folder), infos), 'cpu')
         network = _Forward(inferencer, arrays)
         found: dict[str, Any] = {}
