@@ -34,7 +34,7 @@ def find_device(name: str = AUTO) -> str:
     from mmengine.device import get_device
 
     if name == AUTO:
-        return str(get_device())
+        return 'cuda' if get_device() == 'cuda' else 'cpu'
     found = re.fullmatch(r'cuda(?::(\d+))?', name)
     if found is None:
         raise ConfigError(f'device {name!r} is unknown: give auto, cpu, cuda, or cuda:N for the N-th GPU')
@@ -135,6 +135,8 @@ def usable_cores() -> int:
 SMALL = 16_000_000
 """Parameters up to which a model runs in one thread: those that take vectors, and none with full backbones.
 What was measured is in docs/devices.md."""
+THREADS = 'OMP_NUM_THREADS', 'MKL_NUM_THREADS'
+"""Variables of the environment that PyTorch takes its threads from."""
 SHARED_OUT = 'ABAWFW_THREADS_SHARED_OUT'
 """Where what starts several runs at a time says that OMP_NUM_THREADS is its own limit and not the user's."""
 
@@ -157,7 +159,7 @@ def computing_with(threads: int | None, configured: int | None, *models: Any) ->
     import torch
     from mmengine.device import get_device
 
-    given = [value for name in ('OMP_NUM_THREADS', 'MKL_NUM_THREADS') if (value := os.environ.get(name))]
+    given = [value for name in THREADS if (value := os.environ.get(name))]
     if threads is None and (not given or given == [os.environ.get(SHARED_OUT)]):
         largest = max((sum(p.numel() for p in model.parameters()) for model in models), default=0)
         cores = os.cpu_count() or 1

@@ -62,8 +62,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 """Ways in which the framework trains, each with the values of a config that ask for it."""
 
-VIDEOS, LENGTH = 25, 1500  # of the store that is trained from: dozens of batches of each model
-FEW, SHORT, NARROW = 10, 40, 4  # and where the CPU computes: videos, frames, values of a feature
+VIDEOS = 10  # of the store that is trained from, as long as those of Aff-Wild2: dozens of batches
+SHORT, NARROW = [40] * 10, 4  # and where the CPU computes: frames of the videos, values of a feature
 READY = 8  # batches that lie on the device
 MATRIX = {'cuda': 8192, 'cpu': 256}
 
@@ -77,8 +77,8 @@ def benchmark_gpu(rounds: int) -> dict[str, Any]:
     Returns:
         ``device``, ``matmul_precision``, and per precision ``peak_teraflops``, of a product of two large
         matrices. Then by model and precision, where a step's arithmetic is taken as 6 operations per
-        parameter and frame: ``ready``, a bare loop over random batches that lie on the device, and each of
-        ``VARIANTS``, each with ``step_ms``, ``epoch_seconds`` (steps of an epoch of Aff-Wild2),
+        parameter and frame that exists: ``ready``, a bare loop over random batches that lie on the device,
+        and each of ``VARIANTS``, each with ``step_ms``, ``epoch_seconds`` (steps of an epoch of Aff-Wild2),
         ``frames_per_second``, ``peak_fraction``; ``host_ms``, until a step is handed to the device, which a
         value that is read back prolongs to the end of the step; and for variants ``run_iter_ms``, a step
         from a batch on. A precision that the device does not have is omitted, and so is
@@ -122,14 +122,15 @@ def _case(name: str, precision: str, rounds: int, peak: float) -> dict[str, Any]
     cfg = resolve(load_config(case.config, overrides))
     model = MODELS.build(model_config(cfg, features))
     loop, batches = BareLoop(model, cfg.optim_wrapper, precision), _ready(cfg, features)
-    parameters, frames = sum(p.numel() for p in model.parameters()), batches[0].valid.numel()
+    parameters = sum(p.numel() for p in model.parameters())
+    frames: dict[str, float] = {'ready': batches[0].valid.numel()}
     actions: dict[str, Callable[[], Any]] = {'ready': partial(_bare_steps, loop, batches)}
     figures: dict[str, Any] = {}
     with TemporaryDirectory(prefix='abawfw-benchmark-') as folder:
         root = Path(folder) / 'store'
         infos = {n: FeatureInfo((dim,), 'float32') for n, dim in features.items()}
-        videos, length = (FEW, SHORT) if small else (VIDEOS, LENGTH)
-        pack_store(RandomStore(Path(folder), infos, videos, length), root)
+        lengths = SHORT if small else affwild2_lengths('train', cfg.seed)[:VIDEOS]
+        pack_store(RandomStore(Path(folder), infos, lengths), root)
         for variant, settings in VARIANTS.items():
             given = overrides | settings | {'data_root': str(root)}
             work_dir = Path(folder) / f'{name}-{precision}-{variant}'
@@ -138,17 +139,17 @@ def _case(name: str, precision: str, rounds: int, peak: float) -> dict[str, Any]
                 figures[variant] = f'omitted, cannot be compiled: {run.runner.compiled}'
                 continue
             actions[variant] = partial(_framework_steps, run)
+            frames[variant] = _frames_per_step(run.runner.train_dataloader)
         actions['ready']()  # the framework has trained an epoch by now
         took = in_turn(actions, rounds)
     steps = _steps_on_affwild2(cfg)
-    arithmetic = 6 * parameters * frames
-    figures |= {'parameters': parameters, 'frames_per_step': frames, 'steps_per_epoch': steps}
+    figures |= {'parameters': parameters, 'frames_per_step': frames['ready'], 'steps_per_epoch': steps}
     for variant, rows in took.items():
         whole = [row['step_ms'] / 1e3 for row in rows]
         figures[variant] = {key: Spread.of([row[key] for row in rows]) for key in rows[0]} | {
             'epoch_seconds': Spread.of([s * steps for s in whole]),
-            'frames_per_second': Spread.of([frames / s for s in whole]),
-            'peak_fraction': Spread.of([arithmetic / s / peak for s in whole]),
+            'frames_per_second': Spread.of([frames[variant] / s for s in whole]),
+            'peak_fraction': Spread.of([6 * parameters * frames[variant] / s / peak for s in whole]),
         }
     return figures
 
@@ -168,6 +169,11 @@ def _ready(cfg: Config, features: dict[str, int]) -> list[ReadyBatch]:
         )
         for _ in range(READY)
     ]
+
+
+def _frames_per_step(loader: Any) -> float:
+    """Frames of the clips of an epoch, by its batches: the mean, without padding."""
+    return sum(clip.stop - clip.start for clip in loader.dataset.clips) / len(loader.batch_sampler)
 
 
 def _steps_on_affwild2(cfg: Config) -> int:

@@ -21,6 +21,7 @@ from abawfw.config.loading import resolve
 from abawfw.datasets.stores import open_store
 from abawfw.datasets.stores.array_store import ArrayStore
 from abawfw.datasets.stores.records import FeatureInfo
+from abawfw.devices import computing_on
 from abawfw.files import write_text
 from abawfw.registry import MODELS
 from abawfw.results.run import CONFIG
@@ -28,7 +29,7 @@ from benchmarks.random_store import RandomStore
 from benchmarks.timing import Spread, in_turn
 
 FPS = 30
-TRAINED = (5, 400)  # videos and frames that statistics are taken from
+TRAINED = [400] * 5  # frames of the videos that statistics are taken from
 
 
 def benchmark_inference(cfg: Config, rounds: int, frames: int = 100_000) -> dict[str, Any]:
@@ -51,7 +52,7 @@ def benchmark_inference(cfg: Config, rounds: int, frames: int = 100_000) -> dict
     infos = {name: known[name] for name in resolve(cfg).features}
     rng = np.random.default_rng(0)
     arrays = {name: _random(rng, info, frames) for name, info in infos.items()}
-    with TemporaryDirectory(prefix='abawfw-benchmark-') as folder:
+    with TemporaryDirectory(prefix='abawfw-benchmark-') as folder, computing_on('cpu'):
         inferencer = VAInferencer(_random_run(cfg, Path(folder), infos), 'cpu')
         network = _Forward(inferencer, arrays)
         found: dict[str, Any] = {}
@@ -95,9 +96,9 @@ class _Forward:
             for model, batches, column in self._networks:
                 model.reset_lanes()
                 for batch in batches:
-                    model(batch['inputs'], batch['data_samples'], mode='predict')
+                    (predicted,) = model(batch['inputs'], batch['data_samples'], mode='predict')
                     if first is None:
-                        first = batch['data_samples'].predictions()[0][:, column].numpy().copy()
+                        first = predicted.predictions()[0][:, column].numpy().copy()
         assert first is not None
         return first
 
@@ -108,7 +109,7 @@ def _random_run(cfg: Config, folder: Path, infos: dict[str, FeatureInfo]) -> Pat
     run.mkdir()
     write_text(run / CONFIG, cfg.pretty_text)
     resolved = resolve(cfg)
-    store = RandomStore(folder, infos, *TRAINED)
+    store = RandomStore(folder, infos, TRAINED)
     dataset = build_loader(resolved, 'train_dataloader', store=store).dataset
     for target in resolved.targets:
         model = MODELS.build(model_config(resolved, dataset.input_dims))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,20 +17,19 @@ class RandomStore(FeatureStore):
     Args:
         root: any folder; nothing is read from it.
         features: shape and type of every feature.
-        videos: number of videos.
-        length: frames of each.
+        lengths: frames of each video.
     """
 
-    def __init__(self, root: Path, features: dict[str, FeatureInfo], videos: int, length: int) -> None:
+    def __init__(self, root: Path, features: dict[str, FeatureInfo], lengths: Sequence[int]) -> None:
         super().__init__(root)
         self._features = features
         self._videos = tuple(
-            VideoInfo(f'v{i:06d}', 'val' if i % 5 == 4 else 'train', length) for i in range(videos)
+            VideoInfo(f'v{i:06d}', 'val' if i % 5 == 4 else 'train', n) for i, n in enumerate(lengths)
         )
         rng = np.random.default_rng(0)
         # One video's numbers serve all of them: how fast they are read does not depend on the values.
-        self._values = {name: _random(rng, info, length) for name, info in features.items()}
-        self._va = rng.uniform(-1, 1, (length, 2)).astype(np.float32)
+        self._values = {name: _random(rng, info, max(lengths)) for name, info in features.items()}
+        self._va = rng.uniform(-1, 1, (max(lengths), 2)).astype(np.float32)
 
     def videos(self) -> tuple[VideoInfo, ...]:
         """All videos."""

@@ -66,7 +66,7 @@ def benchmark_startup(cfg: Config, rounds: int, frames: int) -> dict[str, Any]:
         write_text(config, cfg.pretty_text)
         for name, videos in (('small', frames // LENGTH), ('large', GROWTH * (frames // LENGTH))):
             root = Path(folder) / name
-            pack_store(RandomStore(Path(folder), features, videos, LENGTH), root)
+            pack_store(RandomStore(Path(folder), features, [LENGTH] * videos), root)
             size = sum(path.stat().st_blocks * 512 for path in root.iterdir())
             figures[name] = {'videos': videos, 'frames': videos * LENGTH, 'disk_mib': size / 2**20}
             actions[name] = partial(_in_fresh_process, config, root)

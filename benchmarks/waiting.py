@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.device import get_device
 
 from abawfw.apis.build import build_loader, model_config
 from abawfw.apis.check import check_config
@@ -29,7 +30,7 @@ def benchmark_waiting(cfg: Config, rounds: int) -> dict[str, Any]:
     check_config(cfg)
     resolved = resolve(cfg)
     loader = build_loader(resolved, 'train_dataloader')
-    model = MODELS.build(model_config(resolved, loader.dataset.input_dims)).train()
+    model = MODELS.build(model_config(resolved, loader.dataset.input_dims)).to(get_device()).train()
     settings = resolved.optim_wrapper.to_dict()
     wrapper = OPTIM_WRAPPER_CONSTRUCTORS.get(settings.pop('constructor'))(settings)(model)
     loader.batch_sampler.set_epoch(0)

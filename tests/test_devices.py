@@ -39,6 +39,14 @@ def test_names_of_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
         assert find_device(name) == name
 
 
+def test_a_gpu_is_one_of_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MMEngine names others too, such as Apple's, on which no run could be resumed exactly."""
+    monkeypatch.setattr(mmengine.device.utils, 'DEVICE', 'mps')
+    assert find_device() == 'cpu'
+    with computing_on() as device:
+        assert (device, get_device()) == ('cpu', 'cpu')
+
+
 def test_names_that_mean_nothing() -> None:
     for name in ('gpu', 'cuda:', 'cuda:x', 'cuda1', 'CPU', '', 'cpu:0', 'cuda:-1'):
         with pytest.raises(ConfigError, match=r'is unknown: give auto, cpu, cuda, or cuda:N for the N-th'):

@@ -21,10 +21,11 @@ NOTHING_KEPT = 'nothing was written, and what was there is as it was; give the s
 def run(main: Callable[[], int | None], interrupted: str = NOTHING_KEPT) -> None:
     """Run a command line's ``main`` and leave the process.
 
-    An error that abawfw raises on purpose, or that the operating system reports, becomes one message on
-    standard error and exit code 2, without a traceback; Ctrl-C becomes exit code 130; anything else is a bug
-    and keeps its traceback. An output that is no longer read, as by ``| head -1``, ends the command
-    quietly with exit code 141. What the encoding of the terminal cannot show is written as escapes.
+    An error that abawfw raises on purpose or that the operating system reports, and a GPU that is full,
+    become one message on standard error and exit code 2, without a traceback; Ctrl-C becomes exit code 130;
+    anything else is a bug and keeps its traceback. An output that is no longer read, as by ``| head -1``,
+    ends the command quietly with exit code 141. What the encoding of the terminal cannot show is written as
+    escapes.
 
     Args:
         main: returns the exit code.
@@ -44,7 +45,7 @@ def run(main: Callable[[], int | None], interrupted: str = NOTHING_KEPT) -> None
     except OSError as error:  # a full disk, a folder that may not be written: the machine's matter, not a bug
         code = _fail(str(error))
     except RuntimeError as error:
-        text = _of_worker(error)
+        text = _way_out(error)
         if text is None:
             raise
         code = _fail(text)
@@ -144,10 +145,18 @@ def _fail(text: str) -> int:
     return 2
 
 
-def _of_worker(error: RuntimeError) -> str | None:
-    """The message on a worker of a data loader that was killed; None where it is something else."""
+def _way_out(error: RuntimeError) -> str | None:
+    """The message where a GPU is full or a worker of a data loader was killed; None for anything else."""
     if 'torch' not in sys.modules:
         return None
+    import torch
+
+    if isinstance(error, torch.OutOfMemoryError):
+        what = '. '.join(str(error).split('. ')[:2])  # then come a dozen figures, and switches of torch
+        return (
+            f'{what}: make train_sampler or val_sampler smaller (batch_size or lanes), or use --cfg-options '
+            'train_dataloader.loading.type=Stream val_dataloader.loading.type=Stream, or --amp bf16'
+        )
     from abawfw.datasets.loading.stream import worker_death
 
     return worker_death(error)

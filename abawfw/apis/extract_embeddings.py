@@ -23,7 +23,7 @@ from abawfw.datasets.stores.checks import chunks
 from abawfw.datasets.stores.records import NARROW_DTYPES, VideoInfo
 from abawfw.datasets.stores.trials.files import TRACK
 from abawfw.datasets.stores.trials.writer import TrialWriter
-from abawfw.devices import AUTO, computing_with, find_device
+from abawfw.devices import AUTO, computing_on, computing_with, find_device
 from abawfw.errors import ConfigError
 from abawfw.extraction.faces.detectors.base import FACES
 from abawfw.extraction.speech import SPEECH
@@ -104,6 +104,7 @@ def extract_embeddings(
     extraction = {n: s for n, s in store.extraction.items() if n in copied or n in (FACES, SPEECH)}
     observed_of = {name: modality for modality, name in names.items()} | {n: n for n in copied}
     with (
+        computing_on(device),
         computing_with(threads, cfg.get('threads'), *backbones.values()),
         TrialWriter(out, dims, dtypes, extraction) as writer,
     ):

@@ -238,16 +238,17 @@ class TrainedRun:
         """
         found = {}
         for networks in self.networks:
-            loader = build_loader(self._cfg, 'val_dataloader', partition, networks[0].fitted, store)
-            models = [network.model(loader.dataset.input_dims) for network in networks]
-            for model in models:
-                refuse_overlap(self._overlap, model)
-            with multiplying_in(self._products), computing_with(*self._threads, *models):
-                if mode is not None:
-                    self._compile(models, mode, loader)
-                predicted = predict_together(
-                    models, loader, self._device, progress, self._precision, self._weights
-                )
+            with computing_on(self._device), multiplying_in(self._products):
+                loader = build_loader(self._cfg, 'val_dataloader', partition, networks[0].fitted, store)
+                models = [network.model(loader.dataset.input_dims) for network in networks]
+                for model in models:
+                    refuse_overlap(self._overlap, model)
+                with computing_with(*self._threads, *models):
+                    if mode is not None:
+                        self._compile(models, mode, loader)
+                    predicted = predict_together(
+                        models, loader, self._device, progress, self._precision, self._weights
+                    )
             for network, model, videos in zip(networks, models, predicted, strict=True):
                 for target in network.targets:
                     column = model.targets.index(target)
@@ -259,9 +260,9 @@ class TrainedRun:
 
     def _compile(self, models: Sequence[Any], mode: str, loader: Any) -> None:
         """Compile the networks for batches of a loader, and note why if that cannot be."""
-        with computing_on(self._device) as place, torch.inference_mode():
+        with torch.inference_mode():
             for model in models:
-                why = compile_steps(model.to(place), mode, {False: loader}, self._precision)
+                why = compile_steps(model.to(self._device), mode, {False: loader}, self._precision)
                 note = f'cannot be compiled, and computed as without compile: {why}'
                 if why is not None and note not in self.notes:
                     self.notes.append(note)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
@@ -44,7 +45,7 @@ def compile_steps(model: Any, mode: str, loaders: Mapping[bool, DataLoader], pre
     try:
         steps = {}
         for training, loader in loaders.items():
-            steps[training] = CompiledStep(model.train(training), mode, *largest_batch(loader))
+            steps[training] = CompiledStep(model.train(training), mode, *commonest(batch_shapes(loader)))
             with autocast(precision), torch.set_grad_enabled(training), warnings.catch_warnings():
                 warnings.simplefilter('ignore')  # torch warns of its own way to look at tensors
                 steps[training].try_out()
@@ -56,21 +57,33 @@ def compile_steps(model: Any, mode: str, loaders: Mapping[bool, DataLoader], pre
     return None
 
 
-def largest_batch(loader: DataLoader) -> tuple[int, int]:
-    """Clips of the largest batch of a loader, and frames of its longest clip."""
+def batch_shapes(loader: DataLoader) -> Counter[tuple[int, int]]:
+    """How many batches of a loader's first epoch have so many clips and, with padding, so many frames."""
     sampler: Any = loader.batch_sampler
     dataset: Any = loader.dataset
     sampler.set_epoch(0)
     lengths = [clip.stop - clip.start for clip in dataset.clips]
-    longest = dataset[ClipRequest(lengths.index(max(lengths)))]
-    return max(map(len, sampler)), len(longest['data_sample'].valid)
+    shortest = dataset[ClipRequest(lengths.index(min(lengths)))]
+    padded = len(shortest['data_sample'].valid)  # by a transform, if there is one that pads
+    return Counter((len(batch), max(padded, *(lengths[r.clip] for r in batch))) for batch in sampler)
+
+
+def commonest(shapes: Counter[tuple[int, int]]) -> tuple[int, int]:
+    """The shape of most batches; of several, that with most frames."""
+    return max(shapes, key=lambda shape: (shapes[shape], math.prod(shape)))
+
+
+CHEAP = 3
+"""Computed frames per frame of a batch up to which it is padded to the one shape: that much a compiled step
+can win where a device waits for the host, and it never costs more than an ordinary batch."""
 
 
 class CompiledStep:
     """Stands for ``VAEstimator.step`` in training or in evaluation.
 
-    Smaller batches are padded to the one shape. Where that would change the loss, as with
-    ``CCCLoss(over='clip')`` and maybe a loss of the user's, they are computed as they are, and not compiled.
+    Smaller batches are padded to the one shape. Larger ones, those that would be mostly padding, and where it
+    would change the loss, as with ``CCCLoss(over='clip')`` and maybe a loss of the user's, are computed as
+    they are, and not compiled.
 
     The backbones, which run over the observed frames alone, and contexts that need numbers of the host
     (``compiles = False``), such as where an LSTM is to be cut, run between the compiled pieces.
@@ -84,7 +97,9 @@ class CompiledStep:
 
     def __init__(self, model: Any, mode: str, rows: int, frames: int) -> None:
         self.model, self.rows, self.frames = model, rows, frames
-        self.pads = not (is_foreign(model.head) or any(map(_counts_padding, model.head.losses.values())))
+        self.training = model.training
+        counted = is_foreign(model.head) or any(map(_counts_padding, model.head.losses.values()))
+        self.pads = not (self.training and counted)
         # Ours compute the steps themselves, see `StepsLSTM`, and only their parameters are those of torch's.
         own = any(isinstance(module, StepsLSTM) for module in model.modules())
         self._parameters_of_lstms = torch._dynamo.config.patch(allow_rnn=True) if own else nullcontext()
@@ -118,8 +133,7 @@ class CompiledStep:
     ) -> tuple[HeadOutput, list[State], dict[str, Tensor]]:
         """As ``VAEstimator.step``; of the output only the predictions, and these without a graph."""
         n, time = frames.valid.shape
-        same = (n, time) == (self.rows, self.frames)
-        if n > self.rows or time > self.frames or not (same or gt_va is None or self.pads):
+        if not self.takes(n, time):
             return self.model.step(inputs, frames, before, gt_va, teacher_va)
         model = self.model
         sequences, observed = to_vectors(
@@ -137,6 +151,19 @@ class CompiledStep:
         # A CUDA graph writes its next results where these are.
         kept = [tuple(t[:n].clone() for t in state) for state in after]
         return HeadOutput(va[:n, :time].clone()), kept, losses
+
+    def takes(self, n: int, time: int) -> bool:
+        """Whether a batch of so many clips and frames is computed here."""
+        fits = n <= self.rows and time <= self.frames
+        most = CHEAP * n * time if self.pads else n * time
+        return fits and self.rows * self.frames <= most
+
+    def coverage(self, loader: DataLoader) -> str:
+        """Which of a loader's batches are computed here, for the log."""
+        shapes = batch_shapes(loader)
+        taken = sum(count for shape, count in shapes.items() if self.takes(*shape))
+        what = 'training' if self.training else 'validation'
+        return f'{taken:,} of {shapes.total():,} batches of {what}, as {self.rows} x {self.frames} frames'
 
     def try_out(self) -> None:
         """Compile it, with all shapes that states have."""

@@ -33,7 +33,11 @@ def init_distributed(launcher: str) -> None:
             'mpi': 'mpirun',
         }[launcher]
         raise ConfigError(f'--launcher {launcher}, but {variable} is not set: start the run with {how}')
-    if get_device() == 'cuda':
+    on_gpus = get_device() == 'cuda'
+    if not (on_gpus and launcher == 'slurm'):  # where MMEngine asks Slurm
+        os.environ.setdefault('MASTER_ADDR', '127.0.0.1')
+        os.environ.setdefault('MASTER_PORT', '29500')
+    if on_gpus:
         _check_gpus(launcher)
         init_dist(launcher, backend='nccl')
         return
@@ -44,8 +48,6 @@ def init_distributed(launcher: str) -> None:
             'RANK': os.environ['OMPI_COMM_WORLD_RANK'],
             'WORLD_SIZE': os.environ['OMPI_COMM_WORLD_SIZE'],
         }
-    os.environ.setdefault('MASTER_ADDR', '127.0.0.1')
-    os.environ.setdefault('MASTER_PORT', '29500')
     torch.distributed.init_process_group('gloo')
 
 

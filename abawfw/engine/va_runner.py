@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,6 +29,7 @@ from abawfw.checkpoints import (
     save_checkpoint,
 )
 from abawfw.components import building
+from abawfw.devices import THREADS
 from abawfw.engine.compiled_step import compile_steps
 from abawfw.engine.hooks import ParamSchedulerHook
 from abawfw.engine.training_state import bare_model, capture, changed_settings, restore, run_videos
@@ -86,6 +88,17 @@ class VARunner(Runner):
     def _log_env(self, env_cfg: dict) -> None:
         """MMEngine runs compilers here to describe the machine, for seconds; summary.json has versions."""
 
+    def setup_env(self, env_cfg: dict) -> None:
+        """MMEngine's, without the threads that it sets for several processes.
+
+        They come too late for torch, and ``computing_with`` would take them for the user's.
+        """
+        unsaid = [name for name in THREADS if name not in os.environ]
+        os.environ |= dict.fromkeys(unsaid, '1')  # as if said: it leaves them alone
+        super().setup_env(env_cfg)
+        for name in unsaid:
+            del os.environ[name]
+
     def wrap_model(self, model_wrapper_cfg: dict | None, model: Any) -> torch.nn.Module:
         """Move the model to its device and, in distributed training, wrap it."""
         if not self.distributed:
@@ -96,7 +109,7 @@ class VARunner(Runner):
         return MMDistributedDataParallel(
             module=model.to(device),
             device_ids=[device.index] if device.type == 'cuda' else None,
-            broadcast_buffers=False,
+            forward_sync_buffers=False,
             find_unused_parameters=model.skips_parameters,
         )
 
@@ -182,10 +195,12 @@ class VARunner(Runner):
             return
         started = time.perf_counter()
         loaders = {True: self.train_dataloader, False: self.val_dataloader}
-        why = compile_steps(bare_model(self), self.compile_mode, loaders, self.optim_wrapper.precision)
+        model = bare_model(self)
+        why = compile_steps(model, self.compile_mode, loaders, self.optim_wrapper.precision)
         if why is None:
             self.compiled = self.compile_mode
-            self.logger.info(f'compiled ({self.compiled}) in {time.perf_counter() - started:,.0f} s')
+            steps = '; '.join(model.compiled[kind].coverage(loader) for kind, loader in loaders.items())
+            self.logger.info(f'compiled ({self.compiled}) in {time.perf_counter() - started:,.0f} s: {steps}')
         else:
             self.compiled = f'no: {why}'
             self.logger.warning(f'cannot be compiled, and computes as without compile: {why}')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -120,8 +121,8 @@ class VAEstimator(BaseModel):
             mode: ``loss``, ``predict`` or ``tensor``.
 
         Returns:
-            ``loss``: dict of losses; ``predict``: a list of the batch alone, as MMEngine wants a list;
-            ``tensor``: the head's output. The first two set ``pred_va`` of the batch.
+            ``loss``: dict of losses, and ``pred_va`` of the batch is set; ``predict``: a list, as MMEngine
+            wants one, of a copy of the batch that has ``pred_va``; ``tensor``: the head's output.
         """
         first = next(iter(inputs.values()))
         if data_samples is None:
@@ -143,8 +144,10 @@ class VAEstimator(BaseModel):
             lanes.scatter(batch, after)
         if mode == 'tensor':
             return output
+        if mode == 'predict':  # others may predict the same batch before this one's predictions are read
+            return [replace(batch, pred_va=output.va.detach())]
         data_samples.pred_va = output.va.detach()
-        return losses if mode == 'loss' else [data_samples]
+        return losses
 
     def step(
         self,

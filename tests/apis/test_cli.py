@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 from command_line import ROOT
 
 from abawfw import progress
@@ -135,3 +136,19 @@ def test_another_broken_pipe_is_an_error(capfd: pytest.CaptureFixture[str]) -> N
         cli.run(lambda: (_ for _ in ()).throw(BrokenPipeError(32, 'Broken pipe')))
     assert leaving.value.code == 2
     assert capfd.readouterr().err == 'error: [Errno 32] Broken pipe\n'
+
+
+def test_a_full_gpu_is_no_bug(capsys: pytest.CaptureFixture[str]) -> None:
+    def main() -> int:
+        raise torch.OutOfMemoryError(
+            'CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total capacity of 15.89 GiB of '
+            'which 3.19 GiB is free. Process 71 has 12.70 GiB memory in use.'
+        )
+
+    with pytest.raises(SystemExit) as left:
+        cli.run(main)
+    assert left.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith('error: CUDA out of memory. Tried to allocate 20.00 GiB: make train_sampler or')
+    for way_out in ('batch_size or lanes', 'train_dataloader.loading.type=Stream', '--amp bf16'):
+        assert way_out in line

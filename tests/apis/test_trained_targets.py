@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from command_line import ROOT
 from random_runs import make_run
@@ -13,6 +14,7 @@ from random_runs import make_run
 from abawfw.apis.inferencer import VAInferencer
 from abawfw.checkpoints import best_checkpoint, load_checkpoint, save_checkpoint
 from abawfw.datasets.clip_dataset import ClipDataset
+from abawfw.evaluation.va_metric import VAMetric
 from abawfw.models.estimator import VAEstimator
 
 OPTIONS = {'hidden': 8, 'regressor': [4], 'segment_length': 40, 'features': ['affectnet', 'egemaps']}
@@ -50,6 +52,13 @@ def predict(run: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, int, int]:
         patch.setattr(VAEstimator, 'forward', counted('forward', VAEstimator.forward))
         table = inferencer.predict_arrays(arrays, fps=30)
     return table, counts['read'], counts['forward']
+
+
+def test_predictions_that_are_read_later(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a GPU the metric holds batches unread, which the next network predicts as well."""
+    expected = predict(run, monkeypatch)[0]
+    monkeypatch.setattr(VAMetric, 'process', lambda metric, _, batches: metric._unread.extend(batches))
+    pd.testing.assert_frame_equal(predict(run, monkeypatch)[0], expected)
 
 
 def test_what_is_shared(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,9 @@ import shutil
 import warnings
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, get_args
+from unittest.mock import MagicMock
 
 import pytest
 import torch
@@ -23,7 +25,8 @@ from abawfw.apis.trained_run import TrainedRun
 from abawfw.checkpoints import load_checkpoint
 from abawfw.config.check import GROUPS, config_problems
 from abawfw.config.loading import load_config, resolve
-from abawfw.engine.compiled_step import CompiledStep
+from abawfw.datasets.clip_request import ClipRequest
+from abawfw.engine.compiled_step import CompiledStep, batch_shapes, commonest
 from abawfw.models import contexts, encoders, fusions
 from abawfw.registry import LOSSES
 from abawfw.structures import VABatch
@@ -213,6 +216,25 @@ def test_every_encoder_fusion_and_context_is_among_the_cases() -> None:
         parts = [*after, *front.get('encoders', {}).values(), front.get('fusion', {})]
         tried |= {part['type'] for part in parts if part}
     assert tried == {*contexts.__all__, *encoders.__all__, *fusions.__all__}
+
+
+@pytest.mark.parametrize(('over', 'taken'), [('batch', 11), ('clip', 10)])
+def test_the_commonest_shape_is_compiled(over: str, taken: int) -> None:
+    """Many short clips in a batch are no reason to compute as many long ones in each."""
+    lengths = [250] * 20 + [27] * 18 + [200, 200, 100]
+    clips = [SimpleNamespace(start=0, stop=n) for n in lengths]
+    items = [{'data_sample': SimpleNamespace(valid=torch.ones(n))} for n in lengths]
+    groups = [*([i, i + 1] for i in range(0, 20, 2)), range(20, 38), [38, 39], [40]]
+    batches = [[ClipRequest(i) for i in group] for group in groups]
+
+    dataset, sampler = MagicMock(clips=clips), MagicMock()
+    dataset.__getitem__.side_effect = lambda request: items[request.clip]
+    sampler.__iter__.side_effect = lambda: iter(batches)
+    loader: Any = SimpleNamespace(batch_sampler=sampler, dataset=dataset)
+    head = {'type': 'RegressionHead', 'layers': [8], 'losses': [{'type': 'CCCLoss', 'over': over}]}
+    model = build('transformer', head=head).train()
+    step = CompiledStep(model, 'default', *commonest(batch_shapes(loader)))
+    assert step.coverage(loader) == f'{taken} of 13 batches of training, as 2 x 250 frames'
 
 
 def test_settings_are_checked() -> None:

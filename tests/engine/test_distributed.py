@@ -9,10 +9,13 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import forked_python
 import pytest
 import torch
+from mmengine.runner import Runner
+from mmengine.utils.dl_utils import set_multi_processing
 from networks import load_model
 from same_run import assert_same_run, differences, rows
 from tiny_runs import ROOT, tiny_config, tiny_overrides
@@ -20,7 +23,10 @@ from tiny_runs import ROOT, tiny_config, tiny_overrides
 from abawfw.apis.build import build_loader
 from abawfw.apis.trained_run import predict_together
 from abawfw.config.loading import load_config, resolve
+from abawfw.devices import THREADS
+from abawfw.engine import distributed
 from abawfw.engine.distributed import init_distributed
+from abawfw.engine.va_runner import VARunner
 from abawfw.errors import ConfigError
 from abawfw.evaluation.functional import Moments, moments
 
@@ -101,6 +107,31 @@ def test_a_launcher_that_did_not_start_us(monkeypatch: pytest.MonkeyPatch, launc
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(ConfigError, match=f'--launcher {launcher}.*is not set.*{way}'):
         init_distributed(launcher)
+
+
+def test_mpi_on_gpus_of_one_machine_needs_no_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(distributed, 'get_device', lambda: 'cuda')
+    monkeypatch.setattr(distributed, 'init_dist', lambda launcher, backend: None)
+    monkeypatch.setenv('OMPI_COMM_WORLD_LOCAL_RANK', '0')
+    for name in ('MASTER_ADDR', 'MASTER_PORT'):
+        monkeypatch.setenv(name, '')  # so that it is given back
+        monkeypatch.delenv(name)
+    init_distributed('mpi')
+    assert (os.environ['MASTER_ADDR'], os.environ['MASTER_PORT']) == ('127.0.0.1', '29500')
+
+
+def test_threads_for_several_processes_are_not_taken_for_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    def setup_env(runner: Any, given: dict) -> None:
+        set_multi_processing(distributed=True)
+
+    monkeypatch.setattr(Runner, 'setup_env', setup_env)
+    for name in THREADS:
+        monkeypatch.delenv(name, raising=False)
+    VARunner.setup_env(object.__new__(VARunner), {})
+    assert not set(THREADS) & set(os.environ)
+    monkeypatch.setenv(THREADS[0], '3')
+    VARunner.setup_env(object.__new__(VARunner), {})
+    assert [os.environ.get(name) for name in THREADS] == ['3', None]
 
 
 @pytest.mark.slow

@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import os
 import re
 import shutil
 import signal
 import sys
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,7 +26,14 @@ from abawfw import progress
 from abawfw.apis.build import build_loader
 from abawfw.apis.trained_run import predict_together
 from abawfw.config.loading import load_config, resolve
-from abawfw.engine.hooks import EpochLogHook, InterruptHook, TrainingMetricHook, progress_hook
+from abawfw.engine.hooks import (
+    EpochLogHook,
+    InterruptHook,
+    TrainingMetricHook,
+    interrupt_hook,
+    non_finite_loss_hook,
+    progress_hook,
+)
 from abawfw.errors import TrainingError
 from abawfw.evaluation.functional import Moments, moments
 
@@ -125,6 +134,57 @@ def test_a_loss_that_is_read_late_still_names_its_batch_and_is_not_saved(train, 
     saving = {'default_hooks.checkpoint.batches': 3, 'train_cfg.read_every': 50}
     assert 'loss is nan in epoch 1, batch 4' in train(tmp_path / 'saving', job=job, **saving)['output']
     assert [p.name for p in (tmp_path / 'saving').glob('*.pth')] == ['epoch_0_batch_3.pth']
+
+
+def read_a_step(loss: float, norm: float, scaler: Any = None) -> None:
+    """The reading of one update, as the hook makes it."""
+    norms = [torch.tensor(norm)]
+    wrapper = SimpleNamespace(scaler=scaler, gradient_norms=norms)
+    runner: Any = SimpleNamespace(epoch=0, work_dir='run', optim_wrapper=wrapper)
+    hook, batch = non_finite_loss_hook.NonFiniteLossHook(), SimpleNamespace(video_id=['mine'], start=[0])
+    hook.after_train_iter(runner, 3, {'data_samples': batch}, {'loss': torch.tensor(loss)})
+    hook.read(runner)
+
+
+def test_clips_of_the_rank_whose_loss_is_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gradient is the mean over the ranks, so it is no number on any of them."""
+    theirs = [math.nan, ['theirs from frame 40']]
+    monkeypatch.setattr(non_finite_loss_hook, 'all_gather_object', lambda ours: [ours, theirs])
+    with pytest.raises(TrainingError) as found:
+        read_a_step(0.5, math.nan)
+    assert 'loss is nan in epoch 1, batch 4; its clips: theirs from frame 40. Nothing' in str(found.value)
+    assert str(found.value).endswith('lower lr')
+    theirs[0] = 0.5
+    with pytest.raises(TrainingError, match=r'the gradient is .*: mine from frame 0, theirs from frame 40'):
+        read_a_step(0.5, math.nan)
+    # and only the other rank sees it, in fp16
+    monkeypatch.setattr(non_finite_loss_hook, 'all_reduce', lambda first, op: first.fill_(0))
+    with pytest.raises(TrainingError, match='batch 4'):
+        read_a_step(0.5, 1.0)
+
+
+def test_a_loss_scale_that_falls_and_falls() -> None:
+    def scaler(scale: float) -> Any:
+        return SimpleNamespace(get_scale=lambda: scale)
+
+    read_a_step(0.5, math.inf, scaler(1.0))
+    read_a_step(0.5, 3.0, scaler(0.5))
+    with pytest.raises(TrainingError, match=r'however small.*: mine from frame 0.* or use --amp bf16'):
+        read_a_step(0.5, math.inf, scaler(0.5))
+
+
+def test_ranks_agree_to_stop_every_few_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, agreements, pace = [100.0], list[float](), 2.0
+    monkeypatch.setattr(interrupt_hook, 'get_world_size', lambda: 2)
+    monkeypatch.setattr(interrupt_hook, 'all_reduce', lambda ranks, op: agreements.append(now[0]))
+    monkeypatch.setattr(interrupt_hook.time, 'monotonic', lambda: now[0])
+    hook, runner = InterruptHook(), SimpleNamespace(train_loop=SimpleNamespace(at_reading=False))
+    for _ in range(20):
+        now[0] += pace
+        hook.after_iter(runner)
+    pauses = [b - a for a, b in pairwise(agreements)]
+    assert pauses[:1] == [pace]
+    assert set(pauses[1:]) == {4.0}  # batches of 2 seconds, at most 5
 
 
 def test_hooks_that_only_report_can_be_removed(train, original: Path, tmp_path: Path) -> None:

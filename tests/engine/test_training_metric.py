@@ -43,7 +43,8 @@ def measured(hook: TrainingMetricHook, data: list[dict[str, Any]], every: int = 
     hook.before_train(run)
     hook.before_train_epoch(run)
     for i, batch in enumerate(data):
-        hook.after_train_iter(run, i, batch, {'loss': torch.tensor(0.5)})
+        loss = 0.5 if any(batch['data_samples'].num_frames) else 0.0
+        hook.after_train_iter(run, i, batch, {'loss': torch.tensor(loss)})
         if i % every == every - 1:
             hook.read(run)
     hook.read(run)
@@ -79,6 +80,16 @@ def test_one_rule_for_constant_data_in_training_and_validation(kind: str) -> Non
 def test_without_any_label_there_are_zeros() -> None:
     found = measured(TrainingMetricHook(), batches(np.full((10, 2), np.nan), np.zeros((10, 2)), 5))
     assert [found[f'train_{name}_valence'] for name in ('ccc', 'pcc', 'rmse', 'labels')] == [0.0] * 4
+
+
+def test_fillers_are_no_updates() -> None:
+    """They keep ranks in step, and have no loss."""
+    true, pred = np.random.default_rng(3).uniform(-1, 1, (2, 20, 2))
+    data = batches(true, pred, 5)
+    data[-1]['data_samples'].num_frames = [0]
+    data[-1]['data_samples'].valid[:] = False
+    found = measured(TrainingMetricHook(), data)
+    assert (found['loss'], found['frames'], found['useful_share']) == (0.5, 15, 0.75)
 
 
 def test_a_hook_that_goes_on_in_mid_epoch_measures_the_same() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from torch import nn
 from abawfw.errors import ConfigError
 from abawfw.models.contexts import FeedForward, GRUContext, LSTMContext, MemoryAttention, TransformerContext
 from abawfw.models.convert.rucaim3 import NETS
-from abawfw.models.layers import Dropout
+from abawfw.models.layers import Dropout, carried_rnn
 from abawfw.registry import MODELS
 
 
@@ -120,6 +121,21 @@ def test_lstm_carries_its_state(dtype: torch.dtype | None) -> None:
         _, expected = context.rnn(x[row : row + 1, :end])
         for got, true in zip(state, expected, strict=True):
             torch.testing.assert_close(got[row], true[0, 0], **tolerance)
+
+
+@pytest.mark.parametrize('layer', [LSTMContext, GRUContext])
+def test_float32_where_the_library_lacks_the_precision(layer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """cuDNN takes bfloat16 for float16, without a loss scale; an older CPU has no kernel."""
+    monkeypatch.setattr(carried_rnn, '_has_kernel', lambda kind: False)
+    context, x = layer(4, 8), torch.randn(3, 10, 4)
+    given = x, valid_of([10, 8, 10], 10), context.initial_state(3)
+    with torch.autocast('cpu', torch.bfloat16):
+        found = context(*given)
+    torch.testing.assert_close(found, context(*given), rtol=0, atol=0)
+    monkeypatch.undo()
+    for dtype in (torch.bfloat16, torch.float16):
+        monkeypatch.setattr(torch, 'get_autocast_dtype', lambda kind, dtype=dtype: dtype)
+        assert carried_rnn._has_kernel('cuda') == (dtype == torch.float16)
 
 
 @pytest.mark.parametrize('dtype', [None, torch.bfloat16])

@@ -263,8 +263,10 @@ def test_predictions_are_cut_to_the_frames() -> None:
     trained = samples.predictions()
     assert [p.shape for p in trained] == [(6, 2), (2, 2)]
     assert not any(p.requires_grad for p in trained)
+    kept = samples.pred_va
     (out,) = model.val_step({'inputs': x, 'data_samples': samples})
-    assert out is samples
+    assert samples.pred_va is kept
+    assert out.pred_va is not kept
     for new, old in zip(out.predictions(), trained, strict=True):
         torch.testing.assert_close(new, old)
 

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from abawfw.models.fusions.co_attention_fusion import GATES, LSTMGate, MeanGate, MLPGate
+from abawfw.models.layers import carried_rnn
 from abawfw.models.layers.cpu.lstm import LSTMCell, StepsLSTM, UnitMean
 
 
@@ -57,6 +58,17 @@ def test_steps_lstm_is_torchs_lstm(count: int, layers: int) -> None:
     for a, b in zip(*(torch.autograd.grad((y * weights).sum(), of) for y in (found, expected)), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
     torch.testing.assert_close(torch.stack(lstm._by_library(steps), 1), expected)
+
+
+def test_the_librarys_lstm_in_float32_gives_what_it_takes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(carried_rnn, '_has_kernel', lambda kind: False)
+    lstm, steps = StepsLSTM(6, 8), [torch.randn(5, 6).bfloat16() for _ in range(3)]
+    expected = lstm._by_library([x.float() for x in steps])
+    with torch.autocast('cpu', torch.bfloat16):
+        found = lstm._by_library(steps)
+    torch.testing.assert_close(found, [x.bfloat16() for x in expected], rtol=0, atol=0)
 
 
 def test_dropout_before_the_linear_map_keeps_the_expectation() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from mmengine.device import get_device
 from torch.utils.data import DataLoader, get_worker_info
 
 from abawfw.errors import ConfigError, DataError, counted
@@ -57,7 +58,7 @@ class Stream:
             num_workers=num_workers,
             prefetch_factor=PREFETCH if num_workers else None,
             persistent_workers=num_workers > 0,
-            pin_memory=torch.cuda.is_available(),
+            pin_memory=get_device() == 'cuda',
             generator=torch.Generator().manual_seed(seed),
         )
         if num_workers and hasattr(dataset, 'clips'):

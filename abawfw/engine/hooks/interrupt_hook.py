@@ -6,6 +6,7 @@ import os
 import shlex
 import signal
 import threading
+import time
 from types import FrameType
 from typing import Any
 
@@ -17,6 +18,10 @@ from mmengine.runner import Runner
 from abawfw.errors import Interrupted
 from abawfw.registry import HOOKS
 from abawfw.results.run import CONFIG
+
+AGREE_EVERY = 5
+"""Seconds from one agreement of several ranks to the next, while batches take as long as before. It waits for
+all of them and, on GPUs, for what these still compute."""
 
 
 @HOOKS.register_module()
@@ -32,19 +37,22 @@ class InterruptHook(Hook):
     def __init__(self) -> None:
         self.requested = False
         self.previous: dict[int, Any] = {}
+        # when several ranks last agreed, batches since then, and batches to the next time
+        self.agreed, self.since, self.pause = 0.0, 0, 1
 
     def before_train(self, runner: Runner) -> None:
         """Take over the signals for the time of training; Python allows it in the main thread only."""
         if threading.current_thread() is not threading.main_thread():
             return
         speaker = os.getpid() if runner.rank == 0 else None
+        when = 'after this batch' if get_world_size() == 1 else f'after about {AGREE_EVERY} seconds'
 
         def request(number: int, frame: FrameType | None) -> None:
             self._give_back()
             self.requested = True
             if os.getpid() == speaker:  # workers of the data loader inherit this handler; not through the
                 # logger, whose lock the interrupted code may hold
-                os.write(2, b'stopping after this batch (or validation); once more to stop at once\n')
+                os.write(2, f'stopping {when} (or validation); once more to stop at once\n'.encode())
 
         for number in (signal.SIGINT, signal.SIGTERM):
             if signal.getsignal(number) != signal.SIG_IGN:
@@ -65,13 +73,19 @@ class InterruptHook(Hook):
     def _stop(self, runner: Runner) -> bool:
         if get_world_size() == 1:
             return self.requested
-        flag = torch.tensor(int(self.requested))
-        all_reduce(flag, 'max')  # one rank's signal stops all of them after the same batch
-        return bool(flag.item())
+        now = time.monotonic()
+        ranks = torch.tensor([float(self.requested), now - self.agreed])
+        all_reduce(ranks, 'max')  # one rank's signal stops all of them after the same batch
+        requested, took = ranks.tolist()
+        self.pause = max(1, int(self.since * AGREE_EVERY / max(took, 1e-3)))
+        self.agreed, self.since = now, 0
+        return bool(requested)
 
     def after_iter(self, runner: Runner) -> None:
-        """Save and leave if asked to; several ranks agree on it when the loop reads, not in every batch."""
-        if get_world_size() > 1 and not runner.train_loop.at_reading:
+        """Save and leave if asked to; several ranks agree on it every few seconds, not in every batch."""
+        self.since += 1
+        due = runner.train_loop.at_reading or self.since >= self.pause
+        if get_world_size() > 1 and not due:
             return
         if self._stop(runner):
             self._leave(runner, runner.save_training_state().name)

@@ -64,7 +64,9 @@ class TrainingMetricHook(Hook):
         unread, self.unread = self.unread, []
         for (batch, _), loss in zip(unread, read_scalars([loss for _, loss in unread]), strict=True):
             frames = sum(batch.num_frames)
-            self.counts += torch.tensor([1, loss, frames, batch.valid.numel(), 0], dtype=torch.float64)
+            # a batch of fillers, which only keep ranks in step, is no update of its own
+            counts = [1, loss, frames] if frames else [0, 0, 0]
+            self.counts += torch.tensor([*counts, batch.valid.numel(), 0], dtype=torch.float64)
             self.unmeasured.append(batch)
         if len(self.unmeasured) >= READ_EVERY:
             self._measure()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -54,7 +55,7 @@ class CarriedRNN(nn.Module):
         # Cut where rows end, to catch their state there: a packed sequence would do the same, but on a CPU it
         # runs a kernel per frame, four times slower than the fused one.
         for stop in sorted({*(ends.tolist() if lengths is None else lengths), x.shape[1]} - {0}):
-            y, after = self._run(x[:, at:stop], state)
+            y, after = self._called(x[:, at:stop], state)
             runs = (ends >= stop)[:, None]
             state = tuple(torch.where(runs, new, old) for new, old in zip(after, state, strict=True))
             pieces.append(y)
@@ -64,25 +65,39 @@ class CarriedRNN(nn.Module):
     stream_state = initial_state
     stream = forward
 
-    def _run(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """The layer, in float32 where autocast asks a processor for a precision that it has not.
-
-        oneDNN's LSTM in bfloat16 and float16 needs instructions (AVX-512) that many processors lack; linear
-        maps and convolutions have a fallback there, the LSTM fails.
-        """
-        if x.device.type != 'cpu' or not torch.is_autocast_enabled('cpu') or _has_kernel():
-            return self._called(x, state)
-        with torch.autocast('cpu', enabled=False):
-            return self._called(x.float(), tuple(part.float() for part in state))
-
     def _called(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        first = [part[None] for part in state]
-        y, after = self.rnn(x, tuple(first) if len(first) > 1 else first[0])
-        return y, tuple(part[0] for part in (after if len(first) > 1 else [after]))
+        y, after = run_rnn(self.rnn, x, tuple(part[None] for part in state))
+        return y, tuple(part[0] for part in after)
 
 
-def _has_kernel() -> bool:
-    mkldnn = torch.ops.mkldnn
-    if torch.get_autocast_dtype('cpu') == torch.bfloat16:
-        return bool(mkldnn._is_mkldnn_bf16_supported())
-    return bool(mkldnn._is_mkldnn_fp16_supported())
+def run_rnn(rnn: nn.RNNBase, x: Tensor, state: State) -> tuple[Tensor, State]:
+    """A recurrent layer of torch, in float32 where autocast asks for a precision that its library has not.
+
+    Where autocast says bfloat16, cuDNN's computes in float16 (torch, ``AutocastRNN.cpp``), for which the loss
+    would have to be scaled. oneDNN's LSTM in bfloat16 and float16 needs instructions (AVX-512) that many
+    processors lack; linear maps and convolutions have a fallback there, the LSTM fails.
+
+    Args:
+        rnn: an LSTM or a GRU, ``batch_first``.
+        x: (batch, time, in_dim).
+        state: (layers * directions, batch, hidden), two for an LSTM, one for a GRU.
+
+    Returns:
+        Outputs, and as many states.
+    """
+    kind = x.device.type
+    exact = torch.is_autocast_enabled(kind) and not _has_kernel(kind)
+    if exact:
+        x, state = x.float(), tuple(part.float() for part in state)
+    with torch.autocast(kind, enabled=False) if exact else nullcontext():
+        y, after = rnn(x, state if len(state) > 1 else state[0])
+    return y, after if len(state) > 1 else (after,)
+
+
+def _has_kernel(kind: str) -> bool:
+    """Whether a recurrent layer on such a device has the precision of autocast."""
+    asked, mkldnn = torch.get_autocast_dtype(kind), torch.ops.mkldnn
+    if kind != 'cpu':
+        return asked == torch.float16
+    found = mkldnn._is_mkldnn_bf16_supported if asked == torch.bfloat16 else mkldnn._is_mkldnn_fp16_supported
+    return bool(found())

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from abawfw.models.layers.carried_rnn import run_rnn
 from abawfw.models.layers.cpu.dropout import Dropout, draw_mask, drawn_here
 from abawfw.models.layers.cpu.linear import Linear, linear
 
@@ -177,4 +178,5 @@ class StepsLSTM(nn.Module):
     def _by_library(self, steps: Sequence[Tensor]) -> list[Tensor]:
         rows = len(steps[0])
         state = tuple(s[:, None].expand(-1, rows, -1).contiguous() for s in self.init_hidden.chunk(2))
-        return list(self.rnn(torch.stack(list(steps), dim=1), state)[0].unbind(1))
+        outputs, _ = run_rnn(self.rnn, torch.stack(list(steps), dim=1), state)
+        return list(outputs.to(steps[0].dtype).unbind(1))
