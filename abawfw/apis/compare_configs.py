@@ -11,7 +11,7 @@ from typing import Any
 from abawfw.apis.check import check_config
 from abawfw.apis.cross_validate import fold_runs
 from abawfw.config.loading import VAConfig, load_config, resolve
-from abawfw.datasets.splits.build import build_split
+from abawfw.datasets.clip_dataset import videos_of
 from abawfw.datasets.stores import open_store
 from abawfw.datasets.stores.base import FeatureStore
 from abawfw.datasets.stores.checks import plain_name
@@ -311,9 +311,7 @@ def _data(cfg: VAConfig, store: FeatureStore) -> dict[str, Any]:
         'targets': ', '.join(resolved.targets),
     }
     for key, partition in (('train_dataloader', 'train'), ('val_dataloader', 'val')):
-        dataset = resolved[key].dataset
-        videos = build_split(dataset.get('split'), store).videos(store.videos(), partition)
-        names = [video.video_id for video in videos][: dataset.get('debug')]
+        names = [video.video_id for video in videos_of(resolved[key].dataset, store, partition)]
         found[f'videos of {partition}'] = f'{len(names)} ({names[0]} to {names[-1]})' if names else 'none'
     return found
 

@@ -149,6 +149,17 @@ def test_all_misspelt_keys_at_once(
     assert not (tmp_path / 'out').exists()
 
 
+def test_values_that_change_val(series: Series) -> None:
+    """Known before anything is trained, and told apart from those that do not."""
+    launcher = MadeUp()
+    space = {'val_dataloader.dataset.debug': [1, 2], 'lr': [1e-3]}
+    with pytest.raises(ConfigError, match=r'videos of val differ, .*debug=1,lr=0\.001; .*debug=2,lr'):
+        sweep(series, grid(space), launcher, lambda line: None)
+    assert launcher.launched == []
+    sweep(series, grid(space | {'val_dataloader.dataset.debug': [100, 200]}), launcher, lambda line: None)
+    assert len(launcher.launched) == 2
+
+
 def test_table_is_sorted_and_finished_runs_are_skipped(series: Series) -> None:
     launcher = MadeUp()
     found = sweep(series, grid(SPACE), launcher, lambda line: None)
