@@ -235,6 +235,7 @@ def test_what_has_no_bounds(tmp_path: Path) -> None:
     [
         (['--sampler', 'tpe'], 'say how many, --trials N'),
         (['--pruner', 'asha'], 'say how many, --trials N'),
+        (['--seed', 3], 'say how many, --trials N'),
         (['--sampler', 'grid', '--trials', 3], 'omit --trials'),
         (['--sampler', 'tpe', '--trials', 0], '--trials 0: it must be 1 or more'),
     ],
