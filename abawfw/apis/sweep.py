@@ -96,6 +96,8 @@ def search(
     def make(number: int, values: Values) -> Job:
         return series.job(planned(number, values), config.targets)
 
+    started = [planned(number, values) for number, (values, _) in study.ended.items()]
+    series.check_data({run.name: series.load(run) for run in started})
     launcher.jobs = launcher.jobs or 1  # all at once would learn nothing from one another
     failures = launcher.launch(study.jobs(trials, make), report)
     study.note()
@@ -114,7 +116,9 @@ def search(
 
 
 def choice(series: Series, rows: Sequence[Row]) -> Selection | None:
-    """What choosing the best of these runs on val is worth on other videos; None for fewer than two.
+    """What choosing among these runs on val is worth on other videos; None for fewer than two.
+
+    The epoch of each was chosen on all of val and is not chosen anew.
 
     Raises:
         DataError: predictions of a run are missing or damaged, or differ in their videos.
