@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -37,7 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     targets = [name.removeprefix('ccc_') for name in ('ccc_valence', 'ccc_arousal') if name in found.rows[0]]
     only = f' --target {targets[0]}' if len(targets) == 1 else ''
-    print(f'next: python tools/ensemble.py {series.out}{only} --out submit/{series.out.name}')
+    runs, submission = (shlex.quote(str(path)) for path in (series.out, Path('submit') / series.out.name))
+    print(f'next: python tools/ensemble.py {runs}{only} --out {submission}')
     return 0
 
 

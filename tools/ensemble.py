@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from abawfw.apis.cli import run, waits_for
 from abawfw.conventions import TARGETS
 from abawfw.errors import ConfigError, DataError, counted
+from abawfw.results.report_table import EPOCHS_TOO
 from abawfw.submission.contribution import Contribution
 from abawfw.submission.ensemble import Ensemble, TargetEnsemble
 from abawfw.submission.formats import (
@@ -105,6 +106,7 @@ def target_lines(target: str, found: TargetEnsemble, smoothed: bool, rule: str) 
         lines.append(
             f'  its weights were found on these frames; cross-validated over {found.unit}: ccc {text}'
         )
+        lines.append(f'  cross-validated: {EPOCHS_TOO}')
     return lines + [f'  {note}' for note in notes(found, rule)]
 
 
@@ -186,6 +188,7 @@ def soup_lines(target: str, of: TargetSoup) -> list[str]:
     honest = of.cross_validated_ccc
     text = 'none: there is only one with a label' if honest is None else f'{honest:9.6f}'
     lines.append(f'  its runs were chosen on these frames; cross-validated over {of.unit}: ccc {text}')
+    lines.append(f'  cross-validated: {EPOCHS_TOO}')
     if sum(of.taken) == 1:
         lines.append(
             '  no mean is better than the best run alone; weights seldom mix unless all runs went on from '

@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         '--trials', type=int, metavar='N', help='draw N combinations; default: the whole grid'
     )
     parser.add_argument(
-        '--seed', type=int, default=0, help='of the draws (the runs have the one of the config)'
+        '--seed', type=int, help='of the draws, default: 0 (the runs have the one of the config)'
     )
     parser.add_argument(
         '--sampler',
@@ -44,20 +44,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     waits_for(f'checking {args.config}')
     if args.trials is None and (args.pruner or args.sampler not in (None, 'grid')):
         raise ConfigError('--sampler and --pruner learn from trial to trial: say how many, --trials N')
+    if args.trials is None and args.seed is not None:
+        raise ConfigError('--seed is that of draws, and the whole grid has none: say how many, --trials N')
     if args.trials is not None and args.sampler == 'grid':
         raise ConfigError('--sampler grid runs the whole grid: omit --trials')
     from abawfw.apis.sweep import CSV, search, sweep
     from abawfw.series.runs import READING, to_text
     from abawfw.series.sweep_space import draw, grid, read_space
 
-    space = read_space(args.space)
+    space, seed = read_space(args.space), args.seed or 0
     series = build_series(args, 'sweep', Path(__file__).resolve().parent)
     searched = args.sampler == 'tpe' or args.pruner is not None
     if searched:
         rule = args.sampler or 'random', args.pruner
-        found = search(series, space, args.trials, args.seed, build_launcher(args), _say, *rule)
+        found = search(series, space, args.trials, seed, build_launcher(args), _say, *rule)
     else:
-        combinations = grid(space) if args.trials is None else draw(space, args.trials, args.seed)
+        combinations = grid(space) if args.trials is None else draw(space, args.trials, seed)
         found = sweep(series, combinations, build_launcher(args), _say)
     print(*map(failure_text, found.failures), sep='')
     if found.rows:
@@ -73,6 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _worth(series: Series, rows: list[Row]) -> str:
     """What the best score of many is worth."""
     from abawfw.apis.sweep import choice
+    from abawfw.results.report_table import EPOCHS_TOO
 
     best = f'the best of {counted(len(rows), "run")} has {rows[0]["ccc"]:.4f} raw on the videos that chose it'
     try:
@@ -81,7 +84,7 @@ def _worth(series: Series, rows: list[Row]) -> str:
         return f'{best}; on others it is unknown: {error}'
     if found is None:
         return f'{best}; on others it is unknown, since val has only one'
-    return f'{best}, and {found.ccc:.4f} on others, cross-validated over {found.unit}'
+    return f'{best}, and {found.ccc:.4f} on others, cross-validated over {found.unit}: {EPOCHS_TOO}'
 
 
 def _say(line: str) -> None:

@@ -11,25 +11,25 @@ from typing import Any
 from abawfw.apis.check import check_config
 from abawfw.apis.cross_validate import fold_runs
 from abawfw.config.loading import VAConfig, load_config, resolve
-from abawfw.datasets.splits.build import build_split
+from abawfw.datasets.clip_dataset import videos_of
 from abawfw.datasets.stores import open_store
 from abawfw.datasets.stores.base import FeatureStore
 from abawfw.datasets.stores.checks import plain_name
+from abawfw.datasets.stores.records import groups_of
 from abawfw.errors import ConfigError, DataError, counted, nearest
 from abawfw.files import write_text
-from abawfw.results.compared_score import MEAN, level_text
-from abawfw.results.config_comparison import ConfigComparison
+from abawfw.results.compared_score import MEAN, level_text, too_few_units
+from abawfw.results.config_comparison import THESE_RUNS, ConfigComparison
 from abawfw.results.report_table import aligned
 from abawfw.results.run import PREDICTIONS, Run
 from abawfw.series.launchers.base import Failure, Launcher, Report
 from abawfw.series.runs import PlannedRun, Row, Series, launch, to_csv
+from abawfw.series.sweep_space import AT_TEST
 from abawfw.visualization.config_page import config_page
 
 CSV, PAGE = 'protocol.csv', 'protocol.html'
 KEYS = ('data_root', 'configs', 'seeds', 'folds', 'epochs', 'seconds', 'options', 'stage')
 ENTRY_KEYS = ('config', 'name', 'options')
-AT_TEST = ('overlap', 'overlap_weights', 'postprocess')
-"""Values of a config that training does not look at."""
 
 
 @dataclass(frozen=True)
@@ -150,14 +150,8 @@ def read_protocol(path: Path) -> Protocol:
         configs[name] = made
     if problems:
         raise ConfigError('\n'.join([f'{path} is no protocol:', *(f'  {p}' for p in problems)]))
-    return Protocol(
-        path,
-        str(given['data_root']),
-        configs,
-        tuple(given['seeds']),
-        tuple(given.get('folds') or ()),
-        given.get('stage', 'raw'),
-    )
+    seeds, folds = tuple(given['seeds']), tuple(given.get('folds') or ())
+    return Protocol(path, str(given['data_root']), configs, seeds, folds, given.get('stage', 'raw'))
 
 
 def _decided(protocol: dict[str, Any], givers: Sequence[dict[str, Any]]) -> list[str]:
@@ -172,7 +166,7 @@ def _decided(protocol: dict[str, Any], givers: Sequence[dict[str, Any]]) -> list
                 problems.append(
                     f'configs: {of}option {option}: {own[key]} of the protocol says so for all runs'
                 )
-            elif key.partition('.')[0] == 'postprocess' and stage != 'smoothed':
+            elif key.partition('.')[0] in ('postprocess', 'windows') and stage != 'smoothed':
                 problems.append(
                     f"option {option} changes nothing of {stage} predictions: set stage = 'smoothed'"
                 )
@@ -251,7 +245,8 @@ def compare_configs(
         Interrupted: Ctrl-C.
     """
     series = protocol.series(out, tools)
-    _check(protocol, series)
+    if doubt := _check(protocol, series):
+        report(doubt)
     plans = [
         [replace(job, name=f'{of.out.name}/{job.name}') for job in of.plan(protocol.runs)[0]]
         for of in {of.out: of for of, _ in series.values()}.values()
@@ -277,8 +272,8 @@ def compare_configs(
     return ProtocolResult(comparison, rows, [])
 
 
-def _check(protocol: Protocol, series: dict[str, tuple[Series, str]]) -> None:
-    """Check every config, and that all have the same data and features."""
+def _check(protocol: Protocol, series: dict[str, tuple[Series, str]]) -> str | None:
+    """Check every config, and that all have the same data; gives why nothing can be significant, if so."""
     first = protocol.runs[0]
     configs = {
         name: of.load(replace(first, words=(*first.words, *of.tests[folder])))
@@ -301,19 +296,23 @@ def _check(protocol: Protocol, series: dict[str, tuple[Series, str]]) -> None:
     if problems:
         title = f'{protocol.path}: the configs cannot be compared, for they differ in'
         raise ConfigError('\n'.join([title, *(f'  {p}' for p in problems)]))
+    val = [
+        video
+        for run in protocol.runs[: max(1, len(protocol.folds))]
+        for video in videos_of(resolve(series[baseline][0].load(run)).val_dataloader.dataset, store, 'val')
+        if video.has_labels
+    ]
+    groups, ids = groups_of(val), [video.video_id for video in val]
+    comparisons = len(others) * len(configs[baseline].targets)
+    return too_few_units(len(groups.units(ids)), groups.unit(ids), comparisons)
 
 
 def _data(cfg: VAConfig, store: FeatureStore) -> dict[str, Any]:
     """What configs must have in common, as text."""
     resolved = resolve(cfg)
-    found: dict[str, Any] = {
-        'features': ', '.join(sorted(resolved.features)),
-        'targets': ', '.join(resolved.targets),
-    }
+    found = {'features': ', '.join(sorted(resolved.features)), 'targets': ', '.join(resolved.targets)}
     for key, partition in (('train_dataloader', 'train'), ('val_dataloader', 'val')):
-        dataset = resolved[key].dataset
-        videos = build_split(dataset.get('split'), store).videos(store.videos(), partition)
-        names = [video.video_id for video in videos][: dataset.get('debug')]
+        names = [video.video_id for video in videos_of(resolved[key].dataset, store, partition)]
         found[f'videos of {partition}'] = f'{len(names)} ({names[0]} to {names[-1]})' if names else 'none'
     return found
 
@@ -357,7 +356,7 @@ def rows_of(comparison: ConfigComparison) -> list[Row]:
 
 def protocol_text(comparison: ConfigComparison, rows: Sequence[Row]) -> str:
     """The table as aligned text, and how to read it."""
-    header = ['config', 'target', 'CCC', 'std', '95 % interval', 'difference', 'interval', 'p', '']
+    header = ['config', 'target', 'CCC', 'std', '95 % interval', 'difference', 'interval', 'p', 'these runs']
     header += ['parameters', 'seconds', 'frames/s']
     lines = [
         [
@@ -374,14 +373,15 @@ def protocol_text(comparison: ConfigComparison, rows: Sequence[Row]) -> str:
     seeds = len(comparison.by_seed[MEAN][0])
     return '\n'.join(
         [
-            *aligned([header, *lines], left=(0, 1, header.index(''))),
+            *aligned([header, *lines], left=(0, 1, header.index('these runs'))),
             '',
             f'{comparison.stage} predictions of val; CCC: mean over {counted(seeds, "seed")}, std: over them '
             '(n - 1)',
-            f'intervals and tests: over {comparison.unit_text}, for these seeds',
+            f'intervals and tests: over {comparison.unit_text}, {THESE_RUNS}',
             f'difference to {comparison.names[0]}: {level_text(comparison.level)} interval, p corrected for '
             f'{counted(comparison.scores[0].comparisons, "comparison")}; not significant does not mean equal',
             'seconds: training with its validations; frames/s: training in the last epoch; means over runs',
+            *(f'note: {note}' for note in comparison.notes),
         ]
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from abawfw.apis.check import check_config
 from abawfw.config.loading import VAConfig, referenced_names, resolve
-from abawfw.datasets.splits.build import build_split
+from abawfw.datasets.clip_dataset import videos_of
 from abawfw.datasets.stores import open_store
 from abawfw.errors import ConfigError, DataError
 from abawfw.files import write_text
@@ -90,7 +90,5 @@ def _check(series: Series, runs: Sequence[PlannedRun]) -> None:
 
 def _check_fold(cfg: VAConfig) -> None:
     resolved = resolve(cfg)
-    store = open_store(resolved.data_root)
-    split = build_split(resolved.val_dataloader.dataset.get('split'), store)
-    if not split.videos(store.videos(), 'val'):
+    if not videos_of(resolved.val_dataloader.dataset, open_store(resolved.data_root), 'val'):
         raise DataError(f'{resolved.data_root}: no video to validate on')

@@ -9,10 +9,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from abawfw.apis.check import check_config
-from abawfw.errors import ConfigError
+from abawfw.config.loading import resolve
+from abawfw.datasets.clip_dataset import videos_of
+from abawfw.datasets.stores import open_store
+from abawfw.errors import ConfigError, DataError, few
 from abawfw.evaluation.functional import Moments
 from abawfw.files import write_text
-from abawfw.results.agreement import common_groups
+from abawfw.results.agreement import common_groups, differences
 from abawfw.results.run import Run
 from abawfw.series.launchers.base import Job, Launcher, Report
 from abawfw.series.runs import PlannedRun, Row, Series, SeriesResult, to_csv
@@ -93,6 +96,8 @@ def search(
     def make(number: int, values: Values) -> Job:
         return series.job(planned(number, values), config.targets)
 
+    started = [planned(number, values) for number, (values, _) in study.ended.items()]
+    series.check_data({run.name: series.load(run) for run in started})
     launcher.jobs = launcher.jobs or 1  # all at once would learn nothing from one another
     failures = launcher.launch(study.jobs(trials, make), report)
     study.note()
@@ -111,7 +116,9 @@ def search(
 
 
 def choice(series: Series, rows: Sequence[Row]) -> Selection | None:
-    """What choosing the best of these runs on val is worth on other videos; None for fewer than two.
+    """What choosing among these runs on val is worth on other videos; None for fewer than two.
+
+    The epoch of each was chosen on all of val and is not chosen anew.
 
     Raises:
         DataError: predictions of a run are missing or damaged, or differ in their videos.
@@ -144,10 +151,15 @@ def cross_validated_choice(runs: Sequence[Run], targets: Sequence[str]) -> Selec
 
     Returns:
         None for fewer than two labelled videos, or groups of them.
+
+    Raises:
+        DataError: as ``choice``.
     """
     by_target = [[run.read('val', target, 'raw') for run in runs] for target in targets]
-    known = [(str(run.path), run.groups_of(by_target[0][i].preds)) for i, run in enumerate(runs)]
-    groups = common_groups(*zip(*known, strict=True))
+    names = [run.name for run in runs]
+    if problems := [line for found in by_target for line in differences(names, found)]:
+        raise DataError(few(problems, 2, '; '))
+    groups = common_groups(names, [run.groups_of(by_target[0][0].preds) for run in runs])
     units = [
         ValGroup.of(found[0].labels or {}, [p.preds for p in found], groups).units for found in by_target
     ]
@@ -174,15 +186,30 @@ def _sorted(series: Series, found: SeriesResult) -> SeriesResult:
 
 
 def _check(series: Series, combinations: Sequence[Values]) -> None:
-    """Check the keys, and the config of every combination; what several have in common is reported once."""
+    """Check the keys, and the config of every combination; what several have in common is reported once.
+
+    Scores on other videos cannot be ranked, so all must have the same videos in val.
+    """
     unknown = unknown_keys(series.load().to_dict(), combinations[0])
     problems = dict.fromkeys(f'  {text}' for text in unknown.values())
+    seen, val = set[str](), dict[tuple[str, ...], str]()  # settings of val; a run with these videos
     for values in combinations:
         planned = to_run({key: value for key, value in values.items() if key not in unknown})
         try:
-            check_config(series.load(planned), training=True)
+            check_config(cfg := series.load(planned), training=True)
         except ConfigError as error:
             first, *lines = str(error).splitlines()
             problems |= dict.fromkeys(lines or [f'  {first}'])
+            continue
+        resolved = resolve(cfg)
+        dataset = resolved.val_dataloader.dataset
+        settings = repr([resolved.data_root, *map(dataset.get, ('split', 'debug'))])
+        if settings not in seen:
+            seen.add(settings)
+            videos = videos_of(dataset, open_store(resolved.data_root), 'val')
+            val.setdefault(tuple(video.video_id for video in videos), planned.name)
+    if len(val) > 1:
+        listed = few([f'{few(videos)} in {name}' for videos, name in val.items()], 3, '; ')
+        problems[f'  videos of val differ, so scores cannot be ranked: {listed}'] = None
     if problems:
         raise ConfigError('\n'.join([f'{series.config} with values of the space:', *problems]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -254,6 +254,18 @@ def _check_order(pipeline: Sequence[Any]) -> None:
                     f'pipeline: {name} stands behind {type(drawing).__name__}, which draws for batches, '
                     f'after all that is done to a clip: put {name} before it'
                 )
+
+
+def videos_of(dataset: Mapping[str, Any], store: FeatureStore, partition: str) -> list[VideoInfo]:
+    """The videos that a dataset has, by its config, which is not built.
+
+    Args:
+        dataset: config of a `ClipDataset`, resolved.
+        store: that it reads.
+        partition: 'train' or 'val'.
+    """
+    fold = build_split(dataset.get('split'), store)
+    return _first_of_each_fold(fold, store, partition, dataset.get('debug'))
 
 
 def _first_of_each_fold(fold: Any, store: FeatureStore, partition: str, count: int | None) -> list[VideoInfo]:

@@ -29,6 +29,7 @@ from abawfw.checkpoints import (
     save_checkpoint,
 )
 from abawfw.components import building
+from abawfw.datasets.seen import data_seen, other_data
 from abawfw.devices import THREADS
 from abawfw.engine.compiled_step import compile_steps
 from abawfw.engine.hooks import ParamSchedulerHook
@@ -36,7 +37,7 @@ from abawfw.engine.training_state import bare_model, capture, changed_settings, 
 from abawfw.errors import CheckpointError, ConfigError, few
 from abawfw.files import remove_left_over, write_text
 from abawfw.registry import RUNNERS
-from abawfw.results.run import CONFIG
+from abawfw.results.run import CONFIG, Run
 
 
 class _ShortLines(logging.Formatter):
@@ -303,7 +304,8 @@ def refuse_other_videos(runner: Runner, checkpoint: dict[str, Any], path: Path) 
         path: its file, for the error.
 
     Raises:
-        CheckpointError: the videos to train on or to validate on differ, or the state does not name them.
+        CheckpointError: the videos to train on or to validate on differ, or the state does not name them; or
+            these have other labels or features, as far as summary.json beside the state knows.
     """
     if 'ranks' not in checkpoint:
         return  # weights alone, which restoring refuses
@@ -329,4 +331,11 @@ def refuse_other_videos(runner: Runner, checkpoint: dict[str, Any], path: Path) 
             f'{path}: the run had other videos than it has now{hint}: {", ".join(differing)}. '
             'Scores of different videos cannot be compared: start a separate run with another --work-dir '
             'and without --resume, or restore the value that chose the videos'
+        )
+    then = Run(path.parent).summary.get('data')
+    datasets = runner.train_dataloader.dataset, runner.val_dataloader.dataset
+    if then and (changed_data := other_data(then, data_seen(datasets))):
+        raise CheckpointError(
+            f'{path}: the run has seen other data than there are now: {changed_data} differ. Restore the '
+            'data, or start a separate run with another --work-dir and without --resume'
         )

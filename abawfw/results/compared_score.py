@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from abawfw.errors import counted
 from abawfw.evaluation.functional import Difference, Moments, paired_bootstrap, paired_permutation
 from abawfw.evaluation.functional.resampling import Units, runs_of
 
@@ -14,6 +15,7 @@ MEAN = 'mean'  # of the targets' CCC
 ALPHA = 0.05
 SHOWN = 5e-5  # smaller differences print as 0.0000, and are those of rounding
 NO_INTERVAL = 'no interval'
+VERDICTS = ('better', 'worse')
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class ComparedScore:
         if abs(self.difference.value) < SHOWN and max(-low, high) < SHOWN:
             return 'equal to 4 digits'
         if low > 0 or high < 0:
-            return 'better' if low > 0 else 'worse'
+            return VERDICTS[low <= 0]
         if self.comparisons > 1 and self.p_value is not None and self.p_value < ALPHA:
             return f'not significant after correction for {self.comparisons} comparisons'
         return 'not significant'
@@ -125,6 +127,39 @@ def _tested(baseline: Units, other: Units, unit: str, comparisons: int) -> tuple
 def mean_ccc(units: Units) -> float:
     """CCC over all frames, the mean over the runs where there are several."""
     return float(np.mean([Moments.pool(run).ccc for run in runs_of(units)]))
+
+
+def notes_on(scores: Sequence[ComparedScore], units: Mapping[str, Units], unit: str) -> list[str]:
+    """What to know about the intervals and p-values of differences, a sentence each.
+
+    Args:
+        scores: as ``compared`` gives them.
+        units: by target, statistics by unit of any of the runs.
+        unit: what the units are, 'video' or 'group'.
+    """
+    lines = [
+        f'{score.run}, {score.target}: no interval and no p-value, since {obstacle}'
+        for score in scores
+        if (obstacle := score.difference.obstacle) and score.target != MEAN
+    ]
+    # the same of every run: say it once
+    texts, comparisons = {line.partition(', since ')[2] for line in lines}, scores[0].comparisons
+    if len(lines) == comparisons:
+        return [f'no intervals and no p-values: {texts.pop()}'] if len(texts) == 1 else lines
+    count = max(sum(m.n > 0 for m in runs_of(of)[0]) for of in units.values())
+    too_few = too_few_units(count, unit, comparisons)
+    return [*lines, too_few] if too_few else lines
+
+
+def too_few_units(count: int, unit: str, comparisons: int) -> str | None:
+    """Why no difference over so many labelled units can be significant, as text; None where one can."""
+    least = comparisons * 2.0 ** (1 - count)
+    if least < ALPHA:
+        return None
+    return (
+        f'swapping {counted(count, unit)} gives no corrected p below {min(1.0, least):.3f}: no difference '
+        f'can be significant with so few {unit}s and {counted(comparisons, "comparison")}'
+    )
 
 
 def level_text(level: float) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from abawfw.errors import ConfigError, DataError, counted
 from abawfw.evaluation.functional import Interval, Moments, bootstrap_ccc, effective_number
 from abawfw.evaluation.functional.video_sums import VideoSums
 from abawfw.results.agreement import common_groups
-from abawfw.results.compared_score import ALPHA, MEAN, compared, level_text, mean_ccc
+from abawfw.results.compared_score import ALPHA, MEAN, compared, level_text, mean_ccc, notes_on
 from abawfw.results.run import Run
 
 
@@ -80,52 +80,16 @@ class Comparison:
     @property
     def notes(self) -> list[str]:
         """What to know about the intervals and p-values, a sentence each."""
-        lines = [
-            f'{score.run}, {score.target}: no interval and no p-value, since {obstacle}'
-            for score in self.scores
-            if (obstacle := score.difference.obstacle) and score.target != MEAN
+        units = {target: of[0] for target, of in self._units.items()}
+        return [
+            *notes_on(self.scores, units, self.unit),
+            *notes_on_runs(dict(zip(self.names, self.runs, strict=True)), self.stage),
         ]
-        # the same of every run: say it once
-        texts = {line.partition(', since ')[2] for line in lines}
-        if len(texts) == 1 and len(lines) == self.comparisons:
-            lines = [f'no intervals and no p-values: {texts.pop()}']
-        count = max(sum(m.n > 0 for m in self._units[t][0]) for t in self.targets)
-        least = self.comparisons * 2.0 ** (1 - count)
-        if least >= ALPHA and len(lines) < self.comparisons:
-            lines.append(
-                f'swapping {counted(count, self.unit)} gives no corrected p below {min(1.0, least):.3f}: '
-                f'no difference can be significant with so few {self.unit}s and '
-                f'{counted(self.comparisons, "comparison")}'
-            )
-        if self.tuned:
-            lines.append(self.tuned)
-        of_runs = zip(self.names, self.runs, strict=True)
-        return [*lines, *(f'{name}: {doubt}' for name, run in of_runs for doubt in run.doubts)]
 
     @property
     def missing_intervals(self) -> list[str]:
         """Which runs have no interval of their CCC, and why, a sentence for each reason."""
-        reasons: dict[str, list[str]] = {}
-        for target, of in self.intervals.items():
-            for name, interval in zip(self.names, of, strict=True):
-                if interval.obstacle:
-                    reasons.setdefault(interval.obstacle, []).append(f'{name} ({target})')
-        return [f'no interval of the CCC of {", ".join(whose)}: {text}' for text, whose in reasons.items()]
-
-    @property
-    def tuned(self) -> str | None:
-        """Which predictions were tuned on the videos that are compared, as text; None where none were."""
-        found = [
-            f'{name} ({", ".join(run.tuned)})'
-            for name, run in zip(self.names, self.runs, strict=True)
-            if run.tuned and self.stage == 'smoothed'
-        ]
-        if not found:
-            return None
-        return (
-            f'post-processing was tuned on these very videos in {"; ".join(found)}, which flatters: '
-            'compare raw predictions, or what is not tuned'
-        )
+        return missing_intervals(self.names, self.intervals)
 
     def ccc(self, run: int, target: str) -> float:
         """CCC over all frames of a run, of a target or in the mean of the targets."""
@@ -141,6 +105,26 @@ class Comparison:
         draws = np.concatenate([np.ones((1, count)), 1 - np.eye(count)])
         a, b = (VideoSums(self.moments[target][k]).score(draws).value for k in (0, run))
         return (b - a)[0] - (b - a)[1:]
+
+
+def notes_on_runs(runs: Mapping[str, Run], stage: str) -> list[str]:
+    """Which runs, by name, were tuned on what is compared, or are not those of their best checkpoints."""
+    tuned = [f'{name} ({", ".join(run.tuned)})' for name, run in runs.items() if run.tuned]
+    lines = [f'{name}: {doubt}' for name, run in runs.items() for doubt in run.doubts]
+    if not tuned or stage != 'smoothed':
+        return lines
+    text = 'which flatters: compare raw predictions, or what is not tuned'
+    return [f'post-processing was tuned on these very videos in {"; ".join(tuned)}, {text}', *lines]
+
+
+def missing_intervals(names: Sequence[str], intervals: Mapping[str, Sequence[Interval]]) -> list[str]:
+    """Of which CCC there is no interval, by target and name, and why, a sentence for each reason."""
+    reasons: dict[str, list[str]] = {}
+    for target, of in intervals.items():
+        for name, interval in zip(names, of, strict=True):
+            if interval.obstacle:
+                reasons.setdefault(interval.obstacle, []).append(f'{name} ({target})')
+    return [f'no interval of the CCC of {", ".join(whose)}: {text}' for text, whose in reasons.items()]
 
 
 def reading(comparison: Comparison) -> str:

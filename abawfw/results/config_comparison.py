@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import hypot
 from statistics import fmean, stdev
 
 from abawfw.errors import ConfigError, DataError, counted
 from abawfw.evaluation.functional import Interval, Moments, bootstrap_ccc, effective_number
 from abawfw.prediction_files import Predictions
 from abawfw.results.agreement import common_groups, differences
-from abawfw.results.compared_score import ALPHA, MEAN, compared, mean_ccc
+from abawfw.results.compared_score import ALPHA, MEAN, VERDICTS, compared, mean_ccc, notes_on
+from abawfw.results.comparison import missing_intervals, notes_on_runs
 from abawfw.results.run import Run
+
+THESE_RUNS = 'for these seeds: it is these runs that are better or worse, other seeds may not be'
 
 
 class ConfigComparison:
     """Configs whose runs predicted the same videos; the first is the baseline of all others.
 
     The CCC of a config is the mean over its seeds of the CCC over all frames of val, of all folds together.
-    Its interval and all tests draw videos, or groups of them, for the seeds that there are; how much the CCC
-    varies from seed to seed is its standard deviation. Tests are corrected for their number, as in
-    ``Comparison``.
+    Its interval and all tests draw videos, or groups of them, for the seeds that there are: it is these runs
+    that are better or worse. How much the CCC varies from seed to seed is its standard deviation. Tests are
+    corrected for their number, as in ``Comparison``.
 
     Args:
         configs: by name, seed by seed, the tested runs of the folds (one run where there are none); as many
@@ -65,7 +69,7 @@ class ConfigComparison:
         groups = common_groups([str(run.folder) for run in every], [run.groups for run in every])
         groups = groups.among(self.videos)
         self.unit, drawn = groups.unit(self.videos), groups.units(self.videos)
-        units = {
+        self._units = units = {
             t: [
                 [[Moments.pool(of[v] for v in unit) for unit in drawn] for of in seeds] for seeds in by_config
             ]
@@ -85,6 +89,37 @@ class ConfigComparison:
         }
         self.scores = compared(self.names, units, self.unit)
         self.level = 1 - ALPHA / self.scores[0].comparisons
+
+    @property
+    def notes(self) -> list[str]:
+        """What to know about the scores, their intervals and p-values, a sentence each."""
+        units = {target: of[0] for target, of in self._units.items()}
+        runs = {
+            f'{name}/{run.name}': run
+            for name, seeds in self.configs.items()
+            for folds in seeds
+            for run in folds
+        }
+        return [
+            *missing_intervals(self.names, self.intervals),
+            *notes_on(self.scores, units, self.unit),
+            *self._seed_notes(),
+            *notes_on_runs(runs, self.stage),
+        ]
+
+    def _seed_notes(self) -> list[str]:
+        """Which configs are better or worse by no more than other seeds may change."""
+        lines = []
+        for score in self.scores:
+            spreads = [self.spread(k, score.target) for k in (0, self.names.index(score.run))]
+            known = [spread for spread in spreads if spread is not None]
+            error = hypot(*known) / len(self.by_seed[MEAN][0]) ** 0.5
+            if known and score.verdict in VERDICTS and abs(score.difference.value) < 2 * error:
+                lines.append(
+                    f'{score.run}, {score.target}: the difference has a standard error of {error:.4f} over '
+                    'the seeds, so that other seeds of the same configs may turn it around'
+                )
+        return lines
 
     def _differ(self, fold: int) -> list[str]:
         """In what the runs of a fold differ, a line each."""

@@ -14,6 +14,7 @@ from abawfw.groups import Groups
 
 HEADER = ('target', 'stage', 'CCC', '95 % interval', 'PCC', 'RMSE', 'frames', 'videos')
 CROSS_VALIDATED = 'cross-validated'  # the stage of what post-processing that was tuned is worth
+EPOCHS_TOO = 'still too high where the epoch of a run was chosen on these videos, too'
 COUNTED = ('smoothed', CROSS_VALIDATED)  # stages whose last row is the score of a target
 
 
@@ -91,7 +92,7 @@ def cross_validated_rows(
             'needs two'
         )
         return [*before, {**smoothed, 'notes': [*smoothed['notes'], note]}]
-    note = f'tuned on these videos, so no estimate for others; the row {CROSS_VALIDATED} is one'
+    note = f'tuned on these videos, so no estimate for others; the row {CROSS_VALIDATED} is one, {EPOCHS_TOO}'
     smoothed['notes'] = [*smoothed['notes'], note]
     parts = {video: moments(labels[video], pred) for video, pred in tuned.left_out.items()}
     row = measured_row(smoothed['target'], CROSS_VALIDATED, parts, groups, replicates, seed)

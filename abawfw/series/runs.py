@@ -12,12 +12,15 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, TypeAlias
 
+from abawfw.components import build
 from abawfw.config.diff import config_diff
-from abawfw.config.loading import VAConfig, load_config
+from abawfw.config.loading import VAConfig, load_config, resolve
 from abawfw.config.overrides import parse_words
+from abawfw.datasets.seen import data_seen, other_data
 from abawfw.errors import ConfigError, DataError
 from abawfw.evaluation.postprocess import Pipeline
 from abawfw.prediction_files import marked
+from abawfw.registry import DATASETS
 from abawfw.results.report_file import REPORT, TestedPipeline, digest, recorded, text_digest
 from abawfw.results.report_table import aligned
 from abawfw.results.run import CONFIG, MEAN, PREDICTIONS, STD, Run
@@ -98,14 +101,38 @@ class Series:
 
         Raises:
             ConfigError: runs in ``out`` were started with another config; or ``out`` can be no folder.
+            DataError: see ``check_data``.
         """
         there = next(path for path in (self.out, *self.out.parents) if path.exists())
         if not there.is_dir():
             raise ConfigError(f'{there} is a file: choose another folder for the runs with --out')
         configs = {planned.name: self.load(planned) for planned in runs}
         self._check_unchanged(configs)
+        self.check_data(configs)
         targets = {name: cfg.targets for name, cfg in configs.items()}
         return [self.job(planned, targets[planned.name]) for planned in runs], targets
+
+    def check_data(self, configs: Mapping[str, VAConfig]) -> None:
+        """Refuse runs of other data than there are now; what a version before 0.2 has trained is taken.
+
+        Raises:
+            DataError: a run that has begun saw others; names the first one.
+        """
+        known: dict[str, dict[str, str]] = {}
+        for name, cfg in configs.items():
+            run = Run(self.out / name)
+            if run.status is None or not (then := run.summary.get('data')):
+                continue
+            loaders = [resolve(cfg)[key].to_dict() for key in ('train_dataloader', 'val_dataloader')]
+            chosen = ('store', 'features', 'optional', 'split', 'debug')
+            key = repr([loader['dataset'].get(of) for loader in loaders for of in chosen])
+            if key not in known:
+                known[key] = data_seen(build(DATASETS, of['dataset'], '', fit=False) for of in loaders)
+            if changed := other_data(then, known[key]):
+                raise DataError(
+                    f'{run.path} has seen other data than {cfg.data_root} holds now: {changed} differ. '
+                    'Restore the data, choose another folder with --out, or delete these runs'
+                )
 
     def rows(self, runs: Sequence[PlannedRun], targets: Mapping[str, Sequence[str]]) -> list[Row]:
         """A row of each run that has scores of its targets, by name."""

@@ -18,6 +18,8 @@ from abawfw.errors import ConfigError, counted, nearest
 from abawfw.series.runs import PlannedRun
 
 NAME_LENGTH = 120  # of a folder; file systems end at 255 bytes
+AT_TEST = ('overlap', 'overlap_weights', 'postprocess', 'windows')
+"""Values of a config that training, and so the raw score of a trained run, does not look at."""
 DRAWS = 100  # for each trial that is wanted, before a space counts as exhausted
 Values = dict[str, Any]
 
@@ -123,12 +125,18 @@ def run_name(values: Values) -> str:
 
 
 def unknown_keys(config: Mapping[str, Any], keys: Iterable[str]) -> dict[str, str]:
-    """Which dotted keys name no place of a config, each with the nearest that there is.
+    """Which dotted keys name no place of a config, each with the nearest, or one of tests alone.
 
     A missing argument of a component is left to the check of the config, which knows what it accepts.
     """
     problems = {}
     for key in keys:
+        if key.partition('.')[0] in AT_TEST:
+            problems[key] = (
+                f'{key}: no training looks at it, and no raw score by which runs are ranked: choose it for a '
+                'trained run, tools/test.py RUN --search, or --overlap K'
+            )
+            continue
         node: Any = config
         *names, last = key.split('.')
         for i, name in enumerate([*names, last]):

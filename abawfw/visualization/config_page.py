@@ -6,7 +6,7 @@ from typing import Any
 
 from abawfw.errors import counted
 from abawfw.results.compared_score import MEAN, level_text
-from abawfw.results.config_comparison import ConfigComparison
+from abawfw.results.config_comparison import THESE_RUNS, ConfigComparison
 from abawfw.visualization.blocks import Block, Column, Figure, Paragraph, SideBySide, Table
 from abawfw.visualization.comparison_page import sentence, short_names
 from abawfw.visualization.embed import plot_text
@@ -30,12 +30,9 @@ def config_page(comparison: ConfigComparison, title: str) -> Page:
     )
     note = (
         f'CCC: mean over the seeds; std: standard deviation over them. Intervals and tests: over '
-        f'{c.unit_text}, for these seeds. Not significant does not mean equal.'
+        f'{c.unit_text}, {THESE_RUNS}. Not significant does not mean equal.'
     )
-    missing = dict.fromkeys(
-        f'no interval of the CCC: {i.obstacle}' for of in c.intervals.values() for i in of if i.obstacle
-    )
-    warnings = [Paragraph(sentence(text), warning=True) for text in missing]
+    warnings = [Paragraph(sentence(text), warning=True) for text in c.notes]
     page.section('Scores', *warnings, _scores(c), _differences(c), note=note)
     curves = SideBySide(*(_learning(c, target) for target in c.targets))
     page.section('Learning curves', curves, note='CCC on val after each epoch, a line for each run.')
@@ -76,7 +73,7 @@ def _differences(c: ConfigComparison) -> Table:
         Column('low', '+.4f'),
         Column('high', '+.4f'),
         Column('p corrected', '.4f', hint=f'times {c.scores[0].comparisons} comparisons'),
-        Column('verdict'),
+        Column('these runs'),
     ]
     short = dict(zip(c.names, short_names(c.names), strict=True))
     rows = [

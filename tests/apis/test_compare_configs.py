@@ -29,6 +29,7 @@ from abawfw.results.config_comparison import ConfigComparison
 from abawfw.results.predictions import write_predictions
 from abawfw.results.run import Run
 from abawfw.series.launchers import Job
+from abawfw.visualization.config_page import config_page
 
 CONFIGS = ['rucaim3/transformer_demo.py', 'rucaim3/fclstm_xl_demo.py']
 
@@ -87,6 +88,7 @@ def test_table_and_page(demo_data: Path, tmp_path: Path) -> None:
         f'{name}/seed{seed}' for seed in (1, 2) for name in ('transformer_demo', 'fclstm_xl_demo')
     ]
     assert all('epochs=3' in job.commands[0] for job in launcher.launched)
+    assert lines[0].startswith('swapping 2 videos gives no corrected p below 1.000: no difference can be')
     assert found.comparison is not None
     expected = [
         np.mean([whole_ccc(noisy(scale, sum(f'{name}/seed{s}'.encode()))) for s in (1, 2)])
@@ -151,6 +153,7 @@ ONE = {'config': CONFIGS[0], 'name': 'one'}
             {'stage': 'clipped', 'options': ['postprocess.valence=[]']},
             "option postprocess.valence=[] changes nothing of clipped predictions: set stage = 'smoothed'",
         ),
+        ({'options': ['windows.valence=9']}, 'option windows.valence=9 changes nothing of raw predictions'),
         ({'epochs': 0}, 'epochs: a whole number of 1 or more, not 0'),
         ({'seconds': 0}, 'seconds: a number above 0, not 0'),
         ({'seconds': '60'}, "seconds: a number above 0, not '60'"),
@@ -321,6 +324,45 @@ def test_seeds_and_folds_together(tmp_path: Path) -> None:
         ConfigComparison(twice)
     with pytest.raises(ConfigError, match='a: 6 runs, b: 4 runs'):
         ConfigComparison({'a': configs['a'], 'b': configs['b'][:2]})
+
+
+def test_notes_are_those_of_its_runs(tmp_path: Path) -> None:
+    """Text and page show what speaks against a score, as for runs alone."""
+    videos = list(LABELS)[:6]
+    configs = {
+        name: [[write_run(tmp_path / name / f'seed{k}', scale, k, videos)] for k in (1, 2)]
+        for name, scale in (('a', 0.6), ('b', 0.1))
+    }
+    rows = [{'target': 'arousal', 'stage': 'cross-validated'}]
+    (tmp_path / 'b/seed2/report.json').write_text(json.dumps({'rows': {'val': rows}}))
+    found = ConfigComparison(configs, 'smoothed')
+    shown = protocol_text(found, rows_of(found)), config_page(found, 'mine').render()
+    for note in (
+        'wapping 6 videos gives no corrected p below 0.062: no difference can be significant with so few',
+        'ost-processing was tuned on these very videos in b/seed2 (arousal), which flatters',
+    ):
+        assert all(note in text for text in shown)
+    assert not any('tuned' in note for note in ConfigComparison(configs).notes)
+    few = {name: [[write_run(tmp_path / 'few' / name, 0.1, 1, videos[:2])]] for name in configs}
+    text = protocol_text(two := ConfigComparison(few), rows_of(two))
+    assert 'note: no interval of the CCC of a (valence), b (valence), a (arousal), b (arousal): 2 lab' in text
+
+
+def test_a_difference_that_seeds_may_turn_around(tmp_path: Path) -> None:
+    """The runs are better, while their seeds differ as much as the configs."""
+    configs = {
+        name: [[write_run(tmp_path / name / str(k), s, k)] for k, s in enumerate(scales)]
+        for name, scales in (('a', (0.6, 0.6)), ('b', (0.5, 0.1)))
+    }
+    found = ConfigComparison(configs)
+    scores = [[whole_ccc(noisy(s, k)) for k, s in enumerate(of)] for of in ((0.6, 0.6), (0.5, 0.1))]
+    error = np.sqrt(sum(np.var(of, ddof=1) for of in scores) / 2)
+    assert [score.verdict for score in found.scores] == ['better'] * 3
+    assert found.mean(1, 'valence') - found.mean(0, 'valence') < 2 * error
+    assert f'b, valence: the difference has a standard error of {error:.4f} over the seeds' in found.notes[0]
+    apart = ConfigComparison(configs | {'b': [configs['b'][1]] * 2})
+    assert apart.scores[0].verdict == 'better'
+    assert not any('seeds' in note for note in apart.notes)
 
 
 @pytest.mark.slow

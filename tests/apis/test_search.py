@@ -16,7 +16,7 @@ from made_runs import MadeUp, scores_of
 from scipy import stats
 
 from abawfw.apis.sweep import cross_validated_choice, search
-from abawfw.errors import ConfigError, Interrupted
+from abawfw.errors import ConfigError, DataError, Interrupted
 from abawfw.evaluation.functional import ccc
 from abawfw.results.predictions import write_predictions
 from abawfw.results.run import Run
@@ -235,6 +235,7 @@ def test_what_has_no_bounds(tmp_path: Path) -> None:
     [
         (['--sampler', 'tpe'], 'say how many, --trials N'),
         (['--pruner', 'asha'], 'say how many, --trials N'),
+        (['--seed', 3], 'say how many, --trials N'),
         (['--sampler', 'grid', '--trials', 3], 'omit --trials'),
         (['--sampler', 'tpe', '--trials', 0], '--trials 0: it must be 1 or more'),
     ],
@@ -270,6 +271,12 @@ def test_choosing_the_best_of_runs_of_chance_is_worth_nothing(tmp_path: Path) ->
     assert best > 0.05
     assert found.ccc < best / 2
     one = write_run(tmp_path / 'one', {'v': labels['v0']}, {'v': labels['v0']})
+    for two in (
+        [one, runs[0]],
+        [runs[0], one],
+    ):  # neither cut to the val of one nor a KeyError
+        with pytest.raises(DataError, match='only one has the videos v'):
+            cross_validated_choice(two, ['valence'])
     assert cross_validated_choice([one], ['valence']) is None
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from command_line import ROOT, TINY_TRANSFORMER, call, call_apart
@@ -16,8 +19,12 @@ from made_runs import MadeUp, scores_of
 from scipy import stats
 
 from abawfw.apis.sweep import sweep
+from abawfw.components import build
+from abawfw.config.loading import resolve
 from abawfw.config.overrides import parse_words
-from abawfw.errors import ConfigError
+from abawfw.datasets.seen import data_seen
+from abawfw.errors import ConfigError, DataError
+from abawfw.registry import DATASETS
 from abawfw.series.runs import Series
 from abawfw.series.sweep_space import draw, grid, read_space, run_name, to_run
 
@@ -133,20 +140,54 @@ def test_all_misspelt_keys_at_once(
 ) -> None:
     path = space_file(
         tmp_path,
-        "space = {'lrr': [1], 'windows.valnce': [3], 'transformer.droput': [0.1], 'heads': [2, 4],"
-        " 'optim_wrapper.optimizer.betas': [[0.9, 0.99]], 'optim_wraper.x': [1]}",
+        "space = {'lrr': [1], 'windows.valence': [3], 'transformer.droput': [0.1], 'heads': [2, 4],"
+        " 'optim_wrapper.optimizer.betas': [[0.9, 0.99]], 'optim_wraper.x': [1],"
+        " 'randomness.sed': [2]}",
     )
     found = call(capfd, 'sweep', CONFIG, path, '--data-root', demo_data, '--out', tmp_path / 'out')
     assert found.code == 2
     for line in (
         "lrr: the config has no 'lrr': did you mean 'lr'?",
-        "windows.valnce: windows has no 'valnce': did you mean 'valence'?",
+        "randomness.sed: randomness has no 'sed': did you mean 'seed'?",
+        'windows.valence: no training looks at it, and no raw score',
         "optim_wraper.x: the config has no 'optim_wraper': did you mean 'optim_wrapper'?",
         "droput: TransformerContext has no such argument: did you mean 'dropout'?",
     ):
         assert line in found.err
     assert 'betas' not in found.err
     assert not (tmp_path / 'out').exists()
+
+
+def test_values_that_change_val(series: Series) -> None:
+    """Known before anything is trained, and told apart from those that do not."""
+    launcher = MadeUp()
+    space = {'val_dataloader.dataset.debug': [1, 2], 'lr': [1e-3]}
+    with pytest.raises(ConfigError, match=r'videos of val differ, .*debug=1,lr=0\.001; .*debug=2,lr'):
+        sweep(series, grid(space), launcher, lambda line: None)
+    assert launcher.launched == []
+    sweep(series, grid(space | {'val_dataloader.dataset.debug': [100, 200]}), launcher, lambda line: None)
+    assert len(launcher.launched) == 2
+
+
+def test_data_that_changed_since(spoilt: Path, tmp_path: Path) -> None:
+    """A table of runs of other data would be taken for one of these; data that are the same are taken."""
+    series = Series(CONFIG, tmp_path / 'sweep', ROOT / 'tools', str(spoilt), ('hidden=16',))
+    (row,) = sweep(series, grid({'lr': [1e-3]}), MadeUp(), lambda line: None).rows
+    run, cfg = series.out / row['run'], resolve(series.load())
+    datasets = [
+        build(DATASETS, cfg[f'{of}_dataloader'].dataset.to_dict(), '', fit=False) for of in ('train', 'val')
+    ]
+    summary = json.loads((run / 'summary.json').read_text())
+    (run / 'summary.json').write_text(json.dumps(summary | {'data': data_seen(datasets)}))
+    ids = [video.video_id for dataset in datasets for video in dataset.videos]
+    (spoilt / 'groups.csv').write_text('video,group\n' + ''.join(f'{of},{of}\n' for of in ids))
+    assert sweep(series, grid({'lr': [1e-3]}), MadeUp(), lambda line: None).rows == [row]
+    other = shutil.copy(path := spoilt / 'targets/val_valid_targets.h5', tmp_path / 'other.h5')
+    with h5py.File(other, 'r+') as file:
+        file[f'{datasets[1].videos[0].video_id}/valence'][3] += 1e-3
+    other.replace(path)
+    with pytest.raises(DataError, match=r'lr=0\.001 has seen other data than .*spoilt holds .*labels diff'):
+        sweep(series, grid({'lr': [1e-3]}), MadeUp(), lambda line: None)
 
 
 def test_table_is_sorted_and_finished_runs_are_skipped(series: Series) -> None:

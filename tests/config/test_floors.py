@@ -65,7 +65,6 @@ ONE_CLIENT = {
     'abawfw.extraction.pipeline.plan': 'what every worker process is sent, below the commands',
     'abawfw.models.convert.mamba_va': 'checkpoints of one system, as the files beside it',
     'abawfw.models.convert.ras': 'the same',
-    'abawfw.series.study': 'a search and its file, in the room of many runs',
     'abawfw.engine.work_dir_lock': 'a lock between processes is an idea of its own, in the room of one run',
 }
 """Modules that only one other imports, each with the reason why it does not stand in that one."""

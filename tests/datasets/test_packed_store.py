@@ -8,6 +8,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -151,6 +152,9 @@ def test_moments_of_any_fold_come_without_a_pass_over_the_features(
         assert sum(reads) <= SAMPLE
     with pytest.raises(DataError, match='no videos given'):
         packed.moments('pose', [])
+    reads.clear()
+    assert packed.checksum('v1', 'pose') == zlib.crc32(pose[1].tobytes())
+    assert (reads, source.checksum('v1', 'pose')) == ([], None)
 
 
 @pytest.mark.parametrize('checksums', [True, False])

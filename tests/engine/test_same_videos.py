@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -43,6 +44,16 @@ def test_other_videos_are_refused(train: Train, begun: Path, tmp_path: Path) -> 
     assert {p for p in before if not p.endswith('.log')} <= {p.name for p in run.rglob('*')}
     other = train(tmp_path / 'other', job={'resume': str(begun / 'epoch_2.pth')}, epochs=3, **first(1))
     assert other['codes'] == [2], other['output']
+
+
+def test_other_labels_are_refused(train: Train, begun: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(begun, tmp_path / 'run')
+    summary = json.loads((run / 'summary.json').read_text())
+    summary['data']['labels'] = '0' * len(summary['data']['labels'])
+    (run / 'summary.json').write_text(json.dumps(summary))
+    found = train(run, job={'resume': True}, epochs=3, **first(2))
+    assert found['codes'] == [2], found['output']
+    assert 'epoch_2.pth: the run has seen other data than there are now: labels differ' in found['output']
 
 
 def test_other_epochs_workers_and_rates_are_no_other_videos(

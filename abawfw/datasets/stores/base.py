@@ -105,6 +105,10 @@ class FeatureStore(ABC):
         """Whether the store says where the feature was observed; without, it counts as observed."""
         return type(self)._observed is not FeatureStore._observed
 
+    def checksum(self, video_id: str, feature: str) -> int | None:
+        """Of the frames of a feature, without reading them; None where the store keeps none."""
+        return None
+
     def knows_observed(self, video_id: str, feature: str) -> bool:
         """Whether ``observed`` answers without reading the frames themselves."""
         return True

@@ -19,6 +19,8 @@ from mmengine.runner import Runner
 
 import abawfw
 from abawfw.config.diff import config_changes
+from abawfw.datasets.clip_dataset import ClipDataset
+from abawfw.datasets.seen import data_seen
 from abawfw.devices import matmul_precision, usable_cores
 from abawfw.engine.hooks.checkpoint_hook import VACheckpointHook
 from abawfw.engine.hooks.epoch_log_hook import EpochLogHook
@@ -42,7 +44,8 @@ class SummaryHook(Hook):
     PyTorch's tensors, in bytes (null where it is unknown). ``git``: ``commit`` and ``dirty`` of the code
     as it was when this process began (null outside of a checkout); ``machine``, see ``machine``;
     ``config_changes`` that the file makes to its bases and the command line to the file (see
-    ``config.diff.config_changes``); ``parameters`` of the model.
+    ``config.diff.config_changes``); ``parameters`` of the model; ``data`` it has seen, see ``data_seen``
+    (null with a dataset of the user's).
     """
 
     priority = 'LOWEST'
@@ -56,7 +59,10 @@ class SummaryHook(Hook):
         self.begun = True
         if runner.rank == 0:  # code that is changed while it trains is not the code that trains
             changes = config_changes(runner.cfg) if runner.cfg.filename else None
+            datasets = [loader.dataset for loader in (runner.train_dataloader, runner.val_dataloader)]
+            data = data_seen(datasets) if all(type(of) is ClipDataset for of in datasets) else None
             self.origin = {'git': code_version(), 'machine': machine(), 'config_changes': changes}
+            self.origin['data'] = data
         self._write(runner, 'running')
 
     def save_state(self, runner: Runner) -> None:

@@ -88,6 +88,11 @@ class PackedStore(FeatureStore):
         times = self._rows('times', video, 0, video.num_frames)
         return None if np.isnan(times).all() else times
 
+    def checksum(self, video_id: str, feature: str) -> int | None:
+        """By the index."""
+        known = self._index.checksums.get(f'feature_{feature}')
+        return known[self._index.rows[video_id]] if known else None
+
     def without_checksums(self) -> list[str]:
         """Names of the arrays without checksums: all of those of a store packed by an earlier version."""
         return [name for name in self._arrays if name not in self._index.checksums]
