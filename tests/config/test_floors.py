@@ -62,7 +62,6 @@ LINES = {module_of(path): len(path.read_text().splitlines()) for path in FILES}
 MOST_LINES = 400
 ONE_CLIENT = {
     'abawfw.extraction.speech.voice': 'that speech is heard, whoever speaks',
-    'abawfw.extraction.pipeline.plan': 'what every worker process is sent, below the commands',
     'abawfw.models.convert.mamba_va': 'checkpoints of one system, as the files beside it',
     'abawfw.models.convert.ras': 'the same',
     'abawfw.engine.work_dir_lock': 'a lock between processes is an idea of its own, in the room of one run',

@@ -299,6 +299,5 @@ def source_digests(
         found['crops'] = faces.digest(name)
     texts = [text.read_bytes() for of in of_transcripts if (text := of.file(path.stem)) is not None]
     if texts:
-        transcripts = b''.join(texts)
-        found['transcript'] = hashlib.blake2b(transcripts, digest_size=16).hexdigest()
+        found['transcript'] = hashlib.blake2b(b''.join(texts), digest_size=16).hexdigest()
     return found
