@@ -186,8 +186,9 @@ def test_a_file_of_another_video(tmp_path: Path, fuse) -> None:
     assert wrong(fuse('--store', tmp_path / 'store'), tmp_path).endswith('does not know: give --fps')
     with RUCAIM3Writer(tmp_path / 'timed', {'face': (1,)}) as writer:
         writer.add('v1', 'train', {'face': np.zeros((FRAMES, 1))}, fps=FPS)
-    text = wrong(fuse('--store', tmp_path / 'timed', '--fps', FPS), tmp_path)
-    assert text.endswith('timed says when the frames of its videos are: omit --fps')
+    done = fuse('--store', tmp_path / 'timed', '--fps', FPS)
+    assert done.code == 2
+    assert done.err == f'error: {tmp_path}/timed says when the frames of its videos are: omit --fps\n'
 
 
 def test_one_rater_one_who_never_moves_and_one_target(tmp_path: Path, fuse) -> None:
