@@ -103,6 +103,9 @@ def make_large_store(folder: Path, lengths: Mapping[str, int]) -> Path:
     return folder
 
 
+PATIENCE = 600_000  # milliseconds for a page to open, on a busy machine too
+
+
 def open_in_chromium(page: Path) -> tuple[float, float]:
     """Seconds from the address to the page loaded, and to every figure drawn, in a fresh browser.
 
@@ -119,7 +122,7 @@ def open_in_chromium(page: Path) -> tuple[float, float]:
     with playwright.sync_playwright() as started:
         browser = started.chromium.launch(executable_path=path, args=['--no-sandbox'])
         tab = browser.new_page(viewport={'width': 1440, 'height': 900})
-        load = seconds(lambda: tab.goto(page.as_uri()))
-        drawn = load + seconds(lambda: tab.wait_for_selector(DRAWN, state='attached'))
+        load = seconds(lambda: tab.goto(page.as_uri(), timeout=PATIENCE))
+        drawn = load + seconds(lambda: tab.wait_for_selector(DRAWN, state='attached', timeout=PATIENCE))
         browser.close()
     return load, drawn

@@ -136,6 +136,8 @@ def test_the_detector_takes_the_gpu_that_onnxruntime_can_use(monkeypatch: pytest
     (first, options), last = mtcnn.providers('cuda:1')
     assert (first, options['device_id'], last) == ('CUDAExecutionProvider', 1, 'CPUExecutionProvider')
     assert mtcnn.providers('cpu') == ['CPUExecutionProvider']
+    able = SimpleNamespace(get_providers=both.get_available_providers)
+    monkeypatch.setattr(mtcnn, 'nets', lambda device: [SimpleNamespace(session=able)])
     assert mtcnn.MTCNNDetector(device='cuda:1').notes == ()
     assert 'device' not in mtcnn.MTCNNDetector(device='cuda').settings()
 

@@ -96,17 +96,17 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit code, 1 if one of several videos failed."""
     args = parse(argv)
-    if args.run is not None and not (config := args.run / 'config.py').is_file():
-        raise ConfigError(
-            f'{args.run}: is no run, as the last path is unless there is --network ({config}: no such config '
-            'file)'
-        )
     check_device(args.device)
     out = args.out or (args.run or Path('work_dirs', args.network.stem)) / 'inferred'
     from abawfw.apis.infer import find_sources, infer
     from abawfw.config.overrides import parse_options
 
     options = {} if args.network else parse_options(args.cfg_options)
+    if args.run is not None and not (config := args.run / 'config.py').is_file():
+        raise ConfigError(
+            f'{args.run}: is no run, as the last path is unless there is --network ({config}: no such config '
+            'file)'
+        )
     sources, notes, refused = find_sources(args.sources)
     for note in notes:
         print(note)

@@ -332,7 +332,8 @@ def refuse_other_videos(runner: Runner, checkpoint: dict[str, Any], path: Path) 
             'Scores of different videos cannot be compared: start a separate run with another --work-dir '
             'and without --resume, or restore the value that chose the videos'
         )
-    then = Run(path.parent).summary.get('data')
+    then = dict(Run(path.parent).summary.get('data') or {})
+    then.pop('shapes', None)  # other features are another architecture, which restoring names
     datasets = runner.train_dataloader.dataset, runner.val_dataloader.dataset
     if then and (changed_data := other_data(then, data_seen(datasets))):
         raise CheckpointError(

@@ -118,7 +118,7 @@ def test_names_of_runs_are_stable_and_differ() -> None:
         ('space = {3: [1]}', '3: a key is a text'),
         ('from scipy import stats\nspace = {"lr": stats.norm}', 'lr: a list, or a frozen distribution'),
         ('space = {"losses": [[dict]]}', 'losses: .*cannot stand on a command line'),
-        ('space = {"name": [object(), {1, 2}, float("nan"), 1 + 2j]}', '3 problem'),
+        ('space = {"name": [object(), {1, 2}, float("nan"), 1 + 2j]}', '4 problem'),
         ('space = {"lr": [1e-3, 1e-4, 0.001]}', 'lr: 0.001 stands there twice: it would be run once'),
         ('space = {"features": [["a", "b"], ["a", "b"]]}', r"features: \['a', 'b'\] stands there twice"),
         ('space = 1 /', 'SyntaxError'),

@@ -64,6 +64,7 @@ ONE_CLIENT = {
     'abawfw.extraction.speech.voice': 'that speech is heard, whoever speaks',
     'abawfw.models.convert.mamba_va': 'checkpoints of one system, as the files beside it',
     'abawfw.models.convert.ras': 'the same',
+    'abawfw.series.study': 'a search and its file, in the room of many runs',
     'abawfw.engine.work_dir_lock': 'a lock between processes is an idea of its own, in the room of one run',
 }
 """Modules that only one other imports, each with the reason why it does not stand in that one."""
