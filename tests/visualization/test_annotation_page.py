@@ -205,6 +205,17 @@ def test_keys_alone(opened: Opened) -> None:
     assert opened.errors == []
 
 
+def test_a_pause_ended_at_once_is_no_pause(opened: Opened) -> None:
+    """The browser tells of it when the video plays again."""
+    begin(opened, SHORT)
+    opened.page.evaluate("() => { for (let i = 0; i < 3; i += 1) document.getElementById('rate').click(); }")
+    until(opened, 'video.currentTime > 0.3')
+    assert opened.page.evaluate("[video.paused, document.getElementById('rate').textContent]") == [False, 'Pause']
+    opened.page.evaluate("document.getElementById('rate').click()")
+    until(opened, 'video.paused')
+    assert said(opened).startswith('Paused at 0:0')
+
+
 def test_what_is_rated_again_can_be_brought_back(opened: Opened) -> None:
     page = opened.page
     begin(opened, SHORT, targets='valence')

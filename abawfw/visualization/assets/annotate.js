@@ -353,7 +353,7 @@
   on(window, 'gamepadconnected', wake);
   on(window, 'resize', wake);
   on(matchMedia('(prefers-color-scheme: dark)'), 'change', wake);
-  on(video, 'pause', stop);
+  on(video, 'pause', () => { if (video.paused) stop(); }); // the event of a pause may come when it plays again
   on(video, 'seeking', () => { resumes = false; });
   on(video, 'seeked loadeddata durationchange', wake);
   on(video, 'loadedmetadata', () => {
