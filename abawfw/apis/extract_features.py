@@ -173,22 +173,26 @@ def _check_unchanged(plan: ExtractionPlan, video: SourceVideo, trials: Sequence[
     }
     there = {trial.info.video_id: trial for trial in trials}
     words = [extractor for extractor in plan.extractors if isinstance(extractor, TranscriptExtractor)]
-    changes: list[tuple[str, object, object]] = []
+    changes: dict[str, str] = {}  # by what it is
     names = set(labels)
     if isinstance(plan.faces, CropFolder) and not labels:
         names = {video.video_id + suffix for suffix in plan.faces.persons(video.video_id)}
-    if names:  # otherwise who has a trial follows from the number of persons, one of the settings
-        changes.append(('set of persons', ', '.join(sorted(there)), ', '.join(sorted(names))))
+    # without names, who has a trial follows from the number of persons, one of the settings
+    if names and names != set(there):
+        changes['persons'] = f'{", ".join(sorted(there))} then, {", ".join(sorted(names))} now'
     for name, trial in there.items():
-        changes.append(('file size', trial.size, video.path.stat().st_size))
-        changes.append(('partition', trial.info.partition, video.partition))
-        changes.append(('annotation', trial.annotation, labels.get(name)))
-        now = source_digests(video.path, name, plan.faces, words)
-        changes += [(what, before, now.get(what)) for what, before in trial.sources.items()]
-    for what, before, after in changes:
-        if before != after:
-            folders = ', '.join(str(plan.root / name) for name in there)
-            raise DataError(
-                f'has changed since it was extracted: its {what} was {before} and is {after} now; remove '
-                f'{folders} to extract it again'
-            )
+        size = video.path.stat().st_size
+        if trial.size != size:
+            changes['file size'] = f'{trial.size} then, {size} now'
+        if trial.info.partition != video.partition:
+            missing = '; give --annotations as then' if not labels and trial.annotation is not None else ''
+            changes['partition'] = f'{trial.info.partition} then, {video.partition} now{missing}'
+        now = {'annotation': labels.get(name), **source_digests(video.path, name, plan.faces, words)}
+        then = {'annotation': trial.annotation, **trial.sources}
+        changes |= {what: 'another one now' for what, digest in then.items() if digest != now.get(what)}
+    if changes:
+        listed = '; '.join(f'{what}: {text}' for what, text in changes.items())
+        folders = ', '.join(str(plan.root / name) for name in there)
+        raise DataError(
+            f'has changed since it was extracted ({listed}); remove {folders} to extract it again'
+        )

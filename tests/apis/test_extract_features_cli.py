@@ -111,7 +111,7 @@ def test_partitions_labels_and_options(tmp_path: Path, capfd: pytest.CaptureFixt
     (labels / 'Train_Set/a.txt').write_text('valence,arousal\n' + '0.5,0.5\n' * 20)
     found = call(capfd, 'extract_features', videos, store, *SOUND, *options)
     assert found.code == 1
-    assert '  a: has changed since it was extracted: its annotation was' in found.err
+    assert '  a: has changed since it was extracted (annotation: another one now); remove ' in found.err
     assert f'remove {store}/a to extract it again' in found.err
     shutil.rmtree(store / 'a')
     found = call(capfd, 'extract_features', videos, store, *SOUND, *options)
@@ -401,7 +401,7 @@ def test_changed_video(tmp_path: Path) -> None:
     """It keeps the others from nothing, and is recognised by more than its size."""
     videos, root = tmp_path / 'videos', tmp_path / 'store'
     path = made(videos / 'a.mp4')
-    labels = annotate(tmp_path / 'labels', Train_Set={'a_left': 20}, Validation_Set={'b': 20})
+    labels: Path | None = annotate(tmp_path / 'labels', Train_Set={'a_left': 20}, Validation_Set={'b': 20})
 
     def again(resume: bool = True) -> dict[str, str]:
         return extract_features(videos, root, ['mfcc'], annotations=labels, resume=resume).failed
@@ -412,8 +412,8 @@ def test_changed_video(tmp_path: Path) -> None:
     made(videos / 'b.mp4')
     (failed,) = again().items()
     assert failed[0] == 'a'
-    assert failed[1].startswith('has changed since it was extracted: its content was ')
-    assert failed[1].endswith(f' now; remove {root}/a_left to extract it again')
+    way_out = f'remove {root}/a_left to extract it again'
+    assert failed[1] == f'has changed since it was extracted (content: another one now); {way_out}'
     assert [v.video_id for v in open_store(root).videos()] == ['a_left', 'b']
     # what an older version did not record is not compared
     trial = json.loads((root / 'a_left/trial.json').read_text())
@@ -421,7 +421,10 @@ def test_changed_video(tmp_path: Path) -> None:
     (root / 'a_left/trial.json').write_text(json.dumps(trial))
     assert again() == {}
     made(path, 30)
-    assert 'its file size was' in again()['a']
+    assert '(file size: ' in again()['a']
     path.write_bytes(content)
-    shutil.copy(labels / 'Train_Set/a_left.txt', labels / 'Train_Set/a_right.txt')
-    assert 'its set of persons was a_left and is a_left, a_right now' in again()['a']
+    kept, labels = labels, None
+    assert '(partition: train then, test now; give --annotations as then; annotation: ' in again()['a']
+    labels = kept
+    shutil.copy(kept / 'Train_Set/a_left.txt', kept / 'Train_Set/a_right.txt')
+    assert '(persons: a_left then, a_left, a_right now)' in again()['a']
