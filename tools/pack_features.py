@@ -54,7 +54,7 @@ def main(argv: list[str] | None = None) -> None:
         for name, partitions in survey_of(kinds[args.kind], Path(args.src)).features().items():
             if name not in store.features():
                 whole = f'of {", ".join(partitions)} only' if partitions else 'of some videos only'
-                print(f'  {name:24} left out: {args.src} has it {whole}')
+                print(f'  {name:24} omitted: {args.src} has it {whole}')
 
 
 def identity(path: Path) -> int | None:

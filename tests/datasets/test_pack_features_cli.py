@@ -49,7 +49,7 @@ def test_what_only_some_videos_have_is_named(root: Path, tmp_path: Path) -> None
     done = pack('--from', 'rucaim3', root, tmp_path / 'packed')
     assert (done.returncode, done.stderr) == (0, '')
     assert 'face_pose' not in PackedStore(tmp_path / 'packed').features()
-    assert re.search(f'face_pose +left out: {root} has it of train only\n', done.stdout)
+    assert re.search(f'face_pose +omitted: {root} has it of train only\n', done.stdout)
 
 
 def test_what_a_killed_call_left_is_put_right_and_said(root: Path, tmp_path: Path) -> None:
