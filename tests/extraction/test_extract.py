@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,12 @@ from abawfw.datasets.stores import TrialStore, open_store
 from abawfw.datasets.stores.records import FeatureInfo, write_extraction
 from abawfw.errors import DataError
 from abawfw.extraction.extractors import Face48
+from abawfw.extraction.faces.track import FaceView
 from abawfw.extraction.faces.trial_faces import CropFolder
 from abawfw.extraction.pipeline.extract import ExtractionReport, extract_video
 from abawfw.extraction.pipeline.feature_store import GrowingStore
 from abawfw.extraction.speech import SpeechRule
+from abawfw.extraction.video.recording import Frame, Recording
 
 FEATURES = [Colour(), Clock()]
 SIZE = (160, 96)
@@ -199,6 +201,45 @@ def test_two_persons(tmp_path: Path) -> None:
     three = dict.fromkeys(('', '_left', '_right'), labels[''])
     with pytest.raises(DataError, match='a, a_left, a_right: which of the two persons is a'):
         extract(path, tmp_path / 'three', faces=two, labels=three)
+
+
+class Boxed(Colour):
+    """Mean colour of the box of a face."""
+
+    name = 'boxed'
+
+    @property
+    def view(self) -> FaceView:
+        return FaceView(40, boxed=True)
+
+
+def test_a_video_is_read_twice_however_many_persons_and_kinds_of_faces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = plain(130, (200, 96))  # more than two batches
+    for k, picture in enumerate(pictures):
+        for left, grey in ((0, 40), (70, 120), (140, 200)):
+            picture[:, left : left + 60] = grey + k % 30
+    path = write_video(tmp_path / 'a.mp4', pictures, constant_rate(130, 25), crf=1)
+    passes, done, frames = [], [], Recording.frames
+
+    def counted(self: Recording) -> Iterator[Frame]:
+        passes.append(self)
+        return frames(self)
+
+    monkeypatch.setattr(Recording, 'frames', counted)
+    faces = MadeDetector(edges=(10, 80, 150))
+    parts = [Colour(), Boxed()]
+    report = extract(path, tmp_path / 'all', *parts, faces=faces, persons='all', progress=done.append)
+    assert (len(passes), done[-1]) == (2, 1.0)
+    store = stored(tmp_path / 'all', report, *parts)
+    greys = {edge: grey + np.arange(130) % 30 for edge, grey in ((10, 40), (80, 120), (150, 200))}
+    for name in ('a_person1', 'a_person2', 'a_person3'):
+        with np.load(tmp_path / 'all' / name / 'face_track.npz') as track:
+            grey = greys.pop(round(float(track['boxes'][0, 0])))
+        for feature in ('colour', 'boxed'):
+            rows = store.read(name, feature, 0, 130)
+            np.testing.assert_allclose(rows, np.repeat(grey[:, None], 3, 1), atol=3)
 
 
 class Turns(SpeechRule):

@@ -156,35 +156,44 @@ def wrong_persons(persons: Any) -> str | None:
 def crops(
     recording: Recording, track: FaceTrack, size: int = SIZE, boxed: bool = False
 ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    """Read a video again and cut out the face of each frame.
+    """Index of every frame, and the face of one person, (size, size, 3); see `cut_faces`."""
+    for index, (face,) in enumerate(cut_faces(recording, [(track, FaceView(size, boxed))])):
+        yield index, face
+
+
+def cut_faces(
+    recording: Recording, cuts: Sequence[tuple[FaceTrack, FaceView]]
+) -> Iterator[list[NDArray[np.uint8]]]:
+    """Read a video again, once, and cut the faces of all persons out of each frame.
 
     Args:
-        recording: the video that the track is of.
-        track: where the face is.
-        size: side of the images.
-        boxed: cut out what lies in the box, stretched to a square, instead of the aligned face.
+        recording: the video that the tracks are of.
+        cuts: whose faces, and how each is cut out; at least one, all tracks of this video.
 
     Yields:
-        Index of the frame and the face (size, size, 3), zeros where it is not observed.
+        For every frame the face of each cut (size, size, 3), zeros where it is not observed.
 
     Raises:
-        DataError: the video has another number of frames than the track.
+        DataError: the video has another number of frames than the tracks.
     """
-    observed, count = track.observed, 0
+    seen = [track.observed for track, _ in cuts]
+    count, expected = 0, len(seen[0])
     for frame in recording.frames():
-        if frame.index < len(observed):
-            if observed[frame.index]:
-                if boxed:
-                    yield frame.index, _boxed(frame, track.boxes[frame.index], size)
-                else:
-                    yield frame.index, cut_out(frame, track.points[frame.index], size)
-            else:
-                yield frame.index, np.zeros((size, size, 3), np.uint8)
+        if count < expected:
+            yield [
+                _face(frame, track, view) if there[count] else np.zeros((view.size, view.size, 3), np.uint8)
+                for there, (track, view) in zip(seen, cuts, strict=True)
+            ]
         count += 1
-    if count != len(observed):
-        raise DataError(
-            f'{recording.path}: {count} frames, its face track has {len(observed)}: extract it again'
-        )
+    if count != expected:
+        raise DataError(f'{recording.path}: {count} frames, its face track has {expected}: extract it again')
+
+
+def _face(frame: Frame, track: FaceTrack, view: FaceView) -> NDArray[np.uint8]:
+    """The face of a person in a frame, as the view says."""
+    if view.boxed:
+        return _boxed(frame, track.boxes[frame.index], view.size)
+    return cut_out(frame, track.points[frame.index], view.size)
 
 
 def _doubt(person: Sequence[Tracklet], detector: FaceDetector, times: NDArray[np.float64]) -> str | None:

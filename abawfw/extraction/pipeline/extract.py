@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +20,7 @@ from abawfw.errors import DataError, counted
 from abawfw.extraction.audio.audio import Audio
 from abawfw.extraction.extractors.base import AudioExtractor, Extractor, FaceExtractor, TranscriptExtractor
 from abawfw.extraction.faces.detectors.base import OFFICIAL, FaceDetector
-from abawfw.extraction.faces.track import FaceTrack, FaceView, crops
+from abawfw.extraction.faces.track import FaceTrack, cut_faces
 from abawfw.extraction.faces.trial_faces import CropFolder, find_trials
 from abawfw.extraction.pipeline.feature_store import FinishedTrial, label_digest, source_digests
 from abawfw.extraction.speech import SpeechRule, notes_on
@@ -92,32 +91,29 @@ def extract_video(
     if of_faces and faces is None:
         raise DataError(f'{path}: face features need a face detector or a folder of crops')
     speech = speech if of_audio and of_faces and isinstance(faces, FaceDetector) else None
-    recording = WatchedRecording(path, progress, 1 + len(views))
+    recording = WatchedRecording(path, progress, 1 + bool(views) + (speech is not None))
     audio = Audio(path) if of_audio else None  # opened before the long work, decoded after it
     source = faces if of_faces else None
     trials = find_trials(recording, source, labels, persons, others=speech is not None)
     _check_whole(recording, labels, source)
     times, notes = trials.times, list(trials.notes)
     names = {suffix: path.stem + suffix for suffix in trials.tracks}
-    recording.passes = 1 + len(views) * len(names)
     finished = []
     with ExitStack() as stack:
         folders = {
             suffix: TrialFolder(stack.enter_context(Replacement(out / name, folder=True)), times)
             for suffix, name in names.items()
         }
-        for suffix, track in trials.tracks.items():
-            if track is not None:
-                folder = folders[suffix]
-                folder.write_track(track)
-                for view in views:  # a pass over the video each: nearly always there is one
-                    cut = _crops(recording, faces, names[suffix], track, view)
-                    folder.write_faces([e for e in of_faces if e.view == view], cut, track.observed)
+        people = {suffix: track for suffix, track in trials.tracks.items() if track is not None}
+        for suffix, track in people.items():
+            folders[suffix].write_track(track)
+        if people and of_faces:
+            _write_faces(recording, faces, of_faces, people, names, folders)
         if audio is not None:
             heard = np.ones((len(folders), len(times)), np.bool_)
             if speech is not None:
-                people = [track for track in trials.tracks.values() if track is not None]
-                heard = speech.owners(recording, audio, [*people, *trials.others])[: len(folders)]
+                tracks = [*people.values(), *trials.others]
+                heard = speech.owners(recording, audio, tracks)[: len(folders)]
                 notes += notes_on(list(names.values()), heard)
             _write_audio(of_audio, audio, list(zip(folders.values(), heard, strict=True)), times)
         for suffix, folder in folders.items():
@@ -140,15 +136,67 @@ def extract_video(
             finished.append(trial)
         for name in names.values():
             _check_name(out / name, path.stem)
-    seen = {
-        names[s]: (int(track.found.sum()), int(track.filled.sum()))
-        for s, track in trials.tracks.items()
-        if track is not None
-    }
+    seen = {names[s]: (int(track.found.sum()), int(track.filled.sum())) for s, track in people.items()}
     notes = [*recording.notes, *(audio.notes_for(times) if audio else ()), *notes]
     if isinstance(faces, CropFolder):  # otherwise the notes of the recording say so
         notes += [f'{name}: no face in any frame' for name, (count, _) in seen.items() if not count]
     return ExtractionReport(path.stem, tuple(finished), seen, float(times[-1] - times[0]), tuple(notes))
+
+
+def _write_faces(
+    recording: Recording,
+    faces: FaceDetector | CropFolder | None,
+    extractors: Sequence[FaceExtractor],
+    people: Mapping[str, FaceTrack],
+    names: Mapping[str, str],
+    folders: Mapping[str, TrialFolder],
+) -> None:
+    """Features of the faces of all persons, in one pass over the video; zeros where one is not observed.
+
+    Raises:
+        DataError: an extractor gives NaN or rows of another shape, or the video changed since it was read.
+    """
+    views = list(dict.fromkeys(e.view for e in extractors))
+    cuts = [(suffix, view) for suffix in people for view in views]
+    frames: Iterator[Sequence[NDArray[np.uint8]]]
+    if isinstance(faces, CropFolder):
+        files = [faces.crops(names[suffix], len(people[suffix].times), view.size) for suffix, view in cuts]
+        frames = ([image for _, image in pairs] for pairs in zip(*files, strict=True))
+    else:
+        frames = cut_faces(recording, [(people[suffix], view) for suffix, view in cuts])
+    with ExitStack() as stack:
+        outs = []
+        for suffix, view in cuts:
+            folder = folders[suffix]
+            mine = [(e, stack.enter_context(folder.writer(e))) for e in extractors if e.view == view]
+            outs.append((folder, people[suffix].observed, mine))
+        for start, batch in _batches(frames):
+            for (folder, observed, mine), images in zip(outs, zip(*batch, strict=True), strict=True):
+                seen = np.flatnonzero(observed[start : start + len(images)])
+                for extractor, out in mine:
+                    rows = np.zeros((len(images), *extractor.dims), extractor.dtype)
+                    if len(seen):
+                        found = extractor.extract(np.stack([images[k] for k in seen]))
+                        rows[seen] = folder.check_rows(extractor, found, start + seen)
+                    out.write(rows)
+    for folder, observed, mine in outs:
+        for extractor, _ in mine:
+            folder.write_mask(extractor.name, observed)
+
+
+def _batches(
+    frames: Iterable[Sequence[NDArray[np.uint8]]],
+) -> Iterator[tuple[int, list[Sequence[NDArray[np.uint8]]]]]:
+    """Index of the first frame, and the images of up to `BATCH` frames."""
+    batch: list[Sequence[NDArray[np.uint8]]] = []
+    start = 0
+    for images in frames:
+        batch.append(images)
+        if len(batch) == BATCH:
+            yield start, batch
+            start, batch = start + BATCH, []
+    if batch:
+        yield start, batch
 
 
 def _write_audio(
@@ -193,13 +241,6 @@ def _check_name(folder: Path, video: str) -> None:
     """Refuse to replace a trial of another video; one of this video is from a try that was not finished."""
     if folder.exists() and (there := FinishedTrial.read(folder).video) != video:
         raise DataError(f'{folder}: is a trial of video {there!r}; rename one of {there!r} and {video!r}')
-
-
-def _crops(recording: Recording, faces: Any, name: str, track: Any, view: FaceView) -> Any:
-    """Index and face of every frame."""
-    if isinstance(faces, CropFolder):
-        return faces.crops(name, len(track.times), view.size)
-    return crops(recording, track, *view)
 
 
 def _mean_rate(times: NDArray[np.float64]) -> float | None:
@@ -267,7 +308,7 @@ class WatchedRecording(Recording):
 
 
 BATCH = 64
-"""Faces that an extractor gets at once: 2.4 MB of images."""
+"""Faces of a person that an extractor gets at once: 2.4 MB of images."""
 
 
 class TrialFolder:
@@ -300,39 +341,6 @@ class TrialFolder:
         path = self.folder / TRACK
         with naming(path), path.open('wb') as file:
             np.savez(file, allow_pickle=False, **arrays)
-
-    def write_faces(
-        self,
-        extractors: Sequence[FaceExtractor],
-        faces: Iterable[tuple[int, NDArray[np.uint8]]],
-        observed: NDArray[np.bool_],
-    ) -> None:
-        """Write features of faces, all in one pass over them; zeros where no face was observed.
-
-        Args:
-            extractors: of faces cut out in one way.
-            faces: index of every frame in order, and its face (side, side, 3), as the extractors look at it.
-            observed: (frames,), where there is a face.
-
-        Raises:
-            DataError: an extractor gives NaN or rows of another shape, or the faces are more or fewer than
-                the frames.
-        """
-        with ExitStack() as stack:
-            outs = [(e, stack.enter_context(self.writer(e))) for e in extractors]
-            for start, images in _batches(faces):
-                seen = observed[start : start + len(images)]
-                if len(seen) < len(images):
-                    break  # more than there are frames: refused below
-                for extractor, out in outs:
-                    rows = np.zeros((len(seen), *extractor.dims), extractor.dtype)
-                    if seen.any():
-                        found = extractor.extract(images[seen])
-                        rows[seen] = self.check_rows(extractor, found, start + np.flatnonzero(seen))
-                    out.write(rows)
-        for extractor, out in outs:
-            self.check_count(extractor, out.rows)
-            self.write_mask(extractor.name, observed)
 
     def write(self, extractor: Extractor, rows: Iterable[NDArray]) -> None:
         """Write a feature piece by piece, (k, *dims) each.
@@ -378,20 +386,3 @@ class TrialFolder:
             raise DataError(
                 f'{extractor.name}: {rows} rows for {self._num_frames} frames; is the file in use?'
             )
-
-
-def _batches(
-    faces: Iterable[tuple[int, NDArray[np.uint8]]],
-) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    """Index of the first frame, and faces (k, height, width, 3), k at most `BATCH`."""
-    images: list[NDArray[np.uint8]] = []
-    start = 0
-    for index, image in faces:
-        if index != start + len(images):
-            raise DataError(f'frame {index} comes where frame {start + len(images)} was expected')
-        images.append(image)
-        if len(images) == BATCH:
-            yield start, np.stack(images)
-            start, images = start + BATCH, []
-    if images:
-        yield start, np.stack(images)
