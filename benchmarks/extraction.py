@@ -21,7 +21,7 @@ from abawfw.extraction.extractors import build_extractor
 from abawfw.extraction.extractors.base import AudioExtractor
 from abawfw.extraction.extractors.logmel import HOP, RATE, WINDOW
 from abawfw.extraction.faces.detectors import MTCNNDetector
-from abawfw.extraction.faces.track import crops, find_faces
+from abawfw.extraction.faces.track import FaceView, crops, find_faces
 from abawfw.extraction.packages import optional_package
 from abawfw.extraction.video.recording import Recording
 from benchmarks.timing import Spread, in_turn
@@ -90,7 +90,7 @@ def _parts(clip: Path, rounds: int) -> dict[str, Any]:
     actions: dict[str, Callable[[], Any]] = {
         'decode': decode,
         'faces': lambda: find_faces(Recording(clip), detector),
-        'crops': lambda: _consume(crops(Recording(clip), track)),
+        'crops': lambda: _consume(crops(Recording(clip), [(track, FaceView())])),
         'sound': lambda: Audio(clip).duration,
     }
     for name in OF_AUDIO:

@@ -111,12 +111,12 @@ def infer_video(
     else:
         found = inferencer.predict_persons(video, persons, options=options, progress=progress)
         people = {one.person or 'person1': one for one in found}
-    pictures, tracks = {}, {}
-    for person, one in people.items():
-        name = f'{video.stem}_{person}' if person else video.stem
-        pictures[name] = one.table, [] if one.track is None else _thumbnails_of_video(video, one.track)
-        if one.track is not None:
-            tracks[person] = one.track
+    tracks = {person: one.track for person, one in people.items() if one.track is not None}
+    thumbnails = _thumbnails_of_video(video, tracks)
+    pictures = {
+        f'{video.stem}_{person}' if person else video.stem: (one.table, thumbnails.get(person, []))
+        for person, one in people.items()
+    }
     tables = {person: one.table for person, one in people.items()}
     table = tables[''] if '' in tables else pd.concat([t.assign(person=p) for p, t in tables.items()])
     notes = list(dict.fromkeys(note for one in people.values() for note in one.notes))
@@ -372,18 +372,24 @@ def _to_json(
     return json.dumps(head, indent=1)[:-2] + ',\n "frames": [\n' + ',\n'.join(frames) + '\n]\n}\n'
 
 
-def _thumbnails_of_video(video: Path, track: FaceTrack) -> list[Thumbnail]:
-    """Faces spread over a video, which is read once more for them."""
-    from abawfw.extraction.faces.track import crops
+def _thumbnails_of_video(video: Path, tracks: Mapping[str, FaceTrack]) -> dict[str, list[Thumbnail]]:
+    """By person, faces spread over a video, which is read once more for all of them."""
+    from abawfw.extraction.faces.track import FaceView, crops
     from abawfw.extraction.video.recording import Recording
 
-    rows = thumbnail_rows(track.found)
-    if not rows:
-        return []
-    shown = np.zeros_like(track.found)
-    shown[rows] = True
-    few = replace(track, found=shown, filled=np.zeros_like(shown))
-    return [Thumbnail(i, rgb) for i, rgb in crops(Recording(video), few) if shown[i]]
+    few = {}
+    for person, track in tracks.items():
+        if rows := thumbnail_rows(track.found):
+            shown = np.zeros_like(track.found)
+            shown[rows] = True
+            few[person] = replace(track, found=shown, filled=np.zeros_like(shown))
+    found: dict[str, list[Thumbnail]] = {person: [] for person in few}
+    cuts = [(track, FaceView()) for track in few.values()]
+    for index, faces in enumerate(crops(Recording(video), cuts) if cuts else ()):
+        for (person, track), face in zip(few.items(), faces, strict=True):
+            if track.found[index]:
+                found[person].append(Thumbnail(index, face))
+    return found
 
 
 def _thumbnails_of_store(store: FeatureStore, video_id: str, feature: str) -> list[Thumbnail]:

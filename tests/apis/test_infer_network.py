@@ -22,7 +22,7 @@ from abawfw.apis.network import NetworkInferencer
 from abawfw.datasets.stores.trials.writer import TrialWriter
 from abawfw.errors import AbawfwError, ConfigError
 from abawfw.extraction.faces.detectors.base import Face, FaceDetector
-from abawfw.extraction.faces.track import FaceTrack, crops
+from abawfw.extraction.faces.track import FaceTrack, FaceView, crops
 from abawfw.extraction.video.recording import Recording
 from abawfw.registry import FACE_DETECTORS
 
@@ -100,7 +100,7 @@ def test_the_curve_is_that_of_the_network_frame_by_frame(
     track.found[LATE:] = True
     track.points[:] = POINTS
     frames = content['frames']
-    for index, face in crops(Recording(video), track, SIDE):
+    for index, (face,) in enumerate(crops(Recording(video), [(track, FaceView(SIDE))])):
         row = frames[index]
         assert row['face'] is (index >= LATE)
         if index < LATE:

@@ -349,13 +349,13 @@ def test_boxes(tmp_path: Path) -> None:
     track = FaceTrack.empty(np.arange(3) / 30)
     track.boxes[:] = [[10.2, 5.1, 40.4, 45], [-20, 30, 30, 90], [np.nan] * 4]
     track.found[:2] = True
-    seen = dict(crops(recording, track, 20, boxed=True))
+    seen = list(crops(recording, [(track, FaceView(side, boxed=True)) for side in (20, 48)]))
     for index, part in ((0, rgb[5:45, 10:40]), (1, rgb[30:, :30])):
         expected = cv2.resize(part, (20, 20), interpolation=cv2.INTER_AREA)
-        np.testing.assert_array_equal(seen[index], expected)
-    assert not seen[2].any()
+        np.testing.assert_array_equal(seen[index][0], expected)
+    assert not any(face.any() for face in seen[2])
     expected = cv2.resize(rgb[5:45, 10:40], (48, 48), interpolation=cv2.INTER_LINEAR)
-    np.testing.assert_array_equal(dict(crops(recording, track, 48, boxed=True))[0], expected)
+    np.testing.assert_array_equal(seen[0][1], expected)
 
 
 def test_two_ways_to_cut_out_in_one_store(net: Path, tmp_path: Path) -> None:

@@ -17,7 +17,15 @@ from made_videos import constant_rate, write_video
 
 from abawfw.errors import DataError
 from abawfw.extraction.faces.detectors import Face, MTCNNDetector
-from abawfw.extraction.faces.track import FaceTrack, aligned, crops, find_faces, follow_faces, shrinkable
+from abawfw.extraction.faces.track import (
+    FaceTrack,
+    FaceView,
+    aligned,
+    crops,
+    find_faces,
+    follow_faces,
+    shrinkable,
+)
 from abawfw.extraction.video.recording import Frame, Recording
 
 
@@ -192,9 +200,9 @@ def test_crops_are_aligned_and_black_where_there_is_no_face(tmp_path: Path) -> N
     places: list[Place] = [*moving('red', 60, 100, 10), *[None] * 30, *moving('red', 100, 60, 10)]
     recording = video(tmp_path, [[p] for p in places])
     (track,) = find_faces(recording, SquareDetector())
-    seen = dict(crops(recording, track, size=48))
-    assert list(seen) == list(range(50))
-    for index, rgb in seen.items():
+    seen = [face for (face,) in crops(recording, [(track, FaceView(48))])]
+    assert len(seen) == 50
+    for index, rgb in enumerate(seen):
         assert rgb.shape == (48, 48, 3)
         assert rgb.dtype == np.uint8
         if places[index] is None:
@@ -213,7 +221,7 @@ def test_crops_of_a_large_face_do_not_depend_on_the_size_it_is_cut_from(tmp_path
     track.points[0] = 200 + 300 * POINTS
     track.found[0] = True
     for size in (48, 24):
-        ((_, rgb),) = crops(recording, track, size)
+        ((rgb,),) = crops(recording, [(track, FaceView(size))])
         (frame,) = recording.frames()
         whole = aligned(frame.rgb(), track.points[0], size)
         assert shrinkable(track.points[0], size) > 1
@@ -229,7 +237,7 @@ def test_crops_of_another_video(tmp_path: Path) -> None:
     (track,) = find_faces(recording, SquareDetector())
     other = FaceTrack.empty(track.times[:3])
     with pytest.raises(DataError, match='5 frames, its face track has 3'):
-        list(crops(recording, other))
+        list(crops(recording, [(other, FaceView())]))
 
 
 @pytest.mark.parametrize('persons', [0, -1, True, 'both', 1.5])
@@ -340,7 +348,7 @@ def test_memory_does_not_grow_with_pictures() -> None:
             recording = Repeated(count)
             tracemalloc.start()
             (track,) = find_faces(recording, SquareDetector())
-            for _ in crops(recording, track, 48):
+            for _ in crops(recording, [(track, FaceView(48))]):
                 pass
             peaks.append(tracemalloc.get_traced_memory()[1])
             tracemalloc.stop()

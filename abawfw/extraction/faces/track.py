@@ -154,14 +154,6 @@ def wrong_persons(persons: Any) -> str | None:
 
 
 def crops(
-    recording: Recording, track: FaceTrack, size: int = SIZE, boxed: bool = False
-) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    """Index of every frame, and the face of one person, (size, size, 3); see `cut_faces`."""
-    for index, (face,) in enumerate(cut_faces(recording, [(track, FaceView(size, boxed))])):
-        yield index, face
-
-
-def cut_faces(
     recording: Recording, cuts: Sequence[tuple[FaceTrack, FaceView]]
 ) -> Iterator[list[NDArray[np.uint8]]]:
     """Read a video again, once, and cut the faces of all persons out of each frame.

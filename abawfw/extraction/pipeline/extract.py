@@ -20,7 +20,7 @@ from abawfw.errors import DataError, counted
 from abawfw.extraction.audio.audio import Audio
 from abawfw.extraction.extractors.base import AudioExtractor, Extractor, FaceExtractor, TranscriptExtractor
 from abawfw.extraction.faces.detectors.base import OFFICIAL, FaceDetector
-from abawfw.extraction.faces.track import FaceTrack, cut_faces
+from abawfw.extraction.faces.track import FaceTrack, crops
 from abawfw.extraction.faces.trial_faces import CropFolder, find_trials
 from abawfw.extraction.pipeline.feature_store import FinishedTrial, label_digest, source_digests
 from abawfw.extraction.speech import SpeechRule, notes_on
@@ -163,7 +163,7 @@ def _write_faces(
         files = [faces.crops(names[suffix], len(people[suffix].times), view.size) for suffix, view in cuts]
         frames = ([image for _, image in pairs] for pairs in zip(*files, strict=True))
     else:
-        frames = cut_faces(recording, [(people[suffix], view) for suffix, view in cuts])
+        frames = crops(recording, [(people[suffix], view) for suffix, view in cuts])
     with ExitStack() as stack:
         outs = []
         for suffix, view in cuts:
