@@ -194,6 +194,7 @@ class VARunner(Runner):
         """
         if self.compile_mode is None:
             return
+        self.logger.info('compiling: a minute or more, unless the same was compiled here before ...')
         started = time.perf_counter()
         loaders = {True: self.train_dataloader, False: self.val_dataloader}
         model = bare_model(self)

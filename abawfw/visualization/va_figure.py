@@ -86,7 +86,9 @@ def draw_curves(
             axis.plot(times, table[target], 'o', color=COLORS[target])
     axis.plot([], [], color=GREY, linewidth=0.9, alpha=0.6, label='not smoothed')
     _shade(axis, times, table['face'].fillna(True).to_numpy(dtype=bool))
-    axis.set_ylim(-1.05, 1.05)
+    raw = table[[f'{target}_raw' for target in targets]].to_numpy(float)
+    most = 1.05 * np.nanmax(np.abs(raw), initial=1)  # what a model gives may lie beyond the labels
+    axis.set_ylim(-most, most)
     axis.set_yticks([-1, -0.5, 0, 0.5, 1])
     pad = 0.5 if len(times) == 1 else 0.0
     axis.set_xlim(times[0] - pad, times[-1] + pad)

@@ -50,6 +50,18 @@ def test_each_curve_at_its_height(tmp_path: Path) -> None:
     assert len(rows_of(alone, BLUE, middle))
 
 
+def test_what_a_model_gives_beyond_one_is_seen(tmp_path: Path) -> None:
+    """Only the raw curve lies there: smoothed ones are clipped."""
+    rows = []
+    for raw in (0.8, 2.0):
+        picture = drawn(tmp_path / 'p.png', table(targets='v').assign(valence=np.nan, valence_raw=raw))
+        coloured = (np.ptp(picture[:, 300:900], axis=2) > 40).mean(axis=1) > 0.9
+        rows.append(np.flatnonzero(coloured).mean())
+    top, height = 0.45 * 120, (3.6 - 0.45 - 0.55) * 120  # of the axis, in pixels
+    assert rows[0] == pytest.approx(top + height * (1.05 - 0.8) / 2.1, abs=3)
+    assert rows[1] == pytest.approx(top + height * (2.1 - 2.0) / 4.2, abs=3)
+
+
 def test_an_interval_lies_between_its_ends(tmp_path: Path) -> None:
     plain = table(targets='v')
     with_ends = plain.assign(valence_low=0.4, valence_high=1.0)
