@@ -24,7 +24,9 @@ class GaussianSmoothing(Postprocessor):
         ConfigError: sigma is no number from 0 to 1e9.
     """
 
-    grid: ClassVar[Sequence[Mapping[str, Any]]] = [{'sigma': s} for s in range(0, 60, 3)]
+    grid: ClassVar[Sequence[Mapping[str, Any]]] = [
+        {'sigma': s} for s in (*range(0, 60, 3), 80, 110, 150, 200, 280, 400)
+    ]
 
     def __init__(self, sigma: float) -> None:
         self.sigma = duration('GaussianSmoothing', 'sigma', sigma)
