@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,14 @@ from abawfw.config.loading import load_config
 from abawfw.config.overrides import Overrides
 from abawfw.errors import ConfigError
 from abawfw.files import write_text
-from benchmarks.timing import Spread
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # benchmarks/ stands in a checkout only
+if not (ROOT / 'benchmarks').is_dir():
+    sys.exit(
+        'error: benchmark.py needs the folder benchmarks/ of a checkout, which an installed abawfw lacks'
+    )
+from benchmarks.timing import Spread  # noqa: E402
 
 WHAT = """\
 train      a training epoch of CONFIG against a bare PyTorch loop over the same batches, fp32 and bf16

@@ -64,7 +64,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         '--weights', default='mean', choices=RULES, help='of the runs, see below (default: mean)'
     )
     parser.add_argument(
-        '--weights-average', action='store_true', help='average the weights of the networks, see above'
+        '--weights-average', action='store_true', help='average the weights of the networks, see below'
     )
     parser.add_argument(
         '--partition',

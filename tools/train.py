@@ -36,7 +36,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     )
     add_computing_options(parser)
     parser.add_argument('--launcher', default='none', choices=['none', 'pytorch', 'slurm', 'mpi'])
-    parser.add_argument('--check-only', action='store_true', help='check config and data root, build nothing')
+    parser.add_argument('--check-only', action='store_true', help='check config and data, train nothing')
     parser.add_argument(
         '--cfg-options', nargs='+', action=Overrides, default={}, metavar='K=V', help='overrides'
     )

@@ -26,6 +26,7 @@ from abawfw.series.launchers.base import Failure, Launcher, Report
 from abawfw.series.runs import PlannedRun, Row, Series, launch, to_csv
 from abawfw.series.sweep_space import AT_TEST
 from abawfw.visualization.config_page import config_page
+from abawfw.visualization.page import plotly_source
 
 CSV, PAGE = 'protocol.csv', 'protocol.html'
 KEYS = ('data_root', 'configs', 'seeds', 'folds', 'epochs', 'seconds', 'options', 'stage')
@@ -274,6 +275,7 @@ def compare_configs(
 
 def _check(protocol: Protocol, series: dict[str, tuple[Series, str]]) -> str | None:
     """Check every config, and that all have the same data; gives why nothing can be significant, if so."""
+    plotly_source()  # its page is drawn after all runs
     first = protocol.runs[0]
     configs = {
         name: of.load(replace(first, words=(*first.words, *of.tests[folder])))

@@ -28,6 +28,7 @@ from abawfw.groups import known_groups
 from abawfw.progress import Report, unseen
 from abawfw.registry import RATER_FUSIONS
 from abawfw.results.report_table import aligned
+from abawfw.visualization.page import plotly_source
 
 TABLE, PAGE = 'agreement.csv', 'raters.html'
 TEST = 'Test_Set'
@@ -79,9 +80,11 @@ def fuse_raters(
 
     Raises:
         ConfigError: there is no such rule, or no delay of this size can be looked for.
-        DataError: with everything that is wrong with the files, a line each; nothing is written.
+        DataError: with everything that is wrong with the files, a line each, or plotly is not installed;
+            nothing is written.
     """
     rule = build_fusion(fusion, max_delay)
+    plotly_source()  # its page is drawn last
     with _FusedFolder(out) as folder:
         files = read_rater_files(Path(annotations))
         names = sorted({file.video for file in files})
@@ -144,6 +147,12 @@ def _on_frames(
         if beyond := _beyond(file, times):
             problems.append(beyond)
             continue
+        if file.times is None and (more := len(file.lines) - len(times)):
+            what = (
+                f'the last {more} omitted' if more > 0 else f'no rating of the last {counted(-more, "frame")}'
+            )
+            rows = f'{counted(len(file.lines), "row")} for {counted(len(times), "frame")}'
+            notes.append(f'{file.path}: {rows}: {what}')
         for target, values in file.on_frames(times).items():
             if not np.isfinite(values).any():
                 notes.append(f'{file.path}: no rating of {target} at any frame')

@@ -17,7 +17,7 @@ from abawfw.results.comparison import Comparison
 from abawfw.results.run import STAGES, Run
 from abawfw.submission.contribution import Contribution, contributions
 from abawfw.visualization.comparison_page import ComparisonPage
-from abawfw.visualization.page import Page
+from abawfw.visualization.page import Page, plotly_source
 
 NAME = 'report.html'
 
@@ -90,6 +90,7 @@ def write_data_report(store: Path | str, out: Path | None = None, progress: Repo
     find_store_kind(store)  # before a folder is made for the page
     out = out or Path(store) / NAME
     check_page(out, NAME)
+    plotly_source()
     data_page(read_facts(store, lambda done, total: progress('reading the data', done, total))).write(out)
     return out
 

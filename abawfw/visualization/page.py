@@ -73,7 +73,10 @@ class Page:
             sections.append(f'<section aria-labelledby="{uid}">{title}{text}\n{body}</section>')
         nav = f'<nav aria-label="Contents"><ul>{"".join(contents)}</ul></nav>'
         dark = f'<script type="application/json" id="dark-colors">{to_json(DARK)}</script>'
-        scripts = [f'<script>{_plotly()}</script>', *(f'<script>{asset(name)}</script>' for name in SCRIPTS)]
+        scripts = [
+            f'<script>{plotly_source()}</script>',
+            *(f'<script>{asset(name)}</script>' for name in SCRIPTS),
+        ]
         return document(self.title, self.intro, nav, ''.join(sections), '\n'.join([dark, *scripts]))
 
     def write(self, path: Path) -> None:
@@ -127,8 +130,12 @@ def asset(name: str) -> str:
     return (ASSETS / name).read_text(encoding='utf-8')
 
 
-def _plotly() -> str:
-    """The source of plotly.js."""
+def plotly_source() -> str:
+    """The source of plotly.js; who writes a page after long work asks for it before.
+
+    Raises:
+        DataError: plotly is not installed.
+    """
     try:
         offline = importlib.import_module('plotly.offline')
     except ImportError as error:

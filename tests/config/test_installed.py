@@ -63,6 +63,21 @@ def test_a_user_without_a_checkout(installed: Path, tmp_path: Path) -> None:
     assert trained.returncode == 0, trained.stderr
     assert (tmp_path / 'work_dirs/mine/summary.json').is_file()
 
+    speed = call(installed, tmp_path, 'benchmark', 'smoothing')
+    assert (speed.returncode, speed.stdout) == (1, '')
+    assert speed.stderr.startswith('error: benchmark.py needs the folder benchmarks/ of a checkout')
+
+
+def test_benchmarks_are_found_from_any_folder(tmp_path: Path) -> None:
+    """Also by an interpreter that knows abawfw alone, as one that it is installed in."""
+    environment = {k: v for k, v in os.environ.items() if k != 'PYTHONPATH'}
+    for line in (['-m', 'abawfw', 'benchmark'], [str(ROOT / 'tools/benchmark.py')]):
+        command = [sys.executable, *line, '--help']
+        found = subprocess.run(
+            command, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment
+        )
+        assert found.returncode == 0, found.stderr
+
 
 def test_an_unknown_command_offers_the_nearest(tmp_path: Path) -> None:
     found = call(ROOT, tmp_path, 'tran')
