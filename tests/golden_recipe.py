@@ -51,3 +51,9 @@ def golden_input(name: str, shape: Sequence[int], scale: float = 1.0) -> Tensor:
 def parameter_names(golden_tagf: Path) -> dict[str, dict[str, list[int]]]:
     """Of each golden module: its parameters and buffers, by the reference's names, with their shapes."""
     return json.loads((golden_tagf / 'parameter_names.json').read_text())
+
+
+def numbers(golden: Path, name: str) -> dict[str, Tensor]:
+    """The arrays of a golden file."""
+    with np.load(golden / f'{name}.npz') as arrays:
+        return {k: torch.from_numpy(v) for k, v in arrays.items()}

@@ -6,10 +6,9 @@ import json
 import re
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from golden_recipe import fill, golden_input, parameter_names
+from golden_recipe import fill, golden_input, numbers, parameter_names
 from torch import Tensor
 
 from abawfw.apis.build import model_config
@@ -27,11 +26,6 @@ LAYERS = {'': 'score', '_stage1': 'upto.0.score', '_stage2': 'upto.1.score', '_s
 @pytest.fixture(scope='module')
 def golden(golden_2025: Path) -> Path:
     return golden_2025 / 'grjca'
-
-
-def numbers(golden: Path, name: str) -> dict[str, Tensor]:
-    with np.load(golden / f'{name}.npz') as arrays:
-        return {k: torch.from_numpy(v) for k, v in arrays.items()}
 
 
 def ours(name: str) -> str:

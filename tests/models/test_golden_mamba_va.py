@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from golden_recipe import fill, golden_input, parameter_names
+from golden_recipe import fill, golden_input, numbers, parameter_names
 from torch import Tensor, nn
 
 from abawfw.evaluation.functional import ccc
@@ -27,11 +27,6 @@ SIZES = {  # of a whole model: TCN, kernel, Mamba layers, states, head
     'model_full': ((1024, 768, 512, 256), 15, 4, 8, 128),
 }
 PREFIXES = {'mamba_block': 'mamba.mamba.', 'mamba_encoder': 'mamba.', 'tcn_prelu': 'temporal.'}
-
-
-def numbers(golden: Path, name: str) -> dict[str, Tensor]:
-    with np.load(golden / f'{name}.npz') as arrays:
-        return {k: torch.from_numpy(v) for k, v in arrays.items()}
 
 
 def ours(name: str, of: str) -> str | None:

@@ -8,10 +8,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from golden_recipe import fill, golden_input, parameter_names
+from golden_recipe import fill, golden_input, numbers, parameter_names
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
@@ -54,11 +53,6 @@ RENAMED = {
 @pytest.fixture(scope='module')
 def golden(golden_2025: Path) -> Path:
     return golden_2025 / 'ras'
-
-
-def numbers(golden: Path, name: str) -> dict[str, Tensor]:
-    with np.load(golden / f'{name}.npz') as arrays:
-        return {k: torch.from_numpy(v) for k, v in arrays.items()}
 
 
 def ours(name: str) -> str:

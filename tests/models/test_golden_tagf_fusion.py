@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from golden_recipe import fill, golden_input, parameter_names
+from golden_recipe import fill, golden_input, numbers, parameter_names
 from torch import Tensor, nn
 
 from abawfw.models.fusions import CoAttentionFusion
@@ -20,11 +20,6 @@ from abawfw.models.layers.cpu.lstm import StepsLSTM
 
 DIMS = {'video': 256, 'audio': 128}
 OUTPUTS = {'rtol': 0, 'atol': 1e-5}
-
-
-def numbers(golden: Path, name: str) -> dict[str, Tensor]:
-    with np.load(golden / f'{name}.npz') as arrays:
-        return {k: torch.from_numpy(v) for k, v in arrays.items()}
 
 
 def ours(name: str, modalities: list[str]) -> str:
