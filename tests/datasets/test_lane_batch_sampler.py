@@ -5,16 +5,12 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
-from segmented import clips_of
+from segmented import MANY, clips_of, setups
 
 from abawfw.datasets.clip_request import ClipRequest
 from abawfw.datasets.demo.signals import affwild2_lengths
 from abawfw.datasets.samplers import LaneBatchSampler
 from abawfw.errors import ConfigError, TrainingError
-from benchmarks.train import useful_share
-
-MANY = clips_of(range(1, 60), 4)
 
 
 def ranks(dataset: Any, world_size: int, epoch: int = 0, **kwargs: Any) -> list[list[list[ClipRequest]]]:
@@ -24,20 +20,7 @@ def ranks(dataset: Any, world_size: int, epoch: int = 0, **kwargs: Any) -> list[
     return [list(sampler) for sampler in samplers]
 
 
-setups = st.fixed_dictionaries(
-    {
-        'lengths': st.lists(st.integers(1, 30), min_size=1, max_size=15),
-        'segment': st.integers(1, 12),
-        'lanes': st.integers(1, 5),
-        'world_size': st.integers(1, 3),
-        'shuffle': st.booleans(),
-        'seed': st.integers(0, 9),
-        'epoch': st.integers(0, 9),
-    }
-)
-
-
-@given(setups)
+@given(setups('lanes'))
 def test_every_video_streams_whole_and_in_order_through_one_lane(setup: dict[str, Any]):
     dataset = clips_of(setup.pop('lengths'), setup.pop('segment'))
     everywhere = ranks(dataset, **setup)
@@ -65,7 +48,7 @@ def test_every_video_streams_whole_and_in_order_through_one_lane(setup: dict[str
                     assert ended
 
 
-@given(setups)
+@given(setups('lanes'))
 def test_ranks_step_together_in_training_and_add_nothing_in_evaluation(setup: dict[str, Any]):
     dataset = clips_of(setup.pop('lengths'), setup.pop('segment'))
     everywhere = ranks(dataset, **setup)
@@ -75,41 +58,6 @@ def test_ranks_step_together_in_training_and_add_nothing_in_evaluation(setup: di
         assert any(not batches[-1][0].filler for batches in everywhere)
     if not setup['shuffle'] or setup['world_size'] == 1:
         assert not fillers
-
-
-@given(setups, st.data())
-def test_batches_depend_on_seed_and_epoch_only_and_can_start_anywhere(
-    setup: dict[str, Any], data: st.DataObject
-):
-    dataset = clips_of(setup.pop('lengths'), setup.pop('segment'))
-    epoch = setup.pop('epoch')
-    fresh = LaneBatchSampler(dataset, **setup)
-    fresh.set_epoch(epoch)
-    batches = list(fresh)
-    assert len(fresh) == len(batches)
-    assert list(fresh) == batches
-
-    used = LaneBatchSampler(dataset, **setup)
-    for other in range(3):
-        used.set_epoch(other)
-        list(used)
-    start = data.draw(st.integers(0, len(batches)))
-    used.set_epoch(epoch, start)
-    assert list(used) == batches[start:]
-    assert len(used) == len(batches)
-    used.set_epoch(epoch)
-    assert list(used) == batches
-
-
-def test_training_epochs_and_seeds_differ_and_evaluation_does_not():
-    def batches(epoch: int, shuffle: bool, seed: int = 0) -> list:
-        sampler = LaneBatchSampler(MANY, 4, shuffle, seed)
-        sampler.set_epoch(epoch)
-        return [[(q.lane, q.clip) for q in batch] for batch in sampler]
-
-    assert batches(0, True) != batches(1, True)
-    assert batches(0, True) != batches(0, True, seed=1)
-    assert batches(0, False) == batches(1, False) == batches(0, False, seed=1)
 
 
 def test_an_iterator_keeps_the_epoch_it_was_made_in():
@@ -152,15 +100,6 @@ def test_lanes_end_nearly_together(shuffle: bool, world_size: int):
         sum(any(q.lane == lane for q in b) for b in batches) for batches in everywhere for lane in range(16)
     ]
     assert max(ends) - min(ends) <= 6  # of 430
-
-
-@pytest.mark.parametrize('lanes', [4, 16])
-@pytest.mark.parametrize('shuffle', [True, False])
-@pytest.mark.parametrize('partition', ['train', 'val'])
-def test_hardly_anything_computed_is_padding(partition: str, shuffle: bool, lanes: int):
-    for seed in range(3):
-        dataset = clips_of(affwild2_lengths(partition, seed), 250)
-        assert useful_share(dataset, list(LaneBatchSampler(dataset, lanes, shuffle, seed))) >= 0.97
 
 
 def test_arguments_that_make_no_sense_are_refused():
