@@ -13,19 +13,15 @@ import numpy as np
 import torch
 from mmengine.config import Config
 
-from abawfw.apis.build import build_loader, model_config
+from abawfw.apis.build import build_loader
 from abawfw.apis.check import check_config
 from abawfw.apis.inferencer import VAInferencer
-from abawfw.checkpoints import save_checkpoint
 from abawfw.config.loading import resolve
 from abawfw.datasets.stores import open_store
 from abawfw.datasets.stores.array_store import ArrayStore
-from abawfw.datasets.stores.records import FeatureInfo
 from abawfw.devices import computing_on
-from abawfw.files import write_text
-from abawfw.registry import MODELS
-from abawfw.results.run import CONFIG
-from benchmarks.random_store import RandomStore
+from benchmarks.random_runs import random_run
+from benchmarks.random_store import RandomStore, random_values
 from benchmarks.timing import Spread, in_turn
 
 FPS = 30
@@ -51,9 +47,10 @@ def benchmark_inference(cfg: Config, rounds: int, frames: int = 100_000) -> dict
     known = open_store(resolve(cfg).data_root).features()
     infos = {name: known[name] for name in resolve(cfg).features}
     rng = np.random.default_rng(0)
-    arrays = {name: _random(rng, info, frames) for name, info in infos.items()}
+    arrays = {name: random_values(rng, info, frames) for name, info in infos.items()}
     with TemporaryDirectory(prefix='abawfw-benchmark-') as folder, computing_on('cpu'):
-        inferencer = VAInferencer(_random_run(cfg, Path(folder), infos), 'cpu')
+        store = RandomStore(Path(folder), infos, TRAINED)
+        inferencer = VAInferencer(random_run(Path(folder) / 'run', cfg, store), 'cpu')
         network = _Forward(inferencer, arrays)
         found: dict[str, Any] = {}
         actions: dict[str, Callable[[], Any]] = {
@@ -101,33 +98,6 @@ class _Forward:
                         first = predicted.predictions()[0][:, column].numpy().copy()
         assert first is not None
         return first
-
-
-def _random_run(cfg: Config, folder: Path, infos: dict[str, FeatureInfo]) -> Path:
-    """A work_dir with a best checkpoint of random weights for each target."""
-    run = folder / 'run'
-    run.mkdir()
-    write_text(run / CONFIG, cfg.pretty_text)
-    resolved = resolve(cfg)
-    store = RandomStore(folder, infos, TRAINED)
-    dataset = build_loader(resolved, 'train_dataloader', store=store).dataset
-    for target in resolved.targets:
-        model = MODELS.build(model_config(resolved, dataset.input_dims))
-        meta = {
-            'input_dims': dict(dataset.input_dims),
-            'targets': list(resolved.targets),
-            'fitted': [{f: tuple(map(torch.from_numpy, x)) for f, x in s.items()} for s in dataset.fitted],
-        }
-        path = run / f'best_ccc_{target}_epoch_1.pth'
-        save_checkpoint({'meta': meta, 'state_dict': model.state_dict()}, path)
-    return run
-
-
-def _random(rng: np.random.Generator, info: FeatureInfo, frames: int) -> np.ndarray:
-    shape = (frames, *info.dims)
-    if info.dtype == 'uint8':
-        return rng.integers(0, 256, shape, dtype=np.uint8)
-    return rng.standard_normal(shape, dtype=np.float32)
 
 
 def _cpu_seconds(action: Callable[[], object]) -> float:

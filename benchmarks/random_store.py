@@ -28,7 +28,7 @@ class RandomStore(FeatureStore):
         )
         rng = np.random.default_rng(0)
         # One video's numbers serve all of them: how fast they are read does not depend on the values.
-        self._values = {name: _random(rng, info, max(lengths)) for name, info in features.items()}
+        self._values = {name: random_values(rng, info, max(lengths)) for name, info in features.items()}
         self._va = rng.uniform(-1, 1, (max(lengths), 2)).astype(np.float32)
 
     def videos(self) -> tuple[VideoInfo, ...]:
@@ -46,7 +46,8 @@ class RandomStore(FeatureStore):
         return self._va[start:stop]
 
 
-def _random(rng: np.random.Generator, info: FeatureInfo, length: int) -> np.ndarray:
+def random_values(rng: np.random.Generator, info: FeatureInfo, length: int) -> np.ndarray:
+    """(length, *dims): whole numbers of a byte for a feature of bytes, normal ones otherwise."""
     shape = (length, *info.dims)
     if info.dtype == 'uint8':
         return rng.integers(0, 256, shape, dtype=np.uint8)

@@ -9,9 +9,9 @@ import torch
 from command_line import ROOT
 
 from abawfw.apis.build import model_config
-from abawfw.checkpoints import save_checkpoint
 from abawfw.config.loading import load_config, resolve
 from abawfw.registry import MODELS, TRANSFORMS
+from benchmarks.random_runs import write_run
 
 TINY_RUCAIM3 = {'hidden': 8, 'regressor': [6], 'segment_length': 20}
 TINY_TRANSFORMER = {**TINY_RUCAIM3, 'heads': 2, 'ffn': 8, 'layers': 1}
@@ -40,29 +40,16 @@ def save_run(
     torch.manual_seed(3)
     values = {'features': list(dims), 'data_root': 'nowhere', **overrides}
     cfg = load_config(ROOT / f'configs/{config}.py', values)
-    run = folder / config.replace('/', '_')
-    run.mkdir(parents=True)
-    (run / 'config.py').write_text(cfg.pretty_text)
     resolved = resolve(cfg)
     fitted = statistics(resolved, dims)
-    for target in resolved.targets if separate else [None]:
-        model = MODELS.build(model_config(resolved, dims))
-        enliven(model)
-        checkpoint = {
-            'meta': {
-                'input_dims': dims,
-                'targets': list(resolved.targets),
-                'config': cfg.pretty_text,
-                'fitted': fitted,
-            },
-            'state_dict': model.state_dict(),
-        }
-        for name in [target] if target else resolved.targets:
-            save_checkpoint(checkpoint, run / f'best_ccc_{name}_epoch_1.pth')
-    return run
+    config_of_model = model_config(resolved, dims)
+    models = [enliven(MODELS.build(config_of_model)) for _ in (resolved.targets if separate else 'x')]
+    if not separate:
+        models *= len(resolved.targets)
+    return write_run(folder / config.replace('/', '_'), cfg, models, fitted)
 
 
-def enliven(model: torch.nn.Module) -> None:
+def enliven(model: Any) -> Any:
     """Draw weights and running statistics such that every part of a model matters."""
     with torch.no_grad():
         for name, p in model.named_parameters():
@@ -75,6 +62,7 @@ def enliven(model: torch.nn.Module) -> None:
                 buffer.uniform_(0.5, 2)
             elif name.endswith('running_mean'):
                 buffer.normal_(0, 0.3)
+    return model
 
 
 def statistics(cfg: Any, dims: dict[str, Any]) -> list[dict[str, Any]]:

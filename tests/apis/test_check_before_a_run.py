@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from command_line import ROOT
+from vector_trials import write_vectors
 
 from abawfw.apis.check import check_config
 from abawfw.config.loading import load_config
@@ -32,14 +33,9 @@ def test_optional_features_may_be_absent(tmp_path: Path) -> None:
 
 @pytest.fixture(scope='module')
 def trials(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    rng = np.random.default_rng(0)
     root = tmp_path_factory.mktemp('trials') / 'store'
-    dims = {'video_embedding': 512, 'audio_embedding': 128}
-    with TrialWriter(root, {name: (size,) for name, size in dims.items()}) as writer:
-        for i, partition in enumerate(['train'] * 5 + ['val']):
-            features = {name: rng.normal(size=(9, size)) for name, size in dims.items()}
-            writer.add(f'v{i}', partition, features, rng.uniform(-1, 1, (9, 2)))
-    return root
+    trials = {f'v{i}': ('train' if i < 5 else 'val', 9) for i in range(6)}
+    return write_vectors(root, trials, {'video_embedding': (512,), 'audio_embedding': (128,)})
 
 
 DATASETS = 'train_dataloader.dataset, val_dataloader.dataset: '

@@ -15,6 +15,7 @@ from command_line import ROOT, call
 from float32 import assert_float32_of
 from golden_recipe import fill, parameter_names
 from torch import Tensor
+from vector_trials import write_vectors
 
 from abawfw.datasets.stores.trials.writer import TrialWriter
 from abawfw.models.backbones import IResNet, VGGish
@@ -44,13 +45,8 @@ def trials(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with the embeddings of two trials for evaluation."""
     root = tmp_path_factory.mktemp('trials') / 'store'
     dims = {FEATURES[m]: (tagf_names.DIMS[m],) for m in FEATURES}
-    rng = np.random.default_rng(0)
-    with TrialWriter(root, dims) as writer:
-        for name, length in {'first': 20, **LENGTHS}.items():
-            arrays = {f: rng.normal(size=(length, *d)).astype(np.float32) for f, d in dims.items()}
-            partition = 'train' if name == 'first' else 'val'
-            writer.add(name, partition, arrays, rng.uniform(-1, 1, (length, 2)), fps=30.0)
-    return root
+    trials = {'first': ('train', 20)} | {name: ('val', length) for name, length in LENGTHS.items()}
+    return write_vectors(root, trials, dims, rates=dict.fromkeys(trials, 30.0))
 
 
 def config_of(folder: Path, name: str, *lines: str) -> Path:

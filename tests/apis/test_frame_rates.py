@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from command_line import ROOT, call
+from command_line import call
 from numpy.typing import NDArray
-from random_runs import make_run
+from vector_trials import tagf_run, write_vectors
 
 from abawfw.apis import VAInferencer
 from abawfw.checkpoint_content import check_content
@@ -21,42 +21,25 @@ from abawfw.checkpoints import load_checkpoint, save_checkpoint
 from abawfw.datasets.stores import FeatureStore, open_store
 from abawfw.datasets.stores.array_store import ArrayStore
 from abawfw.datasets.stores.frame_rates import ResampledStore, rates_text, resampling, trained_rates
-from abawfw.datasets.stores.trials.writer import TrialWriter
 from abawfw.engine.training_state import model_meta
 from abawfw.errors import ConfigError
 
-TAGF = {
-    'video_channels': [6, 6],
-    'audio_channels': [6, 6],
-    'regressor': [16],
-    'window': 20,
-    'hop': 15,
-    'masked': True,
-    'split': {'type': 'OfficialSplit'},
-    'windows': {'valence': 3, 'arousal': 0},
-}
-RATES = {'a': 24.0, 'b': 30.0, 'c': None, 'd': 50.0}
+WINDOWS = {'valence': 3, 'arousal': 0}
+PARTITIONS = {'a': 'train', 'b': 'train', 'c': 'train', 'd': 'val', 'e': 'test'}
+RATES = {'a': 24.0, 'b': 30.0, 'd': 50.0}
 
 
 @pytest.fixture(scope='module')
 def trials(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp('rates') / 'store'
-    rng = np.random.default_rng(0)
-    dims = {'video_embedding': (6,), 'audio_embedding': (5,)}
-    with TrialWriter(root, dims) as writer:
-        for name, partition in zip('abcde', ('train', 'train', 'train', 'val', 'test'), strict=True):
-            arrays = {f: [rng.normal(size=(45, *d)).astype(np.float32)] for f, d in dims.items()}
-            labels = None if partition == 'test' else rng.uniform(-1, 1, (45, 2)).astype(np.float32)
-            writer.add(name, partition, arrays, labels, None, RATES.get(name))
-    return root
+    return write_vectors(root, {name: (of, 45) for name, of in PARTITIONS.items()}, rates=RATES)
 
 
 @pytest.fixture(scope='module')
 def run(trials: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Trained at 25 frames per second, with weights drawn at random."""
     folder = tmp_path_factory.mktemp('runs') / 'run'
-    options = {**TAGF, 'data_root': str(trials)}
-    return make_run(folder, ROOT / 'configs/tagf/tagf_embeddings_demo.py', options, fps=[25.0, 25.0])
+    return tagf_run(folder, trials, [25.0, 25.0], windows=WINDOWS)
 
 
 @pytest.fixture
@@ -275,8 +258,7 @@ def test_what_is_said(run: Path, trials: Path, tmp_path: Path, capfd: pytest.Cap
 def test_runs_of_before_take_videos_as_they_are(
     trials: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    options = {**TAGF, 'data_root': str(trials), 'targets': ['valence']}
-    old = make_run(tmp_path / 'old', ROOT / 'configs/tagf/tagf_embeddings_demo.py', options)
+    old = tagf_run(tmp_path / 'old', trials, windows=WINDOWS, targets=['valence'])
     inferencer = VAInferencer(old, 'cpu')
     assert inferencer.fps is None
     assert inferencer.check_video(open_store(trials), 'd') == []

@@ -12,45 +12,31 @@ import numpy as np
 import pytest
 from command_line import ROOT, call
 from random_runs import make_run
+from vector_trials import TINY_TAGF, tagf_run, write_vectors
 
 from abawfw.apis import VAInferencer
 from abawfw.datasets.stores import open_store
 from abawfw.datasets.stores.array_store import ArrayStore
-from abawfw.datasets.stores.trials.writer import TrialWriter
 from abawfw.errors import CheckpointError, ConfigError, DataError
 from abawfw.prediction_files import read_predictions
 
 RUCAIM3 = ['affectnet', 'egemaps']
 SMALL = {'hidden': 16, 'regressor': [8], 'segment_length': 40, 'features': RUCAIM3}
 LENGTHS = {'a': ('train', 31), 'b': ('val', 45), 'c': ('val', 7), 'd': ('test', 20), 'e': ('test', 21)}
-TAGF = {
-    'video_channels': [6, 6],
-    'audio_channels': [6, 6],
-    'regressor': [16],
-    'window': 20,
-    'hop': 15,
-    'masked': True,
-    'split': {'type': 'OfficialSplit'},
-}
+
+
+def observed(name: str, length: int) -> dict[str, np.ndarray]:
+    """Gaps in the faces, and sound that starts late in one video."""
+    late = {'audio_embedding': np.arange(length) > 3} if name == 'b' else {}
+    return {'video_embedding': np.arange(length) % 7 < 5} | late
 
 
 @pytest.fixture(scope='module')
 def trials(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Trials of vectors, shorter and longer than a window, with gaps in what was observed."""
+    """Shorter and longer than a window, with gaps in what was observed."""
     root = tmp_path_factory.mktemp('trials') / 'store'
-    rng = np.random.default_rng(0)
-    dims = {'video_embedding': (6,), 'audio_embedding': (5,)}
-    with TrialWriter(root, dims, {'audio_embedding': 'float16'}) as writer:
-        for name, (partition, length) in LENGTHS.items():
-            arrays = {f: rng.normal(size=(length, *d)).astype(np.float32) for f, d in dims.items()}
-            arrays['audio_embedding'] = arrays['audio_embedding'].astype(np.float16)
-            labels = None if partition == 'test' else rng.uniform(-1, 1, (length, 2)).astype(np.float32)
-            masks = {'video_embedding': np.arange(length) % 7 < 5}
-            if name == 'b':
-                masks['audio_embedding'] = np.arange(length) > 3
-            fps = 25.0 if name == 'b' else None
-            writer.add(name, partition, {f: [a] for f, a in arrays.items()}, labels, masks, fps)
-    return root
+    half = {'audio_embedding': 'float16'}
+    return write_vectors(root, LENGTHS, dtypes=half, valid=observed, rates={'b': 25.0})
 
 
 @pytest.fixture(scope='module', params=['transformer', 'fclstm_xl', 'tagf'])
@@ -62,13 +48,15 @@ def run(
 ) -> Path:
     folder = tmp_path_factory.mktemp('runs') / request.param
     if request.param == 'tagf':
-        config, options = ROOT / 'configs/tagf/tagf_embeddings_demo.py', {**TAGF, 'data_root': str(trials)}
-    else:
-        config = ROOT / f'configs/rucaim3/{request.param}_demo.py'
-        options = {**SMALL, 'data_root': str(demo_data)}
-        if request.param == 'transformer':
-            options |= {'heads': 2, 'ffn': 16, 'layers': 1}
-    return make_run(folder, config, options)
+        return tagf_run(folder, trials)
+    return rucaim3_run(folder, request.param, demo_data)
+
+
+def rucaim3_run(folder: Path, name: str, data_root: Path) -> Path:
+    options = {**SMALL, 'data_root': str(data_root)}
+    if name == 'transformer':
+        options |= {'heads': 2, 'ffn': 16, 'layers': 1}
+    return make_run(folder, ROOT / f'configs/rucaim3/{name}_demo.py', options)
 
 
 def arrays_of(store: Any, video: Any, features: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -108,10 +96,7 @@ def test_numbers_of_tools_test(run: Path, tmp_path: Path, capfd: pytest.CaptureF
 def test_state_is_carried_over_segments(demo_data: Path, tmp_path: Path) -> None:
     """The second segment of a stateful model depends on the first; that of a stateless one does not."""
     for name, carried in (('fclstm_xl', True), ('transformer', False)):
-        options = {**SMALL, 'data_root': str(demo_data)}
-        options |= {} if carried else {'heads': 2, 'ffn': 16, 'layers': 1}
-        run = make_run(tmp_path / name, ROOT / f'configs/rucaim3/{name}_demo.py', options)
-        inferencer = VAInferencer(run, device='cpu')
+        inferencer = VAInferencer(rucaim3_run(tmp_path / name, name, demo_data), device='cpu')
         rng = np.random.default_rng(0)
         dims = {f: d.dims for f, d in open_store(demo_data).features().items()}
         arrays = {f: rng.normal(size=(70, *dims[f])).astype(np.float32) for f in inferencer.features}
@@ -126,8 +111,7 @@ def test_state_is_carried_over_segments(demo_data: Path, tmp_path: Path) -> None
 
 
 def test_tables(trials: Path, tmp_path: Path) -> None:
-    options = {**TAGF, 'data_root': str(trials), 'windows': {'valence': 2, 'arousal': 0}}
-    run = make_run(tmp_path / 'run', ROOT / 'configs/tagf/tagf_embeddings_demo.py', options)
+    run = tagf_run(tmp_path / 'run', trials, windows={'valence': 2, 'arousal': 0})
     inferencer = VAInferencer(run, device='cpu')
     assert {t: p.window for t, p in inferencer.postprocess.items()} == {'valence': 2, 'arousal': 0}
     table = inferencer.predict_store(trials)['b']
@@ -147,9 +131,7 @@ def test_times_beside_the_features(trials: Path, tmp_path: Path) -> None:
     store = shutil.copytree(trials, tmp_path / 'store')
     times = np.cumsum(np.random.default_rng(0).uniform(0.01, 0.1, 45))
     np.save(store / 'b/frame_times.npy', times)
-    run = make_run(
-        tmp_path / 'run', ROOT / 'configs/tagf/tagf_embeddings_demo.py', {**TAGF, 'data_root': str(store)}
-    )
+    run = tagf_run(tmp_path / 'run', store)
     np.testing.assert_array_equal(VAInferencer(run, 'cpu').predict_store(store)['b'].index, times)
     np.save(store / 'b/frame_times.npy', times[1:])
     with pytest.raises(DataError, match=r'frame_times\.npy: float64 of shape \(44,\), expected float64 of'):
@@ -157,14 +139,13 @@ def test_times_beside_the_features(trials: Path, tmp_path: Path) -> None:
 
 
 def test_one_target_one_column(trials: Path, tmp_path: Path) -> None:
-    options = {**TAGF, 'data_root': str(trials), 'targets': ['arousal']}
-    run = make_run(tmp_path / 'run', ROOT / 'configs/tagf/tagf_embeddings_demo.py', options)
+    run = tagf_run(tmp_path / 'run', trials, targets=['arousal'])
     table = VAInferencer(run, 'cpu').predict_store(trials)['c']
     assert list(table.columns) == ['frame', 'arousal', 'arousal_raw', 'face']
 
 
 def test_optional_feature_may_be_absent(trials: Path, tmp_path: Path) -> None:
-    options = {**TAGF, 'data_root': str(trials), 'optional': ['audio_embedding']}
+    options = {**TINY_TAGF, 'data_root': str(trials), 'optional': ['audio_embedding']}
     run = make_run(tmp_path / 'run', ROOT / 'configs/tagf/can_embeddings_affwild2.py', options)
     rng = np.random.default_rng(0)
     vision = rng.normal(size=(9, 6)).astype(np.float32)
@@ -182,8 +163,7 @@ def test_optional_feature_may_be_absent(trials: Path, tmp_path: Path) -> None:
 @pytest.fixture(scope='module')
 def tagf(trials: Path, tmp_path_factory: pytest.TempPathFactory) -> VAInferencer:
     folder = tmp_path_factory.mktemp('tagf') / 'run'
-    config = ROOT / 'configs/tagf/tagf_embeddings_demo.py'
-    return VAInferencer(make_run(folder, config, {**TAGF, 'data_root': str(trials)}), 'cpu')
+    return VAInferencer(tagf_run(folder, trials), 'cpu')
 
 
 def good(length: int = 9) -> dict[str, np.ndarray]:

@@ -13,12 +13,11 @@ import numpy as np
 import pytest
 import torch
 from command_line import ROOT, call
-from random_runs import make_run
+from vector_trials import tagf_run, write_vectors
 
 from abawfw.apis import VAInferencer
 from abawfw.config.loading import load_config
 from abawfw.datasets.stores import open_store
-from abawfw.datasets.stores.trials.writer import TrialWriter
 from abawfw.errors import ConfigError, DataError
 from abawfw.evaluation.functional import ccc
 from abawfw.evaluation.postprocess import Pipeline, candidates
@@ -27,10 +26,6 @@ from abawfw.results.side_files import read_faces
 
 CONFIG = ROOT / 'configs/tagf/tagf_embeddings_demo.py'
 LENGTHS = {'a': ('train', 31), 'b': ('val', 45), 'c': ('val', 7), 'd': ('val', 60), 'e': ('test', 41)}
-SMALL = {
-    **{'video_channels': [6, 6], 'audio_channels': [6, 6], 'regressor': [16], 'window': 20, 'hop': 15},
-    **{'masked': True, 'split': {'type': 'OfficialSplit'}},
-}
 GAPS = [
     {'type': 'GapInterpolation', 'limit': 3},
     {'type': 'GaussianSmoothing', 'sigma': 1.5},
@@ -46,18 +41,12 @@ def seen(length: int) -> np.ndarray:
 def trials(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Trials of vectors, the faces of which are missed in two of seven frames."""
     root = tmp_path_factory.mktemp('trials') / 'store'
-    rng = np.random.default_rng(0)
-    dims = {'video_embedding': (6,), 'audio_embedding': (5,)}
-    with TrialWriter(root, dims) as writer:
-        for name, (partition, length) in LENGTHS.items():
-            arrays = {f: [rng.normal(size=(length, *d)).astype(np.float32)] for f, d in dims.items()}
-            labels = None if partition == 'test' else rng.uniform(-1, 1, (length, 2)).astype(np.float32)
-            writer.add(name, partition, arrays, labels, {'video_embedding': seen(length)}, 25.0)
-    return root
+    rates = dict.fromkeys(LENGTHS, 25.0)
+    return write_vectors(root, LENGTHS, valid=lambda _, n: {'video_embedding': seen(n)}, rates=rates)
 
 
 def run_of(folder: Path, trials: Path, **overrides: Any) -> Path:
-    return make_run(folder / 'run', CONFIG, {**SMALL, 'data_root': str(trials), **overrides})
+    return tagf_run(folder / 'run', trials, **overrides)
 
 
 def report_of(folder: Path) -> dict[str, Any]:
@@ -259,7 +248,7 @@ def test_what_was_chosen_belongs_to_a_checkpoint(
     run = run_of(tmp_path, trials)
     assert call(capfd, 'test', run, '--search', 'AffineCalibration').code == 0
     assert str(VAInferencer(run, 'cpu').postprocess['arousal']).startswith('AffineCalibration(slope=')
-    (run / 'best_ccc_arousal_epoch_2.pth').rename(run / 'best_ccc_arousal_epoch_9.pth')
+    (run / 'best_ccc_arousal_epoch_1.pth').rename(run / 'best_ccc_arousal_epoch_9.pth')
     found = VAInferencer(run, 'cpu').postprocess
     assert str(found['arousal']) == 'MeanSmoothing(window=20)'
     assert str(found['valence']).startswith('AffineCalibration(slope=')
@@ -349,10 +338,7 @@ def test_faces_are_known_where_a_feature_of_faces_has_a_mask(
 
 def test_no_val_to_tune_on(trials: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     run = run_of(tmp_path, trials)
-    store = tmp_path / 'other'
-    with TrialWriter(store, {'video_embedding': (6,), 'audio_embedding': (5,)}) as writer:
-        vectors = {'video_embedding': [np.ones((5, 6))], 'audio_embedding': [np.ones((5, 5))]}
-        writer.add('new', 'test', {f: [a.astype(np.float32) for a in x] for f, x in vectors.items()}, None)
+    store = write_vectors(tmp_path / 'other', {'new': ('test', 5)})
     options = ['--data-root', store, '--partition', 'test', '--out', tmp_path / 'out']
     assert call(capfd, 'test', run, *options).code == 0
     found = call(capfd, 'test', run, *options, '--search')
