@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from abawfw.extraction.faces.detectors import MTCNNDetector
 from abawfw.extraction.faces.track import FaceView, crops, find_faces
 from abawfw.extraction.packages import optional_package
 from abawfw.extraction.video.recording import Recording
-from benchmarks.timing import Spread, in_turn
+from benchmarks.timing import Spread, cpu_seconds, in_turn
 
 PERIOD = 15  # seconds of the clip that is repeated
 SIZE = (1920, 1080)
@@ -97,7 +98,7 @@ def _parts(clip: Path, rounds: int) -> dict[str, Any]:
         extractor = audio_extractor(name)
         _consume(extractor.extract(audio, track.times[:1]))  # imports its package
         actions[name] = lambda e=extractor: _consume(e.extract(audio, track.times))  # type: ignore[misc]
-    took = in_turn({name: lambda a=action: _cpu_seconds(a) for name, action in actions.items()}, rounds)  # type: ignore[misc]
+    took = in_turn({name: partial(cpu_seconds, action) for name, action in actions.items()}, rounds)
     sums = [sum(took[name][i] for name in TOGETHER) for i in range(rounds)]
     return {
         **{name: Spread.of([PERIOD / s for s in took[name]]) for name in actions},
@@ -108,12 +109,6 @@ def _parts(clip: Path, rounds: int) -> dict[str, Any]:
 def _consume(pieces: Iterator[Any]) -> None:
     for _ in pieces:
         pass
-
-
-def _cpu_seconds(action: Callable[[], Any]) -> float:
-    started = time.process_time()
-    action()
-    return time.process_time() - started
 
 
 def _long(clip: Path, root: Path, minutes: float) -> dict[str, float]:

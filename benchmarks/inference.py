@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -22,7 +21,7 @@ from abawfw.datasets.stores.array_store import ArrayStore
 from abawfw.devices import computing_on
 from benchmarks.random_runs import random_run
 from benchmarks.random_store import RandomStore, random_values
-from benchmarks.timing import Spread, in_turn
+from benchmarks.timing import Spread, cpu_seconds, in_turn
 
 FPS = 30
 TRAINED = [400] * 5  # frames of the videos that statistics are taken from
@@ -57,7 +56,7 @@ def benchmark_inference(cfg: Config, rounds: int, frames: int = 100_000) -> dict
             'inference': lambda: found.update(table=inferencer.predict_arrays(arrays, fps=FPS)),
             'forward': lambda: found.update(forward=network()),
         }
-        timed = {name: partial(_cpu_seconds, action) for name, action in actions.items()}
+        timed = {name: partial(cpu_seconds, action) for name, action in actions.items()}
         in_turn(timed, 1)
         took = in_turn(timed, rounds)
     raw = found['table'][f'{inferencer.targets[0]}_raw'].to_numpy()
@@ -98,9 +97,3 @@ class _Forward:
                         first = predicted.predictions()[0][:, column].numpy().copy()
         assert first is not None
         return first
-
-
-def _cpu_seconds(action: Callable[[], object]) -> float:
-    started = time.process_time()
-    action()
-    return time.process_time() - started

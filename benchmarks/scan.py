@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 
 from abawfw.models.contexts import MambaContext, TransformerContext
-from benchmarks.timing import Spread, in_turn
+from benchmarks.timing import Spread, cpu_seconds, in_turn, second_step
 
 WIDTH, LAYERS = 256, 4
 
@@ -62,32 +62,12 @@ def benchmark_scan(
 def _forward(context: MambaContext, length: int) -> Callable[[], float]:
     x, valid = torch.randn(1, length, WIDTH), torch.ones(1, length, dtype=torch.bool)
 
-    @torch.inference_mode()
-    def timed() -> float:
-        started = time.process_time()
-        context(x, valid, context.initial_state(1))
-        return time.process_time() - started
-
-    return timed
+    return partial(cpu_seconds, torch.inference_mode()(lambda: context(x, valid, context.initial_state(1))))
 
 
 def _step(context: torch.nn.Module, batch: int, frames: int) -> Callable[[], float]:
-    """A training step, taken twice, and the CPU seconds of the second, as in `benchmarks.tagf`."""
-    optimizer = torch.optim.Adam(context.parameters())
     x, valid = torch.randn(batch, frames, WIDTH), torch.ones(batch, frames, dtype=torch.bool)
-
-    def step() -> None:
-        optimizer.zero_grad()
-        context(x, valid).square().mean().backward()
-        optimizer.step()
-
-    def timed() -> float:
-        step()
-        started = time.process_time()
-        step()
-        return time.process_time() - started
-
-    return timed
+    return second_step(torch.optim.Adam(context.parameters()), lambda: context(x, valid).square().mean())
 
 
 @torch.inference_mode()

@@ -11,6 +11,8 @@ import torch
 
 from abawfw.apis.stream import VAStream, frame_pipeline
 from abawfw.apis.trained_run import load_run
+from abawfw.datasets.stores.records import FeatureInfo
+from benchmarks.random_store import random_values
 from benchmarks.timing import Spread, in_turn, seconds
 
 FRAMES = 300
@@ -81,8 +83,5 @@ def benchmark_stream(run: Path, rounds: int) -> dict[str, Any]:
 
 def _frames(rng: np.random.Generator, dims: int | tuple[int, ...]) -> np.ndarray:
     """Random frames, images as bytes."""
-    if isinstance(dims, int):
-        return rng.standard_normal((FRAMES, dims), np.float32)
-    if len(dims) == 3:
-        return rng.integers(0, 256, (FRAMES, *dims), dtype=np.uint8)
-    return rng.standard_normal((FRAMES, *dims), np.float32)
+    shape = (dims,) if isinstance(dims, int) else dims
+    return random_values(rng, FeatureInfo(shape, 'uint8' if len(shape) == 3 else 'float32'), FRAMES)

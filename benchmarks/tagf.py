@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from functools import partial
@@ -17,7 +16,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from abawfw.registry import MODELS
 from abawfw.structures import VABatch, VAClip
-from benchmarks.timing import Spread, in_turn
+from benchmarks.timing import Spread, in_turn, second_step
 
 USED = ('video', 'logmel')
 VARIANTS = {  # gate and precision of what is measured
@@ -107,21 +106,7 @@ def _ccc_loss(pred: Tensor, labels: Tensor) -> Tensor:
 
 
 def _action(model: nn.Module, loss: Callable[[], Tensor]) -> Callable[[], float]:
-    """A training step, taken twice, and the CPU seconds of the second."""
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4, weight_decay=1e-3)
-
-    def step() -> None:
-        optimizer.zero_grad()
-        loss().backward()
-        optimizer.step()
-
-    def timed() -> float:
-        step()
-        started = time.process_time()
-        step()
-        return time.process_time() - started
-
-    return timed
+    return second_step(torch.optim.Adam(model.parameters(), lr=1e-4, weight_decay=1e-3), loss)
 
 
 def _differences(

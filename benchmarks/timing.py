@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from abawfw.devices import usable_cores
-from abawfw.engine.hooks.summary_hook import cpu_info
+from abawfw.engine.hooks.summary_hook import cpu_info, machine
 
 
 class Spread(NamedTuple):
@@ -39,6 +38,31 @@ def seconds(action: Callable[[], object]) -> float:
     action()
     wait()
     return time.perf_counter() - started
+
+
+def cpu_seconds(action: Callable[[], object]) -> float:
+    """CPU time of this process that an action takes."""
+    started = time.process_time()
+    action()
+    return time.process_time() - started
+
+
+def second_step(optimizer: torch.optim.Optimizer, loss: Callable[[], torch.Tensor]) -> Callable[[], float]:
+    """A training step, taken twice, and the CPU seconds of the second.
+
+    The memory that a step works in was given away to what was measured in between.
+    """
+
+    def step() -> None:
+        optimizer.zero_grad()
+        loss().backward()
+        optimizer.step()
+
+    def timed() -> float:
+        step()
+        return cpu_seconds(step)
+
+    return timed
 
 
 def wait() -> None:
@@ -73,16 +97,12 @@ BF16_FLAGS = ('amx_tile', 'amx_bf16', 'avx512_bf16')
 
 
 def describe_machine() -> dict[str, Any]:
-    """CPU, cores, torch's threads, what the CPU has for bf16, versions, load, and the GPU if there is one."""
-    info = cpu_info()
-    flags = set(info.get('flags', '').split())
+    """What a run notes of its machine, torch's threads, what the CPU has for bf16, load, and Python."""
+    flags = set(cpu_info().get('flags', '').split())
     return {
-        'cpu': info.get('model name', platform.processor() or platform.machine()),
-        'cores': usable_cores(),
+        **machine(),
         'threads': torch.get_num_threads(),
         'bf16_flags': [flag for flag in BF16_FLAGS if flag in flags],
         'load_average': round(os.getloadavg()[0], 2),
         'python': platform.python_version(),
-        'torch': torch.__version__,
-        'gpu': torch.cuda.get_device_name() if torch.cuda.is_available() else None,
     }

@@ -64,7 +64,7 @@ def figures(tool: ModuleType, tmp_path: Path, *argv: str) -> dict[str, Any]:
     out = tmp_path / 'figures.json'
     tool.main([argv[0], '--json', str(out), *argv[1:]])
     written = json.loads(out.read_text())
-    assert {'cpu', 'cores', 'threads', 'bf16_flags', 'torch', 'gpu'} <= written['machine'].keys()
+    assert {'cpu', 'cores', 'threads', 'bf16_flags', 'torch', 'gpus'} <= written['machine'].keys()
     return written[argv[0]]
 
 

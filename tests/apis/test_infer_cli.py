@@ -7,7 +7,6 @@ import importlib
 import json
 import resource
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from command_line import ROOT, call
+from extraction.made_detectors import LabelledDetector, all_found_by, found_by
 from extraction.made_videos import constant_rate, patched, plain, write_video
 from numpy.typing import NDArray
 from random_runs import make_run
@@ -31,7 +31,7 @@ from abawfw.datasets.stores.records import FeatureInfo
 from abawfw.errors import ConfigError, DataError
 from abawfw.extraction.audio.audio_stream import AudioStream
 from abawfw.extraction.extractors import Extractor, build_extractor
-from abawfw.extraction.faces.detectors.base import Face, FaceDetector
+from abawfw.extraction.faces.detectors.base import Face
 from abawfw.extraction.pipeline.extract import extract_video
 from abawfw.extraction.pipeline.feature_store import GrowingStore
 from abawfw.extraction.video.recording import Recording
@@ -53,8 +53,10 @@ OWN = {
 }
 
 
-class PlainDetector(FaceDetector):
+class PlainDetector(LabelledDetector):
     """Takes the middle of every picture that is not black for a face."""
+
+    label = 'plain'
 
     def __init__(self, limit: int = 10) -> None:
         self.limit = limit
@@ -72,17 +74,10 @@ class PlainDetector(FaceDetector):
         return [Face(np.concatenate([low, high]).astype(np.float32), points, 0.9)] * len(boxes)
 
     def settings(self) -> dict[str, Any]:
-        return {'detector': 'plain', 'limit': self.limit}
-
-    def check(self) -> None:
-        return
+        return super().settings() | {'limit': self.limit}
 
 
-@pytest.fixture(scope='module', autouse=True)
-def detector() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(FACE_DETECTORS.module_dict, 'MTCNNDetector', PlainDetector)
-        yield
+detector = all_found_by(PlainDetector)
 
 
 def pictures(count: int, size: tuple[int, int] = (96, 64)) -> list[NDArray[np.uint8]]:
@@ -420,8 +415,7 @@ def test_runs_of_before_take_every_track_for_a_face(run: Path, clip: Path, tmp_p
     old = remade(run, tmp_path / 'old', {'face48': {}, 'mfcc': {}, 'faces': then})
     rule = {'confidence': 0.95, 'shortest': 0.5}
     now = remade(run, tmp_path / 'now', {'face48': {}, 'mfcc': {}, 'faces': {**then, **rule}})
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(FACE_DETECTORS.module_dict, 'MTCNNDetector', Ruled)
+    with found_by(Ruled):
         before, after = (VAInferencer(r, 'cpu').predict_video(clip) for r in (old, now))
     assert before.table.face.any()
     assert not [note for note in before.notes if 'another way' in note]
@@ -660,9 +654,9 @@ class TwoDetector(PlainDetector):
         return [right if box[0] > third else left for box in boxes] if boxes.any() else [left, right]
 
 
-def test_persons_and_whose_the_audio_is(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@found_by(TwoDetector)
+def test_persons_and_whose_the_audio_is(run: Path, tmp_path: Path) -> None:
     """No mouth moves in these images, so where both faces are seen the audio is nobody's."""
-    monkeypatch.setitem(FACE_DETECTORS.module_dict, 'MTCNNDetector', TwoDetector)
     image = np.full((64, 96, 3), 120, np.uint8)
     image[:, 48:] = [200, 60, 60]
     clip = write_video(tmp_path / 'two.mp4', [image] * 20, constant_rate(20), voice(1))

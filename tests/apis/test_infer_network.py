@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import onnxruntime
 import pytest
 from command_line import call
+from extraction.made_detectors import LabelledDetector, all_found_by
 from extraction.made_networks import pooled, weights
 from extraction.made_videos import constant_rate, write_video
 from numpy.lib.stride_tricks import sliding_window_view
@@ -21,10 +20,9 @@ from numpy.typing import NDArray
 from abawfw.apis.network import NetworkInferencer
 from abawfw.datasets.stores.trials.writer import TrialWriter
 from abawfw.errors import AbawfwError, ConfigError
-from abawfw.extraction.faces.detectors.base import Face, FaceDetector
+from abawfw.extraction.faces.detectors.base import Face
 from abawfw.extraction.faces.track import FaceTrack, FaceView, crops
 from abawfw.extraction.video.recording import Recording
-from abawfw.registry import FACE_DETECTORS
 
 COUNT = 12
 SIDE = 24
@@ -36,8 +34,10 @@ BOX = np.array([10, 10, 50, 50], np.float32)
 POINTS = np.array([(23, 28), (36, 28), (30, 35), (24.5, 42), (35, 42)], np.float32)
 
 
-class Faces(FaceDetector):
+class Faces(LabelledDetector):
     """The same face in every picture that is not dark."""
+
+    label = 'same'
 
     def detect(self, rgb: NDArray[np.uint8]) -> list[Face]:
         return [Face(BOX, POINTS, 0.9)] if rgb.mean() > 40 else []
@@ -45,18 +45,8 @@ class Faces(FaceDetector):
     def refine(self, rgb: NDArray[np.uint8], boxes: NDArray[np.float32]) -> list[Face | None]:
         return (self.detect(rgb) or [None]) * len(boxes)
 
-    def settings(self) -> dict[str, Any]:
-        return {'detector': 'same'}
 
-    def check(self) -> None:
-        """Nothing is missing."""
-
-
-@pytest.fixture(scope='module', autouse=True)
-def detector() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(FACE_DETECTORS.module_dict, 'MTCNNDetector', Faces)
-        yield
+detector = all_found_by(Faces)
 
 
 def pictures(first: int) -> list[NDArray[np.uint8]]:

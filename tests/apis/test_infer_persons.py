@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import matplotlib.image
 import numpy as np
 import pytest
 from command_line import call
+from extraction.made_detectors import all_found_by
 from extraction.made_networks import pooled
 from extraction.made_persons import SquareDetector, picture
 from extraction.made_videos import constant_rate, write_video
@@ -18,7 +18,6 @@ from extraction.made_videos import constant_rate, write_video
 from abawfw.apis.network import NetworkInferencer
 from abawfw.datasets.stores.trials.writer import TrialWriter
 from abawfw.extraction.video.recording import Recording
-from abawfw.registry import FACE_DETECTORS
 from abawfw.visualization.overlay_canvas import rgb_of
 from abawfw.visualization.overlay_persons import PERSONS
 
@@ -26,11 +25,7 @@ COUNT = 12
 RED, GREEN = ('red', 60, 60, 44), ('green', 130, 60, 36)
 
 
-@pytest.fixture(scope='module', autouse=True)
-def detector() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(FACE_DETECTORS.module_dict, 'MTCNNDetector', SquareDetector)
-        yield
+detector = all_found_by(SquareDetector)
 
 
 @pytest.fixture(scope='module')

@@ -6,18 +6,21 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from extraction.made_detectors import LabelledDetector
 from made_videos import index_of
 from numpy.typing import NDArray
 
 from abawfw.extraction.audio.audio import Audio
 from abawfw.extraction.extractors.base import AudioExtractor, FaceExtractor
-from abawfw.extraction.faces.detectors.base import Face, FaceDetector
+from abawfw.extraction.faces.detectors.base import Face
 
 POINTS = np.array([(38.3, 51.7), (73.5, 51.5), (56.0, 71.7), (41.5, 92.4), (70.7, 92.2)], np.float32)
 
 
-class MadeDetector(FaceDetector):
+class MadeDetector(LabelledDetector):
     """Faces at the given left edges, but not in the pictures (of `plain`) of these indices."""
+
+    label = 'made'
 
     def __init__(self, edges: Sequence[int] = (10,), without: Sequence[int] = ()) -> None:
         self.edges, self.without = tuple(edges), frozenset(without)
@@ -31,12 +34,6 @@ class MadeDetector(FaceDetector):
         if index_of(rgb) in self.without:
             return [None] * len(boxes)
         return [self._face(int(min(self.edges, key=lambda x: abs(x - box[0])))) for box in boxes]
-
-    def settings(self) -> dict[str, Any]:
-        return {'detector': 'made'}
-
-    def check(self) -> None:
-        """Nothing is missing."""
 
     @staticmethod
     def _face(x: int) -> Face:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
+from extraction.made_detectors import LabelledDetector
 from numpy.typing import NDArray
 
-from abawfw.extraction.faces.detectors import Face, FaceDetector
+from abawfw.extraction.faces.detectors import Face
 
 SIZE = (240, 136)
 COLOURS = {'red': (230, 40, 40), 'green': (40, 210, 60), 'blue': (50, 60, 230)}
@@ -30,12 +30,14 @@ def picture(*persons: Place, background: int = 120, light: float = 1.0) -> NDArr
     return (rgb * light).astype(np.uint8)
 
 
-class SquareDetector(FaceDetector):
+class SquareDetector(LabelledDetector):
     """Finds the faces of `picture`; like a network it knows faces, not persons.
 
     Args:
         blind: tells of the number of a call to `detect` whether it finds nothing.
     """
+
+    label = 'squares'
 
     def __init__(self, blind: Callable[[int], bool] = lambda call: False) -> None:
         self.blind = blind
@@ -60,12 +62,6 @@ class SquareDetector(FaceDetector):
             enough = mask.sum() > 0.5 * (right - left) * (bottom - top)
             faces.append(face_of(mask) if enough else None)
         return faces
-
-    def settings(self) -> dict[str, Any]:
-        return {'detector': 'squares'}
-
-    def check(self) -> None:
-        return
 
 
 def coloured(rgb: NDArray[np.uint8]) -> NDArray[np.bool_]:
