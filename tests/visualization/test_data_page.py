@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from html import unescape
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
 import pytest
+from page_text import PageText
 
 from abawfw.datasets.checking.check import check_store
 from abawfw.datasets.checking.facts import read_facts
@@ -58,18 +58,6 @@ def cells(page: str, caption: str) -> list[list[str]]:
 
 def headings(page: str) -> list[str]:
     return re.findall(r'<h2[^>]*>(.*?)</h2>', page)
-
-
-class Tags(HTMLParser):
-    """Counts what a browser would take for tags."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
 
 
 @pytest.fixture(scope='module')
@@ -156,7 +144,7 @@ def test_names_are_no_markup(tmp_path: Path) -> None:
         write_store(tmp_path / 'plain', {'x': {'labels': labels(30), 'valid': np.arange(30) > 3}})
     )
     page = page_of(root)
-    assert Tags(page).tags == Tags(plain).tags
+    assert PageText(page).tags == PageText(plain).tags
     assert cells(page, 'Videos')[0][0] == EVIL
 
 

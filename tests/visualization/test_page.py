@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 import sys
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from page_text import PageText
 
 from abawfw.errors import DataError
 from abawfw.visualization.blocks import (
@@ -32,24 +32,6 @@ pytest_plugins = ['browser']
 EVIL = '"><img src=x onerror=alert(1)></script><script>alert(2)</script><!-- \' &amp;'
 
 
-class Tags(HTMLParser):
-    """Collects what a browser would take for tags, and the text of scripts of JSON."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.attributes: list[tuple[str, str | None]] = []
-        self.text: list[str] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.attributes += attrs
-
-    def handle_data(self, data: str) -> None:
-        self.text.append(data)
-
-
 def everything(text: str) -> Page:
     page = Page(text, text)
     table = Table(text, [Column(text, None, text, text), Column('n', '.2f')], [[text, 1.0]], keys=[text])
@@ -60,7 +42,7 @@ def everything(text: str) -> Page:
 
 
 def test_no_text_becomes_markup() -> None:
-    plain, evil = Tags(everything('plain').render()), Tags(everything(EVIL).render())
+    plain, evil = PageText(everything('plain').render()), PageText(everything(EVIL).render())
     assert evil.tags == plain.tags
     assert EVIL in evil.text
     values = [value for _, value in evil.attributes]
@@ -68,7 +50,7 @@ def test_no_text_becomes_markup() -> None:
 
 
 def test_ids_are_unique() -> None:
-    ids = [value for name, value in Tags(everything('same').render()).attributes if name == 'id']
+    ids = [value for name, value in PageText(everything('same').render()).attributes if name == 'id']
     assert len(ids) == len(set(ids)) > 4
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from page_text import PageText
 
 from abawfw.errors import DataError
 from abawfw.evaluation.functional import ccc, pcc, rmse, smooth_and_clip
@@ -53,25 +53,8 @@ def make_run(
     return folder
 
 
-class Text(HTMLParser):
-    """The words of a page without its scripts and styles, and its tags."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.words: list[str] = []
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-
-    def handle_data(self, data: str) -> None:
-        if self.tags[-1:] != ['script'] and self.tags[-1:] != ['style']:
-            self.words.append(data)
-
-
 def text_of(run: Path) -> str:
-    return ' '.join(' '.join(Text(run_page(Run(run)).render()).words).split())
+    return ' '.join(' '.join(PageText(run_page(Run(run)).render()).words).split())
 
 
 def test_videos_table(tmp_path: Path) -> None:
@@ -223,7 +206,7 @@ def test_density_and_errors(pairs: list[tuple[float, float]]) -> None:
 def test_names_never_become_markup(tmp_path: Path) -> None:
     plain = make_run(tmp_path / 'plain', {'x': 30, 'y': 40})
     evil = make_run(tmp_path / 'evil', {EVIL: 30, f'{EVIL}2': 40})
-    pages = [Text(run_page(Run(run)).render()) for run in (plain, evil)]
+    pages = [PageText(run_page(Run(run)).render()) for run in (plain, evil)]
     assert pages[0].tags == pages[1].tags
     assert EVIL in pages[1].words
 
