@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -9,6 +10,18 @@ from collections.abc import Callable, Iterator
 KILLED = 9
 STEPS = ('os.rename', 'os.remove', 'os.rmdir', 'os.mkdir', 'open', 'shutil.rmtree')
 """Events that Python reports before it does what they are called after."""
+
+
+def interrupted_at(number: int, action: Callable[..., object]) -> Callable[..., object]:
+    """The action, but its call of this number, from 0 on, is interrupted before it does anything."""
+    calls = itertools.count()
+
+    def called(*given: object) -> object:
+        if next(calls) == number:
+            raise KeyboardInterrupt
+        return action(*given)
+
+    return called
 
 
 def killed_at_every_step(

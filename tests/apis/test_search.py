@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ import made_runs
 import numpy as np
 import pytest
 from command_line import ROOT, call
+from killed import interrupted_at
 from made_runs import MadeUp, scores_of
 from scipy import stats
 
@@ -194,15 +194,8 @@ def test_a_search_killed_at_any_write_draws_the_same(tmp_path: Path, monkeypatch
     assert list(whole) == [0, 1]
     writes = len((tmp_path / 'whole' / STUDY).read_text().splitlines())
     for last in range(writes):
-        done = itertools.count()
-
-        def killed(self: Any, logs: Any, done: Any = done, last: int = last) -> None:
-            if next(done) == last:
-                raise KeyboardInterrupt
-            real(self, logs)
-
         with monkeypatch.context() as patch:
-            patch.setattr(backend, 'append_logs', killed)
+            patch.setattr(backend, 'append_logs', interrupted_at(last, real))
             with pytest.raises(KeyboardInterrupt):
                 drawn(tmp_path / str(last))
         assert drawn(tmp_path / str(last)) == whole

@@ -13,6 +13,7 @@ from abawfw.datasets.demo.rucaim3 import make_demo_data
 from abawfw.datasets.demo.signals import DemoSummary
 from abawfw.datasets.demo.trials import make_demo_trials
 from abawfw.errors import ConfigError, DataError
+from abawfw.evaluation.functional import ccc
 
 LAGS = {1: 0.998, 10: 0.948, 30: 0.819, 100: 0.565, 300: 0.323}
 
@@ -29,11 +30,6 @@ def read_labels(root: Path, partition: str) -> dict[str, np.ndarray]:
 def read_features(root: Path, partition: str, feature: str) -> dict[str, np.ndarray]:
     with h5py.File(root / f'features/{partition}_{feature}.h5') as file:
         return {name: file[name]['fts'][:] for name in file}
-
-
-def ccc(true: np.ndarray, pred: np.ndarray) -> float:
-    covariance = ((true - true.mean()) * (pred - pred.mean())).mean()
-    return float(2 * covariance / (true.var() + pred.var() + (true.mean() - pred.mean()) ** 2))
 
 
 @pytest.fixture(scope='module')

@@ -17,6 +17,7 @@ from abawfw.datasets.loader import one_clip
 from abawfw.datasets.splits import BalancedKFold, RolledKFold
 from abawfw.datasets.stores import TrialStore
 from abawfw.errors import ConfigError
+from abawfw.evaluation.functional import ccc
 
 
 @pytest.fixture(scope='module')
@@ -25,11 +26,6 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[TrialStore,
     summary = make_demo_trials(root)
     yield TrialStore(root), summary
     shutil.rmtree(root)  # pytest would keep it for three more runs
-
-
-def ccc(true: np.ndarray, pred: np.ndarray) -> float:
-    covariance = ((true - true.mean()) * (pred - pred.mean())).mean()
-    return float(2 * covariance / (true.var() + pred.var() + (true.mean() - pred.mean()) ** 2))
 
 
 def small(feature: str, values: np.ndarray) -> np.ndarray:

@@ -261,6 +261,16 @@ def test_shared_memory_that_is_too_small_is_found_out_before_a_worker_fails(
         large(lengths, 2, sampler)
 
 
+def last_words(loader: DataLoader, capfd: pytest.CaptureFixture[str]) -> str:
+    """The one line that is printed when a pass over the data ends a command line."""
+    loader.batch_sampler.set_epoch(0)
+    with pytest.raises(SystemExit) as leaving:
+        cli.run(lambda: len(list(loader)))
+    assert leaving.value.code == 2
+    (said,) = capfd.readouterr().err.splitlines()
+    return said
+
+
 @pytest.fixture
 def small_files() -> Iterator[None]:
     """No file, nor piece of shared memory, of more than 64 kB can be made."""
@@ -273,11 +283,7 @@ def small_files() -> Iterator[None]:
 @pytest.mark.usefixtures('small_files')
 def test_a_batch_that_does_not_fit_ends_the_pass_instead_of_halting_it(capfd: pytest.CaptureFixture[str]):
     loader = large([64, 64], 1, {'type': 'ClipSampler', 'batch_size': 2})
-    loader.batch_sampler.set_epoch(0)
-    with pytest.raises(SystemExit) as leaving:
-        cli.run(lambda: len(list(loader)))
-    assert leaving.value.code == 2
-    (said,) = capfd.readouterr().err.splitlines()
+    said = last_words(loader, capfd)
     assert said.startswith(
         'error: a worker process of the data loader cannot put a batch into shared memory ('
     )
@@ -311,11 +317,7 @@ def test_a_worker_that_is_killed_is_one_message(capfd: pytest.CaptureFixture[str
             loader = build_dataloader({**cfg, 'loading': {'type': 'Stream'}}, seed=0)
     finally:
         TRANSFORMS.module_dict.pop('DiesOfABusError')
-    loader.batch_sampler.set_epoch(0)
-    with pytest.raises(SystemExit) as leaving:
-        cli.run(lambda: len(list(loader)))
-    assert leaving.value.code == 2
-    (said,) = capfd.readouterr().err.splitlines()
+    said = last_words(loader, capfd)
     # torch notices it by the signal or by the silence, whichever comes first
     ends = r'(is killed by signal: Bus error|exited unexpectedly)'
     assert re.match(

@@ -10,7 +10,7 @@ import pytest
 import torch
 from memory_store import PIPELINE, MemoryStore
 from test_augmentation import PictureStore
-from test_loader import AddNoise, fingerprint
+from test_loader import AddNoise, passes
 
 from abawfw.datasets.loader import BatchLoader, build_dataloader
 from abawfw.datasets.loading import Auto, Resident, Stream
@@ -59,14 +59,6 @@ def build(
     if loading is not None:
         cfg['loading'] = {'type': loading} if isinstance(loading, str) else loading
     return build_dataloader(cfg, seed=3, rank=rank, world_size=ranks)
-
-
-def passes(loader: BatchLoader, epochs: list[tuple[int, int]]) -> list[list[Any]]:
-    found = []
-    for epoch, start in epochs:
-        loader.batch_sampler.set_epoch(epoch, start)
-        found.append([fingerprint(batch) for batch in loader])
-    return found
 
 
 LANES = {'type': 'LaneBatchSampler', 'lanes': 3, 'shuffle': True}

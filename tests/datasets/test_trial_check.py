@@ -6,11 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from small_trials import array, replace, write_trials
+from test_check import only
 from tool_here import tool_here
 
 from abawfw.apis.check_data import check_data
-from abawfw.datasets.checking.check import DataReport
-from abawfw.datasets.stores.records import Problem
 
 TRIALS = {f't{i}': (6 + i, 'train') for i in range(4)} | {'v': (5, 'validate'), 'e': (4, 'extra')}
 
@@ -18,12 +17,6 @@ TRIALS = {f't{i}': (6 + i, 'train') for i in range(4)} | {'v': (5, 'validate'), 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     return write_trials(tmp_path / 'data', TRIALS)
-
-
-def only(report: DataReport, check: str) -> Problem:
-    found = [problem for problem in report.problems if problem.check == check]
-    assert len(found) == 1, report.problems
-    return found[0]
 
 
 def test_sound_data_have_no_findings(root: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import logging
 import re
@@ -12,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from killed import interrupted_at
 
 from abawfw.engine.hooks import PruningHook
 from abawfw.results.study_file import NAME, open_storage
@@ -135,15 +135,8 @@ def test_a_killed_trial_ends_where_it_would_have(
         return optuna.load_study(study_name=NAME, storage=storage)
 
     for last in range(writes):
-        done = itertools.count()
-
-        def killed(self: Any, logs: Any, done: Any = done, last: int = last) -> None:
-            if next(done) == last:
-                raise KeyboardInterrupt
-            real(self, logs)
-
         again = study_anew()
-        monkeypatch.setattr(JournalFileBackend, 'append_logs', killed)
+        monkeypatch.setattr(JournalFileBackend, 'append_logs', interrupted_at(last, real))
         assert epochs_of(path, pruner) == end
         monkeypatch.undo()
         assert kept_of(again) == kept

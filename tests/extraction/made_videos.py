@@ -85,6 +85,21 @@ def write_video(
     return path
 
 
+def noisy(path: Path) -> Path:
+    """A second that hardly compresses, with its index in front: half of the file is half of the frames."""
+    noise = np.random.default_rng(0).integers(0, 256, (30, 64, 96, 3), dtype=np.uint8)
+    return write_video(path, noise, constant_rate(30), front=True)
+
+
+def damaged(path: Path) -> Path:
+    """The same, zeroes in its middle."""
+    content = bytearray(noisy(path).read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 20000] = bytes(20000)
+    path.write_bytes(content)
+    return path
+
+
 def write_webm(path: Path, pictures: Sequence[NDArray[np.uint8]], *, live: bool = False) -> Path:
     """VP8 at 30 frames per second in WebM.
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from made_parts import Broken, Clock, Colour, MadeDetector
-from made_videos import constant_rate, plain, write_video
+from made_videos import constant_rate, damaged, plain, write_video
 from numpy.typing import NDArray
 
 from abawfw.datasets.checking.check import check_store
@@ -154,12 +154,7 @@ def test_labels_of_another_video(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize('given', ['labels', 'crops'])
 def test_frames_missing_in_the_middle_fit_no_rows(tmp_path: Path, given: str) -> None:
-    noise = np.random.default_rng(0).integers(0, 256, (30, 64, 96, 3), dtype=np.uint8)
-    path = write_video(tmp_path / 'a.mp4', noise, constant_rate(30), front=True)
-    content = bytearray(path.read_bytes())
-    middle = len(content) // 2
-    content[middle : middle + 20000] = bytes(20000)
-    path.write_bytes(content)
+    path = damaged(tmp_path / 'a.mp4')
     report = extract(path, tmp_path / 'store', Clock())
     (told,) = [n for n in report.notes if 'packets of the video could not be decoded' in n]
     lost, frames = int(told.split()[0]), report.trials[0].info.num_frames

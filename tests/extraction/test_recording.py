@@ -10,10 +10,20 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from made_videos import constant_rate, index_of, patched, plain, remuxed, write_sound, write_video
+from made_videos import (
+    constant_rate,
+    damaged,
+    index_of,
+    noisy,
+    patched,
+    plain,
+    remuxed,
+    write_sound,
+    write_video,
+)
 
 from abawfw.errors import DataError
-from abawfw.extraction.video.recording import Recording
+from abawfw.extraction.video.recording import Frame, Recording
 
 SILENCE = np.zeros(24000, np.float32)
 
@@ -63,16 +73,20 @@ def test_times_start_where_the_file_does(tmp_path: Path) -> None:
         assert 0.499 < found[0] < 0.501 + 1024 / 48000
 
 
+def assert_upright(frame: Frame) -> None:
+    assert frame.size == (96, 64)
+    rgb = frame.rgb()
+    corners = [rgb[y, x, 0] for y in (4, 60) for x in (8, 88)]
+    np.testing.assert_allclose(corners, [30, 100, 60, 200], atol=4)
+    np.testing.assert_allclose(frame.rgb(longest=48)[28, [4, 44], 0], [60, 200], atol=4)
+
+
 @pytest.mark.parametrize('rotation', [90, -90, 180])
 def test_pictures_stand_upright(tmp_path: Path, rotation: int) -> None:
     path = write_video(tmp_path / 'turned.mp4', half(3, 60, 200), constant_rate(3), rotation=rotation)
     for frame in Recording(path).frames():
-        assert frame.size == (96, 64)
-        rgb = frame.rgb()
-        corners = [rgb[y, x, 0] for y in (4, 60) for x in (8, 88)]
-        np.testing.assert_allclose(corners, [30, 100, 60, 200], atol=4)
+        assert_upright(frame)
         assert frame.rgb(longest=48).shape == (32, 48, 3)
-        np.testing.assert_allclose(frame.rgb(longest=48)[28, [4, 44], 0], [60, 200], atol=4)
 
 
 FLIPS_AND_TURNS = [(a, 0, 0, d) for a in (1, -1) for d in (1, -1)] + [
@@ -85,11 +99,7 @@ def test_flips_are_flips(tmp_path: Path, matrix: tuple[int, int, int, int]) -> N
     path = write_video(tmp_path / 'flipped.mp4', half(3, 60, 200), constant_rate(3), matrix=matrix)
     recording = Recording(path)
     for frame in recording.frames():
-        assert frame.size == (96, 64)
-        rgb = frame.rgb()
-        corners = [rgb[y, x, 0] for y in (4, 60) for x in (8, 88)]
-        np.testing.assert_allclose(corners, [30, 100, 60, 200], atol=4)
-        np.testing.assert_allclose(frame.rgb(longest=48)[28, [4, 44], 0], [60, 200], atol=4)
+        assert_upright(frame)
     assert recording.notes == []
 
 
@@ -259,8 +269,7 @@ def test_a_colon_in_a_path_is_no_protocol(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_a_file_cut_off_gives_what_is_there_and_says_so(tmp_path: Path) -> None:
-    noise = np.random.default_rng(0).integers(0, 256, (30, 64, 96, 3), dtype=np.uint8)
-    path = write_video(tmp_path / 'whole.mp4', noise, constant_rate(30), front=True)
+    path = noisy(tmp_path / 'whole.mp4')
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
     recording = Recording(path)
@@ -275,12 +284,7 @@ def test_a_file_cut_off_gives_what_is_there_and_says_so(tmp_path: Path) -> None:
 
 
 def test_damaged_packets_are_counted(tmp_path: Path) -> None:
-    noise = np.random.default_rng(0).integers(0, 256, (30, 64, 96, 3), dtype=np.uint8)
-    path = write_video(tmp_path / 'whole.mp4', noise, constant_rate(30), front=True)
-    content = bytearray(path.read_bytes())
-    middle = len(content) // 2
-    content[middle : middle + 20000] = bytes(20000)
-    path.write_bytes(content)
+    path = damaged(tmp_path / 'whole.mp4')
     recording = Recording(path)
     count = sum(1 for _ in recording.frames())
     assert count < 30

@@ -89,6 +89,14 @@ def assert_norms(golden: Path, name: str, *parts: nn.Module) -> None:
         assert found[here].norm().item() == pytest.approx(expected[theirs], rel=1e-4, abs=1e-5), theirs
 
 
+def assert_gradients(golden: Path, name: str, x: dict[str, Tensor], *parts: nn.Module) -> None:
+    """Those of the inputs are the reference's, and so are the lengths of those of the parameters."""
+    arrays = numbers(golden, name)
+    for m, values in x.items():
+        torch.testing.assert_close(values.grad, arrays[f'grad_in_{m}'], **CLOSE)
+    assert_norms(golden, name, *parts)
+
+
 def mlp(width: int, norm: str = 'each') -> RegressionHead:
     return RegressionHead(width, BOTH, layers=[width], activation='gelu', norm=norm)
 
@@ -109,9 +117,7 @@ def test_a_layer(golden: Path, name: str) -> None:
     out = layer(x['q'], x.get('k', x['q']), x.get('v', x['q']), arrays['mask'])
     torch.testing.assert_close(out, arrays['out'], **CLOSE)
     (out * arrays['R']).sum().backward()
-    for m, values in x.items():
-        torch.testing.assert_close(values.grad, arrays[f'grad_in_{m}'], **CLOSE)
-    assert_norms(golden, name, layer)
+    assert_gradients(golden, name, x, layer)
 
 
 @pytest.mark.parametrize(('name', 'sizes'), [('visual_small', (10, 16, 2, 4)), ('visual_full', (256,) * 2)])
@@ -162,9 +168,7 @@ def test_directed_fusion(golden: Path, name: str) -> None:
     out = head.out(embedding)
     torch.testing.assert_close(out, arrays['out'], **CLOSE)
     (out * arrays['R']).sum().backward()
-    for m, values in x.items():
-        torch.testing.assert_close(values.grad, arrays[f'grad_in_{m}'], **CLOSE)
-    assert_norms(golden, name, fusion, head)
+    assert_gradients(golden, name, x, fusion, head)
     torch.testing.assert_close(head(fusion(x, seen), valid).va[valid], arrays['out'][valid], **CLOSE)
 
 
@@ -200,9 +204,7 @@ def test_mixture_of_experts(golden: Path) -> None:
     out = head.out(head.hidden(mixed))
     torch.testing.assert_close(out, arrays['out'], **CLOSE)
     (out * arrays['R']).sum().backward()
-    for m, values in x.items():
-        torch.testing.assert_close(values.grad, arrays[f'grad_in_{m}'], **CLOSE)
-    assert_norms(golden, name, fusion, head)
+    assert_gradients(golden, name, x, fusion, head)
     found = head(fusion(x, seen), arrays['mask']).va
     torch.testing.assert_close(found[arrays['mask']], arrays['out'][arrays['mask']], **CLOSE)
 
