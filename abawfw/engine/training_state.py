@@ -80,8 +80,8 @@ def _named_hooks(runner: Runner) -> dict[str, Any]:
     return named
 
 
-# The position of MMEngine's schedules, each of which has some of these; their shape is the config's, which may
-# ask for more epochs.
+# The position of MMEngine's schedules, each of which has some of these; their shape is the config's, which
+# may ask for more epochs.
 _SCHEDULE_POSITION = (
     *('last_step', '_global_step', '_last_value', 'base_values'),
     *('best', 'num_bad_epochs', 'cooldown_counter'),  # of those that wait for a score

@@ -104,7 +104,10 @@ SCHEDULES: dict[str, dict[str, Any]] = {
     },
 }
 # what CosineToZero(end=5) and the other have in each epoch
-FRACTIONS = {'CosineToZero': [1.0, 0.904508, 0.654508, 0.345492, 0.095492], 'ReduceOnPlateauLR': [1, 1, 1, 0.5, 0.5]}
+FRACTIONS = {
+    'CosineToZero': [1.0, 0.904508, 0.654508, 0.345492, 0.095492],
+    'ReduceOnPlateauLR': [1, 1, 1, 0.5, 0.5],
+}
 
 
 @pytest.mark.parametrize('name', SCHEDULES)

@@ -4,8 +4,8 @@ Reads one job per line (JSON) from standard input and answers with one line each
 ``overrides``, ``work_dir``, and optionally ``resume`` (True or a path), ``processes``, ``kill_after`` (CPU
 seconds of the first process until SIGKILL: the same moment whatever else the machine does), ``signals``
 (numbers, which come one after the other to the first process within its first batch) and ``prepare``, names
-of functions below to call in the child, and ``path``, folders of modules to import. The answer: ``codes`` of the processes, ``output``, ``cpu_seconds``
-of the first process.
+of functions below to call in the child, and ``path``, folders of modules to import. The answer: ``codes`` of
+the processes, ``output``, ``cpu_seconds`` of the first process.
 """
 
 from __future__ import annotations
