@@ -95,7 +95,8 @@ def check_pretrained(cfg: Config, dataset: Any) -> Iterator[str]:
     """Hold what the parts that ``model.pretrained`` names have learned on against the data of a run.
 
     A part of one feature, such as an encoder, is compared by what was done to this feature; any other by all
-    features, in their order. A checkpoint that does not say what it learned on, as a converted one, passes.
+    features, in their order. What a checkpoint does not say, as a converted one its statistics, is not
+    compared.
 
     Args:
         cfg: resolved config.
@@ -111,10 +112,11 @@ def check_pretrained(cfg: Config, dataset: Any) -> Iterator[str]:
         path = pretrained_file(source)
         meta = load_checkpoint(path)['meta']
         there, fitted = meta.get('input_dims'), fitted_of(meta)
-        if there is None or fitted is None:
+        if there is None:
             continue
         own = set(part.split('.')) & dataset.input_dims.keys()
-        trained, here = (_seen_by(own, *of) for of in ((there, fitted), (dataset.input_dims, dataset.fitted)))
+        trained = _seen_by(own, there, fitted or [])
+        here = _seen_by(own, dataset.input_dims, [] if fitted is None else dataset.fitted)
         if _described(*trained) != _described(*here):
             raise CheckpointError(
                 f'{path}: its part {part} was trained on {_described(*trained)}; this run has '
