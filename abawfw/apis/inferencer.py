@@ -188,7 +188,7 @@ class VAInferencer:
         curves: dict[str, dict[str, NDArray]] = {target: {} for target in self.targets}
         plans = {v.video_id: resampling(store.times(v.video_id), self.fps).grid for v in store.videos()}
         grids = {video: grid for video, grid in plans.items() if grid is not None}
-        seen = ResampledStore(store, grids) if grids else store
+        seen = ResampledStore(store, grids, self._tokens()) if grids else store
         for partition in dict.fromkeys(video.partition for video in store.videos()):
             for target, (predicted, _) in self.trained.predict(partition, seen).items():
                 curves[target] |= predicted
@@ -203,6 +203,13 @@ class VAInferencer:
             for video in store.videos()
             if video.video_id not in skip
         }
+
+    def _tokens(self) -> set[str]:
+        """The feature that the fusion takes as tokens, if the store has these and no encoder makes them."""
+        model = self.cfg.model
+        tokens = (model.get('fusion') or {}).get('tokens')
+        made = {*(model.get('encoders') or ()), *(model.get('backbones') or ())}
+        return {tokens} - made if isinstance(tokens, str) else set()
 
     def predict_arrays(
         self,
