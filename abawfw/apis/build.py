@@ -248,9 +248,16 @@ def overlapping(cfg: Config) -> Config:
 def clips_of(cfg: Config) -> dict[str, Any]:
     """How videos are cut for predictions: settings of the rule, and ``weights`` where clips overlap by it."""
     found: dict[str, Any] = overlapping(cfg).val_dataloader.dataset.clips.to_dict()
-    if cfg.get('overlap', 1) > 1:
+    if found['type'] != 'Segments' and found.get('hop', 0) != found.get('length'):
         found['weights'] = cfg.get('overlap_weights', 'uniform')
     return found
+
+
+def stored_tokens(cfg: Config) -> set[str]:
+    """The feature that the fusion of a resolved config takes as tokens, if nothing before it makes them."""
+    tokens = (cfg.model.get('fusion') or {}).get('tokens')
+    made = {*(cfg.model.get('encoders') or ()), *(cfg.model.get('backbones') or ())}
+    return {tokens} - made if isinstance(tokens, str) else set()
 
 
 def refuse_overlap(overlap: int, model: Any) -> None:

@@ -228,7 +228,8 @@ def _load_schedule(schedule: Any, state: dict[str, Any]) -> None:
     """Bring a schedule to its saved position; ValueError or KeyError if the state is of another one."""
     now = schedule.state_dict()
     if hasattr(schedule, 'position'):
-        names = schedule.position
+        newer = getattr(schedule, 'newer', ())  # that older states lack
+        names = tuple(name for name in schedule.position if name in state or name not in newer)
     elif isinstance(schedule, _ParamScheduler):
         names = tuple(name for name in _SCHEDULE_POSITION if name in now)
     else:  # one from elsewhere knows itself what it takes over

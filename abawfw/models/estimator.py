@@ -199,8 +199,8 @@ class VAEstimator(BaseModel):
             seen = observed[name]
             sequences[name] = encoder(sequences[name], seen)
             # its output for a missed frame depends on the frames around it, unless it says where it has one
-            some = seen.any(dim=1, keepdim=True)
-            given = encoder.observed_after(seen) if hasattr(encoder, 'observed_after') else some
+            after: Any = getattr(encoder, 'observed_after', None)
+            given = seen.any(dim=1, keepdim=True) if after is None else after(seen)
             observed[name] = valid & given  # padding stays out
         return self.fusion(sequences, observed)
 
