@@ -15,10 +15,10 @@ from mmengine.config import Config
 from torch.nn.modules.batchnorm import _BatchNorm
 
 import abawfw
-from abawfw.apis.build import build_loader, fitted_of, restore_model
+from abawfw.apis.build import build_loader, fitted_of, restore_model, same_fitted
 from abawfw.apis.check import check_config
 from abawfw.apis.test import check_labels, test
-from abawfw.apis.trained_run import TrainedRun, same_fitted
+from abawfw.apis.trained_run import TrainedRun
 from abawfw.checkpoints import best_checkpoint, load_checkpoint, save_checkpoint
 from abawfw.config.diff import config_diff
 from abawfw.config.loading import load_config, resolve

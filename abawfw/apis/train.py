@@ -19,7 +19,7 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import barrier, get_dist_info, is_distributed
 
-from abawfw.apis.build import build_loader, compile_mode, model_config, recorder
+from abawfw.apis.build import build_loader, check_pretrained, compile_mode, model_config, recorder
 from abawfw.apis.check import check_config
 from abawfw.checkpoints import after_full_disk, resumable_checkpoints
 from abawfw.components import building
@@ -147,6 +147,7 @@ def build_runner(
     resolved = resolve(cfg)
     training = build_loader(resolved, 'train_dataloader')
     validation = build_loader(resolved, 'val_dataloader', fitted=training.dataset.fitted)
+    warned = list(check_pretrained(resolved, training.dataset))
     keys = (
         'train_cfg',
         'val_cfg',
@@ -177,6 +178,8 @@ def build_runner(
             log_level=log_level,
             cfg=cfg,
         )
+    for line in warned:
+        runner.logger.warning(line)
     runner.compile_mode = compile_mode(resolved)
     return runner
 

@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import torch._dynamo  # torch imports it with the first optimiser; better here than within the first iteration
@@ -285,9 +285,6 @@ class NoRecorder:
     def close(self) -> None:
         """There is nothing to end."""
 
-
-if TYPE_CHECKING:
-    from mmengine.runner import Runner
 
 LISTED = 3
 """Videos of a partition that the error names one by one."""

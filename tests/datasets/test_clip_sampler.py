@@ -10,6 +10,7 @@ from segmented import clips_of
 
 from abawfw.datasets.demo.signals import affwild2_lengths
 from abawfw.datasets.samplers import ClipSampler
+from abawfw.datasets.transforms import PadTo
 from abawfw.errors import ConfigError
 from benchmarks.train import useful_share
 
@@ -56,6 +57,17 @@ def test_no_batch_computes_more_frames_than_one_of_the_longest_clips(setup: dict
     lengths = [clip.stop - clip.start for clip in dataset.clips]
     sampler = ClipSampler(dataset, **setup)
     for batch in sampler:
+        rows = [lengths[q.clip] for q in batch]
+        assert len(rows) * max(rows) <= setup['batch_size'] * max(lengths)
+
+
+@given(setups, st.integers(1, 20))
+def test_padded_clips_count_as_long_as_they_become(setup: dict[str, Any], padded: int):
+    dataset = clips_of(setup.pop('lengths'), setup.pop('segment'))
+    setup.pop('epoch')
+    dataset.pipeline = [PadTo(1), PadTo(padded)]
+    lengths = [max(clip.stop - clip.start, padded) for clip in dataset.clips]
+    for batch in ClipSampler(dataset, **setup):
         rows = [lengths[q.clip] for q in batch]
         assert len(rows) * max(rows) <= setup['batch_size'] * max(lengths)
 

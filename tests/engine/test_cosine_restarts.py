@@ -9,6 +9,8 @@ import pytest
 import torch
 from mmengine.registry import DefaultScope
 
+from abawfw.engine.schedulers import CosineRestartsLR
+from abawfw.engine.training_state import _load_schedule
 from abawfw.registry import PARAM_SCHEDULERS
 
 
@@ -52,6 +54,40 @@ def test_counted_in_epochs_there_is_one_cosine_from_the_full_rate_to_nothing() -
     assert (np.diff(after[:40]) < 0).all()
     assert after[40] == pytest.approx(1e-3, rel=1e-4)  # and again, for eight
     assert (np.diff(after[40:120]) < 0).all()
+
+
+def built(lr: float, **arguments: int | str) -> tuple[torch.optim.Optimizer, CosineRestartsLR]:
+    optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=lr)
+    return optimizer, CosineRestartsLR(optimizer, **arguments)
+
+
+def test_a_resumed_run_goes_on_as_saved_whatever_its_config_says_now() -> None:
+    """As the log of the run says: the rate, the warm-up and the length of the cosines."""
+    _, before = built(1e-3, warmup=2, period=4)
+    before.step()
+    before.step()
+    before.step()  # one of the four epochs of the cosine is over
+    optimizer, after = built(5e-4, warmup=0, period=7, unit='batch')
+    _load_schedule(after, before.state_dict())
+    after.before_batch(5, 10)
+    at = 1.5 / 4
+    assert optimizer.param_groups[0]['lr'] == pytest.approx(0.5e-3 * (1 + np.cos(np.pi * at)), rel=1e-4)
+
+
+def test_states_of_before_have_the_epochs_alone() -> None:
+    optimizer, after = built(5e-4, warmup=1, period=4)
+    _load_schedule(after, {'epochs': 3})
+    after.before_batch(0, 10)
+    assert optimizer.param_groups[0]['lr'] == pytest.approx(0.25e-3, rel=1e-3)  # half of the four
+
+
+@pytest.mark.parametrize(
+    ('name', 'value'), [('period', 0), ('period', 'x'), ('base_rates', []), ('warmup', -1), ('epochs', None)]
+)
+def test_what_no_schedule_has_is_refused(name: str, value: object) -> None:
+    _, schedule = built(5e-4, warmup=1, period=4)
+    with pytest.raises(ValueError, match=f'{name} is '):
+        _load_schedule(schedule, {**schedule.state_dict(), name: value})
 
 
 def test_without_warm_up() -> None:

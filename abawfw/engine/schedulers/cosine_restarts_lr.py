@@ -30,7 +30,10 @@ class CosineRestartsLR:
     """
 
     by_epoch = True
-    position = ('epochs',)  # what a resumed run takes over
+    # What a resumed run takes over: all of it, as its log says. Older states have the epochs alone, and the
+    # rest is then the config's.
+    position = ('epochs', 'base_rates', 'warmup', 'period', 'unit')
+    newer = position[1:]
 
     def __init__(
         self,
@@ -73,8 +76,15 @@ class CosineRestartsLR:
 
     def state_dict(self) -> dict[str, Any]:
         """The position."""
-        return {'epochs': self.epochs}
+        return {name: getattr(self, name) for name in self.position}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from a position."""
-        self.epochs = state['epochs']
+        """Continue from a position.
+
+        Raises:
+            ValueError: a period that no cosine has.
+        """
+        if state.get('period', self.period) < 1:
+            raise ValueError(f'period is {state["period"]}')
+        for name in state.keys() & set(self.position):
+            setattr(self, name, state[name])
