@@ -235,7 +235,7 @@ class VARunner(Runner):
         if changed:
             self.logger.warning(
                 f'the config differs from the one {path.name} was trained with, in: {", ".join(changed)}. It '
-                f'holds from here on, but learning rates and their schedules continue as saved'
+                f'holds from here on, for the length of schedules too, but learning rates continue as saved'
             )
         barrier()  # every rank has read before rank 0 renames
         if self.rank == 0:

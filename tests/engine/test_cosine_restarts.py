@@ -61,16 +61,15 @@ def built(lr: float, **arguments: int | str) -> tuple[torch.optim.Optimizer, Cos
     return optimizer, CosineRestartsLR(optimizer, **arguments)
 
 
-def test_a_resumed_run_goes_on_as_saved_whatever_its_config_says_now() -> None:
-    """As the log of the run says: the rate, the warm-up and the length of the cosines."""
+def test_a_resumed_run_keeps_its_rate_and_takes_the_length_of_its_config() -> None:
+    """As the log of the run says: more epochs make the cosine longer."""
     _, before = built(1e-3, warmup=2, period=4)
-    before.step()
-    before.step()
-    before.step()  # one of the four epochs of the cosine is over
-    optimizer, after = built(5e-4, warmup=0, period=7, unit='batch')
+    for _ in range(3):
+        before.step()  # one epoch of the cosine is over
+    optimizer, after = built(5e-4, warmup=2, period=8)
     _load_schedule(after, before.state_dict())
     after.before_batch(5, 10)
-    at = 1.5 / 4
+    at = 1.5 / 8
     assert optimizer.param_groups[0]['lr'] == pytest.approx(0.5e-3 * (1 + np.cos(np.pi * at)), rel=1e-4)
 
 
@@ -81,9 +80,7 @@ def test_states_of_before_have_the_epochs_alone() -> None:
     assert optimizer.param_groups[0]['lr'] == pytest.approx(0.25e-3, rel=1e-3)  # half of the four
 
 
-@pytest.mark.parametrize(
-    ('name', 'value'), [('period', 0), ('period', 'x'), ('base_rates', []), ('warmup', -1), ('epochs', None)]
-)
+@pytest.mark.parametrize(('name', 'value'), [('base_rates', []), ('base_rates', 'x'), ('epochs', None)])
 def test_what_no_schedule_has_is_refused(name: str, value: object) -> None:
     _, schedule = built(5e-4, warmup=1, period=4)
     with pytest.raises(ValueError, match=f'{name} is '):

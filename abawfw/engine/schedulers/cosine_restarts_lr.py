@@ -30,10 +30,8 @@ class CosineRestartsLR:
     """
 
     by_epoch = True
-    # What a resumed run takes over: all of it, as its log says. Older states have the epochs alone, and the
-    # rest is then the config's.
-    position = ('epochs', 'base_rates', 'warmup', 'period', 'unit')
-    newer = position[1:]
+    position = ('epochs', 'base_rates')  # the shape is the config's, which may ask for more epochs
+    newer = ('base_rates',)
 
     def __init__(
         self,
@@ -79,12 +77,6 @@ class CosineRestartsLR:
         return {name: getattr(self, name) for name in self.position}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from a position.
-
-        Raises:
-            ValueError: a period that no cosine has.
-        """
-        if state.get('period', self.period) < 1:
-            raise ValueError(f'period is {state["period"]}')
+        """Continue from a position."""
         for name in state.keys() & set(self.position):
             setattr(self, name, state[name])
