@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from mmengine.config import Config
 from mmengine.dist import get_dist_info
 
@@ -18,6 +19,7 @@ from abawfw.datasets.loader import build_dataloader
 from abawfw.datasets.stores.base import FeatureStore
 from abawfw.datasets.stores.kinds import with_check_data
 from abawfw.errors import CheckpointError, ConfigError, DataError
+from abawfw.models.parts import pretrained_file
 from abawfw.registry import MODELS, VISBACKENDS
 
 
@@ -75,6 +77,75 @@ def fitted_of(meta: dict[str, Any]) -> list[dict[str, Any]] | None:
     if stored is None:
         return None
     return [{name: tuple(t.numpy() for t in pair) for name, pair in step.items()} for step in stored]
+
+
+def same_fitted(one: list[dict[str, Any]] | None, other: list[dict[str, Any]] | None) -> bool:
+    """Whether transforms took the same from the training videos, as ``fitted_of`` gives it."""
+    if one is None or other is None:
+        return one is other
+    return [step.keys() for step in one] == [step.keys() for step in other] and all(
+        np.array_equal(x, y)
+        for ours, theirs in zip(one, other, strict=True)
+        for name in ours
+        for x, y in zip(ours[name], theirs[name], strict=True)
+    )
+
+
+def check_pretrained(cfg: Config, dataset: Any) -> Iterator[str]:
+    """Hold what the parts that ``model.pretrained`` names have learned on against the data of a run.
+
+    A part of one feature, such as an encoder, is compared by what was done to this feature; any other by all
+    features, in their order. What a checkpoint does not say, as a converted one its statistics, is not
+    compared.
+
+    Args:
+        cfg: resolved config.
+        dataset: that of ``train_dataloader``, fitted.
+
+    Returns:
+        A line for the log per part that learned on the statistics of other training videos.
+
+    Raises:
+        CheckpointError: a part learned on other features, or on features normalised in another way.
+    """
+    for part, source in (cfg.model.get('pretrained') or {}).items():
+        path = pretrained_file(source)
+        meta = load_checkpoint(path)['meta']
+        there, fitted = meta.get('input_dims'), fitted_of(meta)
+        if there is None:
+            continue
+        own = set(part.split('.')) & dataset.input_dims.keys()
+        trained = _seen_by(own, there, fitted or [])
+        here = _seen_by(own, dataset.input_dims, [] if fitted is None else dataset.fitted)
+        if _described(*trained) != _described(*here):
+            raise CheckpointError(
+                f'{path}: its part {part} was trained on {_described(*trained)}; this run has '
+                f'{_described(*here)}: give features and pipeline as its config has them, or omit it from '
+                'model.pretrained'
+            )
+        if not same_fitted(trained[1], here[1]):
+            yield (
+                f'model.pretrained.{part}: {path} was trained on features normalised by the statistics of '
+                'other training videos: of another data set, or of another fold, and then it may have '
+                'learned from videos that this run validates on'
+            )
+
+
+def _seen_by(
+    own: set[str], dims: dict[str, Any], fitted: list[dict[str, Any]]
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Sizes and statistics of the features that a part sees: its own, or all where it has none."""
+    if not own:
+        return dims, fitted
+    steps = [{name: step[name] for name in step if name in own} for step in fitted]
+    return {name: dims[name] for name in dims if name in own}, [step for step in steps if step]
+
+
+def _described(dims: dict[str, Any], fitted: list[dict[str, Any]]) -> str:
+    """Features with their sizes, in order, and the sizes of the statistics that each step took of them."""
+    sizes = [', '.join(f'{name} {np.shape(step[name][0])}' for name in sorted(step)) for step in fitted]
+    steps = ' and '.join(f'statistics of training videos ({text or "none"})' for text in sizes)
+    return f'{", ".join(f"{k} ({v})" for k, v in dims.items())} with {steps or "no statistics"}'
 
 
 def model_config(cfg: Config, input_dims: dict[str, int]) -> dict[str, Any]:
@@ -177,9 +248,16 @@ def overlapping(cfg: Config) -> Config:
 def clips_of(cfg: Config) -> dict[str, Any]:
     """How videos are cut for predictions: settings of the rule, and ``weights`` where clips overlap by it."""
     found: dict[str, Any] = overlapping(cfg).val_dataloader.dataset.clips.to_dict()
-    if cfg.get('overlap', 1) > 1:
+    if found['type'] != 'Segments' and found.get('hop', 0) != found.get('length'):
         found['weights'] = cfg.get('overlap_weights', 'uniform')
     return found
+
+
+def stored_tokens(cfg: Config) -> set[str]:
+    """The feature that the fusion of a resolved config takes as tokens, if nothing before it makes them."""
+    tokens = (cfg.model.get('fusion') or {}).get('tokens')
+    made = {*(cfg.model.get('encoders') or ()), *(cfg.model.get('backbones') or ())}
+    return {tokens} - made if isinstance(tokens, str) else set()
 
 
 def refuse_overlap(overlap: int, model: Any) -> None:

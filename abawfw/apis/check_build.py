@@ -21,7 +21,7 @@ from mmengine.runner import ValLoop
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from abawfw.apis.build import model_config, overlapping, refuse_overlap
+from abawfw.apis.build import model_config, overlapping, refuse_overlap, stored_tokens
 from abawfw.apis.check_optimisation import built_wrapper, check_rates
 from abawfw.apis.postprocessing import configured
 from abawfw.components import arguments, build, component_of, described
@@ -31,6 +31,7 @@ from abawfw.datasets.samplers.epoch_batch_sampler import EpochBatchSampler
 from abawfw.datasets.stores.base import FeatureStore
 from abawfw.datasets.stores.kinds import with_check_data
 from abawfw.datasets.transforms.load_predictions import teacher_problems
+from abawfw.datasets.transforms.noise import Noise
 from abawfw.datasets.transforms.normalize import Normalize, refuse_images
 from abawfw.engine.hooks import (
     EarlyStopHook,
@@ -90,6 +91,7 @@ def build_problems(cfg: Config, store: FeatureStore) -> list[str]:
         if 'train_dataloader' in datasets:
             model = _model(cfg, check, datasets['train_dataloader'])
             check.add(teacher_problems(datasets, None if model is None else model.has_teacher))
+            check.add(_noisy_tokens(cfg, datasets['train_dataloader']))
         schedules = (
             [] if model is None else check.step('optim_wrapper', partial(_optimisation, cfg, model, check))
         )
@@ -181,6 +183,18 @@ def _model(cfg: Config, check: _BuildCheck, dataset: Any) -> Any:
         check.step('model', lambda: check.add(contract_problems(given, model, longest, is_bytes)))
         check.step('overlap', lambda: refuse_overlap(overlapping(cfg).get('overlap', 1), model))
     return model
+
+
+def _noisy_tokens(cfg: Config, dataset: Any) -> Iterator[str]:
+    """Noise on a feature whose equal vectors are one token: every frame would be one."""
+    for transform in dataset.pipeline:
+        if isinstance(transform, Noise):
+            for name in sorted(stored_tokens(cfg).intersection(transform.features or ())):
+                yield (
+                    f'train_dataloader.dataset.pipeline: Noise would make each frame of {name} a token of '
+                    'its own, where model.fusion.tokens takes equal vectors for one: name the other '
+                    'features, features=[...]'
+                )
 
 
 def _unfitted(cfg: Config, key: str, store: FeatureStore) -> Any:

@@ -87,6 +87,7 @@ def convert_state_dict(
     }
     lines = [_write(out, found.weights, meta, cfg, f'Converted from {source.name} of a run of {system}.')]
     lines += [f'omitted, {why}: {", ".join(names)}' for why, names in found.left_out.items()]
+    lines += found.notes
     lines.append(f'features, in this order: {", ".join(found.input_dims)}')
     return lines
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from abawfw.apis.build import clips_of
+from abawfw.apis.build import clips_of, stored_tokens
 from abawfw.apis.extract_for_run import compare_extraction, speech_notes
 from abawfw.apis.face_frames import check_observed, face_frames, refuse_scaled
 from abawfw.apis.postprocessing import as_tested, intervals_as_tested
@@ -188,7 +188,7 @@ class VAInferencer:
         curves: dict[str, dict[str, NDArray]] = {target: {} for target in self.targets}
         plans = {v.video_id: resampling(store.times(v.video_id), self.fps).grid for v in store.videos()}
         grids = {video: grid for video, grid in plans.items() if grid is not None}
-        seen = ResampledStore(store, grids) if grids else store
+        seen = ResampledStore(store, grids, stored_tokens(self.cfg)) if grids else store
         for partition in dict.fromkeys(video.partition for video in store.videos()):
             for target, (predicted, _) in self.trained.predict(partition, seen).items():
                 curves[target] |= predicted

@@ -13,7 +13,14 @@ from mmengine.config import Config
 from torch import nn
 from torch.nn.utils import parametrize
 
-from abawfw.apis.build import build_loader, fitted_of, overlapping, refuse_overlap, restore_model
+from abawfw.apis.build import (
+    build_loader,
+    fitted_of,
+    overlapping,
+    refuse_overlap,
+    restore_model,
+    same_fitted,
+)
 from abawfw.checkpoints import best_checkpoint, load_checkpoint
 from abawfw.config.loading import load_config, resolve
 from abawfw.datasets.stores.base import FeatureStore
@@ -294,18 +301,6 @@ def distinct_weights(checkpoints: Mapping[str, Path]) -> list[Weights]:
         else:
             found.append(Weights(path, (target,), stored[path]))
     return found
-
-
-def same_fitted(one: list[dict[str, Any]] | None, other: list[dict[str, Any]] | None) -> bool:
-    """Whether transforms took the same from the training videos, as ``fitted_of`` gives it."""
-    if one is None or other is None:
-        return one is other
-    return [step.keys() for step in one] == [step.keys() for step in other] and all(
-        np.array_equal(x, y)
-        for ours, theirs in zip(one, other, strict=True)
-        for name in ours
-        for x, y in zip(ours[name], theirs[name], strict=True)
-    )
 
 
 def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:

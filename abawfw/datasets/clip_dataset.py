@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
+import torch
 from annotated_types import MinLen
 from torch.utils.data import Dataset
 
@@ -282,14 +283,15 @@ def _open(store: str | dict | FeatureStore) -> FeatureStore:
 
 
 def _emptied(item: dict[str, Any]) -> dict[str, Any]:
-    """The sample with its shapes kept, but no valid frame and no label."""
-    for values in item['inputs'].values():
-        values.zero_()
+    """The sample with its shapes kept, but no valid frame and no label.
+
+    Nothing is changed in place: a store may have handed out the arrays that it keeps.
+    """
+    item['inputs'] = {name: torch.zeros_like(values) for name, values in item['inputs'].items()}
     sample = item['data_sample']
-    for labels in (sample.gt_va, sample.teacher_va):
-        if labels is not None:
-            labels.fill_(math.nan)
-    sample.valid.fill_(False)
-    sample.observed.fill_(False)
+    sample.gt_va = torch.full_like(sample.gt_va, math.nan)
+    if sample.teacher_va is not None:
+        sample.teacher_va = torch.full_like(sample.teacher_va, math.nan)
+    sample.valid, sample.observed = torch.zeros_like(sample.valid), torch.zeros_like(sample.observed)
     sample.num_frames, sample.starts_video = 0, False
     return item

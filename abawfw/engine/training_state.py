@@ -12,6 +12,7 @@ import torch
 from mmengine.device import get_device
 from mmengine.dist import all_gather_object, get_rank, get_world_size
 from mmengine.model import is_model_wrapper
+from mmengine.optim import _ParamScheduler
 
 from abawfw.datasets.stores.frame_rates import trained_rates
 from abawfw.errors import CheckpointError
@@ -79,8 +80,12 @@ def _named_hooks(runner: Runner) -> dict[str, Any]:
     return named
 
 
-# The position of MMEngine's schedules; their shape is the config's, which may ask for more epochs.
-_SCHEDULE_POSITION = ('last_step', '_global_step', '_last_value', 'base_values')
+# The position of MMEngine's schedules, each of which has some of these; their shape is the config's, which
+# may ask for more epochs.
+_SCHEDULE_POSITION = (
+    *('last_step', '_global_step', '_last_value', 'base_values'),
+    *('best', 'num_bad_epochs', 'cooldown_counter'),  # of those that wait for a score
+)
 
 
 def capture(runner: Runner) -> dict[str, Any]:
@@ -194,11 +199,7 @@ def restore(runner: Runner, checkpoint: dict[str, Any], path: Path) -> None:
         for scheduler, state in zip(
             runner.param_schedulers or [], checkpoint['param_schedulers'], strict=True
         ):
-            now = scheduler.state_dict()
-            names = getattr(scheduler, 'position', _SCHEDULE_POSITION)
-            for name in names:
-                _check_alike(now[name], state[name], f'param_schedulers: {name}')
-            scheduler.load_state_dict({name: state[name] for name in names})
+            _load_schedule(scheduler, state)
     except (ValueError, KeyError, TypeError, RuntimeError) as error:  # other groups, or other schedules
         raise CheckpointError(
             f'{path}: the checkpoint was written with another optimiser or schedule ({error}): use its own '
@@ -221,6 +222,25 @@ def restore(runner: Runner, checkpoint: dict[str, Any], path: Path) -> None:
     model.load_lane_state(own['lanes'])
     _report_other_device(runner, own['random'], path)
     loop.continue_from(meta['epoch'], meta['iter'], meta['batch'], own['random'])
+
+
+def _load_schedule(schedule: Any, state: dict[str, Any]) -> None:
+    """Bring a schedule to its saved position; ValueError or KeyError if the state is of another one."""
+    now = schedule.state_dict()
+    if hasattr(schedule, 'position'):
+        newer = getattr(schedule, 'newer', ())  # that older states lack
+        names = tuple(name for name in schedule.position if name in state or name not in newer)
+    elif isinstance(schedule, _ParamScheduler):
+        names = tuple(name for name in _SCHEDULE_POSITION if name in now)
+    else:  # one from elsewhere knows itself what it takes over
+        try:
+            schedule.load_state_dict(state)
+        except Exception as error:
+            raise ValueError(f'{type(schedule).__name__}: {type(error).__name__}: {error}') from error
+        return
+    for name in names:
+        _check_alike(now[name], state[name], f'param_schedulers: {name}')
+    schedule.load_state_dict({name: state[name] for name in names})
 
 
 def _report_other_device(runner: Runner, state: dict[str, Any], path: Path) -> None:

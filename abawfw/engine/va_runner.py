@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import torch._dynamo  # torch imports it with the first optimiser; better here than within the first iteration
@@ -235,7 +235,7 @@ class VARunner(Runner):
         if changed:
             self.logger.warning(
                 f'the config differs from the one {path.name} was trained with, in: {", ".join(changed)}. It '
-                f'holds from here on, but learning rates and their schedules continue as saved'
+                f'holds from here on, for the length of schedules too, but learning rates continue as saved'
             )
         barrier()  # every rank has read before rank 0 renames
         if self.rank == 0:
@@ -285,9 +285,6 @@ class NoRecorder:
     def close(self) -> None:
         """There is nothing to end."""
 
-
-if TYPE_CHECKING:
-    from mmengine.runner import Runner
 
 LISTED = 3
 """Videos of a partition that the error names one by one."""

@@ -42,7 +42,8 @@ class VAEstimator(BaseModel):
             is a vector, a tuple needs a backbone.
         head: config of the head.
         backbones: ``{modality: config}``, for modalities that are no vectors yet.
-        encoders: ``{modality: config}``, temporal models of one modality.
+        encoders: ``{modality: config}``, temporal models of one modality. What they give counts as observed
+            throughout a clip in which the modality was, or where their ``observed_after(observed)`` says.
         fusion: config of the fusion.
         context: configs of the temporal models after fusion, in order.
         targets: what is estimated, some of ``valence`` and ``arousal``.
@@ -195,9 +196,12 @@ class VAEstimator(BaseModel):
         """Encoders and fusion, of what ``to_vectors`` gives: (batch, time, dim)."""
         sequences, observed = dict(sequences), dict(observed)
         for name, encoder in self.encoders.items():
-            sequences[name] = encoder(sequences[name], observed[name])
-            # its output for a missed frame depends on the frames around it; padding stays out
-            observed[name] = valid & observed[name].any(dim=1, keepdim=True)
+            seen = observed[name]
+            sequences[name] = encoder(sequences[name], seen)
+            # its output for a missed frame depends on the frames around it, unless it says where it has one
+            after: Any = getattr(encoder, 'observed_after', None)
+            given = seen.any(dim=1, keepdim=True) if after is None else after(seen)
+            observed[name] = valid & given  # padding stays out
         return self.fusion(sequences, observed)
 
     def through(

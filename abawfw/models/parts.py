@@ -114,6 +114,16 @@ def let_learn(part: nn.Module, training: bool) -> None:
             module.dropout = module.__dict__.pop('dropout_when_learning', module.dropout)
 
 
+def pretrained_file(source: str) -> Path:
+    """The checkpoint that ``pretrained`` names: of the work_dir of a run, the best one by mean CCC.
+
+    Raises:
+        CheckpointError: the run has none.
+    """
+    path = Path(source)
+    return best_checkpoint(path, 'ccc') if path.is_dir() else path
+
+
 def load_part(model: nn.Module, name: str, source: str) -> None:
     """Load the sub-module ``name`` from the sub-module of the same name of a trained model.
 
@@ -125,8 +135,7 @@ def load_part(model: nn.Module, name: str, source: str) -> None:
     Raises:
         CheckpointError: the file cannot be read, or its parameters differ from those of the part.
     """
-    path = Path(source)
-    path = best_checkpoint(path, 'ccc') if path.is_dir() else path
+    path = pretrained_file(source)
     weights = load_checkpoint(path)['state_dict']
     prefix = f'{name}.'
     found = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}

@@ -28,7 +28,8 @@ class KeptIntervals(NamedTuple):
         postprocess: settings of what made the predictions that they belong to.
         checkpoint: name of the file that predicted these.
         digest: of its bytes.
-        clips: settings of the rule that cut the videos for it, and what frames count where clips overlap.
+        clips: settings of the rule that cut the videos for it, and the ``weights`` of frames of clips that
+            overlap; without them all count alike.
     """
 
     found: FrameIntervals
@@ -48,7 +49,7 @@ class KeptIntervals(NamedTuple):
         """
         if self.digest != digest:
             misfit = 'they were found for other weights'
-        elif self.clips != clips:
+        elif {'weights': 'uniform', **self.clips} != {'weights': 'uniform', **clips}:
             misfit = f'they were found with clips {_text(self.clips)}, not {_text(clips)}'
         elif self.postprocess != postprocess.settings():
             misfit = f'they were found after {Pipeline.build(self.postprocess)}, not after {postprocess}'

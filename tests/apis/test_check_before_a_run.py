@@ -76,6 +76,25 @@ def test_a_prior_of_an_unknown_modality(trials: Path) -> None:
         check_config(cfg, training=True)
 
 
+def test_noise_would_make_every_frame_a_token(trials: Path) -> None:
+    def problems(encoders: dict[str, Any], **noise: Any) -> list[str]:
+        pipeline = [{'type': 'LoadFeatures'}, {'type': 'Noise', 'std': 0.1, **noise}, {'type': 'PackVA'}]
+        changes = {'train_dataloader.dataset.pipeline': pipeline, 'model.encoders': encoders}
+        try:
+            check_config(
+                load_config('ras/raav_demo.py', {'data_root': str(trials), **changes}), training=True
+            )
+        except ConfigError as error:
+            return str(error).splitlines()[1:]
+        return []
+
+    (line,) = problems({})
+    assert 'Noise would make each frame of audio_embedding a token' in line
+    assert line.endswith('name the other features, features=[...]')
+    assert problems({}, features=['video_embedding']) == []
+    assert problems({'audio_embedding': {'type': 'AttentionPooling', 'frames': 3}}) == []
+
+
 def test_misspelt_names_come_first(trials: Path) -> None:
     with pytest.raises(ConfigError) as error:
         check_config(

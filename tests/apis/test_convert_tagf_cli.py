@@ -345,6 +345,7 @@ def test_a_checkpoint_of_ras(tmp_path: Path, capfd: pytest.CaptureFixture[str], 
     assert found.code == 0, found.err
     assert f'{len(weights)} tensors written to' in found.out
     assert 'features, in this order: face, behaviour' in found.out
+    assert 'taken from the config: query=face, key=behaviour, value=behaviour:' in found.out
     stored = torch.load(tmp_path / 'out.pth', weights_only=True)
     assert stored['meta']['input_dims'] == {'face': 10, 'behaviour': 7}
     theirs = weights['projections.llm.0.weight']

@@ -142,6 +142,46 @@ def test_masks_and_images_are_the_nearest_and_vectors_lie_between() -> None:
         assert store.read('clip', 'v', start, start).shape == (0, 1)
 
 
+def test_tokens_stay_the_tokens_they_are() -> None:
+    """Each is repeated for its 30 frames; at another rate there are no others between them."""
+    times = np.arange(120) / 30
+    tokens = np.repeat(np.array([[3.0], [1.0], [4.0], [1.5]], np.float32), 30, axis=0)
+    inner = ArrayStore('clip', {'v': tokens, 't': tokens}, None, times)
+    store = ResampledStore(inner, {'clip': 0.02 + np.arange(99) / 25}, ['t'])
+    # the last frame of a token but the last lies 0.98 s after its first, 0.6 frames before that of the next
+    expected = np.repeat([3.0, 1.0, 4.0, 1.5], [25, 25, 25, 24])
+    np.testing.assert_array_equal(store.read('clip', 't', 0, 99)[:, 0], expected)
+    assert np.count_nonzero(np.diff(store.read('clip', 'v', 0, 99)[:, 0])) == 6
+
+
+@pytest.mark.parametrize('encoder', [None, {'type': 'AttentionPooling', 'frames': 5, 'hidden': 4}])
+def test_a_run_takes_the_tokens_of_a_video_of_another_rate(
+    trials: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoder: dict[str, Any] | None
+) -> None:
+    """Frames from which an encoder makes tokens lie between others as all frames do."""
+    options: dict[str, Any] = {'data_root': str(trials), 'split': {'type': 'OfficialSplit'}, 'hidden': 8}
+    if encoder:
+        options['model.encoders'] = {'audio_embedding': encoder}
+    config = ROOT / 'configs/ras/raav_demo.py'
+    inferencer = VAInferencer(make_run(tmp_path / 'run', config, options, fps=[25, 25]), 'cpu')
+    stores: list[FeatureStore] = []
+    predict = inferencer.trained.predict
+
+    def keeping(partition: str, store: FeatureStore) -> Any:
+        stores.append(store)
+        return predict(partition, store)
+
+    monkeypatch.setattr(inferencer.trained, 'predict', keeping)
+    rng = np.random.default_rng(0)
+    audio = np.repeat(rng.normal(size=(8, 5)), 15, axis=0).astype(np.float32)  # 4 s, two tokens a second
+    arrays = {'video_embedding': rng.normal(size=(120, 6)).astype(np.float32), 'audio_embedding': audio}
+    inferencer.predict_arrays(arrays, fps=30)
+    frames = stores[0].videos()[0].num_frames
+    found = stores[0].read('arrays', 'audio_embedding', 0, frames)
+    runs = 1 + np.count_nonzero((np.diff(found, axis=0) != 0).any(axis=1))
+    assert runs == 8 if encoder is None else runs > 8
+
+
 HERTZ = 0.5
 LENGTH = 25
 """The response that is known: the mean over the present frame and 24 before it, a second at 25 per second."""

@@ -191,6 +191,28 @@ def test_they_belong_to_the_clips_that_were_predicted(run: Path) -> None:
     assert describe(loaded, ExportGraph(loaded))['intervals']['valence']['reach'] is None
 
 
+def test_they_belong_to_the_weights_of_windows_that_overlap_by_the_rule_of_the_run(run: Path) -> None:
+    path = run / 'config.py'
+    rule = {'type': 'SlidingWindow', 'length': 40, 'hop': 20}
+    cfg = load_config(path, {'val_dataloader.dataset.clips': rule, 'overlap_weights': 'triangle'})
+    path.write_text(cfg.pretty_text)
+    best = {t: best_checkpoint(run, f'ccc_{t}') for t in TARGETS}
+    run_test(load_config(path, {'intervals.alpha': 0.5}), best, run / 'predictions', intervals=True)
+
+    def reach(weights: str) -> float | None:
+        inferencer = VAInferencer(run, device='cpu', overrides={'overlap_weights': weights})
+        return inferencer.intervals['valence'].found.reach
+
+    assert reach('triangle') is not None
+    assert reach('uniform') is None
+    file = run / 'predictions/intervals_valence.json'  # as written before weights were: they are uniform
+    content = json.loads(file.read_text())
+    assert content['clips'].pop('weights') == 'triangle'
+    file.write_text(json.dumps(content))
+    assert reach('triangle') is None
+    assert reach('uniform') is not None
+
+
 def test_another_test_of_val_removes_them_and_one_of_test_does_not(
     run: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,6 +12,7 @@ from abawfw.datasets.clip_dataset import Clip, ClipDataset
 from abawfw.datasets.clip_request import ClipRequest
 from abawfw.datasets.loader import build_dataloader
 from abawfw.datasets.loading.stream import collate_clips
+from abawfw.datasets.stores.records import VideoInfo
 from abawfw.errors import ConfigError, DataError
 from abawfw.registry import DATASETS, TRANSFORMS
 
@@ -80,6 +81,23 @@ def test_a_filler_keeps_the_shapes_but_holds_nothing():
     assert sample.gt_va.isnan().all()
     assert not sample.valid.any()
     assert (sample.num_frames, sample.starts_video) == (0, False)
+
+
+class ArraysAtHand(MemoryStore):
+    """Hands out what it keeps, to be written to."""
+
+    def _read(self, video: VideoInfo, feature: str, start: int, stop: int) -> np.ndarray:
+        return self.data[video.video_id, feature][start:stop]
+
+
+def test_a_filler_leaves_the_data_of_a_store_in_memory():
+    store = ArraysAtHand([6])
+    kept = {key: values.copy() for key, values in store.data.items()}
+    labels = store.va['v0'].copy()
+    build(store)[ClipRequest(0, filler=True)]
+    for key, values in kept.items():
+        np.testing.assert_array_equal(store.data[key], values)
+    np.testing.assert_array_equal(store.va['v0'], labels)
 
 
 def test_errors_name_what_is_wrong_and_the_nearest_right_name():

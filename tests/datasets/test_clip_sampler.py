@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 from segmented import MANY, clips_of, setups
 
 from abawfw.datasets.samplers import ClipSampler
+from abawfw.datasets.transforms import PadTo
 from abawfw.errors import ConfigError
 
 
@@ -39,6 +41,17 @@ def test_no_batch_computes_more_frames_than_one_of_the_longest_clips(setup: dict
     lengths = [clip.stop - clip.start for clip in dataset.clips]
     sampler = ClipSampler(dataset, **setup)
     for batch in sampler:
+        rows = [lengths[q.clip] for q in batch]
+        assert len(rows) * max(rows) <= setup['batch_size'] * max(lengths)
+
+
+@given(setups('batch_size'), st.integers(1, 20))
+def test_padded_clips_count_as_long_as_they_become(setup: dict[str, Any], padded: int):
+    dataset = clips_of(setup.pop('lengths'), setup.pop('segment'))
+    setup.pop('epoch')
+    dataset.pipeline = [PadTo(1), PadTo(padded)]
+    lengths = [max(clip.stop - clip.start, padded) for clip in dataset.clips]
+    for batch in ClipSampler(dataset, **setup):
         rows = [lengths[q.clip] for q in batch]
         assert len(rows) * max(rows) <= setup['batch_size'] * max(lengths)
 

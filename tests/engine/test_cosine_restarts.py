@@ -9,6 +9,8 @@ import pytest
 import torch
 from mmengine.registry import DefaultScope
 
+from abawfw.engine.schedulers import CosineRestartsLR
+from abawfw.engine.training_state import _load_schedule
 from abawfw.registry import PARAM_SCHEDULERS
 
 
@@ -52,6 +54,37 @@ def test_counted_in_epochs_there_is_one_cosine_from_the_full_rate_to_nothing() -
     assert (np.diff(after[:40]) < 0).all()
     assert after[40] == pytest.approx(1e-3, rel=1e-4)  # and again, for eight
     assert (np.diff(after[40:120]) < 0).all()
+
+
+def built(lr: float, **arguments: int | str) -> tuple[torch.optim.Optimizer, CosineRestartsLR]:
+    optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=lr)
+    return optimizer, CosineRestartsLR(optimizer, **arguments)
+
+
+def test_a_resumed_run_keeps_its_rate_and_takes_the_length_of_its_config() -> None:
+    """As the log of the run says: more epochs make the cosine longer."""
+    _, before = built(1e-3, warmup=2, period=4)
+    for _ in range(3):
+        before.step()  # one epoch of the cosine is over
+    optimizer, after = built(5e-4, warmup=2, period=8)
+    _load_schedule(after, before.state_dict())
+    after.before_batch(5, 10)
+    at = 1.5 / 8
+    assert optimizer.param_groups[0]['lr'] == pytest.approx(0.5e-3 * (1 + np.cos(np.pi * at)), rel=1e-4)
+
+
+def test_states_of_before_have_the_epochs_alone() -> None:
+    optimizer, after = built(5e-4, warmup=1, period=4)
+    _load_schedule(after, {'epochs': 3})
+    after.before_batch(0, 10)
+    assert optimizer.param_groups[0]['lr'] == pytest.approx(0.25e-3, rel=1e-3)  # half of the four
+
+
+@pytest.mark.parametrize(('name', 'value'), [('base_rates', []), ('base_rates', 'x'), ('epochs', None)])
+def test_what_no_schedule_has_is_refused(name: str, value: object) -> None:
+    _, schedule = built(5e-4, warmup=1, period=4)
+    with pytest.raises(ValueError, match=f'{name} is '):
+        _load_schedule(schedule, {**schedule.state_dict(), name: value})
 
 
 def test_without_warm_up() -> None:

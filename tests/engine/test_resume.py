@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-from same_run import assert_same_run
+from same_run import assert_same_run, rows
+from tiny_runs import ROOT, tiny_overrides
 
 NOISY = [
     {'type': 'LoadFeatures'},
@@ -84,4 +86,49 @@ def test_killed_many_times(
         assert found['codes'] == [-9], found['output']
         kills += 1
     assert kills == times
+    assert_same_run(whole, killed)
+
+
+SCHEDULES: dict[str, dict[str, Any]] = {
+    'CosineToZero': {'type': 'CosineToZero'},
+    # whatever the scores, the first is the best, and the rate falls after the third epoch
+    'ReduceOnPlateauLR': {
+        'type': 'ReduceOnPlateauLR',
+        'monitor': 'ccc',
+        'rule': 'greater',
+        'threshold_rule': 'abs',
+        'threshold': 2.5,
+        'patience': 1,
+        'factor': 0.5,
+        'cooldown': 1,
+    },
+}
+# what CosineToZero(end=5) and the other have in each epoch
+FRACTIONS = {
+    'CosineToZero': [1.0, 0.904508, 0.654508, 0.345492, 0.095492],
+    'ReduceOnPlateauLR': [1, 1, 1, 0.5, 0.5],
+}
+
+
+@pytest.mark.parametrize('name', SCHEDULES)
+def test_killed_with_a_schedule_from_elsewhere(train, tiny_data: Path, tmp_path: Path, name: str) -> None:
+    """MMEngine's that waits for a score, and the example of docs/your_model.md."""
+    page = (ROOT / 'docs/your_model.md').read_text(encoding='utf-8')
+    block = re.search(r'```python title="my_parts.py"\n(.*?)```', page, re.DOTALL)
+    assert block
+    (tmp_path / 'my_parts.py').write_text(block[1])
+    options = {'param_scheduler': [SCHEDULES[name]], 'custom_imports': {'imports': ['my_parts']}}
+    overrides = tiny_overrides('transformer', tiny_data, **options, epochs=5)
+    del overrides['constant_epochs']  # of the schedule that was
+    job = {'path': [str(tmp_path)], 'overrides': overrides}
+    whole, killed = tmp_path / 'whole', tmp_path / 'killed'
+    done = train(whole, job=job)
+    assert done['codes'] == [0], done['output']
+    rates = [float(row['lr']) for row in rows(whole)]
+    assert rates == pytest.approx([1e-3 * fraction for fraction in FRACTIONS[name]], rel=1e-4)
+    for _ in range(4):  # while the second, third ... state is written: each time an epoch more
+        found = train(killed, job={**job, 'resume': True, 'prepare': ['die_while_writing']})
+        assert found['codes'] == [-9], found['output']
+    found = train(killed, job={**job, 'resume': True})
+    assert found['codes'] == [0], found['output']
     assert_same_run(whole, killed)

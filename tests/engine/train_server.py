@@ -4,8 +4,8 @@ Reads one job per line (JSON) from standard input and answers with one line each
 ``overrides``, ``work_dir``, and optionally ``resume`` (True or a path), ``processes``, ``kill_after`` (CPU
 seconds of the first process until SIGKILL: the same moment whatever else the machine does), ``signals``
 (numbers, which come one after the other to the first process within its first batch) and ``prepare``, names
-of functions below to call in the child. The answer: ``codes`` of the processes, ``output``, ``cpu_seconds``
-of the first process.
+of functions below to call in the child, and ``path``, folders of modules to import. The answer: ``codes`` of
+the processes, ``output``, ``cpu_seconds`` of the first process.
 """
 
 from __future__ import annotations
@@ -125,6 +125,7 @@ def work(job: dict[str, Any], rank: int, port: int, output: str) -> None:
     file = os.open(output, os.O_WRONLY | os.O_APPEND)
     os.dup2(file, 1)
     os.dup2(file, 2)
+    sys.path[:0] = job.get('path', [])
     processes = job.get('processes', 1)
     if processes > 1:
         place = {'RANK': rank, 'LOCAL_RANK': rank, 'WORLD_SIZE': processes, 'MASTER_PORT': port}

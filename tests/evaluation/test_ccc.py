@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from abawfw.errors import DataError
-from abawfw.evaluation.functional import Moments, ccc, moments, mse, pcc, rmse
+from abawfw.evaluation.functional import Moments, calibration, ccc, moments, mse, pcc, pcc_p_value, rmse
 
 CASES = (
     'correlated',
@@ -77,3 +77,19 @@ def test_a_constant_video_counts_in_the_pool() -> None:
     assert Moments.pool([first, second]).ccc == pytest.approx(
         ccc([0.3, 0.3, 0.3, 0.3, 0.0, 0.5], [0.1, 0.2, 0.3, 0.2, 0.1, 0.3]), rel=1e-12
     )
+
+
+def test_perfect_agreement_is_1_and_no_more() -> None:
+    """Rounding alone passes 1 in a quarter of the cases; a p-value would be NaN then."""
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        true = rng.normal(size=rng.integers(3, 40))
+        linear = rng.uniform(0.1, 5) * true + rng.normal()
+        for pred, sign in ((linear, 1), (-linear, -1)):
+            found = Moments.pool([moments(true[:2], pred[:2]), moments(true[2:], pred[2:])])
+            assert abs(found.pcc) <= 1
+            assert found.pcc == pytest.approx(sign, rel=1e-12)
+            assert pcc_p_value(found.pcc, found.n) == pytest.approx(0, abs=1e-6)
+        assert calibration(moments(true, linear)).ccc <= 1
+        assert ccc(true, true * (1 + 2e-16)) <= 1
+    assert pcc_p_value(1 + 2e-16, 10) == pcc_p_value(-1 - 4e-16, 10) == 0

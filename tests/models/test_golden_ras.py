@@ -524,6 +524,13 @@ def test_training_is_the_reference_s(golden: Path, tmp_path: Path, name: str) ->
             'in this order, face, llm, those of the',
         ),
         ('raav_small', {'priors.face': 0.5}, CheckpointError, r'its priors are 0.85, 0.15, those of'),
+        (
+            'raav_small',
+            {'repaired': True},
+            ConfigError,
+            r'fusion\.normalize_all=True and model\.context\[0\]\.position=True: .*raav_reference_\*\.py',
+        ),
+        ('raav_small', {'model.fusion.normalize_all': True}, ConfigError, 'fusion.normalize_all=True: '),
         ('raav_small', {'model.fusion.type': 'DirectedFusion'}, ConfigError, 'needs ReliabilityFusion'),
         ('visual_small', {'layers': 3}, CheckpointError, r'missing: encoders.face.layers.2'),
         ('visual_small', {'model.encoders': {}}, ConfigError, 'encodes the only feature, here face'),

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from abawfw.errors import ConfigError
 from abawfw.models.heads import BinHead, HeadOutput, RegressionHead, VAHead
+from abawfw.models.losses import CCCLoss
+from abawfw.registry import LOSSES
 
 BOTH = ('valence', 'arousal')
 
@@ -155,6 +157,28 @@ def test_losses_see_only_their_targets_and_have_their_own_keys() -> None:
     )
     error = (output.va - label)[..., 1].square().nansum()
     torch.testing.assert_close(losses['loss_mse_arousal'], error)
+
+
+class MyCCC(CCCLoss):
+    """A loss of the user's, derived from one of ours, whose name it keeps."""
+
+
+def mse_loss(pred: Tensor, label: Tensor, known: Tensor) -> Tensor:
+    """A function whose name is that of a loss of ours."""
+    return (pred - label)[known].abs().max()
+
+
+def test_no_loss_takes_the_place_of_another_of_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(LOSSES.module_dict, 'MyCCC', MyCCC)
+    monkeypatch.setitem(LOSSES.module_dict, 'mse_loss', mse_loss)
+    kinds = ('CCCLoss', 'MyCCC', 'MSELoss', 'mse_loss', 'CCCLoss')
+    head = RegressionHead(6, BOTH, losses=[{'type': kind} for kind in kinds]).eval()
+    output, label = call(head, torch.randn(2, 9, 6)), torch.rand(2, 9, 2)
+    losses = head.loss(output, label, torch.ones(2, 9, dtype=torch.bool))
+    assert list(losses) == ['loss_ccc', 'loss_ccc_2', 'loss_mse', 'loss_mse_2', 'loss_ccc_3']
+    error = output.va - label
+    torch.testing.assert_close(losses['loss_mse'], error.square().sum() / 2)  # the mean of two targets
+    torch.testing.assert_close(losses['loss_mse_2'], error.abs().max())
 
 
 def test_bin_head_trains_on_the_classes_of_the_labels() -> None:

@@ -139,3 +139,18 @@ def test_nothing_observed_at_all(name: str) -> None:
     assert all(value.item() == 0 for value in losses.values())
     assert all(p.grad is None or torch.isfinite(p.grad).all() for p in model.parameters())
     assert torch.isfinite(samples.predictions()[0]).all()
+
+
+def test_a_part_of_which_nothing_was_seen_has_no_token() -> None:
+    """The fusion attends to the tokens of the parts that were seen, and to no zeros of another."""
+    model, handed = build('pooled').eval(), []
+    model.fusion.register_forward_pre_hook(lambda fusion, given: handed.append(given[1]))
+    first = [1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0]  # parts of four frames: nothing of the second
+    sample = clip('video', 0, 10, 12)  # the last part has two frames, and padding
+    sample.observed[:, 0] = torch.tensor(first, dtype=torch.bool)
+    sample.observed[10:] = False
+    model(
+        {name: torch.randn(1, 12, size) for name, size in DIMS.items()}, VABatch.of([sample]), mode='predict'
+    )
+    name = next(iter(DIMS))
+    assert handed[0][name].int().tolist() == [[1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 0, 0]]

@@ -9,6 +9,7 @@ import numpy as np
 from abawfw.components import Count
 from abawfw.datasets.clip_request import ClipRequest
 from abawfw.datasets.samplers.epoch_batch_sampler import Batch, EpochBatchSampler
+from abawfw.datasets.transforms.pad_to import PadTo
 from abawfw.errors import ConfigError
 from abawfw.registry import SAMPLERS
 
@@ -21,7 +22,8 @@ class ClipSampler(EpochBatchSampler):
     """Clips in random order; shorter ones (the ends of videos) in batches of their own.
 
     Batches of shorter clips, sorted by length, take more of them: as many as make no more frames to compute
-    than a batch of the longest clips. So hardly any computed frame is padding.
+    than a batch of the longest clips. So hardly any computed frame is padding. Clips that ``PadTo`` makes
+    longer count as long as they become.
 
     Args:
         dataset: its ``clips`` are sampled.
@@ -50,7 +52,9 @@ class ClipSampler(EpochBatchSampler):
         self.batch_size = batch_size
 
     def _plan(self, rng: np.random.Generator) -> list[list[Batch]]:
+        padded = (t.length for t in getattr(self.dataset, 'pipeline', ()) if isinstance(t, PadTo))
         lengths = np.array([clip.stop - clip.start for clip in self.dataset.clips])
+        lengths = np.maximum(lengths, max(padded, default=0))
         longest = int(lengths.max())
         order = rng.permutation(len(lengths)) if self.shuffle else np.arange(len(lengths))
         full = order[lengths[order] == longest]

@@ -6,7 +6,7 @@ of its frames decide; a rate is never taken for granted.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -99,20 +99,27 @@ class ResampledStore(FeatureStore):
     """A store some of whose videos have frames at other times.
 
     Between two frames lie vectors, and all that is float, linearly, where the feature was observed in both or
-    in neither; otherwise, and for masks and images (uint8), the nearest frame counts, the earlier of two as
-    near. Nothing is averaged: a frame at a time is what extraction would have found there. Before the first
-    frame and after the last nothing changes. Resampled videos have no labels.
+    in neither; otherwise, and for masks, images (uint8) and tokens, the nearest frame counts, the earlier of
+    two as near. Nothing is averaged: a frame at a time is what extraction would have found there. Before the
+    first frame and after the last nothing changes. Resampled videos have no labels.
 
     It is not registered: no folder holds it.
 
     Args:
         store: it.
         grids: (frames,) seconds of the frames of each video that is resampled, whose times are known.
+        tokens: features whose vectors are repeated for all frames of a token, as a mean of two would be one
+            more.
     """
 
-    def __init__(self, store: FeatureStore, grids: Mapping[str, NDArray[np.float64]]) -> None:
+    def __init__(
+        self,
+        store: FeatureStore,
+        grids: Mapping[str, NDArray[np.float64]],
+        tokens: Collection[str] = (),
+    ) -> None:
         self.root = store.root
-        self._store, self._grids = store, dict(grids)
+        self._store, self._grids, self._tokens = store, dict(grids), frozenset(tokens)
         self._places = {video: _places(_known(store, video), grid) for video, grid in grids.items()}
         self._videos = tuple(
             replace(v, num_frames=len(grids[v.video_id]), fps=None, has_labels=False)
@@ -168,7 +175,7 @@ class ResampledStore(FeatureStore):
         values = self._store.read(name, feature, first, last)
         left = left - first
         found = values[left + (weight > 0.5)]
-        if values.dtype.kind != 'f':
+        if values.dtype.kind != 'f' or feature in self._tokens:
             return found
         seen = self._store.observed(name, feature, first, last)
         alike = np.flatnonzero((seen[left] == seen[left + 1]) & (weight > 0) & (weight < 1))

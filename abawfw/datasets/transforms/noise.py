@@ -22,7 +22,8 @@ class Noise(BatchTransform):
 
     Args:
         std: standard deviation of the noise, in units of the features as they come.
-        features: names of the features; None for all that the dataset loads. They become float32.
+        features: names of the features; None for all that the dataset loads. They become float32. One that
+            the model takes as tokens is refused: with noise no two of its vectors are equal.
 
     Raises:
         ConfigError: a negative standard deviation, or a feature of bytes, whose unit is a grey level.

@@ -30,7 +30,8 @@ class CosineRestartsLR:
     """
 
     by_epoch = True
-    position = ('epochs',)  # what a resumed run takes over
+    position = ('epochs', 'base_rates')  # the shape is the config's, which may ask for more epochs
+    newer = ('base_rates',)
 
     def __init__(
         self,
@@ -73,8 +74,9 @@ class CosineRestartsLR:
 
     def state_dict(self) -> dict[str, Any]:
         """The position."""
-        return {'epochs': self.epochs}
+        return {name: getattr(self, name) for name in self.position}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from a position."""
-        self.epochs = state['epochs']
+        for name in state.keys() & set(self.position):
+            setattr(self, name, state[name])

@@ -86,7 +86,7 @@ class Moments:
         """Concordance correlation coefficient; see ``abawfw.evaluation.functional.ccc.ccc``."""
         m = self._required()
         args = m.mean_true, m.mean_pred, m.square_true / m.n, m.square_pred / m.n, m.product / m.n
-        return float(concordance(*args))
+        return _bounded(concordance(*args))
 
     @property
     def own_ccc(self) -> float | None:
@@ -96,11 +96,9 @@ class Moments:
     @property
     def pcc(self) -> float:
         """Pearson correlation coefficient, 0 where labels or predictions are constant."""
-        return (
-            0.0
-            if self.constant
-            else float(self.product / np.sqrt(self.square_true) / np.sqrt(self.square_pred))
-        )
+        if self.constant:
+            return 0.0
+        return _bounded(self.product / np.sqrt(self.square_true) / np.sqrt(self.square_pred))
 
     @property
     def mse(self) -> float:
@@ -111,6 +109,11 @@ class Moments:
     def rmse(self) -> float:
         """Root of the mean squared error."""
         return float(np.sqrt(self.mse))
+
+
+def _bounded(correlation: Any) -> float:
+    """Within -1 and 1, which rounding may pass where agreement is perfect."""
+    return max(min(float(correlation), 1.0), -1.0)
 
 
 def moments(true: Any, pred: Any) -> Moments:
@@ -247,7 +250,7 @@ def calibration(m: Moments) -> Calibration:
     rises = not m.constant and m.product > 0
     slope = float(np.sqrt(m.square_true / m.square_pred)) if rises else 1.0
     spread = m.square_true + slope**2 * m.square_pred
-    ccc = 0.0 if m.constant else 2 * slope * m.product / spread
+    ccc = 0.0 if m.constant else _bounded(2 * slope * m.product / spread)
     return Calibration(slope, m.mean_true - slope * m.mean_pred, m.mean_pred - m.mean_true, ccc)
 
 
@@ -263,4 +266,5 @@ def pcc_p_value(pcc: float, n: int) -> float:
     """
     from scipy.special import betainc  # here: importing this room must stay light
 
-    return float(betainc(n / 2 - 1, 0.5, 1 - pcc * pcc)) if n >= 3 else 1.0
+    # a correlation from elsewhere may be rounded to more than 1
+    return float(betainc(n / 2 - 1, 0.5, max(0.0, 1 - pcc * pcc))) if n >= 3 else 1.0

@@ -71,6 +71,8 @@ def convert_ras(source: Path, model: Mapping[str, Any], features: Sequence[str])
             f'model.fusion: {fusion["type"]}, but {source} holds a model with {kind}*, which needs '
             f'{KINDS[kind]}, as the configs of configs/ras have it'
         )
+    if fusion['type'] == 'ReliabilityFusion':
+        _check_unrepaired(source, model, fusion)
     ours = _modalities(source, stored, [m for m in features if m != fusion.get('tokens')])
     if kind == 'image_proj.' and list(model.get('encoders') or {}) != list(features):
         raise ConfigError(
@@ -93,7 +95,29 @@ def convert_ras(source: Path, model: Mapping[str, Any], features: Sequence[str])
         m: _width(m, weights, m == fusion.get('tokens')) for m in features
     }
     compare_weights(source, weights, {**model, 'input_dims': dims}, unknown)
-    return ConvertedWeights(weights, dims, left_out)
+    return ConvertedWeights(weights, dims, left_out, _not_in_weights(fusion))
+
+
+def _check_unrepaired(source: Path, model: Mapping[str, Any], fusion: Mapping[str, Any]) -> None:
+    """Refuse a config with our repairs of RAAV, whose parameters are the same and whose numbers are not."""
+    repairs = ['model.fusion.normalize_all=True'] if fusion.get('normalize_all', True) else []
+    for i, context in enumerate(model.get('context') or ()):
+        if context.get('type') == 'PreNormEncoderContext' and context.get('position', True):
+            repairs.append(f'model.context[{i}].position=True')
+    if repairs:
+        raise ConfigError(
+            f'{" and ".join(repairs)}: {source} was trained without, and would give other predictions: take '
+            'configs/ras/raav_reference_*.py, or set repaired=False'
+        )
+
+
+def _not_in_weights(fusion: Mapping[str, Any]) -> tuple[str, ...]:
+    """What weights fit whatever it is, for the user to compare: the direction of a directed fusion."""
+    if fusion['type'] != 'DirectedFusion':
+        return ()
+    given = {name: fusion.get(name, 'fusion') for name in ('query', 'key', 'value')}
+    shown = ', '.join(f'{name}={value}' for name, value in given.items())
+    return (f'not in the checkpoint, taken from the config: {shown}: hold them against its training',)
 
 
 def _modalities(source: Path, stored: Mapping[str, Tensor], here: list[str]) -> dict[str, str]:

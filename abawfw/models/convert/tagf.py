@@ -29,11 +29,13 @@ class ConvertedWeights(NamedTuple):
         weights: by our names.
         input_dims: of the modalities, in the config's order.
         left_out: why -> the names of the reference, shortened, with the number of tensors of each.
+        notes: what else the user should know, a line each.
     """
 
     weights: dict[str, Tensor]
     input_dims: dict[str, int | tuple[int, ...]]
     left_out: dict[str, list[str]]
+    notes: tuple[str, ...] = ()
 
 
 def convert_tagf(

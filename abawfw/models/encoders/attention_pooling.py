@@ -50,9 +50,7 @@ class AttentionPooling(nn.Module):
             (batch, time, 2 in_dim): means, then standard deviations.
         """
         x = x.masked_fill(~observed[..., None], 0)
-        part = torch.arange(x.shape[1], device=x.device) // self.frames
-        starts = torch.arange(0, x.shape[1], self.frames, device=x.device) // self.frames
-        members = (part == starts[:, None]) & observed[:, None]  # (batch, parts, time)
+        part, members = self._parts(observed)
         some = members.any(dim=-1, keepdim=True)
         # A softmax over nothing would be NaN: such a part sees the whole clip, and the result is omitted.
         scores = self.scores(x).mT.masked_fill(~(members | ~some), float('-inf'))
@@ -63,3 +61,15 @@ class AttentionPooling(nn.Module):
         variance = weights @ (x - centre).square() - (mean - centre).square()
         token = torch.cat([mean, (variance.clamp(min=0) + EPS).sqrt()], dim=-1).masked_fill(~some, 0)
         return token.index_select(1, part)
+
+    def observed_after(self, observed: Tensor) -> Tensor:
+        """Where there is a token, (batch, time) bool: in all frames of a part with an observed one."""
+        part, members = self._parts(observed)
+        return members.any(dim=-1).index_select(1, part)
+
+    def _parts(self, observed: Tensor) -> tuple[Tensor, Tensor]:
+        """The part of each frame, (time,), and the observed frames of each, (batch, parts, time) bool."""
+        frames = observed.shape[1]
+        part = torch.arange(frames, device=observed.device) // self.frames
+        starts = torch.arange(0, frames, self.frames, device=observed.device) // self.frames
+        return part, (part == starts[:, None]) & observed[:, None]

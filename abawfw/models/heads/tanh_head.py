@@ -35,8 +35,9 @@ class _Layer(nn.Module):
 class TanhHead(VAHead):
     """[Linear, batch normalisation, leaky ReLU]* then Linear to the targets, tanh (docs/tagf.md, Models).
 
-    Batch statistics are those of the frames that exist. ``hidden.0.linear``, ``hidden.0.norm`` and ``out``
-    hold the same parameters as ``regressor1``, ``bn1`` and ``regressor2`` of TAGF.
+    Batch statistics are those of the frames that exist and of which some modality was observed.
+    ``hidden.0.linear``, ``hidden.0.norm`` and ``out`` hold the same parameters as ``regressor1``, ``bn1`` and
+    ``regressor2`` of TAGF.
 
     Args:
         in_dim: width of the sequence that comes in.

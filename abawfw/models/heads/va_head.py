@@ -109,9 +109,11 @@ class VAHead(nn.Module, ABC):
                 f'{type(loss).__name__}: targets={list(chosen)}, but the head predicts {list(self.targets)}; '
                 'name some of these, or omit targets for all of them'
             )
-        name = '_'.join(['loss', loss.name, *(loss.targets or ())])
-        same = sum(isinstance(x, type(loss)) and x.targets == loss.targets for x in self.losses.values())
-        key = f'{name}_{same + 1}' if same else name
+        key = name = '_'.join(['loss', loss.name, *(loss.targets or ())])
+        turn = 1
+        while key in self.losses:  # by key: losses of two types may have one name
+            turn += 1
+            key = f'{name}_{turn}'
         self.losses[key] = loss
         self._columns[key] = None if loss.targets is None else [self.targets.index(x) for x in chosen]
 

@@ -1,4 +1,5 @@
-# AdamW, after a warm-up one cosine to zero, batch by batch, and an average of the weights.
+# AdamW, after a warm-up one cosine towards zero, batch by batch, and an average of the weights. The cosine is
+# as long as the training and begins after the warm-up: training ends that many epochs before zero.
 lr = 2e-4
 weight_decay = 1e-2
 epochs = 30
