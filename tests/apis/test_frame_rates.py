@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from command_line import call
+from command_line import ROOT, call
 from numpy.typing import NDArray
+from random_runs import make_run
 from vector_trials import tagf_run, write_vectors
 
 from abawfw.apis import VAInferencer
