@@ -11,7 +11,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.dist import get_dist_info
 
-from abawfw.checkpoints import load_checkpoint, load_state_dict
+from abawfw.checkpoints import load_state_dict
 from abawfw.components import build, building
 from abawfw.config.loading import TRACKERS
 from abawfw.datasets.loader import build_dataloader
@@ -64,13 +64,8 @@ def build_loader(
         raise DataError(with_check_data(error, loader['dataset']['store'])) from error
 
 
-def fitted_transforms(checkpoint: Path) -> list[dict[str, Any]] | None:
-    """What the transforms of the run that wrote a checkpoint took from its training videos, if it says so."""
-    return fitted_of(load_checkpoint(checkpoint)['meta'])
-
-
 def fitted_of(meta: dict[str, Any]) -> list[dict[str, Any]] | None:
-    """The same from the ``meta`` of a checkpoint that is already read."""
+    """What transforms took from the training videos, by the ``meta`` of a checkpoint; None if unknown."""
     stored = meta.get('fitted')
     if stored is None:
         return None

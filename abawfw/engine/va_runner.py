@@ -249,11 +249,8 @@ class VARunner(Runner):
                 aside = later.replace(later.with_name(f'{later.name}.unused'))
                 self.logger.warning(f'{later.name} is later than the resumed state: renamed to {aside.name}')
 
-    def save_training_state(self, keep: int = 2) -> Path:
+    def save_training_state(self) -> Path:
         """Save everything that a resumed run needs; every rank must call this at the same point.
-
-        Args:
-            keep: how many training states stay in the work_dir, so that one remains if another is damaged.
 
         Returns:
             The file written.
@@ -263,7 +260,7 @@ class VARunner(Runner):
         state = capture(self)
         if self.rank == 0:
             save_checkpoint(state, path)
-            for old in resumable_checkpoints(Path(self.work_dir))[keep:]:
+            for old in resumable_checkpoints(Path(self.work_dir))[2:]:  # one remains if another is damaged
                 old.unlink()
         return path
 

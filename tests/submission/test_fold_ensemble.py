@@ -40,9 +40,9 @@ def test_folder_of_folds(tmp_path: Path) -> None:
     found = Ensemble([tmp_path / 'cv']).targets['valence']
     assert [path.name for path in found.runs] == ['fold0', 'fold1', 'fold2']
     assert found.folds == 3
-    for k, value in enumerate(found.run_ccc):
+    for k, run in enumerate(found.contributions):
         true, pred = (np.concatenate([c[v] for v in FOLDS[k]]) for c in (LABELS, made[k][0]))
-        assert value == pytest.approx(ccc(true, pred), rel=1e-9)
+        assert run.ccc == pytest.approx(ccc(true, pred), rel=1e-9)
     everything = {v: p for val, _ in made.values() for v, p in val.items()}
     expected = ccc(*(np.concatenate([c[v] for v in LABELS]) for c in (LABELS, everything)))
     assert found.val is not None
@@ -188,8 +188,8 @@ def test_text_files_count_as_a_run_without_val(tmp_path: Path) -> None:
     runs = [tmp_path / 'fold0', tmp_path / 'text']
     found = Ensemble(runs).targets['arousal']
     assert found.val is None
-    assert found.run_ccc[0] is not None
-    assert found.run_ccc[1] is None
+    assert found.contributions[0].ccc is not None
+    assert found.contributions[1].ccc is None
     assert found.preds is not None
     np.testing.assert_allclose(found.preds['v0'], (test['v0'] + other['v0']) / 2, atol=1e-12)
     done = command(*runs, '--out', tmp_path / 'out')
