@@ -23,8 +23,9 @@ from abawfw.results.config_comparison import THESE_RUNS, ConfigComparison
 from abawfw.results.report_table import aligned
 from abawfw.results.run import PREDICTIONS, Run
 from abawfw.series.launchers.base import Failure, Launcher, Report
-from abawfw.series.runs import PlannedRun, Row, Series, launch, to_csv
+from abawfw.series.runs import PlannedRun, Row, Series, launch
 from abawfw.series.sweep_space import AT_TEST
+from abawfw.text_files import csv_text
 from abawfw.visualization.config_page import config_page
 from abawfw.visualization.page import plotly_source
 
@@ -268,7 +269,7 @@ def compare_configs(
         protocol.stage,
     )
     rows = rows_of(comparison)
-    write_text(out / CSV, to_csv(rows))
+    write_text(out / CSV, csv_text(rows))
     config_page(comparison, f'Protocol {protocol.path.stem}').write(out / PAGE)
     return ProtocolResult(comparison, rows, [])
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +26,7 @@ from abawfw.groups import known_groups
 from abawfw.progress import Report, unseen
 from abawfw.registry import RATER_FUSIONS
 from abawfw.results.report_table import aligned
+from abawfw.text_files import csv_text
 from abawfw.visualization.page import plotly_source
 
 TABLE, PAGE = 'agreement.csv', 'raters.html'
@@ -279,7 +278,8 @@ class _FusedFolder(FolderWriter):
                 (self._folder / folder / f'{frames[name].name or name}.txt').write_text(
                     text, encoding='utf-8'
                 )
-        (self._folder / TABLE).write_text(to_csv(report), encoding='utf-8')
+        rows = [row for of in report.targets for row in _rows(of)]
+        (self._folder / TABLE).write_text(csv_text(rows), encoding='utf-8')
         title = f'Raters of {counted(len(frames), "video")}'
         page = rater_page(title, rule, report.targets, report.warnings, report.notes)
         page.write(self._folder / PAGE)
@@ -293,19 +293,8 @@ class _FusedFolder(FolderWriter):
         return np.full(count, NO_LABEL)
 
 
-def to_csv(report: FusedReport) -> str:
-    """The table: of all videos (no ``video``) and of each, a row per rater, and one of all raters."""
-    rows = [row for of in report.targets for row in _rows(of)]
-    text = io.StringIO()
-    writer = csv.DictWriter(
-        text, list(dict.fromkeys(key for row in rows for key in row)), lineterminator='\n'
-    )
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
-
-
 def _rows(of: Assessment) -> Iterator[dict[str, Any]]:
+    """The table: of all videos (no ``video``) and of each, a row per rater, and one of all raters."""
     yield from _rows_of(of, '', of.agreement, of.delays)
     for video, agreement in of.by_video.items():
         yield from _rows_of(of, video, agreement, {})

@@ -15,8 +15,9 @@ from abawfw.evaluation.functional import ccc, ccc_centring
 from abawfw.results.predictions import write_predictions
 from abawfw.results.run import CROSS_VALIDATION
 from abawfw.results.trial_files import write_trial_files
-from abawfw.series.runs import mean_and_std, to_csv
+from abawfw.series.runs import mean_and_std
 from abawfw.submission.ensemble import Ensemble
+from abawfw.text_files import csv_text
 
 LABELS = curves(0)
 TEST = curves(50, (7, 5))
@@ -134,7 +135,7 @@ def test_a_fold_whose_folder_is_gone_is_missed(tmp_path: Path, seeds: tuple[int,
     for name in names:
         make_fold(tmp_path / name, int(name[4]))
     rows = [{'run': name, 'ccc': 0.5} for name in names]
-    (tmp_path / CROSS_VALIDATION).write_text(to_csv([*rows, *mean_and_std(rows, ['ccc'])]))
+    (tmp_path / CROSS_VALIDATION).write_text(csv_text([*rows, *mean_and_std(rows, ['ccc'])]))
     assert len(Ensemble([tmp_path], ['valence']).targets['valence'].runs) == len(names)
     gone = [name for name in names if name.startswith('fold1')]
     for name in gone:

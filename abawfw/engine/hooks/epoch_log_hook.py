@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from abawfw.errors import TrainingError
 from abawfw.files import write_text
 from abawfw.registry import HOOKS
 from abawfw.results.run import METRICS
+from abawfw.text_files import csv_text
 
 
 @HOOKS.register_module()
@@ -47,13 +46,8 @@ class EpochLogHook(Hook):
         self.rows.append(record)
         if runner.rank != 0:
             return
-        text = io.StringIO()
-        writer = csv.DictWriter(
-            text, list(dict.fromkeys(k for r in self.rows for k in r)), lineterminator='\n'
-        )
-        writer.writeheader()
-        writer.writerows([{k: f'{v:.8g}' for k, v in row.items()} for row in self.rows])
-        write_text(Path(runner.work_dir) / METRICS, text.getvalue())
+        rows = [{k: f'{v:.8g}' for k, v in row.items()} for row in self.rows]
+        write_text(Path(runner.work_dir) / METRICS, csv_text(rows))
         self._record(runner, runner.visualizer.add_scalars, record, step=int(record['epoch']))
         scores = [
             f'{target} {record[f"train_ccc_{target}"]:.3f}/{record[f"val_ccc_{target}"]:.3f}'
