@@ -25,7 +25,7 @@ from abawfw.files import FolderWriter
 from abawfw.groups import known_groups
 from abawfw.progress import Report, unseen
 from abawfw.registry import RATER_FUSIONS
-from abawfw.results.report_table import aligned
+from abawfw.results.report_table import aligned, interval_text, number_text
 from abawfw.text_files import csv_text
 from abawfw.visualization.page import plotly_source
 
@@ -278,8 +278,8 @@ class _FusedFolder(FolderWriter):
                 (self._folder / folder / f'{frames[name].name or name}.txt').write_text(
                     text, encoding='utf-8'
                 )
-        rows = [row for of in report.targets for row in _rows(of)]
-        (self._folder / TABLE).write_text(csv_text(rows), encoding='utf-8')
+        table = [row for of in report.targets for row in _rows(of)]
+        (self._folder / TABLE).write_text(csv_text(table), encoding='utf-8')
         title = f'Raters of {counted(len(frames), "video")}'
         page = rater_page(title, rule, report.targets, report.warnings, report.notes)
         page.write(self._folder / PAGE)
@@ -344,22 +344,19 @@ def raters_text(report: FusedReport) -> str:
             delay = of.delays.get(rater)
             lines.append(
                 [
-                    *(rater, _text(found.ccc.value), _ends(*found.ccc.interval[:2])),
-                    *(_text(found.pcc.value), _ends(*found.pcc.interval[:2])),
-                    _text(delay.seconds if delay else None, '+.2f'),
-                    _ends(delay.low, delay.high, '+.2f') if delay else 'none',
-                    *([_text(weights.get(rater))] if weights else []),
+                    *(rater, *_cells(found.ccc), *_cells(found.pcc)),
+                    number_text(delay.seconds if delay else None, '+.2f'),
+                    interval_text(delay.low, delay.high, '+.2f') if delay else 'none',
+                    *([number_text(weights.get(rater), '.3f')] if weights else []),
                 ]
             )
         parts.append(f'{of.target}, each rater with the mean of the others; intervals over {of.unit_text}')
         parts += aligned(lines, left=(0,)) if len(lines) > 1 else ['no two raters of one frame']
         parts += [f'weight: fraction that the rater counts for {of.fused.weighed}'] if weights else []
         for panel in of.agreement.panels:
-            parts.append(
-                f'{counted(len(panel.raters), "rater")}, {counted(panel.videos, "video")}: alpha '
-                f'{_text(panel.alpha.value)} ({_ends(*panel.alpha.interval[:2])}), ICC(2,k) '
-                f'{_text(panel.icc.value)} ({_ends(*panel.icc.interval[:2])})'
-            )
+            alpha, icc = ('{} ({})'.format(*_cells(measure)) for measure in (panel.alpha, panel.icc))
+            of_whom = f'{counted(len(panel.raters), "rater")}, {counted(panel.videos, "video")}'
+            parts.append(f'{of_whom}: alpha {alpha}, ICC(2,k) {icc}')
         missing = dict.fromkeys(panel.alpha.interval.obstacle for panel in of.agreement.panels)
         parts += [f'no interval: {text}' for text in missing if text]
         parts.append('')
@@ -369,9 +366,5 @@ def raters_text(report: FusedReport) -> str:
     return '\n'.join(parts)
 
 
-def _text(value: float | None, form: str = '.3f') -> str:
-    return '-' if value is None else format(value, form)
-
-
-def _ends(low: float | None, high: float | None, form: str = '.3f') -> str:
-    return 'none' if low is None or high is None else f'{low:{form}} .. {high:{form}}'
+def _cells(of: Measure) -> tuple[str, str]:
+    return number_text(of.value, '.3f'), interval_text(*of.interval[:2], '.3f')

@@ -118,22 +118,15 @@ def measured_row(
 
 def render_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """The rows as aligned text; below them what intervals were drawn over, and notes."""
-    lines = [HEADER]
-    for row in rows:
-        low, high = row['ccc_low'], row['ccc_high']
-        lines.append(
-            (
-                row['target'],
-                row['stage'],
-                f'{row["ccc"]:.4f}',
-                'none' if low is None else f'{low:.4f} .. {high:.4f}',
-                f'{row["pcc"]:.4f}',
-                f'{row["rmse"]:.4f}',
-                f'{row["frames"]:,}',
-                str(row['videos']),
-            )
+    lines = [
+        (
+            *(row['target'], row['stage']),
+            *(f'{row["ccc"]:.4f}', interval_text(row['ccc_low'], row['ccc_high'])),
+            *(f'{row["pcc"]:.4f}', f'{row["rmse"]:.4f}', f'{row["frames"]:,}', str(row['videos'])),
         )
-    text = aligned(lines, left=(0, 1))
+        for row in rows
+    ]
+    text = aligned([HEADER, *lines], left=(0, 1))
     units: dict[str, list[str]] = {}
     notes: dict[tuple[str, str], list[str]] = {}
     for row in rows:
@@ -170,3 +163,13 @@ def aligned(lines: Sequence[Sequence[str]], left: Collection[int] = ()) -> list[
     ]
     text.insert(1, '  '.join('-' * width for width in widths))
     return text
+
+
+def number_text(value: float | None, form: str = '.4f', absent: str = '-') -> str:
+    """A number of a table as text."""
+    return absent if value is None else format(value, form)
+
+
+def interval_text(low: float | None, high: float | None, form: str = '.4f', absent: str = 'none') -> str:
+    """An interval of a table as text."""
+    return absent if low is None or high is None else f'{low:{form}} .. {high:{form}}'
