@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from abawfw.apis.rater_frames import FindFrames, VideoFrames
-from abawfw.components import arguments
+from abawfw.components import construct_named
 from abawfw.conventions import FRAMES_APART, NO_LABEL, TARGETS
 from abawfw.datasets.importers.affwild2_files import FOLDERS, HEADER
 from abawfw.datasets.importers.rater_files import RaterFile, read_rater_files
-from abawfw.errors import ConfigError, DataError, counted, few, nearest
+from abawfw.errors import DataError, counted, few
 from abawfw.evaluation.functional import Agreement, Delay, VideoRatings
 from abawfw.evaluation.functional.rater_agreement import Measure
 from abawfw.evaluation.functional.rater_delays import BOUND, check_bound
@@ -123,11 +123,8 @@ def build_fusion(name: str, max_delay: float) -> RaterFusion:
         ConfigError: there is none, or no delay of this size can be looked for.
     """
     check_bound(max_delay)
-    if name not in RATER_FUSIONS.module_dict:
-        raise ConfigError(f'--fusion {name}: no such rule; {nearest(name, RATER_FUSIONS.module_dict)}')
-    component = RATER_FUSIONS.module_dict[name]
-    # MMEngine's own way to build writes a debug message, and imports PyTorch for it
-    rule: RaterFusion = component(**({'bound': max_delay} if 'bound' in arguments(component) else {}))
+    place = f'--fusion {name}'
+    rule: RaterFusion = construct_named(RATER_FUSIONS, name, {}, place, ': no such rule', bound=max_delay)
     return rule
 
 
