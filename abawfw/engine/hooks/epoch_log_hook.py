@@ -9,6 +9,7 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from abawfw.engine.training_state import Resumable
 from abawfw.errors import TrainingError
 from abawfw.files import write_text
 from abawfw.registry import HOOKS
@@ -17,7 +18,7 @@ from abawfw.text_files import csv_text
 
 
 @HOOKS.register_module()
-class EpochLogHook(Hook):
+class EpochLogHook(Resumable, Hook):
     """Write the figures of every epoch.
 
     ``metrics.csv`` holds one row per epoch and is rewritten whole, so a resumed run has no row twice. The
@@ -25,6 +26,7 @@ class EpochLogHook(Hook):
     that is gone, is no longer used, and the run continues.
     """
 
+    position = ('rows',)
     priority = 'LOW'
 
     def __init__(self) -> None:
@@ -78,14 +80,6 @@ class EpochLogHook(Hook):
                 f'the tracker failed and is no longer used ({type(error).__name__}: {reason}); every figure '
                 f'is in {Path(runner.work_dir) / METRICS}'
             )
-
-    def state_dict(self) -> dict[str, Any]:
-        """The rows so far."""
-        return {'rows': self.rows}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue these rows."""
-        self.rows = state['rows']
 
 
 def _number(column: str, value: Any) -> float:

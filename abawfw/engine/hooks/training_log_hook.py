@@ -5,13 +5,12 @@ from __future__ import annotations
 import time
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 import numpy as np
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from abawfw.engine.training_state import bare_model
+from abawfw.engine.training_state import Resumable, bare_model
 from abawfw.evaluation.functional import pcc_p_value
 from abawfw.files import write_text
 from abawfw.registry import HOOKS
@@ -24,7 +23,7 @@ COLUMNS = (
 
 
 @HOOKS.register_module()
-class TrainingLogHook(Hook):
+class TrainingLogHook(Resumable, Hook):
     """Write ``training_logs.csv`` of the work_dir, one row per epoch (docs/tagf.md, Training).
 
     One table, rewritten whole, so a resumed run has no row twice. Epochs count from 0 and times are seconds
@@ -38,6 +37,7 @@ class TrainingLogHook(Hook):
     has each target's. ``val_loss`` is empty without ``ValidationLossHook``, and for heads that classify.
     """
 
+    position = ('rows',)
     priority = 'LOW'
 
     def __init__(self) -> None:
@@ -75,14 +75,6 @@ class TrainingLogHook(Hook):
                 {**{k: f'{v:.8g}' for k, v in row.items()}, 'time': f'{row["time"]:.3f}'} for row in self.rows
             ]
             write_text(Path(runner.work_dir) / 'training_logs.csv', csv_text(rows, COLUMNS))
-
-    def state_dict(self) -> dict[str, Any]:
-        """The rows so far."""
-        return {'rows': self.rows}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue these rows."""
-        self.rows = state['rows']
 
 
 def _validated_frames(runner: Runner, targets: int) -> list[int]:
