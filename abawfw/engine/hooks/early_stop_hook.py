@@ -6,7 +6,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from abawfw.components import Count, WholeNumber
-from abawfw.engine.monitor import check_monitor, monitored_score
+from abawfw.engine.monitor import monitored_score
 from abawfw.engine.training_state import Resumable
 from abawfw.registry import HOOKS
 
@@ -33,8 +33,7 @@ class EarlyStopHook(Resumable, Hook):
         self.epochs = self.waited = 0
 
     def before_train(self, runner: Runner) -> None:
-        """Check the name of the score before time is spent; stop at once if the resumed run had stopped."""
-        check_monitor(runner, 'EarlyStopHook', self.monitor)
+        """Stop at once if the resumed run had stopped."""
         runner.train_loop.stop_training |= self.waited >= self.patience
 
     def between_epochs(self, runner: Runner) -> None:

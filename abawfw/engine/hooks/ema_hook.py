@@ -77,10 +77,8 @@ class EMAHook(Resumable, Hook):
         """Compare a resumed average with the model.
 
         Raises:
-            ConfigError: see ``check_run``.
             CheckpointError: the average is that of another model.
         """
-        self.check_run(runner.hooks, runner.max_epochs)
         own = list(bare_model(runner).parameters())
         if self.average and [x.shape for x in self.average] != [p.shape for p in own]:
             raise CheckpointError(

@@ -11,9 +11,8 @@ from mmengine.runner import Runner
 
 from abawfw.components import Positive
 from abawfw.engine.hooks.checkpoint_hook import VACheckpointHook
-from abawfw.engine.monitor import check_monitor
 from abawfw.engine.schedulers import WarmupPlateauLR
-from abawfw.engine.training_state import Resumable, bare_model
+from abawfw.engine.training_state import Resumable
 from abawfw.errors import ConfigError, nearest
 from abawfw.registry import HOOKS
 
@@ -56,15 +55,7 @@ class GradualReleaseHook(Resumable, Hook):
         self.stage = 0
 
     def before_train(self, runner: Runner) -> None:
-        """Check every stage before time is spent, and release the first; a resumed run has done so.
-
-        Raises:
-            ConfigError: a stage names a part that does not exist or is not frozen, or something that a
-                release needs is missing.
-        """
-        check_monitor(runner, 'GradualReleaseHook', self.monitor)
-        VACheckpointHook.of(runner, 'GradualReleaseHook')
-        self.check_parts(bare_model(runner))
+        """Release the first stage; a resumed run has done so."""
         schedule = _schedule(runner)
         if not self.stage:
             self._release(runner)
