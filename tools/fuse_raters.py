@@ -38,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     waits_for(f'reading {args.annotations}', 'mmengine')
     from abawfw.apis.fuse_raters import PAGE, TABLE, fuse_raters, raters_text
     from abawfw.apis.rater_frames import frames_at_rate, frames_of_store, frames_of_videos, has_videos
+    from abawfw.datasets.importers.rater_files import read_rater_files
     from abawfw.progress import Progress
 
     if args.videos and args.store:
@@ -54,6 +55,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     elif args.fps and args.frames:
         find = frames_at_rate(args.fps, args.frames)
     else:
+        read_rater_files(args.annotations)  # another folder, named by mistake, is reported first
         raise ConfigError(
             f'{args.annotations}: when are the frames of these videos? Name their folder with --videos, a '
             'store of them with --store, or give --fps and --frames'

@@ -30,10 +30,11 @@ def main(argv: list[str] | None = None) -> int:
     from abawfw.visualization.curves import DPI, draw_training, draw_videos
     from abawfw.visualization.va_figure import save_figure
 
-    figures = {
-        f'curves.{args.format}': draw_videos(tested, args.video),
-        f'training.{args.format}': draw_training(tested, args.keys),
-    }
+    figures = {f'curves.{args.format}': draw_videos(tested, args.video)}
+    if tested.epochs or args.keys:
+        figures[f'training.{args.format}'] = draw_training(tested, args.keys)
+    else:
+        print(f'note: {args.run} knows no epochs of its training: curves alone are drawn')
     paths = [(args.out or args.run) / name for name in figures]
     for path in paths:
         check_writable(path, path.name, '--out')

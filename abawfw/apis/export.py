@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 import abawfw
+from abawfw.apis.build import clips_of
 from abawfw.apis.frame_pipeline import FramePipeline
 from abawfw.apis.postprocessing import as_tested, intervals_as_tested
 from abawfw.apis.trained_run import LoadedRun, load_run
@@ -67,13 +68,15 @@ def export(run: str | Path, out: str | Path, checkpoint: str | Path | None = Non
         checkpoint: for all targets; otherwise the best one of each.
 
     Raises:
-        ConfigError: a package is missing, the file cannot be written, or the model has no form of fixed
-            shapes.
+        ConfigError: a package is missing, the file cannot be written or has another ending than .onnx, or the
+            model has no form of fixed shapes.
         CheckpointError: no checkpoint, or one that does not fit the config.
         TrainingError: the file does not give what PyTorch gives; none is written.
     """
     check_packages()
     out = Path(out)
+    if not out.is_dir() and out.suffix.lower() != '.onnx':  # else a file of a run named by mistake is lost
+        raise ConfigError(f'--onnx {out}: the file has a name that ends in .onnx, such as model.onnx')
     check_writable(out, 'model.onnx', '--onnx')
     import onnx
 
@@ -277,18 +280,18 @@ def describe(run: LoadedRun, graph: ExportGraph) -> dict[str, Any]:
     Returns:
         ``features``: dims and type of every input; ``masks``: the masks that are inputs; ``targets``: the
         columns of ``va``; ``states``: pairs of input and output; ``clips``: the rule by which the run cuts
-        videos; ``length``: frames that every clip must have, ``max_length``: that it may have, or None;
-        ``pipeline``: what the features go through before, in order, with statistics of the training videos
-        (``mean``, ``std``); ``postprocess``: by target, the steps that the run applies to a whole video
-        afterwards, before it clips; ``intervals``: by target, how far that may be off, of those that were
-        tested with intervals: ``reach`` times the root of ``floor`` squared and the variance of the curve
-        within ``window`` frames on either side, clipped to [-1, 1]; ``extraction``: settings of the
-        extractors; ``fps``: lowest and highest frames per second of the training videos, or None;
-        ``checkpoints``: per target; ``version``.
+        videos for predictions, with ``weights`` where ``overlap`` cuts them; ``length``: frames that every
+        clip must have, ``max_length``: that it may have, or None; ``pipeline``: what the features go through
+        before, in order, with statistics of the training videos (``mean``, ``std``); ``postprocess``: by
+        target, the steps that the run applies to a whole video afterwards, before it clips; ``intervals``: by
+        target, how far that may be off, of those that were tested with intervals: ``reach`` times the root of
+        ``floor`` squared and the variance of the curve within ``window`` frames on either side, clipped to
+        [-1, 1]; ``extraction``: settings of the extractors; ``fps``: lowest and highest frames per second of
+        the training videos, or None; ``checkpoints``: per target; ``version``.
     """
-    dataset = run.cfg.val_dataloader.dataset
+    clips = clips_of(run.cfg)
     postprocess = as_tested(run.cfg, run.checkpoints)
-    intervals = intervals_as_tested(run.checkpoints, postprocess, dataset.clips.to_dict())
+    intervals = intervals_as_tested(run.checkpoints, postprocess, clips)
     return {
         'features': {
             name: {'dims': list(dims), 'dtype': 'uint8' if len(dims) == 3 else 'float32'}
@@ -297,7 +300,7 @@ def describe(run: LoadedRun, graph: ExportGraph) -> dict[str, Any]:
         'masks': [f'{name}_observed' for name in graph.masked],
         'targets': list(run.targets),
         'states': [{'input': f'state.{name}', 'output': f'next_state.{name}'} for name in graph.states],
-        'clips': dataset.clips.to_dict(),
+        'clips': clips,
         'length': graph.length,
         'max_length': graph.max_length,
         'pipeline': _steps(run, padded=graph.length is not None),

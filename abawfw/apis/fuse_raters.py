@@ -160,7 +160,7 @@ def _on_frames(
             other, before = raters[file.rater]
             both = np.isfinite(values) & np.isfinite(before)
             if both.sum() > OVERLAP:
-                problems.append(_overlapping(file, other, target, times[both]))
+                problems.append(_overlapping(file, other, target, times, np.flatnonzero(both)))
             raters[file.rater] = file, np.where(np.isfinite(before), before, values)
     videos: dict[str, dict[str, VideoRatings]] = {}
     for target in TARGETS:
@@ -194,11 +194,14 @@ def _beyond(file: RaterFile, frames: NDArray[np.float64]) -> str | None:
     )
 
 
-def _overlapping(file: RaterFile, other: RaterFile, target: str, times: NDArray[np.float64]) -> str:
-    row = 0 if file.times is None else int(np.searchsorted(file.times, times[0]))
-    line = file.lines[min(row, len(file.lines) - 1)]
+def _overlapping(
+    file: RaterFile, other: RaterFile, target: str, times: NDArray[np.float64], both: NDArray[np.int64]
+) -> str:
+    first, last = times[both[0]], times[both[-1]]
+    row = both[0] if file.times is None else np.searchsorted(file.times, first)
+    line = file.lines[min(int(row), len(file.lines) - 1)]
     return (
-        f'{file.path}: line {line}: {file.rater} has rated {target} from {times[0]:.2f} to {times[-1]:.2f} s '
+        f'{file.path}: line {line}: {file.rater} has rated {target} from {first:.2f} to {last:.2f} s '
         f'in {other.path} too: remove from one of both what the other replaces, or call its rater '
         f'{file.rater}2'
     )
@@ -354,8 +357,7 @@ def raters_text(report: FusedReport) -> str:
             alpha, icc = ('{} ({})'.format(*_cells(measure)) for measure in (panel.alpha, panel.icc))
             of_whom = f'{counted(len(panel.raters), "rater")}, {counted(panel.videos, "video")}'
             parts.append(f'{of_whom}: alpha {alpha}, ICC(2,k) {icc}')
-        missing = dict.fromkeys(panel.alpha.interval.obstacle for panel in of.agreement.panels)
-        parts += [f'no interval: {text}' for text in missing if text]
+        parts += [f'no interval: {text}' for text in of.obstacles()]
         parts.append('')
     parts += [f'warning: {line}' for line in report.warnings]
     parts += [f'note: {line}' for line in report.notes]

@@ -28,16 +28,21 @@ from abawfw.datasets.stores.records import groups_of
 from abawfw.devices import computing_on, computing_with
 from abawfw.errors import CheckpointError, ConfigError
 from abawfw.evaluation.functional import Moments, moments
-from abawfw.files import Replacement, recover, write_text
+from abawfw.files import Replacement, write_text
 from abawfw.json_files import read_json
 from abawfw.models.layers import MaskedBatchNorm
 from abawfw.progress import Report, unseen
 from abawfw.results.run import CONFIG, PREDICTIONS, SUMMARY, Run
 from abawfw.submission.ensemble import expand
-from abawfw.submission.formats import FORMATS, SampleFile, Submission, check_format
+from abawfw.submission.formats import FORMATS, WRITTEN, SampleFile, Submission, check_format, check_output
 from abawfw.submission.weights import folds_of
 
 SUBMISSION = 'submission'  # folder of the submission in that of the soup
+OURS = (
+    *(CONFIG, SUMMARY, 'best_*.pth', f'{PREDICTIONS}/*', 'predict/*/*/*.txt'),
+    *(f'{SUBMISSION}/{pattern}' for pattern in WRITTEN),
+)
+"""Files of the run that a mean of weights is, its tests included."""
 SEED = ('seed: ', 'randomness.seed: ')  # what configs may differ in, as config_diff says it
 Measure = Callable[[frozenset[int]], Sequence[Moments]]
 """Statistics of val, of each video or group of videos, of the mean of the weights of these runs."""
@@ -163,16 +168,11 @@ def check_place(out: Path, overwrite: bool) -> list[str]:
     Raises:
         ConfigError: it is there.
     """
-    notes = recover(out)
-    if not out.exists() and not out.is_symlink():
+    notes = check_output(out, overwrite, OURS, 'mean of weights alone')
+    if not out.exists():
         return notes
-    restored = ''.join(f'; {note}' for note in notes)
-    if not overwrite:
-        raise ConfigError(
-            f'{out} exists already; choose another name or replace it with --overwrite{restored}'
-        )
     path = out / SUMMARY
-    summary = read_json(path) if path.is_file() and not out.is_symlink() else None
+    summary = read_json(path) if path.is_file() else None
     if not isinstance(summary, dict) or 'soup' not in summary:
         raise ConfigError(
             f'{out} is not a mean of weights, as its {SUMMARY} would say, and is not overwritten'

@@ -25,6 +25,7 @@ from abawfw.checkpoints import after_full_disk, resumable_checkpoints
 from abawfw.components import building
 from abawfw.config.loading import resolve
 from abawfw.datasets.clip_dataset import ClipDataset
+from abawfw.datasets.transforms import Normalize
 from abawfw.devices import AUTO, TF32, computing_on, computing_with, matmul_precision, multiplying_in
 from abawfw.engine.distributed import init_distributed
 from abawfw.engine.hooks.interrupt_hook import resume_command
@@ -228,6 +229,7 @@ def facts(runner: VARunner, precision: str) -> list[str]:
         *lines,
         f'model: {count:,} parameters, {trained:,} of them trained from the start',
         f'computes on {device} in {precision}{products}, {counted(threads, "thread")}{ranks}',
+        *not_normalised(runner.train_dataloader.dataset),
         *never_observed(runner.train_dataloader.dataset),
     ]
 
@@ -242,6 +244,13 @@ def default_work_dir(config: Path) -> Path:
 def is_main_process() -> bool:
     """Whether this process prints: rank 0, or the only one."""
     return get_dist_info()[0] == 0 and os.environ.get('RANK', '0') == '0'
+
+
+def not_normalised(dataset: ClipDataset) -> list[str]:
+    """A line about the features, images aside, that the model gets as the store has them."""
+    found = {name for t in dataset.pipeline if isinstance(t, Normalize) for name in t.features or ()}
+    left = [f for f in dataset.features if f not in found and len(dataset.store.feature(f).dims) == 1]
+    return [f'not normalised: {", ".join(left)} (normalized = [...] names what is to be)'] if left else []
 
 
 def never_observed(dataset: ClipDataset) -> list[str]:

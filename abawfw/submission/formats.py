@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
@@ -19,6 +19,11 @@ from abawfw.text_files import read_text
 
 HEADER = 'image_location,valence,arousal'
 SHOWN = 20  # problems listed by name
+WRITTEN = (
+    *('*.txt', *(f'{target}/*.txt' for target in TARGETS)),
+    *(file_name('train', '*', kind) for kind in ('clipped', 'smoothed')),
+)
+"""Files of a folder that tools/ensemble.py writes, whatever the format."""
 ROW = re.compile(r'([^,]+)/0*(\d{1,9})\.jpg')  # no more digits than a video has frames
 
 
@@ -175,7 +180,8 @@ def abaw(preds: TargetPredictions, sample: SampleFile | None, allow_repair: int 
 def of_teacher(preds: TargetPredictions, smoothed: bool) -> Submission:
     """Prediction files of train, as of a run, from which a student learns (``LoadPredictions``)."""
     kind = 'smoothed' if smoothed else 'clipped'
-    files = {file_name('train', target, kind): to_json(videos) for target, videos in preds.items()}
+    clipped = {t: {v: np.clip(p, -1, 1) for v, p in videos.items()} for t, videos in preds.items()}
+    files = {file_name('train', target, kind): to_json(videos) for target, videos in clipped.items()}
     return Submission(files, sum(len(p) for videos in preds.values() for p in videos.values()))
 
 
@@ -230,15 +236,22 @@ def _file(video: str) -> str:
     return f'{video}.txt'
 
 
-def check_output(out: Path | str, overwrite: bool = False) -> list[str]:
+def check_output(
+    out: Path | str, overwrite: bool = False, ours: Sequence[str] = WRITTEN, what: str = 'submission'
+) -> list[str]:
     """Refuse a path that exists, so that nothing is overwritten.
+
+    Args:
+        out: folder to write.
+        overwrite: replace it if all its files are of ours.
+        ours: patterns of these, relative to it.
+        what: it is, for errors.
 
     Returns:
         What had to be put right after a call that was killed, a line each.
 
     Raises:
-        ConfigError: ``out`` exists and ``overwrite`` is not set, or it holds anything but text files and
-            predictions of train.
+        ConfigError: ``out`` exists and ``overwrite`` is not set, or it holds anything else.
     """
     out = Path(out)
     notes = recover(out)
@@ -249,11 +262,14 @@ def check_output(out: Path | str, overwrite: bool = False) -> list[str]:
         raise ConfigError(
             f'{out} exists already; choose another name or replace it with --overwrite{restored}'
         )
-    ours = ('*.txt', file_name('train', '*', 'clipped'), file_name('train', '*', 'smoothed'))
-    files = [p for p in out.rglob('*') if not p.is_dir()]
-    foreign = next((p for p in files if not any(p.match(pattern) for pattern in ours)), None)
+    files = [p.relative_to(out) for p in sorted(out.rglob('*')) if not p.is_dir()]
+    # from the first part on: a pattern that is relative matches the last parts of any path
+    foreign = next((p for p in files if not any(Path('/', p).match(f'/{pattern}') for pattern in ours)), None)
     if out.is_symlink() or not out.is_dir() or foreign is not None:
-        raise ConfigError(f'{out} is not a submission ({foreign or "no folder"}) and is not overwritten')
+        raise ConfigError(
+            f'{out} is not a {what} ({"no folder" if foreign is None else out / foreign}) and is not '
+            'overwritten; move away what you keep'
+        )
     return notes
 
 

@@ -277,7 +277,8 @@ def _table(c: Comparison) -> Table:
             columns.append(Column(names[k], '.3f', target, f'own CCC in {name}'))
             parts.append([m.own_ccc for m in c.moments[target][k]])
             hint = f'the difference of {name} to the baseline minus that without this video'
-            columns.append(Column('part', '+.4f', target, hint))
+            title = 'part' if len(names) == 2 else f'part of {names[k]}'
+            columns.append(Column(title, '+.4f', target, hint))
             parts.append(c.effects(k, target).tolist())
     rows = list(zip(*parts, strict=True))
     caption = f'Videos, sorted by their part of the difference of {names[1]}; choose one to see it'

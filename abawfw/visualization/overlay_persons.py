@@ -27,7 +27,7 @@ from abawfw.visualization.overlay_canvas import (
 
 PERSONS = ('#ffb454', '#6db3ff', '#7ee081', '#ff7a6b', '#c79bff', '#f2e14e', '#5fd6cf', '#ff9fd0')
 """On a dark ground, each as bright as the others; the ninth person has the colour of the first again."""
-ROWS = 8  # names that fit in a line
+NAME = 90  # pixels of a name in a line of names
 
 
 class PersonsCanvas(OverlayCanvas):
@@ -139,21 +139,23 @@ class PersonsCanvas(OverlayCanvas):
                 stroke_fill=PANEL, spacing=2,
             )  # fmt: skip
         seen = {person for person, _ in labels}
-        _, y, width, _ = self._curves
         for target, strip in self._strips.items():
-            pen.text((strip.x, y + 14), target, fill=INK, font=font(16))
-        step = min(90, (width - 200) // max(len(self.names[:ROWS]), 1))
-        left = self._image.x + 10
-        for person in self.names[:ROWS]:
+            pen.text((strip.x, self._curves.y + 14), target, fill=INK, font=font(16))
+        columns = max((self._image.width - 20) // NAME, 1)
+        lines = -(-len(self.names) // columns)
+        for k, person in enumerate(self.names):
+            line, column = divmod(k, columns)
             pen.text(
-                (left, self._image.y + self._image.height - 24),
+                (
+                    self._image.x + 10 + column * NAME,
+                    self._image.y + self._image.height - 24 - 20 * (lines - 1 - line),
+                ),
                 person,
                 fill=self.colours[person] if person in seen else FAINT,
                 font=font(14),
                 stroke_width=2,
                 stroke_fill=PANEL,
             )
-            left += step
         self._clock(pen, row)
         return np.asarray(image)
 

@@ -108,18 +108,12 @@ def _agreement(of: Assessment) -> list[Block]:
     together = [Column('raters'), Column('videos', ','), Column('frames', ',')]
     for name in ('alpha', 'ICC(2,k)'):
         together += [Column(name, '.3f'), Column('low', '.3f', name), Column('high', '.3f', name)]
-    missing = dict.fromkeys(
-        i.obstacle
-        for panel in of.agreement.panels
-        for i in (panel.alpha.interval, panel.icc.interval)
-        if i.obstacle
-    )
     name = of.target.capitalize()
     return [
         Table(f'{name}: each rater', columns, rows, sort=(2, True)),
         *([Paragraph(f'{name}: weight: {weight}.')] if weights else []),
         Table(f'{name}: all raters of the same videos', together, panels),
-        *(Paragraph(f'{name}: no interval: {text}') for text in missing),
+        *(Paragraph(f'{name}: no interval: {text}') for text in of.obstacles()),
     ]
 
 

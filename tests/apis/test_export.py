@@ -275,6 +275,8 @@ def test_what_cannot_be_written_is_told_before_loading(
     with pytest.raises(ConfigError, match=r'is a folder; name a file to write, such as .*/model\.onnx'):
         export(tmp_path / 'nowhere', tmp_path)
     (tmp_path / 'file').touch()
+    with pytest.raises(ConfigError, match=r'best\.pth: the file has a name that ends in \.onnx'):
+        export(tmp_path / 'nowhere', tmp_path / 'best.pth')  # a checkpoint named by mistake
     with pytest.raises(
         DataError, match=r'file/folder: cannot be written \(Not a directory\); choose another place'
     ):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 
 import h5py
@@ -20,7 +21,7 @@ from abawfw.datasets.importers.affwild2 import convert_affwild2
 from abawfw.datasets.importers.affwild2_files import read_annotation
 from abawfw.datasets.stores import RUCAIM3Store
 from abawfw.datasets.stores.rucaim3.writer import RUCAIM3Writer
-from abawfw.errors import ConfigError
+from abawfw.errors import ConfigError, DataError
 
 FPS, FRAMES = 25, 500
 AT_RATE = ('--fps', FPS, '--frames', FRAMES)
@@ -176,6 +177,17 @@ def test_a_file_of_another_video(tmp_path: Path, fuse) -> None:
         f'{rows}: line 401: 400 rows of frames, and v0 has 500: a file of another video'
     )
     rows.unlink()
+    alone, near = (folder / f'v0.{rater}.1.txt' for rater in 'de')
+    alone.write_text('valence,arousal\n' + '0.1,0\n' * 502)  # frames may differ by two
+    near.write_text('valence,arousal\n' + '0.1,0\n' * 498)
+    said = fuse(*AT_RATE, out='noted').out
+    assert f'note: {alone}: 502 rows for 500 frames: the last 2 omitted\n' in said
+    assert f'note: {near}: 498 rows for 500 frames: no rating of the last 2 frames\n' in said
+    second = folder / 'v0.d.2.txt'
+    second.write_text('valence,arousal\n' + '-5,-5\n' * 200 + '0.2,0\n' * 300)
+    assert f'{second}: line 202: d has rated valence from 8.00 to 19.96 s' in fuse(*AT_RATE).err
+    for path in (alone, near, second):
+        path.unlink()
     with RUCAIM3Writer(tmp_path / 'store', {'face': (1,)}) as writer:
         writer.add('v1', 'train', {'face': np.zeros((FRAMES, 1))})
     text = wrong(fuse('--store', tmp_path / 'store'), tmp_path)
@@ -364,6 +376,31 @@ def test_options_that_cannot_be(tmp_path: Path, fuse, options: tuple, said: str)
     assert done.code == 2
     assert said in done.err
     assert not (tmp_path / 'fused').exists()
+
+
+def test_a_folder_of_ratings_that_is_not_there_is_reported_first(tmp_path: Path, fuse) -> None:
+    assert fuse().err.startswith(f'error: {tmp_path}/ratings: no such folder; give the one with the files')
+
+
+def test_without_plotly_nothing_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def find(name: str) -> VideoFrames:
+        raise AssertionError(f'{name} is decoded')
+
+    rated(tmp_path / 'ratings', videos=1, raters='a')
+    monkeypatch.setitem(sys.modules, 'plotly.offline', None)
+    with pytest.raises(DataError, match=r'pip install -e \.\[report\]'):
+        fuse_raters(tmp_path / 'ratings', tmp_path / 'fused', find)
+
+
+def test_raters_who_are_equal_do_not_disagree(tmp_path: Path, fuse) -> None:
+    """Alpha is 1 but for rounding, with each of them and without."""
+    rng = np.random.default_rng(0)
+    true = course(rng, FRAMES, FPS)[:, None]
+    for rater in 'abc':
+        write(tmp_path / 'ratings', 'v', rater, true + 1e-6 * rng.standard_normal(true.shape))
+    done = fuse(*AT_RATE)
+    assert done.code == 0
+    assert 'disagrees' not in done.out
 
 
 def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path, fuse) -> None:

@@ -65,6 +65,9 @@ def test_the_page_tells_scores_differences_ensembles_and_configs(tmp_path: Path)
     for row, run in zip(scores, (a, b, c), strict=True):
         pred = np.concatenate(list(Run(run).predictions('valence', 'smoothed').values()))
         assert float(row[1]) == pytest.approx(ccc(true, pred), abs=1e-4)
+    head = re.search(r'Videos, sorted by their part.*?</thead>', page, re.DOTALL)
+    assert head is not None
+    assert [head[0].count(f'part of {name}') >= 1 for name in ('b', '&lt;i&gt;c')] == [True, True]
     differences = cells(page, 'CCC of each run minus that of the baseline')
     assert [row[-1] for row in differences] == [score.verdict for score in compare([a, b, c]).scores]
     assert differences[0][-1] == 'worse'

@@ -136,6 +136,10 @@ def test_it_is_the_old_one_or_the_new_one(
     done = call(capfd, 'ensemble', *words, '--overwrite')
     assert (done.code, done.out) == (130, f'{restored}\n')
     assert [p.name for p in tmp_path.rglob('*')] == ['soup', 'summary.json']
+    (out / 'inferred').mkdir()
+    (out / 'inferred/a.va.json').touch()  # of somebody who went on with the mean
+    assert f'({out}/inferred/a.va.json) and is not' in call(capfd, 'ensemble', *words, '--overwrite').err
+    (out / 'inferred/a.va.json').unlink()
     for other in ('{"status": "done"}', '5', '["soup"]'):
         (out / 'summary.json').write_text(other)
         assert 'is not a mean of weights' in call(capfd, 'ensemble', *words, '--overwrite').err

@@ -8,7 +8,15 @@ import pytest
 from killed import killed_at_every_step
 
 from abawfw.errors import ConfigError, DataError
-from abawfw.submission.formats import FORMATS, HEADER, SampleFile, check_output, write_submission
+from abawfw.prediction_files import read_predictions
+from abawfw.submission.formats import (
+    FORMATS,
+    HEADER,
+    SampleFile,
+    check_output,
+    of_teacher,
+    write_submission,
+)
 
 PREDS = {
     'valence': {'a': np.array([0.5, -1.5, 0.25]), 'b_left': np.array([0.1])},
@@ -145,9 +153,22 @@ def test_existing_output_is_kept(tmp_path: Path) -> None:
     write_submission(out, made, overwrite=True)
     assert sorted(str(p.relative_to(out)) for p in out.rglob('*.txt')) == sorted(made.files)
     assert list(out.parent.iterdir()) == [out]
-    (out / 'weights.pth').write_text('')
-    with pytest.raises(ConfigError, match='not a submission'):
-        write_submission(out, made, overwrite=True)
+    for foreign in ('weights.pth', 'VA_Estimation_Challenge/Train_Set/a.txt', 'predict/extra/valence/a.txt'):
+        other = tmp_path / 'other' / foreign
+        other.parent.mkdir(parents=True)
+        other.write_text('0')
+        with pytest.raises(ConfigError, match=rf'is not a submission \({other}\) and is not overwritten'):
+            write_submission(tmp_path / 'other', made, overwrite=True)
+        assert other.read_text() == '0'
+        shutil.rmtree(tmp_path / 'other')
+
+
+def test_a_teacher_of_saturated_predictions_is_read_again(tmp_path: Path) -> None:
+    """The mean of many ones may be the number after 1."""
+    mean = np.array([np.nextafter(1, 2), np.nextafter(-1, -2), 0.5])
+    write_submission(tmp_path / 'teacher', of_teacher({'valence': {'a': mean}}, smoothed=False))
+    found = read_predictions(tmp_path / 'teacher', 'train', 'valence')
+    np.testing.assert_array_equal(found.preds['a'], [1.0, -1.0, 0.5])
 
 
 def test_a_submission_killed_at_any_step_is_the_old_or_the_new_one(tmp_path: Path) -> None:

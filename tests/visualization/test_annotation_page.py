@@ -217,6 +217,25 @@ def test_a_pause_ended_at_once_is_no_pause(opened: Opened) -> None:
     assert said(opened).startswith('Paused at 0:0')
 
 
+def test_space_rates_after_a_click_and_once_however_long_it_is_held(opened: Opened) -> None:
+    begin(opened, SHORT)
+    page, keys = opened.page, opened.page.keyboard
+    page.locator('#rate').click()
+    until(opened, 'video.currentTime > 0.2')
+    page.locator('#rate').click()
+    until(opened, 'video.paused')
+    page.get_by_role('button', name='New pass').click()
+    passes = page.locator('#passes li').count()
+    keys.down('Space')
+    for _ in range(4):
+        keys.down('Space')  # as the system repeats it
+    keys.up('Space')
+    until(opened, '!video.paused')
+    assert page.locator('#passes li').count() == passes
+    keys.press('Space')
+    until(opened, 'video.paused')
+
+
 def test_what_is_rated_again_can_be_brought_back(opened: Opened) -> None:
     page = opened.page
     begin(opened, SHORT, targets='valence')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -135,5 +136,11 @@ def test_the_command_line_writes_both_or_none(
             content = (out / f'{name}.{kind}').read_bytes()
             assert content.startswith(begin)
             assert b'/Type3' not in content  # fonts that publishers refuse
+    alone = tmp_path / 'alone'  # a folder of predictions, or a mean of weights: no epochs
+    shutil.copytree(tested_run.path, alone, ignore=shutil.ignore_patterns('metrics.csv'))
+    capsys.readouterr()
+    tool.main([str(alone), '--out', str(tmp_path / 'few')])
+    assert [p.name for p in (tmp_path / 'few').iterdir()] == ['curves.png']
+    assert 'knows no epochs of its training: curves alone are drawn' in capsys.readouterr().out
     with pytest.raises(DataError, match='choose another place with --out'):
         tool.main([str(tested_run.path), '--out', str(tested_run.path / 'metrics.csv')])

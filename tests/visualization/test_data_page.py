@@ -178,6 +178,19 @@ def test_one_short_video(tmp_path: Path, frames: int) -> None:
     assert cells(page, 'Labels by partition')[0][:4] == ['train', 'valence', '1', str(frames)]
 
 
+def test_a_video_without_frames_is_a_finding(tmp_path: Path) -> None:
+    root = write_store(tmp_path / 'store', {'a': {'labels': labels(30)}, 'b': {'labels': labels(30, 1)}})
+    for path in root.rglob('train_*.h5'):
+        with h5py.File(path, 'r+') as file:
+            for name, values in [(n, v[()]) for n, v in file['b'].items()]:
+                del file[f'b/{name}']
+                file[f'b/{name}'] = values[:0] if np.ndim(values) else 0 * values
+            if path.parent.name == 'targets':
+                file['b/fps'] = 25.0
+    found = [row for row in cells(page_of(root), 'Findings, errors first') if 'no frames' in ' '.join(row)]
+    assert [row[0] for row in found] == ['error']
+
+
 def test_videos_of_one_frame(tmp_path: Path) -> None:
     videos = {f'v{i}': {'labels': labels(1, i), 'partition': 'val' if i > 2 else 'train'} for i in range(5)}
     page = page_of(write_store(tmp_path / 'store', videos))

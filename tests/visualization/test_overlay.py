@@ -296,6 +296,18 @@ def test_frames_without_values_leave_gaps() -> None:
     np.testing.assert_array_equal(reddish[there & (seconds > 4.1)], True)
 
 
+def test_names_of_many_persons_lie_on_the_image() -> None:
+    people = {f'person{k}': table(constant_rate(COUNT, 30)) for k in range(1, 11)}
+    frame = np.full((640, 480, 3), 90, np.uint8)
+    canvas = PersonsCanvas(people, {}, 480, 640)
+    image = canvas.draw_persons(5, frame).astype(int)
+    box = canvas._image
+    below = image[box.y + box.height - 80 : box.y + box.height, box.x : box.x + box.width]
+    written = (np.abs(below - below[0, 0]).max(axis=2) > 20).any(axis=1)
+    lines = np.flatnonzero(np.diff(written.astype(int)) == 1)
+    assert len(lines) == 3  # of four names each, which is what fits
+
+
 def test_words_stand_at_the_boxes_of_several_persons() -> None:
     people = {name: table(constant_rate(COUNT, 30)) for name in ('person1', 'person2')}
     spoken = {

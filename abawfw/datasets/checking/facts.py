@@ -349,13 +349,14 @@ def _observed(survey: Survey, video: VideoInfo) -> dict[str, np.ndarray]:
 
 
 def _times(survey: Survey, video: VideoInfo) -> np.ndarray | None:
-    """Seconds of the frames of a video; None where they are unknown, damaged or not in order."""
+    """Seconds of the frames of a video; None where there are none, or none in order."""
     try:
         times = survey.times(video)
     except DataError:
         return None
-    known = times is not None and bool(np.isfinite(times).all() and (np.diff(times) >= 0).all())
-    return times if known else None
+    if times is None or not len(times) or not np.isfinite(times).all() or (np.diff(times) < 0).any():
+        return None
+    return times
 
 
 def _shifts(partitions: dict[str, PartitionFacts]) -> Iterator[PartitionShift]:

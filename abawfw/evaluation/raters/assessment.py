@@ -13,6 +13,9 @@ from abawfw.evaluation.functional.ratings import raters_of
 from abawfw.evaluation.raters.base import FusedRatings, RaterFusion
 from abawfw.groups import Groups
 
+RISE = 5e-4
+"""By which alpha must rise without a rater who is listed as one who disagrees: less is not seen in print."""
+
 
 @dataclass(frozen=True)
 class Assessment:
@@ -86,6 +89,13 @@ class Assessment:
             for (rater, kept), names in alone.items()
         ]
 
+    def obstacles(self) -> list[str]:
+        """Why some of the figures have no interval, each reason once."""
+        measures = [m for of in self.agreement.raters.values() for m in (of.ccc, of.pcc)]
+        measures += [m for of in self.agreement.panels for m in (of.alpha, of.icc)]
+        found = [m.interval.obstacle for m in measures] + [d.obstacle for d in self.delays.values()]
+        return [text for text in dict.fromkeys(found) if text]
+
     def _unmoved(self) -> list[str]:
         lines = []
         for rater in self.raters:
@@ -107,7 +117,7 @@ class Assessment:
             whole = panels[0].alpha.value if rater in panels[0].raters else None
             if of.ccc.value is not None and of.ccc.value <= 0:
                 lines.append(f'{rater} disagrees: CCC {of.ccc.value:.2f} with the mean of the others')
-            elif whole is not None and of.alpha_without is not None and of.alpha_without > whole:
+            elif whole is not None and of.alpha_without is not None and of.alpha_without - whole >= RISE:
                 lines.append(
                     f'{rater} disagrees: without this rater alpha rises from {whole:.3f} to '
                     f'{of.alpha_without:.3f}; CCC with the mean of the others {of.ccc.value:.2f}'

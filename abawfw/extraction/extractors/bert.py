@@ -183,7 +183,7 @@ def transcript_file(folder: Path, video: str) -> Path:
                 return path
     raise DataError(
         f'{folder}: no transcript of video {video!r}: needs {video}.csv or {video}.json with word, start and '
-        'end (seconds) of each word; an empty file if there is no speech'
+        f'end (seconds) of each word; without speech, an empty {video}.csv'
     )
 
 

@@ -54,9 +54,11 @@ const input = (() => {
           step(ARROWS[event.key], 0.02, performance.now());
           held.set(event.key, performance.now() + 150);
         }
-      } else if (event.key === ' ' && !on.matches('button, summary')) page.play('rate');
-      else if (event.key.toLowerCase() === 'w') page.play('watch');
-      else if (event.key === ',' || event.key === '.') page.seek(event.key === ',' ? -5 : 5);
+      } else if (event.key === ' ' && !on.matches('button, summary')) {
+        if (!event.repeat) page.play('rate');
+      } else if (event.key.toLowerCase() === 'w') {
+        if (!event.repeat) page.play('watch');
+      } else if (event.key === ',' || event.key === '.') page.seek(event.key === ',' ? -5 : 5);
       else return;
       event.preventDefault();
     }
@@ -91,6 +93,10 @@ const input = (() => {
       onPointer(event);
     });
     document.addEventListener('keydown', onKey);
+    /* After a click with the mouse (a key's has detail 0) Space rates again, and does not press that button. */
+    document.addEventListener('click', ({ target, detail }) => {
+      if (detail > 0) target.closest('button, summary')?.blur();
+    });
     document.addEventListener('keyup', ({ key }) => {
       byKeys(performance.now());
       held.delete(key);

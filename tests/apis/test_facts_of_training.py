@@ -1,4 +1,4 @@
-"""What is said of training videos in which a modality is missing altogether."""
+"""What is said of training data: features that are not normalised, and modalities missing altogether."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from abawfw.apis.train import never_observed
+from abawfw.apis.train import never_observed, not_normalised
 from abawfw.datasets.clip_dataset import ClipDataset
 from abawfw.datasets.stores.packed.pack import pack_store
 from abawfw.datasets.stores.trials.files import TrialArray
@@ -49,3 +49,17 @@ def test_no_pass_over_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         writer.add('a', 'train', {'video': np.zeros((4, 2, 2, 3), np.uint8)}, np.zeros((4, 2)))
     monkeypatch.setattr(TrialArray, 'read', None)
     assert lines(tmp_path / 'store', features=('video',)) == []
+
+
+@pytest.mark.parametrize(
+    ('normalised', 'left'), [([], 'face, sound'), (['face'], 'sound'), (['face', 'sound'], '')]
+)
+def test_vectors_that_come_as_the_store_has_them(root: Path, normalised: list[str], left: str) -> None:
+    pipeline = [
+        {'type': 'LoadFeatures'},
+        {'type': 'Normalize', 'method': 'train', 'features': normalised},
+        {'type': 'PackVA'},
+    ]
+    clips = {'type': 'SlidingWindow', 'length': 4, 'hop': 4}
+    found = not_normalised(ClipDataset(str(root), ('face', 'sound'), 'train', clips, pipeline))
+    assert found == ([f'not normalised: {left} (normalized = [...] names what is to be)'] if left else [])
