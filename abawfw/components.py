@@ -259,6 +259,29 @@ def construct(component: Any, options: Mapping[str, Any], place: str, **supplied
         return component(**supplied, **options)
 
 
+def construct_named(
+    registry: Registry, name: str, options: Mapping[str, Any], place: str, unknown: str = '', **defaults: Any
+) -> Any:
+    """A component by its name, without PyTorch, which ``registry.get`` would import for a log line.
+
+    Args:
+        registry: that it is registered in; the room of its components must have been imported.
+        name: of the component.
+        options: of the user's, by name.
+        place: what has them, as ``construct`` takes it.
+        unknown: what the error adds to place where there is no such component.
+        defaults: options that the user has not given, as far as the constructor has them.
+
+    Raises:
+        ConfigError: there is no such component, or it has no such option or value.
+    """
+    component = registry.module_dict.get(name)
+    if component is None:
+        raise ConfigError(f'{place}{unknown}; {nearest(name, registry.module_dict)}')
+    known = {key: value for key, value in defaults.items() if key in arguments(component)}
+    return construct(component, {**known, **options}, place)
+
+
 def _choices(annotation: Any) -> Iterator[str]:
     """The texts that an annotation with ``Literal`` allows."""
     for part in get_args(annotation):

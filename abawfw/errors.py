@@ -25,6 +25,15 @@ def counted(number: int, noun: str) -> str:
     return f'{number:,} {noun}{"" if number == 1 else "s"}'
 
 
+def megabytes(count: int) -> str:
+    """Bytes in units of a million.
+
+    >>> megabytes(2**30)
+    '1,073.7 MB'
+    """
+    return f'{count / 1e6:,.1f} MB'
+
+
 def few(names: Sequence[str], most: int = 5, between: str = ', ') -> str:
     """The first of some names, and how many more there are.
 

@@ -150,10 +150,6 @@ class FolderWriter:
             finally:
                 self._release()
 
-    def close(self) -> None:
-        """Write what comes last and give the folder its final name; errors are those of the subclass."""
-        self.__exit__(None, None, None)
-
     def _complete(self) -> None:
         """Write what comes last into ``_folder``."""
 

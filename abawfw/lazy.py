@@ -37,7 +37,7 @@ class LazyRoom(ModuleType):
 
 
 def lazy(package: str) -> None:
-    """Make a package hand out lazily what its ``__init__.py`` imports for type checkers alone.
+    """Make a package list, and hand out lazily, what its ``__init__.py`` imports for type checkers alone.
 
     Args:
         package: its ``__name__``.
@@ -52,4 +52,5 @@ def lazy(package: str) -> None:
         and node.module != __name__
         for alias in node.names
     }
+    module.__all__ = sorted(module._places)  # type: ignore[attr-defined]
     module.__class__ = LazyRoom

@@ -1,10 +1,12 @@
-"""Text and tables in files that may come from anyone."""
+"""Text and tables: of files that may come from anyone, and as they are written."""
 
 from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from abawfw.errors import DataError
 from abawfw.files import read_plain
@@ -34,6 +36,25 @@ def read_csv(path: Path) -> list[list[str]]:
         return list(rows)
     except csv.Error as error:
         raise DataError(f'{path}: is no table in CSV (line {rows.line_num}: {error})') from None
+
+
+def csv_text(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = ()) -> str:
+    r"""A table in CSV; a cell that a row lacks, or that is None, is empty.
+
+    Args:
+        rows: {column: value} each.
+        columns: of the table; without any, those of the rows, in the order in which they come.
+
+    >>> csv_text([{'run': 'a'}, {'run': 'b', 'ccc': 0.5}])
+    'run,ccc\na,\nb,0.5\n'
+    """
+    text = io.StringIO()
+    writer = csv.DictWriter(
+        text, columns or list(dict.fromkeys(name for row in rows for name in row)), lineterminator='\n'
+    )
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 def not_utf8(content: bytes, error: UnicodeDecodeError) -> str:

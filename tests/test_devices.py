@@ -7,9 +7,11 @@ import mmengine.device.utils
 import pytest
 import torch
 from mmengine.device import get_device
+from mmengine.registry import Registry
 from torch import cuda
 
 from abawfw import devices
+from abawfw.components import construct_named
 from abawfw.devices import (
     SHARED_OUT,
     SMALL,
@@ -20,7 +22,6 @@ from abawfw.devices import (
     multiplying_in,
 )
 from abawfw.errors import ConfigError
-from abawfw.extraction.extractors import on_device
 from abawfw.extraction.pipeline.plan import ExtractionPlan
 
 
@@ -102,16 +103,27 @@ def test_a_block_has_its_device(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_device_reaches_what_runs_networks() -> None:
+    made = Registry('made')
+
+    @made.register_module()
     class WithNetwork:
-        def __init__(self, weights: str, device: str = 'cpu') -> None: ...
+        def __init__(self, weights: str, device: str = 'cpu') -> None:
+            self.given = {'weights': weights, 'device': device}
 
+    @made.register_module()
     class Without:
-        def __init__(self, weights: str) -> None: ...
+        def __init__(self, weights: str) -> None:
+            self.given = {'weights': weights}
 
-    given = {'weights': 'w.pth'}
-    assert on_device(WithNetwork, given, 'cuda:1') == {'weights': 'w.pth', 'device': 'cuda:1'}
-    assert on_device(WithNetwork, {'device': 'cpu'}, 'cuda:1') == {'device': 'cpu'}
-    assert on_device(Without, given, 'cuda:1') == given
+    def given(name: str, **options: str) -> dict[str, str]:
+        found: dict[str, str] = construct_named(made, name, options, 'made', device='cuda:1').given
+        return found
+
+    assert given('WithNetwork', weights='w.pth') == {'weights': 'w.pth', 'device': 'cuda:1'}
+    assert given('WithNetwork', weights='w.pth', device='cpu') == {'weights': 'w.pth', 'device': 'cpu'}
+    assert given('Without', weights='w.pth') == {'weights': 'w.pth'}
+    with pytest.raises(ConfigError, match=r"^made: none; did you mean 'Without'\?$"):
+        construct_named(made, 'Withuot', {}, 'made', ': none')
 
 
 def test_extraction_on_a_device_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

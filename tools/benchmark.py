@@ -8,9 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from abawfw.apis.cli import run
+from abawfw.apis.cli import add_override_option, run
 from abawfw.config.loading import load_config
-from abawfw.config.overrides import Overrides
 from abawfw.errors import ConfigError
 from abawfw.files import write_text
 
@@ -64,9 +63,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         help='extraction: length of the video; drift is measured over a third of it (default: 30)',
     )
     parser.add_argument('--json', type=Path, help='also write the figures to this file')
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=Overrides, default={}, metavar='K=V', help='overrides'
-    )
+    add_override_option(parser)
     return parser.parse_intermixed_args(argv)
 
 

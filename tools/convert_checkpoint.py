@@ -9,8 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from abawfw.apis.cli import run
-from abawfw.config.overrides import Overrides
+from abawfw.apis.cli import add_override_option, run
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 SYSTEMS = ('rucaim3', 'tagf', 'lfan', 'can', 'rcma', 'grjca', 'mamba_va', 'ras')
@@ -30,9 +29,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         'OUT.pth; all others: state dict, OUT.pth',
     )
     parser.add_argument('--config', type=Path, help='config of the same system (not for rucaim3)')
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=Overrides, default={}, metavar='K=V', help='overrides'
-    )
+    add_override_option(parser)
     args = parser.parse_args(argv)
     rucaim3 = args.system == 'rucaim3'
     if len(args.paths) != (3 if rucaim3 else 2):

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from abawfw.apis.cli import run, waits_for
+from abawfw.errors import megabytes
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
@@ -31,7 +32,7 @@ def main(argv: list[str] | None = None) -> int:
     said = report.description
     for target, name in said['checkpoints'].items():
         print(f'{target}: {name}')
-    print(f'\n{report.out}: {report.out.stat().st_size / 1e6:.1f} MB')
+    print(f'\n{report.out}: {megabytes(report.out.stat().st_size)}')
     frames = said['length'] or ('any number' if said['max_length'] is None else f'up to {said["max_length"]}')
     print(f'frames of a clip: {frames}')
     for name, feature in said['features'].items():

@@ -10,9 +10,8 @@ import argparse
 from functools import partial
 from pathlib import Path
 
-from abawfw.apis.cli import add_computing_options, run
+from abawfw.apis.cli import add_computing_options, add_override_option, run
 from abawfw.config.loading import load_config
-from abawfw.config.overrides import Overrides
 from abawfw.errors import counted
 from abawfw.progress import Progress
 from abawfw.results.run import CONFIG
@@ -34,9 +33,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('--data-root', help='folder of the store, instead of data_root of the config')
     add_computing_options(parser)
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=Overrides, default={}, metavar='K=V', help='overrides'
-    )
+    add_override_option(parser)
     args = parser.parse_args(argv)
     if len(args.paths) > (1 if args.run.is_dir() else 2):
         parser.error('give the work_dir of a run, or a config file and a checkpoint, and the folder to make')

@@ -6,10 +6,9 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from abawfw.apis.cli import run
+from abawfw.apis.cli import add_override_option, run
 from abawfw.config.diff import config_diff
 from abawfw.config.loading import load_config, resolve
-from abawfw.config.overrides import Overrides
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -17,9 +16,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', type=Path, help='config file')
     parser.add_argument('--diff', type=Path, metavar='OTHER', help='print only what differs: CONFIG -> OTHER')
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=Overrides, default={}, metavar='K=V', help='overrides of CONFIG'
-    )
+    add_override_option(parser, 'overrides of CONFIG')
     args = parser.parse_args(argv)
     config = load_config(args.config, args.cfg_options)
     if args.diff:

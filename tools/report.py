@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from abawfw.apis.cli import run, waits_for
+from abawfw.errors import megabytes
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -42,7 +43,7 @@ def main(argv: list[str] | None = None) -> None:
             out = write_run_report(args.runs[0], args.out, progress)
         else:
             out = write_data_report(args.data, args.out, progress)
-    print(f'written: {out} ({out.stat().st_size / 1e6:.1f} MB)')
+    print(f'written: {out} ({megabytes(out.stat().st_size)})')
 
 
 if __name__ == '__main__':

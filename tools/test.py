@@ -11,8 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from abawfw.apis.cli import add_computing_options, add_overlap_option, run, waits_for
-from abawfw.config.overrides import Overrides
+from abawfw.apis.cli import add_computing_options, add_overlap_option, add_override_option, run, waits_for
 from abawfw.conventions import TARGETS
 from abawfw.devices import check_device
 from abawfw.errors import AbawfwError, ConfigError, Interrupted, counted
@@ -61,9 +60,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         help='folder for the files; default: RUN/predictions; of one checkpoint NAME.pth of a run '
         'RUN/predictions_NAME, of one that is alone in its folder predictions/ beside it',
     )
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=Overrides, default={}, metavar='K=V', help='overrides'
-    )
+    add_override_option(parser)
     return parser.parse_intermixed_args(argv)
 
 

@@ -6,8 +6,7 @@ import argparse
 import shlex
 from pathlib import Path
 
-from abawfw.apis.cli import add_computing_options, run, waits_for
-from abawfw.config.overrides import Overrides
+from abawfw.apis.cli import add_computing_options, add_override_option, run, waits_for
 from abawfw.errors import counted
 
 
@@ -37,9 +36,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     add_computing_options(parser)
     parser.add_argument('--launcher', default='none', choices=['none', 'pytorch', 'slurm', 'mpi'])
     parser.add_argument('--check-only', action='store_true', help='check config and data, train nothing')
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=Overrides, default={}, metavar='K=V', help='overrides'
-    )
+    add_override_option(parser)
     # given by some launchers
     parser.add_argument('--local-rank', '--local_rank', type=int, help=argparse.SUPPRESS)
     return parser.parse_args(argv)

@@ -30,35 +30,4 @@ if TYPE_CHECKING:
     from abawfw.apis.test import test
     from abawfw.apis.train import train
 
-__all__ = [
-    'NetworkInferencer',
-    'VAInferencer',
-    'VAStream',
-    'check_config',
-    'check_data',
-    'compare',
-    'compare_configs',
-    'comparison_text',
-    'convert_rucaim3_checkpoint',
-    'convert_state_dict',
-    'cross_validate',
-    'export',
-    'extract_embeddings',
-    'extract_features',
-    'fuse_raters',
-    'infer',
-    'infer_store',
-    'infer_video',
-    'protocol_text',
-    'read_protocol',
-    'search',
-    'sweep',
-    'test',
-    'train',
-    'write_annotation_page',
-    'write_comparison',
-    'write_data_report',
-    'write_run_report',
-]
-
 lazy(__name__)

@@ -66,13 +66,8 @@ def build_loader(
         raise DataError(with_check_data(error, loader['dataset']['store'])) from error
 
 
-def fitted_transforms(checkpoint: Path) -> list[dict[str, Any]] | None:
-    """What the transforms of the run that wrote a checkpoint took from its training videos, if it says so."""
-    return fitted_of(load_checkpoint(checkpoint)['meta'])
-
-
 def fitted_of(meta: dict[str, Any]) -> list[dict[str, Any]] | None:
-    """The same from the ``meta`` of a checkpoint that is already read."""
+    """What transforms took from the training videos, by the ``meta`` of a checkpoint; None if unknown."""
     stored = meta.get('fitted')
     if stored is None:
         return None

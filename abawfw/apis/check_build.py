@@ -38,13 +38,14 @@ from abawfw.engine.hooks import (
     EMAHook,
     GradualReleaseHook,
     ParamSchedulerHook,
+    PruningHook,
     ReloadBestHook,
     SummaryHook,
     TrainingMetricHook,
     VACheckpointHook,
 )
 from abawfw.engine.loops import VATrainLoop
-from abawfw.engine.monitor import check_measured, check_name
+from abawfw.engine.monitor import check_measured, check_monitor
 from abawfw.engine.schedulers import WarmupPlateauLR
 from abawfw.errors import AbawfwError, ConfigError, DataError, nearest
 from abawfw.evaluation.postprocess import Pipeline
@@ -331,6 +332,7 @@ def _derived(registry: Any, given: Any, base: type) -> None:
 
 
 # Without these nothing of a run is measured, kept or reported.
+WATCHING = (EarlyStopHook, ReloadBestHook, GradualReleaseHook, PruningHook, WarmupPlateauLR)
 NEEDED_HOOKS = (TrainingMetricHook, VACheckpointHook, SummaryHook)
 
 
@@ -351,8 +353,8 @@ def _hooks(cfg: Config, check: _BuildCheck, model: Any, schedules: list[Any]) ->
         return
     watching = {**built, **{f'param_scheduler[{i}]': schedule for i, schedule in enumerate(schedules)}}
     for place, owner in watching.items():
-        if isinstance(owner, (EarlyStopHook, ReloadBestHook, GradualReleaseHook, WarmupPlateauLR)):
-            check.step(place, partial(check_name, model.targets, type(owner).__name__, owner.monitor))
+        if isinstance(owner, WATCHING):
+            check.step(place, partial(check_monitor, model.targets, type(owner).__name__, owner.monitor))
         elif type(owner).__module__.startswith('mmengine.') and isinstance(
             getattr(owner, 'monitor', None), str
         ):

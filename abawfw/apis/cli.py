@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from typing import TextIO
 
+from abawfw.config.overrides import Overrides
 from abawfw.devices import AUTO
 from abawfw.errors import AbawfwError, counted
 
@@ -79,6 +80,11 @@ def add_computing_options(parser: argparse.ArgumentParser) -> None:
         metavar='N',
         help='of the CPU; default: OMP_NUM_THREADS, or threads of the config, or 1 for small models',
     )
+
+
+def add_override_option(parser: argparse.ArgumentParser, help: str = 'overrides') -> None:
+    """Add ``--cfg-options``, the same to every tool that takes a config."""
+    parser.add_argument('--cfg-options', nargs='+', action=Overrides, default={}, metavar='K=V', help=help)
 
 
 def add_overlap_option(parser: argparse.ArgumentParser) -> None:

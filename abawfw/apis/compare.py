@@ -11,7 +11,7 @@ from abawfw.prediction_files import Predictions
 from abawfw.results.agreement import differences
 from abawfw.results.compared_score import level_text
 from abawfw.results.comparison import Comparison, reading
-from abawfw.results.report_table import aligned
+from abawfw.results.report_table import aligned, interval_text, number_text
 from abawfw.results.run import STAGES, Run
 
 HEADER = (
@@ -84,8 +84,8 @@ def comparison_text(comparison: Comparison) -> str:
                 f'{score.baseline_ccc:.4f}',
                 f'{score.ccc:.4f}',
                 f'{d.value:+.4f}',
-                'none' if d.low is None else f'{d.low:+.4f} .. {d.high:+.4f}',
-                *('-' if p is None else f'{p:.4f}' for p in (d.p_value, score.permutation, score.corrected)),
+                interval_text(d.low, d.high, '+.4f'),
+                *map(number_text, (d.p_value, score.permutation, score.corrected)),
                 score.verdict,
             )
         )

@@ -20,11 +20,12 @@ from abawfw.errors import ConfigError, DataError, counted, nearest
 from abawfw.files import write_text
 from abawfw.results.compared_score import MEAN, level_text, too_few_units
 from abawfw.results.config_comparison import THESE_RUNS, ConfigComparison
-from abawfw.results.report_table import aligned
+from abawfw.results.report_table import aligned, interval_text, number_text
 from abawfw.results.run import PREDICTIONS, Run
 from abawfw.series.launchers.base import Failure, Launcher, Report
-from abawfw.series.runs import PlannedRun, Row, Series, launch, to_csv
+from abawfw.series.runs import PlannedRun, Row, Series, launch
 from abawfw.series.sweep_space import AT_TEST
+from abawfw.text_files import csv_text
 from abawfw.visualization.config_page import config_page
 from abawfw.visualization.page import plotly_source
 
@@ -268,7 +269,7 @@ def compare_configs(
         protocol.stage,
     )
     rows = rows_of(comparison)
-    write_text(out / CSV, to_csv(rows))
+    write_text(out / CSV, csv_text(rows))
     config_page(comparison, f'Protocol {protocol.path.stem}').write(out / PAGE)
     return ProtocolResult(comparison, rows, [])
 
@@ -362,13 +363,13 @@ def protocol_text(comparison: ConfigComparison, rows: Sequence[Row]) -> str:
     header += ['parameters', 'seconds', 'frames/s']
     lines = [
         [
-            *(row['config'], row['target'], _number(row['ccc'], '.4f'), _number(row['std'], '.4f')),
-            _range(row['ccc_low'], row['ccc_high'], '.4f'),
-            _number(row['difference'], '+.4f'),
-            _range(row['difference_low'], row['difference_high'], '+.4f'),
-            _number(row['p_corrected'], '.4f'),
+            *(row['config'], row['target'], number_text(row['ccc']), number_text(row['std'], absent='')),
+            interval_text(row['ccc_low'], row['ccc_high'], absent=''),
+            number_text(row['difference'], '+.4f', ''),
+            interval_text(row['difference_low'], row['difference_high'], '+.4f', ''),
+            number_text(row['p_corrected'], absent=''),
             row['verdict'],
-            *(_number(row[key], form) for key, form in COSTS.items()),
+            *(number_text(row[key], form, '') for key, form in COSTS.items()),
         ]
         for row in rows
     ]
@@ -386,11 +387,3 @@ def protocol_text(comparison: ConfigComparison, rows: Sequence[Row]) -> str:
             *(f'note: {note}' for note in comparison.notes),
         ]
     )
-
-
-def _number(value: float | None, form: str) -> str:
-    return '' if value is None else format(value, form)
-
-
-def _range(low: float | None, high: float | None, form: str) -> str:
-    return '' if low is None or high is None else f'{low:{form}} .. {high:{form}}'

@@ -12,7 +12,8 @@ from abawfw.errors import ConfigError, DataError
 from abawfw.files import write_text
 from abawfw.results.run import CROSS_VALIDATION
 from abawfw.series.launchers.base import Launcher, Report
-from abawfw.series.runs import PlannedRun, Series, SeriesResult, mean_and_std, to_csv
+from abawfw.series.runs import PlannedRun, Series, SeriesResult, mean_and_std
+from abawfw.text_files import csv_text
 
 
 def cross_validate(
@@ -42,7 +43,7 @@ def cross_validate(
         return found
     scores = [name for name in found.rows[0] if name.startswith('ccc')]
     rows = [*found.rows, *mean_and_std(found.rows, scores)]
-    write_text(series.out / CROSS_VALIDATION, to_csv(rows))
+    write_text(series.out / CROSS_VALIDATION, csv_text(rows))
     return SeriesResult(rows, found.failures)
 
 

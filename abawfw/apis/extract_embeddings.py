@@ -12,8 +12,9 @@ import torch
 from mmengine.config import Config
 from torch import Tensor, nn
 
-from abawfw.apis.build import fitted_transforms
+from abawfw.apis.build import fitted_of
 from abawfw.apis.check import check_config
+from abawfw.checkpoints import load_checkpoint
 from abawfw.config.loading import resolve
 from abawfw.datasets.clip_request import ClipRequest
 from abawfw.datasets.loader import one_clip
@@ -92,7 +93,7 @@ def extract_embeddings(
             f'{cfg.filename}: the model has no backbones, so there is nothing to extract: choose a config '
             'that starts from pixels or log-mel'
         )
-    fitted = fitted_transforms(checkpoint) if checkpoint is not None else None
+    fitted = fitted_of(load_checkpoint(checkpoint)['meta']) if checkpoint is not None else None
     store = open_store(cfg.data_root)
     sources = {m: ModalityFrames(cfg, store, m, fitted) for m in cfg.model.backbones}
     backbones = _backbones(cfg, checkpoint, {m: frames.dims for m, frames in sources.items()}, device)

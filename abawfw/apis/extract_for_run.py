@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from abawfw.apis.face_frames import shows_faces, source_of
-from abawfw.components import arguments, construct
+from abawfw.components import arguments, construct_named
 from abawfw.datasets.stores.base import FeatureStore
 from abawfw.errors import AbawfwError, ConfigError, DataError, nearest
-from abawfw.extraction.extractors import AudioExtractor, Extractor, FaceExtractor, build_extractor, on_device
+from abawfw.extraction.extractors import AudioExtractor, Extractor, FaceExtractor, build_extractor
 from abawfw.extraction.faces.detectors.base import DETECTOR, FACES, recorded
 from abawfw.extraction.speech import SPEECH, SpeechRule
 from abawfw.registry import EXTRACTORS, FACE_DETECTORS
@@ -172,11 +172,11 @@ def extract_for_run(
         raise ConfigError(f'{path}: persons={persons}: what is looked at is no face, so persons are unknown')
     detector: Any = None
     if looks_at_faces:
-        component = FACE_DETECTORS.get(DETECTOR)
         faces = recorded(faces or {})
-        options = on_device(component, _arguments(component, faces), device)
+        options = _arguments(FACE_DETECTORS.module_dict[DETECTOR], faces)
+        place = f'faces, as found for training: {DETECTOR}'
         try:
-            detector = construct(component, options, f'faces, as found for training: {DETECTOR}')
+            detector = construct_named(FACE_DETECTORS, DETECTOR, options, place, device=device)
         except ConfigError as error:
             raise DataError(f'{error}; this is what the checkpoint says') from error
         detector.check()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from abawfw.apis.rater_frames import FindFrames, VideoFrames
-from abawfw.components import arguments
+from abawfw.components import construct_named
 from abawfw.conventions import FRAMES_APART, NO_LABEL, TARGETS
 from abawfw.datasets.importers.affwild2_files import FOLDERS, HEADER
 from abawfw.datasets.importers.rater_files import RaterFile, read_rater_files
-from abawfw.errors import ConfigError, DataError, counted, few, nearest
+from abawfw.errors import DataError, counted, few
 from abawfw.evaluation.functional import Agreement, Delay, VideoRatings
 from abawfw.evaluation.functional.rater_agreement import Measure
 from abawfw.evaluation.functional.rater_delays import BOUND, check_bound
@@ -27,7 +25,8 @@ from abawfw.files import FolderWriter
 from abawfw.groups import known_groups
 from abawfw.progress import Report, unseen
 from abawfw.registry import RATER_FUSIONS
-from abawfw.results.report_table import aligned
+from abawfw.results.report_table import aligned, interval_text, number_text
+from abawfw.text_files import csv_text
 from abawfw.visualization.page import plotly_source
 
 TABLE, PAGE = 'agreement.csv', 'raters.html'
@@ -124,11 +123,8 @@ def build_fusion(name: str, max_delay: float) -> RaterFusion:
         ConfigError: there is none, or no delay of this size can be looked for.
     """
     check_bound(max_delay)
-    if name not in RATER_FUSIONS.module_dict:
-        raise ConfigError(f'--fusion {name}: no such rule; {nearest(name, RATER_FUSIONS.module_dict)}')
-    component = RATER_FUSIONS.module_dict[name]
-    # MMEngine's own way to build writes a debug message, and imports PyTorch for it
-    rule: RaterFusion = component(**({'bound': max_delay} if 'bound' in arguments(component) else {}))
+    place = f'--fusion {name}'
+    rule: RaterFusion = construct_named(RATER_FUSIONS, name, {}, place, ': no such rule', bound=max_delay)
     return rule
 
 
@@ -282,7 +278,8 @@ class _FusedFolder(FolderWriter):
                 (self._folder / folder / f'{frames[name].name or name}.txt').write_text(
                     text, encoding='utf-8'
                 )
-        (self._folder / TABLE).write_text(to_csv(report), encoding='utf-8')
+        table = [row for of in report.targets for row in _rows(of)]
+        (self._folder / TABLE).write_text(csv_text(table), encoding='utf-8')
         title = f'Raters of {counted(len(frames), "video")}'
         page = rater_page(title, rule, report.targets, report.warnings, report.notes)
         page.write(self._folder / PAGE)
@@ -296,19 +293,8 @@ class _FusedFolder(FolderWriter):
         return np.full(count, NO_LABEL)
 
 
-def to_csv(report: FusedReport) -> str:
-    """The table: of all videos (no ``video``) and of each, a row per rater, and one of all raters."""
-    rows = [row for of in report.targets for row in _rows(of)]
-    text = io.StringIO()
-    writer = csv.DictWriter(
-        text, list(dict.fromkeys(key for row in rows for key in row)), lineterminator='\n'
-    )
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
-
-
 def _rows(of: Assessment) -> Iterator[dict[str, Any]]:
+    """The table: of all videos (no ``video``) and of each, a row per rater, and one of all raters."""
     yield from _rows_of(of, '', of.agreement, of.delays)
     for video, agreement in of.by_video.items():
         yield from _rows_of(of, video, agreement, {})
@@ -358,22 +344,19 @@ def raters_text(report: FusedReport) -> str:
             delay = of.delays.get(rater)
             lines.append(
                 [
-                    *(rater, _text(found.ccc.value), _ends(*found.ccc.interval[:2])),
-                    *(_text(found.pcc.value), _ends(*found.pcc.interval[:2])),
-                    _text(delay.seconds if delay else None, '+.2f'),
-                    _ends(delay.low, delay.high, '+.2f') if delay else 'none',
-                    *([_text(weights.get(rater))] if weights else []),
+                    *(rater, *_cells(found.ccc), *_cells(found.pcc)),
+                    number_text(delay.seconds if delay else None, '+.2f'),
+                    interval_text(delay.low, delay.high, '+.2f') if delay else 'none',
+                    *([number_text(weights.get(rater), '.3f')] if weights else []),
                 ]
             )
         parts.append(f'{of.target}, each rater with the mean of the others; intervals over {of.unit_text}')
         parts += aligned(lines, left=(0,)) if len(lines) > 1 else ['no two raters of one frame']
         parts += [f'weight: fraction that the rater counts for {of.fused.weighed}'] if weights else []
         for panel in of.agreement.panels:
-            parts.append(
-                f'{counted(len(panel.raters), "rater")}, {counted(panel.videos, "video")}: alpha '
-                f'{_text(panel.alpha.value)} ({_ends(*panel.alpha.interval[:2])}), ICC(2,k) '
-                f'{_text(panel.icc.value)} ({_ends(*panel.icc.interval[:2])})'
-            )
+            alpha, icc = ('{} ({})'.format(*_cells(measure)) for measure in (panel.alpha, panel.icc))
+            of_whom = f'{counted(len(panel.raters), "rater")}, {counted(panel.videos, "video")}'
+            parts.append(f'{of_whom}: alpha {alpha}, ICC(2,k) {icc}')
         parts += [f'no interval: {text}' for text in of.obstacles()]
         parts.append('')
     parts += [f'warning: {line}' for line in report.warnings]
@@ -382,9 +365,5 @@ def raters_text(report: FusedReport) -> str:
     return '\n'.join(parts)
 
 
-def _text(value: float | None, form: str = '.3f') -> str:
-    return '-' if value is None else format(value, form)
-
-
-def _ends(low: float | None, high: float | None, form: str = '.3f') -> str:
-    return 'none' if low is None or high is None else f'{low:{form}} .. {high:{form}}'
+def _cells(of: Measure) -> tuple[str, str]:
+    return number_text(of.value, '.3f'), interval_text(*of.interval[:2], '.3f')

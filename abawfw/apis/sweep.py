@@ -18,11 +18,12 @@ from abawfw.files import write_text
 from abawfw.results.agreement import common_groups, differences
 from abawfw.results.run import Run
 from abawfw.series.launchers.base import Job, Launcher, Report
-from abawfw.series.runs import PlannedRun, Row, Series, SeriesResult, to_csv
+from abawfw.series.runs import PlannedRun, Row, Series, SeriesResult
 from abawfw.series.study import Study, extremes
 from abawfw.series.sweep_space import Values, to_run, unknown_keys
 from abawfw.submission.contribution import ValGroup
 from abawfw.submission.weights import ccc_of_means, folds_of, mean_moments
+from abawfw.text_files import csv_text
 
 CSV = 'sweep.csv'
 
@@ -181,7 +182,7 @@ def _sorted(series: Series, found: SeriesResult) -> SeriesResult:
     """The highest CCC first, and written to the folder of the runs."""
     rows = sorted(found.rows, key=lambda row: -row['ccc'])
     if rows:
-        write_text(series.out / CSV, to_csv(rows))
+        write_text(series.out / CSV, csv_text(rows))
     return SeriesResult(rows, found.failures)
 
 

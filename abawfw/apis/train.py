@@ -32,7 +32,7 @@ from abawfw.engine.hooks.interrupt_hook import resume_command
 from abawfw.engine.training_state import bare_model
 from abawfw.engine.va_runner import VARunner
 from abawfw.engine.work_dir_lock import work_dir_lock
-from abawfw.errors import CheckpointError, ConfigError, Interrupted, TrainingError, counted
+from abawfw.errors import CheckpointError, ConfigError, Interrupted, TrainingError, counted, megabytes
 from abawfw.results.run import CONFIG, SUMMARY, Run
 
 # MMEngine shares state between runs of one process whose name and second of start are equal (B5.10).
@@ -219,8 +219,7 @@ def facts(runner: VARunner, precision: str) -> list[str]:
         infos = [dataset.store.feature(feature) for feature in dataset.features]
         size = sum(math.prod(info.dims) * np.dtype(info.dtype).itemsize for info in infos)
         frames = sum(video.num_frames for video in dataset.videos)
-        megabytes = f'{frames * size / 1e6:,.1f} MB'
-        lines.append(f'{name}: {len(dataset.videos):,} videos, {frames:,} frames, {megabytes}')
+        lines.append(f'{name}: {len(dataset.videos):,} videos, {frames:,} frames, {megabytes(frames * size)}')
         lines.append(f'{name}: {loader.loading.fact}')
     parameters = list(bare_model(runner).parameters())
     count = sum(p.numel() for p in parameters)

@@ -11,12 +11,4 @@ if TYPE_CHECKING:
     from abawfw.config.diff import config_diff
     from abawfw.config.loading import VAConfig, load_config, resolve
 
-__all__ = [
-    'VAConfig',
-    'config_diff',
-    'config_problems',
-    'load_config',
-    'resolve',
-]
-
 lazy(__name__)

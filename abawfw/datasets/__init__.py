@@ -26,28 +26,4 @@ if TYPE_CHECKING:
     from abawfw.datasets.stores.trials.store import TrialStore
     from abawfw.datasets.stores.trials.writer import TrialWriter
 
-__all__ = [
-    'ArrayStore',
-    'ClipDataset',
-    'DataFacts',
-    'DataReport',
-    'FeatureInfo',
-    'FeatureStore',
-    'PackedStore',
-    'RUCAIM3Store',
-    'RUCAIM3Writer',
-    'TrialStore',
-    'TrialWriter',
-    'VideoInfo',
-    'build_dataloader',
-    'check_store',
-    'convert_affwild2',
-    'convert_ceap360vr',
-    'make_demo_data',
-    'make_demo_trials',
-    'open_store',
-    'pack_store',
-    'read_facts',
-]
-
 lazy(__name__)

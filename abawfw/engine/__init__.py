@@ -9,8 +9,4 @@ from abawfw.lazy import lazy
 if TYPE_CHECKING:
     from abawfw.engine.va_runner import VARunner
 
-__all__ = [
-    'VARunner',
-]
-
 lazy(__name__)

@@ -5,29 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from abawfw.engine.training_state import bare_model
 from abawfw.errors import ConfigError
 
 if TYPE_CHECKING:
     from mmengine.runner import Runner
 
 
-def check_monitor(runner: Runner, owner: str, monitor: str) -> None:
+def check_monitor(targets: Iterable[str], owner: str, monitor: str) -> None:
     """Check the name of a score before time is spent.
 
     Args:
-        runner: of the run.
+        targets: of the model.
         owner: what watches the score, for the message.
         monitor: 'ccc' (the mean over the targets), or 'ccc_TARGET' of a target that the model has.
 
     Raises:
         ConfigError: validation does not give this score.
     """
-    check_name(bare_model(runner).targets, owner, monitor)
-
-
-def check_name(targets: Iterable[str], owner: str, monitor: str) -> None:
-    """As :func:`check_monitor`, for the targets of a model."""
     known = ['ccc', *(f'ccc_{t}' for t in targets)]
     if monitor not in known:
         raise ConfigError(f'{owner}.monitor {monitor!r} is not validated; choose from {", ".join(known)}')

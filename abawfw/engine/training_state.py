@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import random
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -78,6 +78,21 @@ def _named_hooks(runner: Runner) -> dict[str, Any]:
         turn = sum(type(h) is type(hook) for h in named.values())
         named[f'{type(hook).__name__}.{turn}' if turn else type(hook).__name__] = hook
     return named
+
+
+class Resumable:
+    """A hook whose state is some of its attributes, as plain values and tensors."""
+
+    position: ClassVar[tuple[str, ...]]
+
+    def state_dict(self) -> dict[str, Any]:
+        """These attributes."""
+        return {name: getattr(self, name) for name in self.position}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from them."""
+        for name in self.position:
+            setattr(self, name, state[name])
 
 
 # The position of MMEngine's schedules, each of which has some of these; their shape is the config's, which

@@ -32,9 +32,8 @@ from abawfw.components import building
 from abawfw.datasets.seen import data_seen, other_data
 from abawfw.devices import THREADS
 from abawfw.engine.compiled_step import compile_steps
-from abawfw.engine.hooks import ParamSchedulerHook
 from abawfw.engine.training_state import bare_model, capture, changed_settings, restore, run_videos
-from abawfw.errors import CheckpointError, ConfigError, few
+from abawfw.errors import CheckpointError, few
 from abawfw.files import remove_left_over, write_text
 from abawfw.registry import RUNNERS
 from abawfw.results.run import CONFIG, Run
@@ -119,19 +118,9 @@ class VARunner(Runner):
         self.register_custom_hooks([hook for hook in (hooks or {}).values() if hook is not None])
 
     def build_param_scheduler(self, scheduler: Any) -> Any:
-        """MMEngine's, which does not notice that nothing would drive a schedule of ours.
-
-        Raises:
-            ConfigError: ``default_hooks`` has no ``ParamSchedulerHook`` of abawfw.
-        """
+        """MMEngine's; what goes wrong names the key of the config."""
         with building('param_scheduler'):
-            built = super().build_param_scheduler(scheduler)
-        ours = [type(s).__name__ for s in built if hasattr(s, 'before_batch')]
-        if ours and not any(isinstance(hook, ParamSchedulerHook) for hook in self.hooks):
-            raise ConfigError(
-                f"{ours[0]} needs default_hooks.param_scheduler=dict(type='ParamSchedulerHook')"
-            )
-        return built
+            return super().build_param_scheduler(scheduler)
 
     def build_optim_wrapper(self, optim_wrapper: Any) -> Any:
         """MMEngine's; what goes wrong names the key of the config."""
@@ -249,11 +238,8 @@ class VARunner(Runner):
                 aside = later.replace(later.with_name(f'{later.name}.unused'))
                 self.logger.warning(f'{later.name} is later than the resumed state: renamed to {aside.name}')
 
-    def save_training_state(self, keep: int = 2) -> Path:
+    def save_training_state(self) -> Path:
         """Save everything that a resumed run needs; every rank must call this at the same point.
-
-        Args:
-            keep: how many training states stay in the work_dir, so that one remains if another is damaged.
 
         Returns:
             The file written.
@@ -263,7 +249,7 @@ class VARunner(Runner):
         state = capture(self)
         if self.rank == 0:
             save_checkpoint(state, path)
-            for old in resumable_checkpoints(Path(self.work_dir))[keep:]:
+            for old in resumable_checkpoints(Path(self.work_dir))[2:]:  # one remains if another is damaged
                 old.unlink()
         return path
 

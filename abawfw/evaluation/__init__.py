@@ -10,9 +10,4 @@ if TYPE_CHECKING:
     from abawfw.evaluation.postprocess.pipeline import Pipeline
     from abawfw.evaluation.va_metric import VAMetric
 
-__all__ = [
-    'Pipeline',
-    'VAMetric',
-]
-
 lazy(__name__)

@@ -18,17 +18,4 @@ if TYPE_CHECKING:
     from abawfw.extraction.pipeline.extract import ExtractionReport, extract_video
     from abawfw.extraction.video.recording import Recording
 
-__all__ = [
-    'Audio',
-    'AudioExtractor',
-    'ExtractionReport',
-    'Extractor',
-    'FaceExtractor',
-    'FaceTrack',
-    'Recording',
-    'TranscriptExtractor',
-    'extract_video',
-    'find_faces',
-]
-
 lazy(__name__)

@@ -4,7 +4,7 @@ Importing the package registers the estimator and its data preprocessor; what st
 by the slot's own package when a config first names it.
 """
 
-import abawfw.quick_mmengine  # noqa: F401
+import abawfw.quick_mmengine
 from abawfw.models.data_preprocessor import VADataPreprocessor
 from abawfw.models.estimator import VAEstimator
 

@@ -12,12 +12,4 @@ if TYPE_CHECKING:
     from abawfw.results.predictions import write_predictions
     from abawfw.results.run import Run
 
-__all__ = [
-    'Comparison',
-    'Predictions',
-    'Run',
-    'read_predictions',
-    'write_predictions',
-]
-
 lazy(__name__)

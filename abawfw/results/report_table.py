@@ -25,8 +25,6 @@ def report_rows(
     postprocess: Pipeline | int,
     faces: Mapping[str, Any] | None = None,
     groups: Groups | None = None,
-    replicates: int = 10_000,
-    seed: int = 0,
 ) -> list[dict[str, Any]]:
     """Measure raw, clipped and smoothed predictions of one target.
 
@@ -37,8 +35,6 @@ def report_rows(
         postprocess: what smooths and clips, or the one-sided window of a mean in frames.
         faces: where a face was found, (frames,) bool or None by video, for post-processing that needs it.
         groups: of the videos, as far as they are known: whole groups are drawn.
-        replicates: draws of the bootstrap.
-        seed: of the draws.
 
     Returns:
         Three rows, ready for JSON: target, stage, ccc, ccc_low and ccc_high (None without an interval), pcc,
@@ -54,9 +50,7 @@ def report_rows(
         'smoothed': Pipeline.of(postprocess).videos(preds, faces),
     }
     return [
-        measured_row(
-            target, stage, {v: moments(labels[v], x) for v, x in of.items()}, groups, replicates, seed
-        )
+        measured_row(target, stage, {v: moments(labels[v], x) for v, x in of.items()}, groups)
         for stage, of in stages.items()
     ]
 
@@ -66,8 +60,6 @@ def cross_validated_rows(
     tuned: Tuned,
     labels: Mapping[str, Any],
     groups: Groups | None = None,
-    replicates: int = 10_000,
-    seed: int = 0,
 ) -> list[dict[str, Any]]:
     """The rows of a target whose post-processing was tuned on these very videos, and its worth on others.
 
@@ -76,8 +68,6 @@ def cross_validated_rows(
         tuned: what was chosen or fitted.
         labels: of each video, NaN where there is none.
         groups: see ``report_rows``.
-        replicates: see ``report_rows``.
-        seed: see ``report_rows``.
 
     Returns:
         The rows, the smoothed one with a note that it is no estimate, and one of the stage
@@ -95,7 +85,7 @@ def cross_validated_rows(
     note = f'tuned on these videos, so no estimate for others; the row {CROSS_VALIDATED} is one, {EPOCHS_TOO}'
     smoothed['notes'] = [*smoothed['notes'], note]
     parts = {video: moments(labels[video], pred) for video, pred in tuned.left_out.items()}
-    row = measured_row(smoothed['target'], CROSS_VALIDATED, parts, groups, replicates, seed)
+    row = measured_row(smoothed['target'], CROSS_VALIDATED, parts, groups)
     chosen = Counter(map(str, tuned.folds)).most_common()
     texts = [text if len(chosen) == 1 else f'{text} ({count})' for text, count in chosen]
     row['notes'].append(f'each video by what the other folds of {len(tuned.folds)} chose: {"; ".join(texts)}')
@@ -107,15 +97,13 @@ def measured_row(
     stage: str,
     parts: Mapping[str, Moments],
     groups: Groups | None = None,
-    replicates: int = 10_000,
-    seed: int = 0,
 ) -> dict[str, Any]:
     """One row, as ``report_rows`` describes it, of the statistics of each video."""
     parts = {video: part for video, part in parts.items() if part.n}
     groups = groups or Groups()
     units = [Moments.pool(parts[video] for video in unit) for unit in groups.units(parts)]
     pooled = Moments.pool(units)
-    low, high, obstacle = bootstrap_ccc(units, replicates, seed, groups.unit(parts))
+    low, high, obstacle = bootstrap_ccc(units, unit=groups.unit(parts))
     notes = [f'no interval: {obstacle}'] if obstacle else []
     if pooled.constant:
         notes.append('labels or predictions are constant: CCC and PCC are 0 by definition')
@@ -130,22 +118,15 @@ def measured_row(
 
 def render_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """The rows as aligned text; below them what intervals were drawn over, and notes."""
-    lines = [HEADER]
-    for row in rows:
-        low, high = row['ccc_low'], row['ccc_high']
-        lines.append(
-            (
-                row['target'],
-                row['stage'],
-                f'{row["ccc"]:.4f}',
-                'none' if low is None else f'{low:.4f} .. {high:.4f}',
-                f'{row["pcc"]:.4f}',
-                f'{row["rmse"]:.4f}',
-                f'{row["frames"]:,}',
-                str(row['videos']),
-            )
+    lines = [
+        (
+            *(row['target'], row['stage']),
+            *(f'{row["ccc"]:.4f}', interval_text(row['ccc_low'], row['ccc_high'])),
+            *(f'{row["pcc"]:.4f}', f'{row["rmse"]:.4f}', f'{row["frames"]:,}', str(row['videos'])),
         )
-    text = aligned(lines, left=(0, 1))
+        for row in rows
+    ]
+    text = aligned([HEADER, *lines], left=(0, 1))
     units: dict[str, list[str]] = {}
     notes: dict[tuple[str, str], list[str]] = {}
     for row in rows:
@@ -182,3 +163,13 @@ def aligned(lines: Sequence[Sequence[str]], left: Collection[int] = ()) -> list[
     ]
     text.insert(1, '  '.join('-' * width for width in widths))
     return text
+
+
+def number_text(value: float | None, form: str = '.4f', absent: str = '-') -> str:
+    """A number of a table as text."""
+    return absent if value is None else format(value, form)
+
+
+def interval_text(low: float | None, high: float | None, form: str = '.4f', absent: str = 'none') -> str:
+    """An interval of a table as text."""
+    return absent if low is None or high is None else f'{low:{form}} .. {high:{form}}'

@@ -10,13 +10,4 @@ if TYPE_CHECKING:
     from abawfw.series.runs import PlannedRun, Series, SeriesResult
     from abawfw.series.sweep_space import draw, grid, read_space
 
-__all__ = [
-    'PlannedRun',
-    'Series',
-    'SeriesResult',
-    'draw',
-    'grid',
-    'read_space',
-]
-
 lazy(__name__)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -252,23 +250,9 @@ def mean_and_std(rows: Sequence[Row], scores: Sequence[str]) -> list[Row]:
     ]
 
 
-def columns_of(rows: Sequence[Row]) -> list[str]:
-    """All columns of the rows, in the order in which they come."""
-    return list(dict.fromkeys(name for row in rows for name in row))
-
-
-def to_csv(rows: Sequence[Row]) -> str:
-    """The table as CSV, numbers with all their digits."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns_of(rows), restval='', lineterminator='\n')
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
-
-
 def to_text(rows: Sequence[Row]) -> str:
     """The table as aligned text, scores with four digits after the point and the stage in their title."""
-    columns = columns_of(rows)
+    columns = list(dict.fromkeys(name for row in rows for name in row))
     lines = [list(map(_title, columns)), *([_cell(name, row.get(name)) for name in columns] for row in rows)]
     return '\n'.join(aligned(lines, [i for i, name in enumerate(columns) if not name.startswith('ccc')]))
 

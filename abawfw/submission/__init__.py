@@ -10,10 +10,4 @@ if TYPE_CHECKING:
     from abawfw.submission.ensemble import Ensemble
     from abawfw.submission.formats import SampleFile, write_submission
 
-__all__ = [
-    'Ensemble',
-    'SampleFile',
-    'write_submission',
-]
-
 lazy(__name__)

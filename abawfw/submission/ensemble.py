@@ -233,13 +233,3 @@ class TargetEnsemble:
     tuned: tuple[Path, ...] = ()
     unit: str | None = None
     doubts: tuple[str, ...] = ()
-
-    @property
-    def weights(self) -> tuple[float, ...]:
-        """Of each run."""
-        return tuple(c.weight for c in self.contributions)
-
-    @property
-    def run_ccc(self) -> tuple[float | None, ...]:
-        """CCC of each run alone on its own validation videos; None for a run without any."""
-        return tuple(c.ccc for c in self.contributions)

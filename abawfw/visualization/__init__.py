@@ -16,16 +16,4 @@ if TYPE_CHECKING:
     from abawfw.visualization.run_page import run_page
     from abawfw.visualization.va_figure import draw_curves
 
-__all__ = [
-    'ComparisonPage',
-    'Page',
-    'annotation_page',
-    'data_page',
-    'draw_curves',
-    'draw_training',
-    'draw_videos',
-    'run_page',
-    'write_overlay',
-]
-
 lazy(__name__)

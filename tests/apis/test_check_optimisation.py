@@ -45,6 +45,9 @@ def schedule(**values: Any) -> dict[str, Any]:
     return {'param_scheduler': [values]}
 
 
+PRUNING = {'type': 'PruningHook', 'study': 'study.log', 'trial': 0, 'pruner': 'median'}
+
+
 @pytest.mark.parametrize(
     ('overrides', 'problem'),
     [
@@ -97,6 +100,10 @@ def schedule(**values: Any) -> dict[str, Any]:
         (
             {'custom_hooks': [{'type': 'EarlyStoppingHook', 'monitor': 'y', 'rule': 'less'}]},
             "custom_hooks[0]: EarlyStoppingHook.monitor 'y' is not validated",
+        ),
+        (
+            {'custom_hooks': [{**PRUNING, 'monitor': 'loss'}]},
+            "custom_hooks[0]: PruningHook.monitor 'loss' is not validated; choose from ccc, ccc_valence",
         ),
     ],
 )

@@ -24,7 +24,8 @@ from abawfw.apis.cross_validate import cross_validate
 from abawfw.datasets.demo.trials import make_demo_trials
 from abawfw.datasets.stores import open_store
 from abawfw.errors import ConfigError
-from abawfw.series.runs import Series, to_csv, to_text
+from abawfw.series.runs import Series, to_text
+from abawfw.text_files import csv_text
 
 TOOLS = ROOT / 'tools'
 
@@ -94,7 +95,7 @@ def test_the_table_is_the_one_computed_by_hand(series: Series) -> None:
 def test_one_fold_has_no_standard_deviation(series: Series) -> None:
     found = cross_validate(series, [0], MadeUp(), lambda line: None)
     assert found.rows[-1]['ccc'] is None
-    assert to_csv(found.rows).splitlines()[-1].startswith('deviation,,,')
+    assert csv_text(found.rows).splitlines()[-1].startswith('deviation,,,')
 
 
 def test_only_what_is_left_is_done(series: Series) -> None:

@@ -199,7 +199,7 @@ def test_unknown_and_missing_keys_are_refused():
         build_dataloader({'dataset': {}, 'sampler': {}, 'batch_size': 4}, seed=0)
 
 
-def shared_memory(monkeypatch: pytest.MonkeyPatch, megabytes: float) -> None:
+def shared_memory(monkeypatch: pytest.MonkeyPatch, mebibytes: float) -> None:
     """Let /dev/shm be as small as in a container."""
     real = os.statvfs
 
@@ -207,13 +207,13 @@ def shared_memory(monkeypatch: pytest.MonkeyPatch, megabytes: float) -> None:
         found = real(path)
         if str(path) != '/dev/shm':
             return found
-        return SimpleNamespace(f_bavail=round(megabytes * 2**20 / found.f_frsize), f_frsize=found.f_frsize)
+        return SimpleNamespace(f_bavail=round(mebibytes * 2**20 / found.f_frsize), f_frsize=found.f_frsize)
 
     monkeypatch.setattr(os, 'statvfs', small)
 
 
 def large(lengths: list[int], workers: int, sampler: dict[str, Any]) -> DataLoader:
-    """Clips of up to 32 frames, 16 kB of inputs each: half a megabyte a clip."""
+    """Clips of up to 32 frames, 16 KiB of inputs each: half a mebibyte a clip."""
     cfg = {
         'dataset': {
             'type': 'ClipDataset',
@@ -250,9 +250,10 @@ def test_shared_memory_that_is_too_small_is_found_out_before_a_worker_fails(
     with pytest.raises(ConfigError) as error:
         large(lengths, 2, sampler)
     (said,) = str(error.value).splitlines()
+    free, each, total = (f'{x * 1.048576:.1f} MB' for x in (needed - 0.5, clips * 0.5, needed))
     assert said.startswith(
-        f'/dev/shm, the memory that processes share, has {needed - 0.5:.1f} MB free, but 2 workers hold up '
-        f'to 5 batches of {clips * 0.5:.1f} MB in it, {needed:.1f} MB: '
+        f'/dev/shm, the memory that processes share, has {free} free, but 2 workers hold up to 5 batches of '
+        f'{each} in it, {total}: '
     )
     for way_out in ('docker run --shm-size=', 'train_dataloader.num_workers=0 val_dataloader.num_workers=0'):
         assert way_out in said

@@ -12,7 +12,7 @@ from abawfw.errors import ConfigError, DataError
 from abawfw.evaluation.functional import ccc
 from abawfw.prediction_files import read_predictions
 from abawfw.results.predictions import write_predictions
-from abawfw.submission.ensemble import Ensemble
+from abawfw.submission.ensemble import Ensemble, TargetEnsemble
 from abawfw.submission.formats import HEADER
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,6 +35,10 @@ def make_run(folder: Path, preds: Curves, labels: Curves, test: Curves | None = 
         if test is not None:
             write_predictions(folder / 'predictions', 'tst', target, test, None, 0)
     return folder
+
+
+def weights_of(ensemble: TargetEnsemble) -> list[float]:
+    return [c.weight for c in ensemble.contributions]
 
 
 def command(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -88,22 +92,23 @@ def test_rules(tmp_path: Path) -> None:
         rule: Ensemble(runs, ['valence'], weights=rule).targets['valence'] for rule in ('mean', 'ccc', 'fit')
     }
     for e in found.values():
-        np.testing.assert_allclose(e.run_ccc, single, rtol=1e-9)
-        assert sum(e.weights) == pytest.approx(1)
-        assert min(e.weights) >= 0
-        mixed = sum(w * p for w, p in zip(e.weights, joined, strict=True))
+        np.testing.assert_allclose([c.ccc for c in e.contributions], single, rtol=1e-9)
+        weights = weights_of(e)
+        assert sum(weights) == pytest.approx(1)
+        assert min(weights) >= 0
+        mixed = sum(w * p for w, p in zip(weights, joined, strict=True))
         assert e.val.ccc == pytest.approx(ccc(label, mixed), rel=1e-9)
         assert e.preds is not None
-        expected = sum(w * t['v1'] for w, t in zip(e.weights, test, strict=True))
+        expected = sum(w * t['v1'] for w, t in zip(weights, test, strict=True))
         np.testing.assert_allclose(e.preds['v1'], expected, atol=1e-12)
-    assert found['mean'].weights == pytest.approx([1 / 3] * 3)
+    assert weights_of(found['mean']) == pytest.approx([1 / 3] * 3)
     assert found['mean'].cross_validated_ccc is None
     positive = np.maximum(single, 0)
-    np.testing.assert_allclose(found['ccc'].weights, positive / positive.sum(), rtol=1e-9)
+    np.testing.assert_allclose(weights_of(found['ccc']), positive / positive.sum(), rtol=1e-9)
     grid = [(a, b, 1 - a - b) for a in np.linspace(0, 1, 41) for b in np.linspace(0, 1 - a, 41)]
     best = max(ccc(label, sum(w * p for w, p in zip(g, joined, strict=True))) for g in grid)
     assert found['fit'].val.ccc >= best - 1e-9
-    assert found['fit'].weights[2] == 0
+    assert weights_of(found['fit'])[2] == 0
 
 
 def test_cross_validated_gain_is_honest(tmp_path: Path) -> None:
@@ -222,7 +227,7 @@ def test_predictions_of_train_are_averaged_for_a_student(tmp_path: Path) -> None
     words = [*runs, '--weights', 'greedy', '--partition', 'train', '--out', out]
     done = command(*words)
     assert done.returncode == 0, done.stderr
-    weights = Ensemble(runs, ['valence'], weights='greedy').targets['valence'].weights
+    weights = weights_of(Ensemble(runs, ['valence'], weights='greedy').targets['valence'])
     assert weights[2] == 0 < weights[1]
     each = [read_predictions(run / 'predictions', 'train', 'valence').preds['v0'] for run in runs]
     found = read_predictions(out, 'train', 'valence')

@@ -15,8 +15,9 @@ from abawfw.evaluation.functional import ccc, ccc_centring
 from abawfw.results.predictions import write_predictions
 from abawfw.results.run import CROSS_VALIDATION
 from abawfw.results.trial_files import write_trial_files
-from abawfw.series.runs import mean_and_std, to_csv
+from abawfw.series.runs import mean_and_std
 from abawfw.submission.ensemble import Ensemble
+from abawfw.text_files import csv_text
 
 LABELS = curves(0)
 TEST = curves(50, (7, 5))
@@ -40,9 +41,9 @@ def test_folder_of_folds(tmp_path: Path) -> None:
     found = Ensemble([tmp_path / 'cv']).targets['valence']
     assert [path.name for path in found.runs] == ['fold0', 'fold1', 'fold2']
     assert found.folds == 3
-    for k, value in enumerate(found.run_ccc):
+    for k, run in enumerate(found.contributions):
         true, pred = (np.concatenate([c[v] for v in FOLDS[k]]) for c in (LABELS, made[k][0]))
-        assert value == pytest.approx(ccc(true, pred), rel=1e-9)
+        assert run.ccc == pytest.approx(ccc(true, pred), rel=1e-9)
     everything = {v: p for val, _ in made.values() for v, p in val.items()}
     expected = ccc(*(np.concatenate([c[v] for v in LABELS]) for c in (LABELS, everything)))
     assert found.val is not None
@@ -134,7 +135,7 @@ def test_a_fold_whose_folder_is_gone_is_missed(tmp_path: Path, seeds: tuple[int,
     for name in names:
         make_fold(tmp_path / name, int(name[4]))
     rows = [{'run': name, 'ccc': 0.5} for name in names]
-    (tmp_path / CROSS_VALIDATION).write_text(to_csv([*rows, *mean_and_std(rows, ['ccc'])]))
+    (tmp_path / CROSS_VALIDATION).write_text(csv_text([*rows, *mean_and_std(rows, ['ccc'])]))
     assert len(Ensemble([tmp_path], ['valence']).targets['valence'].runs) == len(names)
     gone = [name for name in names if name.startswith('fold1')]
     for name in gone:
@@ -188,8 +189,8 @@ def test_text_files_count_as_a_run_without_val(tmp_path: Path) -> None:
     runs = [tmp_path / 'fold0', tmp_path / 'text']
     found = Ensemble(runs).targets['arousal']
     assert found.val is None
-    assert found.run_ccc[0] is not None
-    assert found.run_ccc[1] is None
+    assert found.contributions[0].ccc is not None
+    assert found.contributions[1].ccc is None
     assert found.preds is not None
     np.testing.assert_allclose(found.preds['v0'], (test['v0'] + other['v0']) / 2, atol=1e-12)
     done = command(*runs, '--out', tmp_path / 'out')

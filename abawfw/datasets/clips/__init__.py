@@ -1,6 +1,5 @@
 """Rules that cut a video into clips."""
 
-from abawfw.datasets.clips.segments import Segments
-from abawfw.datasets.clips.sliding_window import SlidingWindow
+from abawfw.datasets.clips.rules import Segments, SlidingWindow
 
 __all__ = ['Segments', 'SlidingWindow']

@@ -17,7 +17,7 @@ from torch import Tensor
 from abawfw.datasets.clip_dataset import Clip, ClipDataset
 from abawfw.datasets.clip_request import ClipRequest
 from abawfw.devices import free_memory
-from abawfw.errors import ConfigError, counted
+from abawfw.errors import ConfigError, counted, megabytes
 from abawfw.registry import LOADINGS
 from abawfw.structures import VABatch
 from abawfw.structures.va_batch import places
@@ -91,7 +91,7 @@ class Resident:
         self.bytes = self._take_memory()
         taken, most = self.bytes[self.device], _limit(self.device, within, self)
         self.fact = (
-            f'resident in {_where(self.device)}, {_megabytes(taken)}; limit {_megabytes(most)}, '
+            f'resident in {_where(self.device)}, {megabytes(taken)}; limit {megabytes(most)}, '
             f'{within:.0%} of what is free'
         )
         if num_workers:
@@ -129,8 +129,8 @@ class Resident:
             most = _limit(device, self.within, self)
             if count > most:
                 raise self._refusal(
-                    f'the data take {_megabytes(count)} of {_where(device)}, and the limit is '
-                    f'{_megabytes(most)}, {self.within:.0%} of what is free'
+                    f'the data take {megabytes(count)} of {_where(device)}, and the limit is '
+                    f'{megabytes(most)}, {self.within:.0%} of what is free'
                 )
         _HELD.add(self)
         return taken
@@ -269,7 +269,3 @@ def _same(one: Tensor, other: Tensor) -> bool:
 
 def _where(device: torch.device) -> str:
     return 'host memory' if device == CPU else 'GPU memory'
-
-
-def _megabytes(count: int) -> str:
-    return f'{count / 1e6:,.1f} MB'

@@ -13,7 +13,7 @@ import torch
 from mmengine.device import get_device
 from torch.utils.data import DataLoader, get_worker_info
 
-from abawfw.errors import ConfigError, DataError, counted
+from abawfw.errors import ConfigError, DataError, counted, megabytes
 from abawfw.registry import LOADINGS
 from abawfw.structures import VABatch
 from abawfw.structures.va_batch import stack_padded
@@ -115,9 +115,9 @@ def _check_shared_memory(loader: DataLoader) -> None:
     each = batch_bytes(loader)
     if each * held > free:
         raise ConfigError(
-            f'{SHARED}, the memory that processes share, has {_megabytes(free)} free, but '
-            f'{loader.num_workers} workers hold up to {held} batches of {_megabytes(each)} in it, '
-            f'{_megabytes(each * held)}: {WAY_OUT}'
+            f'{SHARED}, the memory that processes share, has {megabytes(free)} free, but '
+            f'{loader.num_workers} workers hold up to {held} batches of {megabytes(each)} in it, '
+            f'{megabytes(each * held)}: {WAY_OUT}'
         )
 
 
@@ -132,11 +132,7 @@ def _free() -> int | None:
 
 def _free_text() -> str:
     free = _free()
-    return 'shared memory' if free is None else f'{SHARED} has {_megabytes(free)} free'
-
-
-def _megabytes(count: int) -> str:
-    return f'{count / 2**20:,.1f} MB'
+    return 'shared memory' if free is None else f'{SHARED} has {megabytes(free)} free'
 
 
 def _collate_in_worker(items: Sequence[dict[str, Any]]) -> dict[str, Any]:

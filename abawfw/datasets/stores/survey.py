@@ -16,7 +16,8 @@ from abawfw.datasets.stores.records import Problem, VideoInfo
 class Survey(ABC):
     """What a store holds, complete with what a FeatureStore would refuse.
 
-    Every method but the first three fails with a DataError for the one video or file in question.
+    Listing is done at construction, and what a FeatureStore would refuse goes into ``_problems``. Every
+    method but the first three fails with a DataError for the one video or file in question.
 
     Attributes:
         statistics_way_out: what to do about stated moments that are not those of the data.
@@ -26,13 +27,18 @@ class Survey(ABC):
         'remove features/mean_std_on_trn of it, and the statistics are computed from the data'
     )
 
-    @abstractmethod
+    def __init__(self) -> None:
+        self._problems: list[Problem] = []
+        self._videos: list[VideoInfo] = []
+        self._moments: dict[str, tuple[np.ndarray, np.ndarray] | None] = {}
+
     def problems(self) -> list[Problem]:
         """What was found wrong while listing videos and features."""
+        return self._problems
 
-    @abstractmethod
     def videos(self) -> list[VideoInfo]:
         """Every entry that can be read, with empty ones and with names that occur twice."""
+        return self._videos
 
     @abstractmethod
     def features(self) -> dict[str, list[str]]:
@@ -56,7 +62,7 @@ class Survey(ABC):
 
     def stated_moments(self, feature: str) -> tuple[np.ndarray, np.ndarray] | None:
         """Mean and standard deviation over train that stand beside the data, (*dims) each; None without."""
-        return None
+        return self._moments.get(feature)
 
     def integrity(self, video: VideoInfo, features: Sequence[str]) -> list[Problem]:
         """Where the values of a video are not those that were written, if the store can tell."""
@@ -75,11 +81,8 @@ class StoreSurvey(Survey):
     """The survey of a store that opens, by the methods that every store has."""
 
     def __init__(self, store: FeatureStore) -> None:
+        super().__init__()
         self._store = store
-
-    def problems(self) -> list[Problem]:
-        """None: a store that opens lists all it has."""
-        return []
 
     def videos(self) -> list[VideoInfo]:
         """The videos of the store."""

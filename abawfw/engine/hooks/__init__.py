@@ -1,6 +1,6 @@
 """What happens around iterations and epochs."""
 
-import abawfw.quick_mmengine  # noqa: F401
+import abawfw.quick_mmengine
 from abawfw.engine.hooks.checkpoint_hook import VACheckpointHook
 from abawfw.engine.hooks.early_stop_hook import EarlyStopHook
 from abawfw.engine.hooks.ema_hook import EMAHook

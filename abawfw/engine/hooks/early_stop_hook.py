@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from abawfw.components import Count, WholeNumber
-from abawfw.engine.monitor import check_monitor, monitored_score
+from abawfw.engine.monitor import monitored_score
+from abawfw.engine.training_state import Resumable
 from abawfw.registry import HOOKS
 
 
 @HOOKS.register_module()
-class EarlyStopHook(Hook):
+class EarlyStopHook(Resumable, Hook):
     """Stop after some epochs without a strictly better score.
 
     Its state is part of the training state, so a resumed run stops where the uninterrupted one does
@@ -26,14 +25,15 @@ class EarlyStopHook(Hook):
         start: epochs at the beginning, and after each release, that are not counted: those of a warm-up.
     """
 
+    position = ('best', 'epochs', 'waited')
+
     def __init__(self, patience: Count, monitor: str = 'ccc', start: WholeNumber = 0) -> None:
         self.patience, self.monitor, self.start = patience, monitor, start
         self.best = -float('inf')
         self.epochs = self.waited = 0
 
     def before_train(self, runner: Runner) -> None:
-        """Check the name of the score before time is spent; stop at once if the resumed run had stopped."""
-        check_monitor(runner, 'EarlyStopHook', self.monitor)
+        """Stop at once if the resumed run had stopped."""
         runner.train_loop.stop_training |= self.waited >= self.patience
 
     def between_epochs(self, runner: Runner) -> None:
@@ -53,11 +53,3 @@ class EarlyStopHook(Hook):
     def after_release(self, runner: Runner) -> None:
         """Start counting again."""
         self.epochs = self.waited = 0
-
-    def state_dict(self) -> dict[str, Any]:
-        """Best score, epochs since the beginning or the last release, and epochs waited."""
-        return {'best': self.best, 'epochs': self.epochs, 'waited': self.waited}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue counting from here."""
-        self.best, self.epochs, self.waited = state['best'], state['epochs'], state['waited']

@@ -13,13 +13,13 @@ from torch import Tensor
 from abawfw.components import Count, Probability
 from abawfw.engine.hooks.gradual_release_hook import GradualReleaseHook
 from abawfw.engine.hooks.reload_best_hook import ReloadBestHook
-from abawfw.engine.training_state import bare_model
+from abawfw.engine.training_state import Resumable, bare_model
 from abawfw.errors import CheckpointError, ConfigError, counted
 from abawfw.registry import HOOKS
 
 
 @HOOKS.register_module()
-class EMAHook(Hook):
+class EMAHook(Resumable, Hook):
     """Validate, and keep as best, a moving average of the weights; training goes on with its own.
 
     An exponential one:
@@ -38,6 +38,7 @@ class EMAHook(Hook):
         ConfigError: another decay: with 1 the average would stay what it was at its beginning.
     """
 
+    position = ('average',)
     priority = 'HIGH'
 
     def __init__(self, decay: Probability, every: Count = 1, start: Count = 1) -> None:
@@ -76,10 +77,8 @@ class EMAHook(Hook):
         """Compare a resumed average with the model.
 
         Raises:
-            ConfigError: see ``check_run``.
             CheckpointError: the average is that of another model.
         """
-        self.check_run(runner.hooks, runner.max_epochs)
         own = list(bare_model(runner).parameters())
         if self.average and [x.shape for x in self.average] != [p.shape for p in own]:
             raise CheckpointError(
@@ -119,14 +118,6 @@ class EMAHook(Hook):
                 f'EMAHook(every={self.every}, start={self.start}): training ended after {runner.iter} steps, '
                 'before the average began; the best weights are those of training itself'
             )
-
-    def state_dict(self) -> dict[str, Any]:
-        """The average, in the order of the model's parameters."""
-        return {'average': list(self.average)}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from this average."""
-        self.average = list(state['average'])
 
 
 @torch.no_grad()

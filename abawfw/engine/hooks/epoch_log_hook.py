@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,14 +9,16 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from abawfw.engine.training_state import Resumable
 from abawfw.errors import TrainingError
 from abawfw.files import write_text
 from abawfw.registry import HOOKS
 from abawfw.results.run import METRICS
+from abawfw.text_files import csv_text
 
 
 @HOOKS.register_module()
-class EpochLogHook(Hook):
+class EpochLogHook(Resumable, Hook):
     """Write the figures of every epoch.
 
     ``metrics.csv`` holds one row per epoch and is rewritten whole, so a resumed run has no row twice. The
@@ -26,6 +26,7 @@ class EpochLogHook(Hook):
     that is gone, is no longer used, and the run continues.
     """
 
+    position = ('rows',)
     priority = 'LOW'
 
     def __init__(self) -> None:
@@ -47,13 +48,8 @@ class EpochLogHook(Hook):
         self.rows.append(record)
         if runner.rank != 0:
             return
-        text = io.StringIO()
-        writer = csv.DictWriter(
-            text, list(dict.fromkeys(k for r in self.rows for k in r)), lineterminator='\n'
-        )
-        writer.writeheader()
-        writer.writerows([{k: f'{v:.8g}' for k, v in row.items()} for row in self.rows])
-        write_text(Path(runner.work_dir) / METRICS, text.getvalue())
+        rows = [{k: f'{v:.8g}' for k, v in row.items()} for row in self.rows]
+        write_text(Path(runner.work_dir) / METRICS, csv_text(rows))
         self._record(runner, runner.visualizer.add_scalars, record, step=int(record['epoch']))
         scores = [
             f'{target} {record[f"train_ccc_{target}"]:.3f}/{record[f"val_ccc_{target}"]:.3f}'
@@ -84,14 +80,6 @@ class EpochLogHook(Hook):
                 f'the tracker failed and is no longer used ({type(error).__name__}: {reason}); every figure '
                 f'is in {Path(runner.work_dir) / METRICS}'
             )
-
-    def state_dict(self) -> dict[str, Any]:
-        """The rows so far."""
-        return {'rows': self.rows}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue these rows."""
-        self.rows = state['rows']
 
 
 def _number(column: str, value: Any) -> float:

@@ -11,15 +11,14 @@ from mmengine.runner import Runner
 
 from abawfw.components import Positive
 from abawfw.engine.hooks.checkpoint_hook import VACheckpointHook
-from abawfw.engine.monitor import check_monitor
 from abawfw.engine.schedulers import WarmupPlateauLR
-from abawfw.engine.training_state import bare_model
+from abawfw.engine.training_state import Resumable
 from abawfw.errors import ConfigError, nearest
 from abawfw.registry import HOOKS
 
 
 @HOOKS.register_module()
-class GradualReleaseHook(Hook):
+class GradualReleaseHook(Resumable, Hook):
     """Train frozen parts of the model stage by stage (docs/tagf.md, Training).
 
     The first stage is released before the first epoch, the next one each time the learning rate has fallen
@@ -38,6 +37,7 @@ class GradualReleaseHook(Hook):
         ConfigError: ``stages`` is not a list of lists of names, or there is none.
     """
 
+    position = ('stage',)
     priority = 80  # between epochs: after EarlyStopHook has counted and ParamSchedulerHook set the rate
 
     def __init__(
@@ -55,15 +55,7 @@ class GradualReleaseHook(Hook):
         self.stage = 0
 
     def before_train(self, runner: Runner) -> None:
-        """Check every stage before time is spent, and release the first; a resumed run has done so.
-
-        Raises:
-            ConfigError: a stage names a part that does not exist or is not frozen, or something that a
-                release needs is missing.
-        """
-        check_monitor(runner, 'GradualReleaseHook', self.monitor)
-        VACheckpointHook.of(runner, 'GradualReleaseHook')
-        self.check_parts(bare_model(runner))
+        """Release the first stage; a resumed run has done so."""
         schedule = _schedule(runner)
         if not self.stage:
             self._release(runner)
@@ -108,14 +100,6 @@ class GradualReleaseHook(Hook):
                 problems.append(f'GradualReleaseHook, stage {number}: {name!r} {problem}')
         if problems:
             raise ConfigError('\n'.join(problems))
-
-    def state_dict(self) -> dict[str, Any]:
-        """How many stages are released."""
-        return {'stage': self.stage}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue with this many."""
-        self.stage = state['stage']
 
 
 def _overlap(part: str, other: str) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 from mmengine.hooks import ParamSchedulerHook as MMEngineHook
 from mmengine.runner import Runner
 
-from abawfw.engine.monitor import check_monitor, monitored_score
+from abawfw.engine.monitor import monitored_score
 from abawfw.engine.schedulers import WarmupPlateauLR
 from abawfw.errors import ConfigError
 from abawfw.registry import HOOKS
@@ -24,9 +24,7 @@ class ParamSchedulerHook(MMEngineHook):
     priority = 'LOW'
 
     def before_train(self, runner: Runner) -> None:
-        """Check what these schedules need."""
-        for schedule in _plateaus(runner):
-            check_monitor(runner, 'WarmupPlateauLR', schedule.monitor)
+        """Check that nothing else sets the rate."""
         for schedule in _of_batches(runner):
             if len(runner.param_schedulers) > 1:
                 raise ConfigError(

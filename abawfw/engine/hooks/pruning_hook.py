@@ -10,7 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from abawfw.components import WholeNumber
-from abawfw.engine.monitor import check_monitor, monitored_score
+from abawfw.engine.monitor import monitored_score
 from abawfw.errors import ConfigError
 from abawfw.registry import HOOKS
 from abawfw.results.study_file import NAME, open_storage
@@ -46,9 +46,8 @@ class PruningHook(Hook):
         """Open the search; stop at once if the resumed run had been stopped.
 
         Raises:
-            ConfigError: validation does not give the score, or the file has no such trial.
+            ConfigError: the file has no such trial.
         """
-        check_monitor(runner, 'PruningHook', self.monitor)
         over = [False]
         if runner.rank == 0:
             pruned = self._open().user_attrs.get('pruned')

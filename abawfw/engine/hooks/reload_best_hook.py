@@ -6,7 +6,6 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from abawfw.engine.hooks.checkpoint_hook import VACheckpointHook
-from abawfw.engine.monitor import check_monitor
 from abawfw.registry import HOOKS
 
 
@@ -25,15 +24,6 @@ class ReloadBestHook(Hook):
 
     def __init__(self, monitor: str = 'ccc') -> None:
         self.monitor = monitor
-
-    def before_train(self, runner: Runner) -> None:
-        """Check what is needed before time is spent.
-
-        Raises:
-            ConfigError: validation does not give the score, or nothing keeps the best weights.
-        """
-        check_monitor(runner, 'ReloadBestHook', self.monitor)
-        VACheckpointHook.of(runner, 'ReloadBestHook')
 
     def between_epochs(self, runner: Runner) -> None:
         """Reload the best weights."""

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import time
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 import numpy as np
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from abawfw.engine.training_state import bare_model
+from abawfw.engine.training_state import Resumable, bare_model
 from abawfw.evaluation.functional import pcc_p_value
 from abawfw.files import write_text
 from abawfw.registry import HOOKS
+from abawfw.text_files import csv_text
 
 COLUMNS = (
     *('time', 'epoch', 'best_epoch', 'layer_to_update', 'lr', 'tr_loss', 'val_loss'),
@@ -25,7 +23,7 @@ COLUMNS = (
 
 
 @HOOKS.register_module()
-class TrainingLogHook(Hook):
+class TrainingLogHook(Resumable, Hook):
     """Write ``training_logs.csv`` of the work_dir, one row per epoch (docs/tagf.md, Training).
 
     One table, rewritten whole, so a resumed run has no row twice. Epochs count from 0 and times are seconds
@@ -39,6 +37,7 @@ class TrainingLogHook(Hook):
     has each target's. ``val_loss`` is empty without ``ValidationLossHook``, and for heads that classify.
     """
 
+    position = ('rows',)
     priority = 'LOW'
 
     def __init__(self) -> None:
@@ -72,27 +71,13 @@ class TrainingLogHook(Hook):
         best = max(self.rows, key=lambda r: r['val_ccc'])  # the first of equal ones, as with the best weights
         row['best_epoch'] = best['epoch']
         if runner.rank == 0:
-            write_text(Path(runner.work_dir) / 'training_logs.csv', _table(self.rows))
-
-    def state_dict(self) -> dict[str, Any]:
-        """The rows so far."""
-        return {'rows': self.rows}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue these rows."""
-        self.rows = state['rows']
+            rows = [
+                {**{k: f'{v:.8g}' for k, v in row.items()}, 'time': f'{row["time"]:.3f}'} for row in self.rows
+            ]
+            write_text(Path(runner.work_dir) / 'training_logs.csv', csv_text(rows, COLUMNS))
 
 
 def _validated_frames(runner: Runner, targets: int) -> list[int]:
     """Labelled frames of the validation partition, per target."""
     videos = [v for m in runner.val_loop.evaluator.metrics for v in getattr(m, 'videos', {}).values()]
     return [int(sum(np.isfinite(v.label[:, k]).sum() for v in videos)) for k in range(targets)]
-
-
-def _table(rows: list[dict[str, float]]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator='\n')
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({**{k: f'{v:.8g}' for k, v in row.items()}, 'time': f'{row["time"]:.3f}'})
-    return text.getvalue()

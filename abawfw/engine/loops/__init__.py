@@ -1,6 +1,6 @@
 """Training loops."""
 
-import abawfw.quick_mmengine  # noqa: F401
+import abawfw.quick_mmengine
 from abawfw.engine.loops.va_train_loop import VATrainLoop
 from abawfw.engine.loops.va_val_loop import VAValLoop
 

@@ -10,7 +10,7 @@ import numpy as np
 from abawfw.errors import ConfigError, DataError, nearest
 from abawfw.evaluation.functional import Moments, moments
 from abawfw.evaluation.postprocess.base import Postprocessor
-from abawfw.evaluation.postprocess.mean_smoothing import MeanSmoothing
+from abawfw.evaluation.postprocess.smoothing import MeanSmoothing
 from abawfw.registry import POSTPROCESSORS
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from abawfw.components import arguments, construct
-from abawfw.errors import ConfigError, nearest
+from abawfw.components import construct_named
 from abawfw.extraction.extractors.base import AudioExtractor, Extractor, FaceExtractor, TranscriptExtractor
 from abawfw.extraction.extractors.bert import Bert
 from abawfw.extraction.extractors.compare import ComParE
@@ -38,7 +36,6 @@ __all__ = [
     'VGGishFeature',
     'Wav2Vec2',
     'build_extractor',
-    'on_device',
 ]
 
 
@@ -53,14 +50,8 @@ def build_extractor(name: str, device: str = 'cpu', /, **options: Any) -> Extrac
     Raises:
         ConfigError: there is no such extractor, or it has no such option or value.
     """
-    # `EXTRACTORS.get` would import torch, for the sake of a log line
-    component = EXTRACTORS.module_dict.get(name)
-    if component is None:
-        raise ConfigError(f'feature {name!r} cannot be extracted; {nearest(name, EXTRACTORS.module_dict)}')
-    built: Extractor = construct(component, on_device(component, options, device), f'feature {name!r}')
+    place = f'feature {name!r}'
+    built: Extractor = construct_named(
+        EXTRACTORS, name, options, place, ' cannot be extracted', device=device
+    )
     return built
-
-
-def on_device(component: Any, options: Mapping[str, Any], device: str) -> dict[str, Any]:
-    """Arguments of an extractor or face detector, with the device if it takes one and none is given."""
-    return {'device': device, **options} if 'device' in arguments(component) else dict(options)

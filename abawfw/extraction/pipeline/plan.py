@@ -8,11 +8,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from abawfw.components import construct
+from abawfw.components import construct_named
 from abawfw.datasets.importers.affwild2_files import read_annotation
 from abawfw.datasets.stores.records import FeatureInfo
 from abawfw.errors import AbawfwError, ConfigError, DataError, counted, nearest
-from abawfw.extraction.extractors import Extractor, FaceExtractor, build_extractor, on_device
+from abawfw.extraction.extractors import Extractor, FaceExtractor, build_extractor
 from abawfw.extraction.faces.detectors.base import DETECTOR, FACES, OFFICIAL, FaceDetector
 from abawfw.extraction.faces.track import wrong_persons
 from abawfw.extraction.faces.trial_faces import HOLD, CropFolder
@@ -193,11 +193,8 @@ class ExtractionPlan:
 
 def _detector(device: str, /, type: str = DETECTOR, **options: Any) -> FaceDetector:
     """A registered face detector."""
-    component = FACE_DETECTORS.module_dict.get(str(type))  # `FACE_DETECTORS.get` would import torch
-    if component is None:
-        raise ConfigError(f'face detector {type!r}; {nearest(str(type), FACE_DETECTORS.module_dict)}')
-    options = on_device(component, options, device)
-    detector: FaceDetector = construct(component, options, f'face detector {type!r}')
+    place = f'face detector {type!r}'
+    detector: FaceDetector = construct_named(FACE_DETECTORS, str(type), options, place, device=device)
     return detector
 
 

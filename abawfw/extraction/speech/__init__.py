@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from abawfw.components import construct
-from abawfw.errors import ConfigError, nearest
+from abawfw.components import construct_named
 from abawfw.extraction.speech.base import SPEECH, SpeechRule, notes_on
 from abawfw.extraction.speech.mouth_moves import MouthMoves
 from abawfw.registry import SPEECH_RULES
@@ -19,8 +18,5 @@ def build_speech_rule(type: str = 'MouthMoves', **options: Any) -> SpeechRule:
     Raises:
         ConfigError: there is no such rule, or it has no such option or value.
     """
-    component = SPEECH_RULES.module_dict.get(str(type))  # `SPEECH_RULES.get` would import torch
-    if component is None:
-        raise ConfigError(f'{SPEECH} rule {type!r}; {nearest(str(type), SPEECH_RULES.module_dict)}')
-    rule: SpeechRule = construct(component, options, f'{SPEECH} rule {type!r}')
+    rule: SpeechRule = construct_named(SPEECH_RULES, str(type), options, f'{SPEECH} rule {type!r}')
     return rule

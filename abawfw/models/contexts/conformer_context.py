@@ -15,6 +15,7 @@ from abawfw.models.layers import Dropout
 from abawfw.models.layers.cpu.depthwise import depthwise
 from abawfw.models.layers.cpu.linear import Linear
 from abawfw.models.layers.positioned_attention import waves
+from abawfw.models.layers.transformer import attention_mask
 from abawfw.registry import CONTEXTS
 
 State = tuple[Tensor, ...]
@@ -90,8 +91,7 @@ class ConformerContext(nn.Module):
             x: (batch, time, in_dim).
             valid: (batch, time) bool, False for padding, which stands behind the frames.
             state: with ``past``, after the frame before.
-            lengths: frames of each row that exist; attention without a mask, where there is no padding, is
-                faster, and only what is known on the host can decide about it.
+            lengths: frames of each row that exist, see `attention_mask`.
 
         Returns:
             (batch, time, in_dim), without meaning for padding; with ``past`` also the state after each row's
@@ -99,11 +99,7 @@ class ConformerContext(nn.Module):
         """
         if self.stateful:
             return self.stream(x, valid, state or self.initial_state(len(x), x.device))
-        mask = None
-        # An exported graph is for clips without padding.
-        if not torch.compiler.is_exporting() and (lengths is None or min(lengths) < x.shape[1]):
-            # A row without any frame would be a softmax over nothing: let it see all of its padding.
-            mask = valid | ~valid.any(dim=1, keepdim=True)
+        mask = attention_mask(valid, lengths)
         for layer in self.layers:
             x = layer(x, valid, mask)
         return x

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
 from abawfw.components import Depth, Probability, Width
 from abawfw.errors import ConfigError
 from abawfw.models.layers import EncoderLayer, PositionTable
+from abawfw.models.layers.transformer import attention_mask
 from abawfw.registry import CONTEXTS
 
 
@@ -75,14 +75,9 @@ class TransformerContext(nn.Module):
         Args:
             x: the frames.
             valid: (batch, time) bool, False for padding.
-            lengths: frames of each row that exist; attention without a mask, where there is no padding, is
-                faster, and only what is known on the host can decide about it.
+            lengths: frames of each row that exist, see `attention_mask`.
         """
-        mask = None
-        # An exported graph is for clips without padding.
-        if not torch.compiler.is_exporting() and (lengths is None or min(lengths) < x.shape[1]):
-            # A row without any frame would be a softmax over nothing: let it see all of its padding.
-            mask = valid | ~valid.any(dim=1, keepdim=True)
+        mask = attention_mask(valid, lengths)
         y = self.position(self.affine(x))
         for layer in self.layers:
             y = layer(y, mask)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -84,6 +86,20 @@ class MultiheadAttention(nn.Module):
     def _split(self, x: Tensor) -> Tensor:
         """(batch, time, dim) -> (batch, heads, time, dim of a head)."""
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+
+def attention_mask(valid: Tensor, lengths: Sequence[int] | None) -> Tensor | None:
+    """What may be attended to within clips, (batch, time) bool; None, which is faster, without padding.
+
+    Args:
+        valid: (batch, time) bool, False for padding.
+        lengths: frames of each row that exist, if known on the host, which alone can decide for None.
+    """
+    # An exported graph is for clips without padding.
+    if torch.compiler.is_exporting() or (lengths is not None and min(lengths) >= valid.shape[1]):
+        return None
+    # A row without any frame would be a softmax over nothing: let it see all of its padding.
+    return valid | ~valid.any(dim=1, keepdim=True)
 
 
 class EncoderLayer(nn.Module):

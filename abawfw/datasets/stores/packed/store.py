@@ -268,21 +268,12 @@ class PackedSurvey(StoreSurvey):
         super().__init__(store)
         self._packed = store
         self._moments = {name: store.train_moments(name) for name in store.features()}
-
-    def problems(self) -> list[Problem]:
-        """Which arrays cannot be verified."""
-        without = self._packed.without_checksums()
-        if not without:
-            return []
-        text = (
-            f'no checksums to verify of {", ".join(without)}: packed by an earlier version; '
-            'pack the store again to have them'
-        )
-        return [Problem('note', 'checksum', text)]
-
-    def stated_moments(self, feature: str) -> tuple[np.ndarray, np.ndarray] | None:
-        """What moments_NAME.npy holds."""
-        return self._moments.get(feature)
+        if without := store.without_checksums():
+            text = (
+                f'no checksums to verify of {", ".join(without)}: packed by an earlier version; '
+                'pack the store again to have them'
+            )
+            self._problems.append(Problem('note', 'checksum', text))
 
     def integrity(self, video: VideoInfo, features: Sequence[str]) -> list[Problem]:
         """Arrays of a video that are not what was packed."""

@@ -146,7 +146,7 @@ class RUCAIM3Store(FeatureStore):
 
 
 class RUCAIM3Survey(Survey):
-    """Lists every video whose targets can be read; the others become problems.
+    """Lists every video whose targets can be read; other targets and statistics become problems.
 
     Args:
         root: folder with ``targets/`` and ``features/``.
@@ -156,9 +156,8 @@ class RUCAIM3Survey(Survey):
     """
 
     def __init__(self, root: Path) -> None:
+        super().__init__()
         self._files = RUCAIM3Files(root)
-        self._problems: list[Problem] = []
-        self._videos: list[VideoInfo] = []
         for partition in self._files.partitions:
             try:
                 video_ids = self._files.video_ids(partition)
@@ -171,21 +170,12 @@ class RUCAIM3Survey(Survey):
                 except DataError as error:
                     self._problems.append(Problem('error', 'targets', str(error), partition, video_id))
 
-        self._moments: dict[str, tuple[np.ndarray, np.ndarray] | None] = {}
         for feature, partitions in self._files.features().items():
             try:
                 if 'train' in partitions:
                     self._moments[feature] = self._files.train_moments(feature)
             except DataError as error:
                 self._problems.append(Problem('error', 'statistics', str(error), 'train', feature=feature))
-
-    def problems(self) -> list[Problem]:
-        """Targets and stored statistics that cannot be read."""
-        return self._problems
-
-    def videos(self) -> list[VideoInfo]:
-        """Every video whose targets can be read."""
-        return self._videos
 
     def features(self) -> dict[str, list[str]]:
         """Every feature, with the partitions that have a file of it."""
@@ -207,10 +197,6 @@ class RUCAIM3Survey(Survey):
         """The array valid, if there is one."""
         frames = self._files.shape(video, feature)[0][0]
         return self._files.observed(video, feature, 0, frames)
-
-    def stated_moments(self, feature: str) -> tuple[np.ndarray, np.ndarray] | None:
-        """What features/mean_std_on_trn holds."""
-        return self._moments.get(feature)
 
     def integrity(self, video: VideoInfo, features: Sequence[str]) -> list[Problem]:
         """Features of which a part was never written."""

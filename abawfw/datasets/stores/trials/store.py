@@ -192,7 +192,9 @@ class TrialStore(FeatureStore):
 
 
 class TrialSurvey(Survey):
-    """Lists every trial whose folder and labels can be read; the others become problems.
+    """Lists every trial whose folder and labels can be read.
+
+    Others, features that some trials lack, and unreadable statistics become problems.
 
     Args:
         root: folder with trials.json or dataset_info.pkl.
@@ -202,10 +204,9 @@ class TrialSurvey(Survey):
     """
 
     def __init__(self, root: Path) -> None:
+        super().__init__()
         self._files = TrialFiles(root)
-        self._problems: list[Problem] = []
         self._trials: list[Trial] = []
-        self._videos: list[VideoInfo] = []
         for trial in self._files.index.trials:
             info = trial.info
             try:
@@ -218,14 +219,6 @@ class TrialSurvey(Survey):
         except DataError as error:
             self._problems.append(Problem('error', 'statistics', str(error), 'train'))
         self._find_missing()
-
-    def problems(self) -> list[Problem]:
-        """Trials that cannot be read, features that some of them lack, and unreadable statistics."""
-        return self._problems
-
-    def videos(self) -> list[VideoInfo]:
-        """Every trial whose folder and labels can be read."""
-        return self._videos
 
     def features(self) -> dict[str, list[str]]:
         """Every feature that a trial has, with the partitions in which all trials have it."""
