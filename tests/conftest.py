@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import gc
+import math
 import os
 import signal
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ import equivalence
 import forked_python
 import pytest
 from hypothesis import settings
+
+from abawfw.progress import Progress
 
 # The same examples in every run, so that a test passes or fails by what it tests; others are tried with
 # --hypothesis-profile=default. A deadline would time the machine.
@@ -27,6 +30,14 @@ ROOT = Path(__file__).resolve().parents[1]
 # to processes of theirs want what a terminal gives.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope='session', autouse=True)
+def no_progress_by_the_clock() -> Iterator[None]:
+    """On a busy machine what prints nothing about its progress would print a line after half a minute."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Progress.__init__, '__defaults__', (math.inf,))
+        yield
 
 
 @pytest.fixture(scope='session')
