@@ -150,6 +150,10 @@ class FolderWriter:
             finally:
                 self._release()
 
+    def close(self) -> None:
+        """Write what comes last and give the folder its final name, without a ``with`` block."""
+        self.__exit__(None, None, None)
+
     def _complete(self) -> None:
         """Write what comes last into ``_folder``."""
 

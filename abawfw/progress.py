@@ -12,6 +12,8 @@ Report: TypeAlias = Callable[[str, int, int], None]
 """Called with what is being done, how many steps of it are done, and how many there are."""
 
 
+EVERY = 30.0
+"""Seconds between two lines where there is no terminal."""
 REFRESH = 0.1
 """Seconds between two drawings of a bar."""
 
@@ -29,7 +31,7 @@ class Progress:
         every: seconds between two lines where there is no terminal; what is done before is not mentioned.
     """
 
-    def __init__(self, every: float = 30.0) -> None:
+    def __init__(self, every: float = EVERY) -> None:
         self._every = every
         self._bar: Any = None
         self._what: str | None = None

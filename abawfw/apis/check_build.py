@@ -349,7 +349,10 @@ def _hooks(cfg: Config, check: _BuildCheck, model: Any, schedules: list[Any]) ->
     for place, hook in built.items():
         if isinstance(hook, EMAHook):
             check.step(place, partial(hook.check_run, list(built.values()), cfg.train_cfg.max_epochs))
-    if model is None:
+    if model is None:  # parts of it and schedules are checked when the run is built
+        for place, hook in built.items():
+            if isinstance(hook, WATCHING) and 'targets' in cfg:
+                check.step(place, partial(check_monitor, cfg.targets, type(hook).__name__, hook.monitor))
         return
     watching = {**built, **{f'param_scheduler[{i}]': schedule for i, schedule in enumerate(schedules)}}
     for place, owner in watching.items():

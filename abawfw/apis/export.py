@@ -280,7 +280,7 @@ def describe(run: LoadedRun, graph: ExportGraph) -> dict[str, Any]:
     Returns:
         ``features``: dims and type of every input; ``masks``: the masks that are inputs; ``targets``: the
         columns of ``va``; ``states``: pairs of input and output; ``clips``: the rule by which the run cuts
-        videos for predictions, with ``weights`` where ``overlap`` cuts them; ``length``: frames that every
+        videos for predictions, with ``weights`` where they overlap; ``length``: frames that every
         clip must have, ``max_length``: that it may have, or None; ``pipeline``: what the features go through
         before, in order, with statistics of the training videos (``mean``, ``std``); ``postprocess``: by
         target, the steps that the run applies to a whole video afterwards, before it clips; ``intervals``: by

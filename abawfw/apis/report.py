@@ -42,6 +42,7 @@ def write_run_report(path: Path | str, out: Path | None = None, progress: Report
     """
     from abawfw.visualization.run_page import run_page
 
+    plotly_source()
     run = Run(path).require_val()
     files = list(product(run.targets, STAGES))
     for done, (target, stage) in enumerate(files):  # what is damaged is reported before a folder is made
@@ -114,6 +115,7 @@ def write_comparison(paths: Sequence[Path | str], out: Path | None = None, progr
         ConfigError: the file cannot be written; or see ``abawfw.apis.compare.compare``.
         DataError: runs cannot be compared, see there; or plotly is not installed.
     """
+    plotly_source()
     progress('comparing the runs', 0, 2)
     page = comparison_page(paths)
     out = out or Path(paths[0]).resolve().parent / COMPARISON

@@ -15,12 +15,13 @@ from mmengine.registry import DefaultScope
 
 from abawfw.apis.check import check_config
 from abawfw.apis.check_optimisation import built_wrapper
+from abawfw.apis.train import train
 from abawfw.config.loading import load_config
 from abawfw.datasets.demo.rucaim3 import make_demo_data
 from abawfw.engine.monitor import check_measured
 from abawfw.errors import ConfigError
 from abawfw.evaluation.va_metric import AssembledVideo, VAMetric
-from abawfw.registry import HOOKS, METRICS, OPTIMIZERS, PARAM_SCHEDULERS
+from abawfw.registry import ENCODERS, HOOKS, METRICS, OPTIMIZERS, PARAM_SCHEDULERS
 
 CONFIG = ROOT / 'configs/rucaim3/transformer_demo.py'
 
@@ -112,6 +113,35 @@ def test_a_value_that_reverses_or_ends_training(demo: Path, overrides: dict[str,
         check_config(load_config(CONFIG, {'data_root': str(demo), **overrides}), training=True)
     assert problem in str(error.value)
     assert 'Error: ' not in str(error.value), 'in the words of Python'
+
+
+def test_watched_scores_of_a_model_that_reads_its_weights_while_it_is_built(
+    demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The check builds models without memory, and so cannot build this one."""
+
+    class Reading(torch.nn.Linear):
+        def __init__(self, in_dim: int) -> None:
+            super().__init__(in_dim, 4)
+            self.in_dim, self.out_dim = in_dim, 4
+            self.largest = float(self.weight.abs().max())
+
+    monkeypatch.setitem(ENCODERS.module_dict, 'Reading', Reading)
+    given = {
+        **{'data_root': str(demo), 'epochs': 1, 'features': ['egemaps']},
+        **{'hidden': 8, 'heads': 2, 'layers': 1, 'ffn': 8, 'regressor': [4]},
+        'model.encoders': {'egemaps': {'type': 'Reading'}},
+    }
+    early = {'custom_hooks': [{'type': 'EarlyStopHook', 'patience': 1, 'monitor': 'ccc_valenz'}]}
+    with pytest.raises(ConfigError, match=r"EarlyStopHook\.monitor 'ccc_valenz' is not validated"):
+        check_config(load_config(CONFIG, {**given, **early}), training=True)
+    plateau = {'type': 'WarmupPlateauLR', 'warmup': 0, 'patience': 1, 'monitor': 'ccc_valenz'}
+    with pytest.raises(ConfigError, match=r"WarmupPlateauLR\.monitor 'ccc_valenz' is not validated"):
+        train(load_config(CONFIG, {**given, 'param_scheduler': [plateau]}), tmp_path / 'plateau')
+    stages = {'custom_hooks': [{'type': 'GradualReleaseHook', 'stages': [['context.7']]}]}
+    stages |= {'param_scheduler': [{**plateau, 'monitor': 'ccc'}]}
+    with pytest.raises(ConfigError, match=r"stage 1: 'context\.7' is no part of the model"):
+        train(load_config(CONFIG, {**given, **stages}), tmp_path / 'stages')
 
 
 def test_a_schedule_that_falls_below_0(demo: Path, monkeypatch: pytest.MonkeyPatch) -> None:

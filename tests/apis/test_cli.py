@@ -79,7 +79,7 @@ def now(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
 
 def test_into_a_pipe_a_line_now_and_then(now: SimpleNamespace, capfd: pytest.CaptureFixture[str]) -> None:
-    with Progress(every=30) as shown:
+    with Progress(every=progress.EVERY) as shown:
         for done in range(6):
             shown('predicting val', done, 1000)
             now.seconds += 10

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import csv
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,8 @@ from abawfw.config.diff import read_written
 from abawfw.config.loading import TRACKERS, load_config, resolve
 
 pytestmark = pytest.mark.usefixtures('shipped_configs_are_read_once')
-CONFIGS = Path(__file__).parents[2] / 'configs'
+ROOT = Path(__file__).parents[2]
+CONFIGS = ROOT / 'configs'
 FILES = sorted(CONFIGS.rglob('*.py'))
 EXPERIMENTS = [p for p in FILES if not {CONFIGS / '_base_', CONFIGS / 'protocols'} & {*p.parents}]
 # A folder of experiments that ship has a README; others are somebody's own, in whatever style.
@@ -97,7 +99,17 @@ READMES = [path for path in sorted(CONFIGS.glob('*/README.md')) if path.parent.n
 @pytest.mark.parametrize('readme', READMES, ids=lambda p: p.parent.name)
 def test_results_are_linked_and_tables_name_configs_that_exist(readme: Path) -> None:
     text = readme.read_text()
-    assert '](../../docs/results.md' in text
+    page = (ROOT / 'docs/results.md').read_text()
+    anchors = re.findall(r'\]\(\.\./\.\./docs/results\.md#?([\w-]*)\)', text)
+    assert anchors
+    heads = re.findall('(?m)^## (.*)', page)
+    assert {*anchors} <= {'', *(re.sub('[^a-z0-9]+', '-', head.lower()) for head in heads)}
+    for data in ('ceap360vr', 'gump'):
+        with (ROOT / f'docs/results/{data}.csv').open(newline='') as file:
+            measured = {row['config'] for row in csv.DictReader(file)}
+        assert f'<!-- {data} -->' in page
+        there = [path for path in readme.parent.glob(f'*_{data}.py') if 'teacher' not in load_config(path)]
+        assert {path.stem for path in there} <= measured
     rows = [line for line in text.splitlines() if line.startswith('| [')]
     if not rows:
         return

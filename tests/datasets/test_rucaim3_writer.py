@@ -68,6 +68,14 @@ def test_statistics_are_those_of_all_training_frames(tmp_path: Path) -> None:
         np.testing.assert_allclose(file['train/std'][:], frames.std(axis=0), rtol=1e-9)
 
 
+def test_a_writer_is_closed_without_a_block(tmp_path: Path) -> None:
+    writer = RUCAIM3Writer(tmp_path / 'data', {'x': (2,)})
+    writer.add('a', 'train', {'x': np.ones((4, 2))})
+    assert not (tmp_path / 'data').exists()
+    writer.close()
+    assert RUCAIM3Store(tmp_path / 'data').video('a').num_frames == 4
+
+
 def test_constant_feature_gets_deviation_one(tmp_path: Path) -> None:
     with RUCAIM3Writer(tmp_path / 'data', {'x': (2,)}) as writer:
         writer.add('a', 'train', {'x': np.full((4, 2), 3.0)})

@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 from abawfw.components import Positive
 from abawfw.engine.hooks.checkpoint_hook import VACheckpointHook
 from abawfw.engine.schedulers import WarmupPlateauLR
-from abawfw.engine.training_state import Resumable
+from abawfw.engine.training_state import Resumable, bare_model
 from abawfw.errors import ConfigError, nearest
 from abawfw.registry import HOOKS
 
@@ -55,7 +55,13 @@ class GradualReleaseHook(Resumable, Hook):
         self.stage = 0
 
     def before_train(self, runner: Runner) -> None:
-        """Release the first stage; a resumed run has done so."""
+        """Release the first stage; a resumed run has done so.
+
+        Raises:
+            ConfigError: a stage names a part that does not exist or is not frozen, and the check of the
+                config could not build the model.
+        """
+        self.check_parts(bare_model(runner))
         schedule = _schedule(runner)
         if not self.stage:
             self._release(runner)

@@ -7,8 +7,9 @@ from typing import Any
 from mmengine.hooks import ParamSchedulerHook as MMEngineHook
 from mmengine.runner import Runner
 
-from abawfw.engine.monitor import monitored_score
+from abawfw.engine.monitor import check_monitor, monitored_score
 from abawfw.engine.schedulers import WarmupPlateauLR
+from abawfw.engine.training_state import bare_model
 from abawfw.errors import ConfigError
 from abawfw.registry import HOOKS
 
@@ -24,7 +25,9 @@ class ParamSchedulerHook(MMEngineHook):
     priority = 'LOW'
 
     def before_train(self, runner: Runner) -> None:
-        """Check that nothing else sets the rate."""
+        """Check what these schedules need, as far as the check of a config may not have built them."""
+        for schedule in _plateaus(runner):
+            check_monitor(bare_model(runner).targets, 'WarmupPlateauLR', schedule.monitor)
         for schedule in _of_batches(runner):
             if len(runner.param_schedulers) > 1:
                 raise ConfigError(

@@ -91,7 +91,7 @@ def extract_video(
     if of_faces and faces is None:
         raise DataError(f'{path}: face features need a face detector or a folder of crops')
     speech = speech if of_audio and of_faces and isinstance(faces, FaceDetector) else None
-    recording = WatchedRecording(path, progress, 1 + bool(views) + (speech is not None))
+    recording = WatchedRecording(path, progress, 1 + bool(views))
     audio = Audio(path) if of_audio else None  # opened before the long work, decoded after it
     source = faces if of_faces else None
     trials = find_trials(recording, source, labels, persons, others=speech is not None)
