@@ -13,6 +13,7 @@ from typing import NamedTuple
 import forked_python
 from apis.command_line import ROOT
 from docs.doc_rules import CHECKED, GIVEN, PLACEHOLDERS, PLACEHOLDERS_OF, SHORTENED, TINY
+from tool_here import tool_here
 
 from abawfw.apis.compare_configs import read_protocol
 from abawfw.config.loading import load_config
@@ -173,9 +174,9 @@ def check_clone(command: str) -> Outcome:
 
 def check_usage(command: str) -> Outcome:
     """``tools/benchmark.py WHAT|WHAT CONFIG --option``: every word and option is one that it has."""
-    text = (ROOT / re.search(r'tools/\w+\.py', command)[0]).read_text()
+    text = tool_here(re.search(r'tools/(\w+)\.py', command)[1], '--help').stdout
     words = re.findall(r"--[\w-]+|(?<![\w/.'-])[a-z]+(?=[|\s]|$)", command.partition('.py ')[2])
-    unknown = [word for word in words if f"'{word}'" not in text]
+    unknown = [word for word in words if not re.search(rf'(?<![\w-]){word}(?![\w-])', text)]
     return Outcome(int(bool(unknown)), f'it knows no {", ".join(unknown)}' if unknown else '')
 
 
