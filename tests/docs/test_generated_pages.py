@@ -75,6 +75,18 @@ def test_a_test_is_held_to_what_its_page_says(
             np.testing.assert_allclose(difference, 0, atol=1)
 
 
+def test_what_another_processor_measured_stays(generate: ModuleType) -> None:
+    """Processors round differently: a page written anew on one of them would fail the tests on the next."""
+    equivalence = generate.equivalence
+    before = (ROOT / 'docs/tagf.md').read_text()
+    nothing = {test: equivalence.Measured(0.0, [(0, 1e-5)]) for _, _, test in equivalence.ROWS}
+    more = {test: equivalence.Measured(0.5, [(0, 1e-5)]) for _, _, test in equivalence.ROWS}
+    differences = [row.split(' | ')[1] for row in equivalence.table('tagf', nothing).splitlines()[2:]]
+    assert differences == [row[1] for row in equivalence._rows('tagf')]
+    assert all(f'| {difference} |' in before for difference in differences)
+    assert {row.split(' | ')[1] for row in equivalence.table('tagf', more).splitlines()[2:]} == {'1e0'}
+
+
 @pytest.mark.parametrize(
     ('value', 'text'), [(0.0, '0'), (3.1e-7, '1e-6'), (1e-6, '1e-6'), (1.01e-6, '3e-6'), (2.9, '3e0')]
 )
