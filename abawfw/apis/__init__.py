@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from abawfw.apis.extract_embeddings import extract_embeddings
     from abawfw.apis.extract_features import extract_features
     from abawfw.apis.fuse_raters import fuse_raters
-    from abawfw.apis.infer import infer, infer_store, infer_video
+    from abawfw.apis.infer import find_sources, infer, infer_store, infer_video
     from abawfw.apis.inferencer import VAInferencer
     from abawfw.apis.network import NetworkInferencer
+    from abawfw.apis.rater_frames import frames_at_rate, frames_of_store, frames_of_videos
     from abawfw.apis.report import write_comparison, write_data_report, write_run_report
     from abawfw.apis.stream import VAStream
     from abawfw.apis.sweep import search, sweep
