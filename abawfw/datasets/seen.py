@@ -7,6 +7,8 @@ import zlib
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from abawfw.datasets.transforms.load_predictions import LoadPredictions
+
 if TYPE_CHECKING:
     from abawfw.datasets.clip_dataset import ClipDataset
 
@@ -22,9 +24,9 @@ def data_seen(datasets: Iterable[ClipDataset]) -> dict[str, str]:
 
     Returns:
         Digests by ``videos`` (names and numbers of frames, by partition), ``labels``, ``shapes`` of features
-        and, where they are known, ``checksums``.
+        and, where there are some, ``checksums`` and predictions of a ``teacher``.
     """
-    parts: dict[str, list[Any]] = {'videos': [], 'labels': [], 'shapes': [], 'checksums': []}
+    parts: dict[str, list[Any]] = {'videos': [], 'labels': [], 'shapes': [], 'checksums': [], 'teacher': []}
     for dataset in datasets:
         store = dataset.store
         for video in dataset.videos:
@@ -32,9 +34,13 @@ def data_seen(datasets: Iterable[ClipDataset]) -> dict[str, str]:
             parts['videos'].append((dataset.partition, name, frames))
             parts['labels'].append(zlib.crc32(store.labels(name, 0, frames).tobytes()))
             parts['checksums'] += [store.checksum(name, feature) for feature in dataset.features]
+        teachers = [t for t in dataset.pipeline if isinstance(t, LoadPredictions)]
+        parts['teacher'] += [teacher.checksum() for teacher in teachers]
         parts['shapes'] += [(feature, tuple(store.feature(feature).dims)) for feature in dataset.features]
     if None in parts['checksums']:
         del parts['checksums']
+    if not parts['teacher']:
+        del parts['teacher']
     return {part: hashlib.sha256(repr(of).encode()).hexdigest()[:16] for part, of in parts.items()}
 
 

@@ -122,7 +122,7 @@ class Series:
             if run.status is None or not (then := run.summary.get('data')):
                 continue
             loaders = [resolve(cfg)[key].to_dict() for key in ('train_dataloader', 'val_dataloader')]
-            chosen = ('store', 'features', 'optional', 'split', 'debug')
+            chosen = ('store', 'features', 'optional', 'split', 'debug', 'pipeline')
             key = repr([loader['dataset'].get(of) for loader in loaders for of in chosen])
             if key not in known:
                 known[key] = data_seen(build(DATASETS, of['dataset'], '', fit=False) for of in loaders)

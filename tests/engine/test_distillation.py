@@ -16,7 +16,7 @@ from abawfw.apis.check import check_config
 from abawfw.apis.train import train
 from abawfw.config.loading import load_config
 from abawfw.datasets.stores import open_store
-from abawfw.errors import ConfigError
+from abawfw.errors import CheckpointError, ConfigError
 from abawfw.json_files import read_json
 from abawfw.prediction_files import file_name
 from abawfw.results.predictions import to_json
@@ -35,7 +35,7 @@ def config(data: Path, teacher: Path, **more: Any) -> Any:
     return load_config(CONFIG, values)
 
 
-def test_the_same_bits_resumed_and_however_it_is_loaded(
+def test_the_same_bits_resumed_by_the_same_teacher_however_it_is_loaded(
     tiny_data: Path, teacher: Path, tmp_path: Path
 ) -> None:
     """The second epoch with clips that are read each time, in place of data that stay in memory."""
@@ -46,6 +46,17 @@ def test_the_same_bits_resumed_and_however_it_is_loaded(
     train(config(tiny_data, teacher, **{LOADING: 'Stream'}), parted, resume=True)
     assert_same_run(whole, parted)
     assert float(rows(whole)[0]['loss']) > 1.5  # of two losses that begin at 1 each
+
+    (parted / 'epoch_2.pth').unlink()
+    moved = shutil.copytree(teacher, tmp_path / 'moved')
+    train(config(tiny_data, moved), parted, resume=True)
+    assert_same_run(whole, parted)
+    path = moved / 'predictions' / file_name('train', 'arousal', 'clipped')
+    curves = {video: np.array(entry['pred']) for video, entry in read_json(path).items()}
+    curves[next(iter(curves))][-1] -= 1e-3
+    path.write_text(to_json(curves))
+    with pytest.raises(CheckpointError, match='seen other data than there are now: teacher differ'):
+        train(config(tiny_data, moved, epochs=3), parted, resume=True)
 
 
 CASES = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -59,6 +60,13 @@ class LoadPredictions:
     def videos(self) -> set[str]:
         """Those of the teacher."""
         return set(self._curves)
+
+    def checksum(self) -> int:
+        """Of all predictions, to notice that others have taken their place."""
+        value = 0
+        for video, curves in sorted(self._curves.items()):
+            value = zlib.crc32(curves.tobytes(), zlib.crc32(video.encode(), value))
+        return value
 
     def check_videos(self, videos: Sequence[VideoInfo]) -> None:
         """Compare the teacher's videos with those of a dataset; more of them do no harm.
