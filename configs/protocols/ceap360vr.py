@@ -1,4 +1,4 @@
-# Every config for CEAP-360VR (python tools/dataset_converters/ceap360vr.py CEAP-360VR data/ceap360vr).
+# Every config for CEAP-360VR with all features (tools/dataset_converters/ceap360vr.py writes the data).
 data_root = 'data/ceap360vr'
 configs = [
     '../rucaim3/transformer_ceap360vr.py',

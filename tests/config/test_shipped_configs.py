@@ -13,6 +13,7 @@ from config.config_stores import DemoStores, check_and_run
 
 from abawfw.config.diff import read_written
 from abawfw.config.loading import TRACKERS, load_config, resolve
+from abawfw.config.overrides import parse_words
 
 pytestmark = pytest.mark.usefixtures('shipped_configs_are_read_once')
 ROOT = Path(__file__).parents[2]
@@ -82,15 +83,19 @@ def test_lists_its_bases_and_at_most_8_lines_that_differ(path: Path) -> None:
 
 
 @pytest.mark.parametrize('data', ['ceap360vr', 'gump'])
-def test_a_protocol_has_every_config_for_its_data(data: str) -> None:
-    """But those that need a teacher; and all have the same features and targets, or could not be compared."""
-    place = CONFIGS / 'protocols' / f'{data}.py'
-    entries = load_config(place).configs
-    named = {(place.parent / (x if isinstance(x, str) else x.config)).resolve() for x in entries}
-    loaded = {path: load_config(path) for path in CONFIGS.glob(f'*/*_{data}.py')}
-    there = {path: cfg for path, cfg in loaded.items() if 'teacher' not in cfg}
-    assert sorted(named) == sorted(there)
-    assert len({(*sorted(c.features), *sorted(c.targets), c.data_root) for c in there.values()}) == 1
+def test_protocols_have_every_config_for_their_data(data: str) -> None:
+    """But those that need a teacher; in one protocol all have the same features, or could not be compared."""
+    named = set()
+    for place in (CONFIGS / 'protocols').glob(f'{data}*.py'):
+        protocol = load_config(place)
+        entries = [x if isinstance(x, str) else x.config for x in protocol.configs]
+        paths = {(place.parent / entry).resolve() for entry in entries}
+        options = parse_words(protocol.get('options', []))
+        loaded = [load_config(path, options) for path in paths]
+        assert len({(*sorted(c.features), *sorted(c.targets), c.data_root) for c in loaded}) == 1
+        named |= paths
+    there = {path: load_config(path) for path in CONFIGS.glob(f'*/*_{data}.py')}
+    assert sorted(named) == sorted(path for path, cfg in there.items() if 'teacher' not in cfg)
 
 
 READMES = [path for path in sorted(CONFIGS.glob('*/README.md')) if path.parent.name != 'own']
@@ -102,12 +107,14 @@ def test_results_are_linked_and_tables_name_configs_that_exist(readme: Path) -> 
     page = (ROOT / 'docs/results.md').read_text()
     anchors = re.findall(r'\]\(\.\./\.\./docs/results\.md#?([\w-]*)\)', text)
     assert anchors
-    heads = re.findall('(?m)^## (.*)', page)
+    heads = re.findall('(?m)^###? (.*)', page)
     assert {*anchors} <= {'', *(re.sub('[^a-z0-9]+', '-', head.lower()) for head in heads)}
     for data in ('ceap360vr', 'gump'):
-        with (ROOT / f'docs/results/{data}.csv').open(newline='') as file:
-            measured = {row['config'] for row in csv.DictReader(file)}
-        assert f'<!-- {data} -->' in page
+        measured = set()
+        for path in (ROOT / 'docs/results').glob(f'{data}*.csv'):
+            with path.open(newline='') as file:
+                measured |= {row['config'] for row in csv.DictReader(file)}
+            assert f'<!-- {path.stem} -->' in page
         there = [path for path in readme.parent.glob(f'*_{data}.py') if 'teacher' not in load_config(path)]
         assert {path.stem for path in there} <= measured
     rows = [line for line in text.splitlines() if line.startswith('| [')]

@@ -121,7 +121,7 @@ CHECKED = [
     (r'tensorboard --logdir work_dirs', 'nothing', 'serves until it is stopped; what it reads has tests'),
     (r'git clone .*', 'clone', 'no network; what it brings is given'),
     (
-        r'python tools/compare_configs\.py configs/protocols/(gump|ceap360vr)\.py --jobs 2',
+        r'python tools/compare_configs\.py configs/protocols/(gump|ceap360vr(_luminance)?)\.py --jobs 2',
         'protocol',
         'dozens of runs take minutes to hours; the file must be a protocol of configs that are there',
     ),
