@@ -150,6 +150,13 @@ class VAEstimator(BaseModel):
         data_samples.pred_va = output.va.detach()
         return losses
 
+    def parse_losses(self, losses: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """The sum of the losses, and all values by name with it; MMEngine's also takes their means."""
+        values = {name: x.mean() if x.ndim else x for name, x in losses.items()}
+        first, *others = (x for name, x in values.items() if 'loss' in name)
+        total = sum(others, first)
+        return total, {'loss': total, **values}
+
     def step(
         self,
         inputs: dict[str, Tensor],

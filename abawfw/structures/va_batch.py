@@ -132,7 +132,8 @@ class VABatch:
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> VABatch:
         """The same on a device; this one, if it lies there."""
-        if all(x.device == torch.device(device) for x in self.tensors):
+        device = torch.device(device)
+        if all(x.device == device for x in self.tensors):
             return self
         return self._changed(lambda x: x.to(device, non_blocking=non_blocking))
 
@@ -143,7 +144,11 @@ class VABatch:
     def predictions(self) -> list[Tensor]:
         """``pred_va`` of each clip without padding, (num_frames, number of targets)."""
         assert self.pred_va is not None, 'the estimator sets predictions'
-        return [row[:n] for row, n in zip(self.pred_va, self.num_frames, strict=True)]
+        return self.existing(self.pred_va)
+
+    def existing(self, x: Tensor) -> list[Tensor]:
+        """What x, (batch, time, ...), holds of each clip without padding, (num_frames, ...)."""
+        return [row[:n] for row, n in zip(x, self.num_frames, strict=True)]
 
     def _changed(self, change: Callable[[Tensor], Tensor]) -> VABatch:
         changed: dict[str, Any] = {

@@ -158,6 +158,7 @@ def test_clips_of_the_rank_whose_loss_is_no_number(monkeypatch: pytest.MonkeyPat
     with pytest.raises(TrainingError, match=r'the gradient is .*: mine from frame 0, theirs from frame 40'):
         read_a_step(0.5, math.nan)
     # and only the other rank sees it, in fp16
+    monkeypatch.setattr(non_finite_loss_hook, 'get_world_size', lambda: 2)
     monkeypatch.setattr(non_finite_loss_hook, 'all_reduce', lambda first, op: first.fill_(0))
     with pytest.raises(TrainingError, match='batch 4'):
         read_a_step(0.5, 1.0)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from mmengine.dist import all_gather_object, all_reduce
+from mmengine.dist import all_gather_object, all_reduce, get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import Tensor
@@ -63,8 +63,11 @@ class NonFiniteLossHook(Hook):
             norms = [next(values) for _ in step.norms]
             if not (math.isfinite(losses[-1]) and (may_overflow or all(map(math.isfinite, norms)))):
                 wrong.append(index)
-        first = torch.tensor(min(wrong, default=len(unread)))
-        all_reduce(first, 'min')  # of all ranks, which have made as many updates
+        first = min(wrong, default=len(unread))
+        if get_world_size() > 1:
+            of_ranks = torch.tensor(first)
+            all_reduce(of_ranks, 'min')  # they have made as many updates
+            first = int(of_ranks)
         if first < len(unread):
             self._stop(runner, unread[first], losses[first])
 

@@ -49,7 +49,7 @@ class TrainingMetricHook(Hook):
     def _reset(self, targets: int) -> None:
         self.moments = [Moments()] * targets
         # updates, sum of losses, existing frames, computed frames, seconds
-        self.counts = torch.zeros(5, dtype=torch.float64)
+        self.counts = [0.0] * 5
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Start the clock."""
@@ -64,9 +64,11 @@ class TrainingMetricHook(Hook):
         unread, self.unread = self.unread, []
         for (batch, _), loss in zip(unread, read_scalars([loss for _, loss in unread]), strict=True):
             frames = sum(batch.num_frames)
-            # a batch of fillers, which only keep ranks in step, is no update of its own
-            counts = [1, loss, frames] if frames else [0, 0, 0]
-            self.counts += torch.tensor([*counts, batch.valid.numel(), 0], dtype=torch.float64)
+            if frames:  # a batch of fillers, which only keep ranks in step, is no update of its own
+                self.counts[0] += 1
+                self.counts[1] += loss
+                self.counts[2] += frames
+            self.counts[3] += batch.valid.numel()
             self.unmeasured.append(batch)
         if len(self.unmeasured) >= READ_EVERY:
             self._measure()
@@ -78,7 +80,7 @@ class TrainingMetricHook(Hook):
         """Add what was read, batch by batch, so that the sums do not depend on when this is called."""
         unmeasured, self.unmeasured = self.unmeasured, []
         for batch in (batch.to('cpu') for batch in unmeasured):
-            true = batch.gt_va[batch.valid][:, self.columns].double().numpy()
+            true = torch.cat(batch.existing(batch.gt_va[..., self.columns])).double().numpy()
             predicted = torch.cat(batch.predictions()).double().numpy()
             found = map(moments, true.T, predicted.T)
             self.moments = [of.merge(new) for of, new in zip(self.moments, found, strict=True)]
@@ -86,7 +88,7 @@ class TrainingMetricHook(Hook):
     def after_train_epoch(self, runner: Runner) -> None:
         """Turn the sums of all ranks into figures of the epoch."""
         self._measure()
-        found, counts, seconds = self.moments, self.counts.clone(), float(self.counts[4])
+        found, counts, seconds = self.moments, torch.tensor(self.counts, dtype=torch.float64), self.counts[4]
         if get_world_size() > 1:
             found = [Moments.pool(ranks) for ranks in zip(*all_gather_object(found), strict=True)]
             all_reduce(counts)
@@ -109,7 +111,10 @@ class TrainingMetricHook(Hook):
         """Sums of this rank, for a checkpoint in mid-epoch."""
         self._measure()
         values = [[getattr(of, name) for name in FIELDS] for of in self.moments]
-        return {'moments': torch.tensor(values, dtype=torch.float64), 'counts': self.counts}
+        return {
+            'moments': torch.tensor(values, dtype=torch.float64),
+            'counts': torch.tensor(self.counts, dtype=torch.float64),
+        }
 
     def load_rank_state(self, state: dict[str, Any]) -> None:
         """Continue these sums."""
@@ -117,7 +122,7 @@ class TrainingMetricHook(Hook):
             self.moments = [Moments(int(n), *rest) for n, *rest in state['moments'].tolist()]
         else:  # of version 0.1
             self.moments = [_of_plain_sums(*row) for row in state['sums'].tolist()]
-        self.counts = state['counts'].clone()
+        self.counts = state['counts'].tolist()
 
 
 def _of_plain_sums(n: float, true: float, pred: float, true2: float, pred2: float, product: float) -> Moments:

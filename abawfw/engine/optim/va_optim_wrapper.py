@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -78,11 +77,15 @@ class VAOptimWrapper(OptimWrapper):
             self._networks.setdefault(group.get('network'), []).extend(group['params'])
         self.scaler = torch.amp.GradScaler(get_device()) if precision == 'fp16' else None
 
-    @contextmanager
-    def optim_context(self, model: torch.nn.Module) -> Iterator[None]:
+    def optim_context(self, model: torch.nn.Module) -> AbstractContextManager[Any]:
         """Autocast the forward pass if the precision asks for it."""
-        with super().optim_context(model), autocast(self.precision):
-            yield
+        return autocast(self.precision)
+
+    def update_params(self, loss: torch.Tensor) -> None:
+        """An update with the gradients of one loss; MMEngine's may add up those of several."""
+        self.backward(loss)
+        self.step()
+        self.zero_grad()
 
     def backward(self, loss: torch.Tensor) -> None:
         """Gradients of the (scaled) loss."""

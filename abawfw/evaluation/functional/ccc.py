@@ -148,7 +148,7 @@ def moments(true: Any, pred: Any) -> Moments:
             return Moments()
         of_runs, of_pairs = np.zeros(len(pred)), np.zeros((len(pred), len(pred)))
         return Moments(0, 0.0, of_runs, 0.0, of_pairs, of_runs, of_pairs)
-    mean_true, mean_pred = true.mean(), pred.mean(axis=-1)
+    mean_true, mean_pred = true.sum() / len(true), pred.sum(axis=-1) / len(true)
     d_true, d_pred, error = true - mean_true, pred - mean_pred[..., None], pred - true
     sums = mean_pred, d_pred @ d_pred.T, d_pred @ d_true, error @ error.T
     mean_pred, square_pred, product, squared_error = sums if pred.ndim == 2 else map(float, sums)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -36,11 +37,11 @@ class RUCAIM3Files:
 
     def targets_path(self, partition: str) -> Path:
         """Where labels and lengths of a partition lie."""
-        return self.root / 'targets' / f'{partition}_valid_targets.h5'
+        return _file(self.root, 'targets', f'{partition}_valid_targets.h5')
 
     def feature_path(self, partition: str, feature: str) -> Path:
         """Where a feature of a partition lies."""
-        return self.root / 'features' / f'{partition}_{feature}.h5'
+        return _file(self.root, 'features', f'{partition}_{feature}.h5')
 
     def features(self) -> dict[str, list[str]]:
         """Every feature, sorted by name, with the partitions (of those with targets) that have it."""
@@ -146,3 +147,8 @@ class RUCAIM3Files:
                 f'{path}: {name} of {video_id!r} has shape {shape}, expected (frames,); write it again'
             )
         return int(shape[0])
+
+
+@functools.cache  # looked up several times per clip, and joining paths and comparing new ones is slow
+def _file(root: Path, folder: str, name: str) -> Path:
+    return root / folder / name
