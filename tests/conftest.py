@@ -15,6 +15,10 @@ from typing import Any
 import equivalence
 import forked_python
 import pytest
+
+# MMEngine imports it. After an installation its first import writes a cache in the user's folder, in place:
+# of processes that begin together, one would read what another has half written. This one begins first.
+import yapf  # noqa: F401
 from hypothesis import settings
 
 from abawfw.progress import Progress

@@ -24,9 +24,15 @@ def data_seen(datasets: Iterable[ClipDataset]) -> dict[str, str]:
 
     Returns:
         Digests by ``videos`` (names and numbers of frames, by partition), ``labels``, ``shapes`` of features
-        and, where there are some, ``checksums`` and predictions of a ``teacher``.
+        and, where there are some, ``checksums`` and ``teacher_predictions``.
     """
-    parts: dict[str, list[Any]] = {'videos': [], 'labels': [], 'shapes': [], 'checksums': [], 'teacher': []}
+    parts: dict[str, list[Any]] = {
+        'videos': [],
+        'labels': [],
+        'shapes': [],
+        'checksums': [],
+        'teacher_predictions': [],
+    }
     for dataset in datasets:
         store = dataset.store
         for video in dataset.videos:
@@ -35,12 +41,12 @@ def data_seen(datasets: Iterable[ClipDataset]) -> dict[str, str]:
             parts['labels'].append(zlib.crc32(store.labels(name, 0, frames).tobytes()))
             parts['checksums'] += [store.checksum(name, feature) for feature in dataset.features]
         teachers = [t for t in dataset.pipeline if isinstance(t, LoadPredictions)]
-        parts['teacher'] += [teacher.checksum() for teacher in teachers]
+        parts['teacher_predictions'] += [teacher.checksum() for teacher in teachers]
         parts['shapes'] += [(feature, tuple(store.feature(feature).dims)) for feature in dataset.features]
     if None in parts['checksums']:
         del parts['checksums']
-    if not parts['teacher']:
-        del parts['teacher']
+    if not parts['teacher_predictions']:
+        del parts['teacher_predictions']
     return {part: hashlib.sha256(repr(of).encode()).hexdigest()[:16] for part, of in parts.items()}
 
 

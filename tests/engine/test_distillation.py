@@ -55,7 +55,7 @@ def test_the_same_bits_resumed_by_the_same_teacher_however_it_is_loaded(
     curves = {video: np.array(entry['pred']) for video, entry in read_json(path).items()}
     curves[next(iter(curves))][-1] -= 1e-3
     path.write_text(to_json(curves))
-    with pytest.raises(CheckpointError, match='seen other data than there are now: teacher differ'):
+    with pytest.raises(CheckpointError, match='are now: teacher_predictions differ'):
         train(config(tiny_data, moved, epochs=3), parted, resume=True)
 
 
